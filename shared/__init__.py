@@ -1,0 +1,1 @@
+"""The app behind the triggers: pure domain, ports, and the adapters that reach Azure."""

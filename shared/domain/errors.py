@@ -1,0 +1,117 @@
+"""Every error the app raises on purpose.
+
+FinetuneError
+├── TransientServiceError     a service is busy or unreachable; trying again later may help
+├── ServiceRefusedError       a service said no, and will say no again
+├── InvalidRunError           what the user asked for cannot be done; the message says what to change
+├── UnknownRunError           no run of that name
+├── RunBusyError              another worker holds the run
+├── RunChangedError           the record changed under a writer more often than it was willing to re-read
+├── CorruptRunError           a stored record cannot be read
+├── UploadReplacedError       the uploaded blob is no longer the one the run was opened for
+├── RequestError              an HTTP request is malformed or impossible; carries the status to answer
+└── ScoringError              an endpoint answered a scoring request with an error
+"""
+
+from __future__ import annotations
+
+
+class FinetuneError(Exception):
+    """Root of the app's own errors.
+
+    Attributes:
+        retryable: Whether the same call may succeed later without anybody changing anything.
+        code: A stable word for programs, in the service's spelling where the service gave one.
+    """
+
+    retryable = False
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).__name__.removesuffix("Error")
+
+
+class TransientServiceError(FinetuneError):
+    """A service was busy, unreachable, or asked for patience.
+
+    Attributes:
+        retry_after: Seconds that the service asked to wait, or None.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+
+class ServiceRefusedError(FinetuneError):
+    """A service refused for good; `message` is the service's own text."""
+
+
+class InvalidRunError(FinetuneError):
+    """A run asks for something impossible: a retired model, an unknown parameter, a VM size that is not allowed."""
+
+
+class UnknownRunError(FinetuneError):
+    """There is no run of that name."""
+
+
+class RunBusyError(FinetuneError):
+    """Another worker is advancing this run; it will see the newest requests itself."""
+
+    retryable = True
+
+
+class RunChangedError(FinetuneError):
+    """A record kept changing between reading and writing."""
+
+    retryable = True
+
+
+class CorruptRunError(FinetuneError):
+    """A stored run record is not a run record."""
+
+
+class UploadReplacedError(FinetuneError):
+    """The blob was overwritten or deleted after its run was opened."""
+
+
+class RequestError(FinetuneError):
+    """An HTTP request that cannot be served.
+
+    Attributes:
+        status: HTTP status code to answer with.
+    """
+
+    def __init__(self, status: int, message: str, *, code: str) -> None:
+        super().__init__(message, code=code)
+        self.status = status
+
+
+class ScoringError(FinetuneError):
+    """An endpoint's error, already mapped to what this app answers.
+
+    Attributes:
+        status: HTTP status code to answer with.
+        upstream_status: HTTP status code that the endpoint gave, or None when it gave none.
+        request_id: The endpoint's own id of the request, or None.
+        retry_after: The endpoint's Retry-After header, or None.
+    """
+
+    def __init__(  # noqa: PLR0913 - one argument for each documented attribute
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str,
+        upstream_status: int | None = None,
+        request_id: str | None = None,
+        retry_after: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.status = status
+        self.upstream_status = upstream_status
+        self.request_id = request_id
+        self.retry_after = retry_after

@@ -1,0 +1,91 @@
+"""Names: what an upload's path means, and the one name that a run has everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from typing import NamedTuple
+
+DATASET_NAME_LIMIT = 128
+"""Characters of a dataset's name; longer uploads are ignored rather than cut to something ambiguous."""
+
+SLUG_LIMIT = 16
+"""Characters of the dataset that a run id keeps: `ft-` + 16 + `-` + 10 is within the 32 of an endpoint name."""
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+COMPANIONS = ("validation", "test")
+OPTIONS_FILE = "run.json"
+
+_RUN_ID = re.compile(r"ft-[a-z0-9]+(?:-[a-z0-9]+)*-[0-9a-f]{10}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
+
+
+class Upload(NamedTuple):
+    """What an uploaded blob's path says.
+
+    Attributes:
+        dataset: The dataset's name as the user wrote it.
+        folder: `<dataset>/` when companions and options may lie beside the file, else None.
+        suffix: One of `SUFFIXES`.
+    """
+
+    dataset: str
+    folder: str | None
+    suffix: str
+
+
+def parse_upload(path: str) -> Upload | None:
+    """Tell whether a blob in the uploads container opens a run.
+
+    Args:
+        path: The blob's name within its container.
+
+    Returns:
+        The upload, or None for every blob that does not open a run: companions, options, other files.
+    """
+    suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if path.endswith(s)), None)
+    if suffix is None or _CONTROL.search(path):
+        return None
+    stem = path[: -len(suffix)]
+    dataset, separator, name = stem.partition("/")
+    if separator and name != "train":
+        return None
+    if not dataset.strip(". ") or len(dataset) > DATASET_NAME_LIMIT:
+        return None
+    return Upload(dataset, f"{dataset}/" if separator else None, suffix)
+
+
+def slug(text: str, limit: int) -> str:
+    """Reduce any text to lower-case ASCII letters, digits and single hyphens, at most `limit` characters."""
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", ascii_text.lower()).strip("-")[:limit].rstrip("-") or "data"
+
+
+def run_id_for(container: str, path: str, etag: str) -> str:
+    """Name the run of one upload.
+
+    The same path and ETag always give the same name; it serves as run id, job name, endpoint name
+    (3-32 characters, letters, digits and hyphens: azure-ai-ml's own check) and blob prefix.
+
+    Args:
+        container: Container of the upload.
+        path: Blob name within it; must be one that `parse_upload` accepts.
+        etag: The blob's ETag, with or without its quotes.
+    """
+    upload = parse_upload(path)
+    dataset = upload.dataset if upload else path
+    bare_etag = etag.strip('"')
+    digest = hashlib.sha256(f"{container}/{path}|{bare_etag}".encode()).hexdigest()[:10]
+    return f"ft-{slug(dataset, SLUG_LIMIT)}-{digest}"
+
+
+def is_run_id(text: str) -> bool:
+    """Whether `text` has the form of a run id; everything that reaches a blob name or a URL is checked here."""
+    return len(text) <= 32 and _RUN_ID.fullmatch(text) is not None
+
+
+def model_name(base_model: str, dataset: str) -> str:
+    """Name the registered model `<base>-<dataset>`, within Azure ML's 255 characters of `[A-Za-z0-9._-]`."""
+    base = re.sub(r"[^A-Za-z0-9._-]+", "-", base_model).strip("-._") or "model"
+    return f"{base[:120]}-{slug(dataset, 100)}"
