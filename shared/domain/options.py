@@ -1,0 +1,83 @@
+"""What can be chosen for one run, and reading a run's `run.json` over the app's settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from shared.domain.fields import Problem, convert_fields
+
+SERVERLESS = "serverless"
+"""The compute name that asks Azure ML for serverless GPUs instead of a cluster of the workspace."""
+
+OPTIONS_LIMIT_BYTES = 64 * 1024
+
+ParameterValue = str | int | float | bool
+
+Hours = Annotated[float, Meta(gt=0, le=24 * 365)]
+Minutes = Annotated[float, Meta(ge=0, le=60 * 24 * 365)]
+Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
+
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The choices of one run: the app's settings, with the upload's `run.json` over them.
+
+    Attributes:
+        base_model: `<name>` for the newest version in the registry, or `<name>:<version>`.
+        parameters: Inputs of the fine-tuning component, checked against the component itself in preflight.
+        compute: Cluster of the workspace, or `serverless`.
+        compute_size: VM size for training: of the cluster if it has to be created, else of serverless compute.
+        instance_type: VM size of the deployment.
+        instance_count: VMs of the deployment.
+        lifetime_hours: Hours from going live to being deleted.
+        idle_minutes: Minutes without a scoring request until the endpoint is deleted; 0 never.
+        row_policy: `strict` rejects a dataset that has any faulty row; `drop` leaves such rows out.
+        force: Train even if the same data, parameters and base model were trained before.
+    """
+
+    base_model: Name
+    parameters: dict[str, ParameterValue]
+    compute: Name
+    compute_size: Name
+    instance_type: Name
+    instance_count: Annotated[int, Meta(ge=1, le=50)]
+    lifetime_hours: Hours
+    idle_minutes: Minutes
+    row_policy: Literal["strict", "drop"]
+    force: bool = False
+
+
+def override_options(defaults: RunOptions, text: bytes) -> tuple[RunOptions, list[Problem]]:
+    """Lay a `run.json` over the defaults.
+
+    Args:
+        defaults: The options that the app's settings give.
+        text: The file's bytes: one JSON object whose keys are fields of `RunOptions`. `parameters` is
+            merged key by key, everything else replaces.
+
+    Returns:
+        The options, and every problem found; with problems the options are the defaults.
+    """
+    if len(text) > OPTIONS_LIMIT_BYTES:
+        return defaults, [Problem("run.json", f"is over {OPTIONS_LIMIT_BYTES // 1024} KiB")]
+    try:
+        values: Any = msgspec.json.decode(text.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        return defaults, [Problem("run.json", f"is not JSON: {fault}")]
+    if not isinstance(values, dict):
+        return defaults, [Problem("run.json", "must be one JSON object of options")]
+    known = {field.name for field in msgspec.structs.fields(RunOptions)}
+    problems = [
+        Problem(f"run.json {name!r}", f"is no option; the options are {', '.join(sorted(known))}")
+        for name in values
+        if name not in known
+    ]
+    converted, faults = convert_fields(RunOptions, values, strict=True)
+    problems += [Problem(f"run.json {name!r}", message) for name, message in faults]
+    if problems:
+        return defaults, problems
+    if "parameters" in converted:
+        converted["parameters"] = {**defaults.parameters, **converted["parameters"]}
+    return msgspec.structs.replace(defaults, **converted), []

@@ -1,0 +1,245 @@
+"""The record of one run: everything that is known of an upload on its way through the stages.
+
+Two kinds of writers share a record. The worker that advances a run owns every field but two;
+`requests` and `last_used` belong to callers (HTTP, the sweeper), so that a write of either side
+can be merged with the other's (`merge_callers_fields`) and no update is ever lost.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from shared.domain.dataset import DatasetReport
+from shared.domain.options import RunOptions
+from shared.domain.stages import TRANSITIONS, Stage
+
+SCHEMA_VERSION = 1
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+    """Base of everything stored in a run."""
+
+
+class StageEntry(Record):
+    """When a run entered a stage (UTC)."""
+
+    stage: Stage
+    at: datetime
+
+
+class SourceFile(Record):
+    """One uploaded file, pinned to the version that was there when the run was opened."""
+
+    path: str
+    etag: str
+    size: int
+
+
+class Source(Record):
+    """The upload: `files[0]` is the one that opened the run; the others are its companions."""
+
+    container: str
+    files: tuple[SourceFile, ...]
+
+
+class Failure(Record):
+    """Why a run ended or stumbled: the service's own code and words where it has any."""
+
+    code: str
+    message: str
+    stage: Stage
+    at: datetime
+
+
+class TrainingPlan(Record):
+    """What preflight settled, so that submitting is only carrying it out."""
+
+    base_model_id: str
+    base_model_name: str
+    base_model_version: str
+    component_id: str
+    component_version: str
+    parameters: dict[str, str | int | float]
+    compute: str
+    compute_size: str
+    gpus_per_node: int
+    display_name: str
+    create_compute: bool
+
+
+class JobFacts(Record):
+    """The job as last seen."""
+
+    name: str
+    status: str
+    studio_url: str | None = None
+
+
+class MetricPoint(Record):
+    """One logged value of a metric."""
+
+    step: int
+    value: float
+
+
+class Metrics(Record):
+    """What training and evaluation logged.
+
+    Attributes:
+        latest: The last value of every metric, by name.
+        history: Points over training of each metric that has more than one, thinned to a cap.
+        train_loss: Last training loss, nats per token; None when none was logged.
+        eval_loss: Last evaluation loss, nats per token; None when none was logged.
+    """
+
+    latest: dict[str, float]
+    history: dict[str, tuple[MetricPoint, ...]]
+    train_loss: float | None = None
+    eval_loss: float | None = None
+
+
+class ModelFacts(Record):
+    """The registered model version."""
+
+    name: str
+    version: str
+    id: str
+
+
+class SmokeTest(Record):
+    """One test conversation, the answer that the data has, and the answer that the deployment gave."""
+
+    prompt: tuple[dict[str, Any], ...]
+    expected: str
+    reply: str
+
+
+class EndpointFacts(Record):
+    """The live endpoint. `expires_at` and `live_since` are UTC."""
+
+    name: str
+    scoring_uri: str
+    auth_mode: str
+    live_since: datetime
+    expires_at: datetime
+
+
+class Requests(Record):
+    """What callers asked for; the next advance acts on it."""
+
+    cancel_at: datetime | None = None
+    delete_at: datetime | None = None
+    delete_reason: str | None = None
+    extended_to: datetime | None = None
+    retry_at: datetime | None = None
+
+
+class Run(Record):
+    """One upload carried to its end.
+
+    Attributes:
+        due: When the run should next be looked at (UTC); None once it is over.
+        billable: True from before the first call that may cost money. A run that never got there
+            can end at once; any other ends through `deleting`, where absence is verified.
+        outcome: Where `deleting` leads.
+        failures: Transient faults in a row; sets the backoff, cleared by any step that succeeds.
+        last_fault: The newest of those faults, kept for people to see.
+        smoke_tests: None until the deployment was tried; empty when the test split had no rows.
+        last_used: When the endpoint last answered a caller, to within a minute (UTC).
+    """
+
+    run_id: str
+    dataset: str
+    source: Source
+    options: RunOptions
+    stage: Stage
+    history: tuple[StageEntry, ...]
+    due: datetime | None
+    billable: bool = False
+    outcome: Stage | None = None
+    error: Failure | None = None
+    failures: int = 0
+    last_fault: Failure | None = None
+    report: DatasetReport | None = None
+    claimed: bool = False
+    duplicate_of: str | None = None
+    plan: TrainingPlan | None = None
+    job: JobFacts | None = None
+    metrics: Metrics | None = None
+    model: ModelFacts | None = None
+    smoke_tests: tuple[SmokeTest, ...] | None = None
+    endpoint: EndpointFacts | None = None
+    requests: Requests = Requests()
+    last_used: datetime | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def opened_at(self) -> datetime:
+        """When the run was opened (UTC)."""
+        return self.history[0].at
+
+    def entered(self, stage: Stage) -> datetime | None:
+        """When the run last entered `stage` (UTC), or None if it never did."""
+        return next((entry.at for entry in reversed(self.history) if entry.stage is stage), None)
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the endpoint's time is up: its own expiry or what callers extended it to, the later."""
+        if self.endpoint is None:
+            return None
+        return max(self.endpoint.expires_at, self.requests.extended_to or self.endpoint.expires_at)
+
+    @property
+    def idle_at(self) -> datetime | None:
+        """When the endpoint will have been unused for too long, or None if idling is allowed."""
+        if self.endpoint is None or self.options.idle_minutes == 0:
+            return None
+        used = max(self.last_used or self.endpoint.live_since, self.endpoint.live_since)
+        if self.requests.extended_to is not None:
+            return None
+        return used + timedelta(minutes=self.options.idle_minutes)
+
+
+def open_run(
+    run_id: str,
+    dataset: str,
+    source: Source,
+    options: RunOptions,
+    now: datetime,
+) -> Run:
+    """Begin the record of a new upload."""
+    return Run(
+        run_id=run_id,
+        dataset=dataset,
+        source=source,
+        options=options,
+        stage=Stage.RECEIVED,
+        history=(StageEntry(stage=Stage.RECEIVED, at=now),),
+        due=now,
+    )
+
+
+def enter(run: Run, stage: Stage, now: datetime, error: Failure | None = None) -> Run:
+    """Move a run to `stage`, keeping the time.
+
+    Raises:
+        ValueError: If the table has no such move: a fault in this program, never in a run's data.
+    """
+    if stage not in TRANSITIONS[run.stage]:
+        raise ValueError(f"no move leads from {run.stage} to {stage}")
+    return msgspec.structs.replace(
+        run,
+        stage=stage,
+        history=(*run.history, StageEntry(stage=stage, at=now)),
+        due=None if stage.terminal else now,
+        error=error or run.error,
+        failures=0,
+    )
+
+
+def merge_callers_fields(mine: Run, stored: Run) -> Run:
+    """Take over what callers wrote to the stored record while `mine` was being worked on."""
+    return msgspec.structs.replace(mine, requests=stored.requests, last_used=stored.last_used)
