@@ -1,0 +1,256 @@
+"""The one place where it is decided what happens to a run next.
+
+`decide` is pure: from the record, what was seen, and the time it says one of
+* `Do(step)`: carry out one idempotent step, then decide again,
+* `Enter(stage)`: move on,
+* `Wait(until)`: nothing to do before then.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from shared.domain.job_status import JobState
+from shared.domain.observation import Observation, Provisioning, SeenJob
+from shared.domain.run import Failure, Run
+from shared.domain.stages import Stage
+
+DEPLOYMENT = "main"
+"""Name of the one deployment of every endpoint."""
+
+ALL_TRAFFIC = {DEPLOYMENT: 100}
+
+
+class Step(StrEnum):
+    """One idempotent piece of work. A step that finds its work done already changes nothing."""
+
+    VALIDATE = "validate"
+    PLAN = "plan"
+    CLAIM = "claim"
+    CREATE_COMPUTE = "create_compute"
+    SUBMIT_JOB = "submit_job"
+    COLLECT_METRICS = "collect_metrics"
+    REGISTER_MODEL = "register_model"
+    CREATE_ENDPOINT = "create_endpoint"
+    CREATE_DEPLOYMENT = "create_deployment"
+    SMOKE_TEST = "smoke_test"
+    ROUTE_TRAFFIC = "route_traffic"
+    CANCEL_JOB = "cancel_job"
+    DELETE_ENDPOINT = "delete_endpoint"
+
+
+COSTLY = frozenset({Step.SUBMIT_JOB, Step.CREATE_ENDPOINT, Step.CREATE_DEPLOYMENT})
+"""Steps before which the intent is put on record (`Run.billable`)."""
+
+
+class Do(NamedTuple):
+    """Carry out `step`."""
+
+    step: Step
+
+
+class Enter(NamedTuple):
+    """Move to `stage`; `outcome` is where `deleting` leads."""
+
+    stage: Stage
+    error: Failure | None = None
+    outcome: Stage | None = None
+
+
+class Wait(NamedTuple):
+    """Look again at `until`."""
+
+    until: datetime
+
+
+Decision = Do | Enter | Wait
+
+
+class Limits(NamedTuple):
+    """What bounds a run from outside it.
+
+    Attributes:
+        training_deadline: Longest that a run may be in `training`.
+        deployment_deadline: Longest that it may be in `deploying`.
+        max_eval_loss: Evaluation loss (nats per token) above which a model is not deployed, or None.
+        job_poll: How long to leave a running job alone.
+        operation_poll: How long to leave a running control-plane operation alone.
+    """
+
+    training_deadline: timedelta = timedelta(hours=72)
+    deployment_deadline: timedelta = timedelta(hours=2)
+    max_eval_loss: float | None = None
+    job_poll: timedelta = timedelta(seconds=60)
+    operation_poll: timedelta = timedelta(seconds=10)
+
+
+def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:  # noqa: PLR0911 - one per stage
+    """Say what happens to `run` next.
+
+    Args:
+        run: The record; its stage must not be terminal.
+        seen: What `aspects_of(run)` asked to look at.
+        now: UTC.
+        limits: The app's bounds.
+
+    Raises:
+        ValueError: For a terminal run, about which there is nothing to decide.
+    """
+    if (asked := _callers_wish(run, now)) is not None:
+        return asked
+    match run.stage:
+        case Stage.RECEIVED:
+            return _received(run, now)
+        case Stage.VALIDATED:
+            return _validated(run, seen, now, limits)
+        case Stage.TRAINING:
+            return _training(run, seen, now, limits)
+        case Stage.TRAINED:
+            return _trained(run, now, limits)
+        case Stage.REGISTERED:
+            return Enter(Stage.DEPLOYING) if seen.slot_free else Wait(now + limits.job_poll)
+        case Stage.DEPLOYING:
+            return _deploying(run, seen, now, limits)
+        case Stage.LIVE:
+            return _live(run, now)
+        case Stage.DELETING:
+            return _deleting(run, seen, now, limits)
+        case _:
+            raise ValueError(f"{run.run_id} is {run.stage}: there is nothing to decide")
+
+
+def give_up(run: Run, code: str, message: str, now: datetime) -> Enter:
+    """End a run that cannot go on: at once if nothing can be costing money, else through `deleting`."""
+    error = Failure(code=code, message=message, stage=run.stage, at=now)
+    if run.billable:
+        return Enter(Stage.DELETING, error, Stage.FAILED)
+    return Enter(Stage.FAILED, error)
+
+
+def _callers_wish(run: Run, now: datetime) -> Enter | None:
+    if run.stage is Stage.DELETING or run.stage.terminal:
+        return None
+    if run.requests.delete_at is not None or (run.requests.cancel_at is not None and run.stage is Stage.LIVE):
+        if run.billable:
+            return Enter(Stage.DELETING, outcome=Stage.DELETED if run.endpoint else Stage.CANCELED)
+        return Enter(Stage.CANCELED)
+    if run.requests.cancel_at is not None:
+        return Enter(Stage.DELETING, outcome=Stage.CANCELED) if run.billable else Enter(Stage.CANCELED)
+    return None
+
+
+def _received(run: Run, now: datetime) -> Decision:
+    if run.report is None:
+        return Do(Step.VALIDATE)
+    if run.report.verdict == "accepted":
+        return Enter(Stage.VALIDATED)
+    return Enter(
+        Stage.REJECTED,
+        Failure(code="DatasetRejected", message=run.report.reason, stage=run.stage, at=now),
+    )
+
+
+def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
+    if run.duplicate_of is not None:
+        return Enter(Stage.DUPLICATE)
+    if run.plan is None:
+        return Do(Step.PLAN)
+    if not run.claimed:
+        return Do(Step.CLAIM)
+    if run.billable:
+        return Do(Step.SUBMIT_JOB) if seen.job is None else Enter(Stage.TRAINING)
+    if run.plan.create_compute:
+        if seen.compute is None:
+            return Do(Step.CREATE_COMPUTE)
+        if seen.compute.state is Provisioning.FAILED:
+            reason = seen.compute.failure or "its provisioning failed"
+            return give_up(run, "ComputeFailed", f"cluster {run.plan.compute}: {reason}", now)
+        if seen.compute.state is not Provisioning.READY:
+            return Wait(now + limits.operation_poll)
+    return Do(Step.SUBMIT_JOB) if seen.slot_free else Wait(now + limits.job_poll)
+
+
+def _training(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
+    if seen.job is None:
+        return give_up(run, "JobNotFound", f"job {run.run_id} is no longer in the workspace", now)
+    match seen.job.state:
+        case JobState.COMPLETED:
+            return Enter(Stage.TRAINED)
+        case JobState.FAILED:
+            return give_up(run, "JobFailed", seen.job.failure or "the training job failed", now)
+        case JobState.CANCELED | JobState.STOPPING:
+            error = Failure(
+                code="JobCanceled",
+                message="the training job was canceled in Azure ML",
+                stage=run.stage,
+                at=now,
+            )
+            return Enter(Stage.DELETING, error, Stage.CANCELED)
+        case _:
+            late = _overdue(run, Stage.TRAINING, limits.training_deadline, now)
+            return late or Wait(now + limits.job_poll)
+
+
+def _trained(run: Run, now: datetime, limits: Limits) -> Decision:
+    if run.metrics is None:
+        return Do(Step.COLLECT_METRICS)
+    if limits.max_eval_loss is not None:
+        loss = run.metrics.eval_loss
+        if loss is None:
+            return give_up(run, "EvalLossMissing", "MAX_EVAL_LOSS is set, but training logged no eval_loss", now)
+        if not loss <= limits.max_eval_loss:
+            message = f"evaluation loss {loss:.4f} is over MAX_EVAL_LOSS {limits.max_eval_loss:g}"
+            return give_up(run, "EvalLossTooHigh", message, now)
+    return Do(Step.REGISTER_MODEL) if run.model is None else Enter(Stage.REGISTERED)
+
+
+def _deploying(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:  # noqa: PLR0911 - one per state
+    endpoint = seen.endpoint
+    if endpoint is None:
+        return Do(Step.CREATE_ENDPOINT)
+    deployment = endpoint.deployment
+    if endpoint.state is Provisioning.FAILED:
+        return give_up(run, "EndpointFailed", endpoint.failure or "the endpoint failed", now)
+    if deployment is not None and deployment.state is Provisioning.FAILED:
+        return give_up(run, "DeploymentFailed", deployment.failure or "the deployment failed", now)
+    if endpoint.state is Provisioning.READY:
+        if deployment is None:
+            return Do(Step.CREATE_DEPLOYMENT)
+        if deployment.state is Provisioning.READY:
+            if run.smoke_tests is None:
+                return Do(Step.SMOKE_TEST)
+            if endpoint.traffic != ALL_TRAFFIC:
+                return Do(Step.ROUTE_TRAFFIC)
+            return Enter(Stage.LIVE)
+    late = _overdue(run, Stage.DEPLOYING, limits.deployment_deadline, now)
+    return late or Wait(now + limits.operation_poll)
+
+
+def _live(run: Run, now: datetime) -> Decision:
+    ends = [moment for moment in (run.expires_at, run.idle_at) if moment is not None]
+    end = min(ends, default=now)
+    return Enter(Stage.DELETING, outcome=Stage.DELETED) if end <= now else Wait(end)
+
+
+def _deleting(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
+    if _must_stop(seen.job):
+        return Do(Step.CANCEL_JOB)
+    if seen.endpoint is not None and seen.endpoint.state is not Provisioning.GOING:
+        return Do(Step.DELETE_ENDPOINT)
+    if seen.endpoint is not None or (seen.job is not None and not seen.job.state.over):
+        return Wait(now + limits.operation_poll)
+    return Enter(run.outcome or Stage.DELETED)
+
+
+def _must_stop(job: SeenJob | None) -> bool:
+    return job is not None and job.state in {JobState.ACTIVE, JobState.UNKNOWN}
+
+
+def _overdue(run: Run, stage: Stage, deadline: timedelta, now: datetime) -> Enter | None:
+    since = run.entered(stage) or now
+    if now - since <= deadline:
+        return None
+    hours = deadline.total_seconds() / 3600
+    return give_up(run, "DeadlineExceeded", f"still {stage} after {hours:g} h", now)
