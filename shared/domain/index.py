@@ -1,0 +1,138 @@
+"""The index of runs: the few facts that each record's blob repeats in its metadata.
+
+One listing of the container is the whole index, strongly consistent with the records because it is
+written with them. Budget guards and the timer read nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+from shared.domain.run import Run
+from shared.domain.stages import Stage
+
+TEARDOWN_ALERT_SECONDS = 3600
+"""A teardown that has lasted this long needs a person."""
+
+
+class IndexEntry(NamedTuple):
+    """One run as the index shows it.
+
+    Attributes:
+        stage: None when the metadata cannot be read: such a run needs a person.
+        due: When the timer should advance it, or None.
+        opened: When it was opened, or None when unreadable.
+        entered: When it entered its stage.
+        expires: When its endpoint's time is up, or None.
+        billable: See `Run.billable`.
+        parked: Why the run waits for somebody's retry, or None.
+    """
+
+    run_id: str
+    dataset: str
+    stage: Stage | None
+    due: datetime | None
+    opened: datetime | None
+    entered: datetime | None
+    expires: datetime | None
+    billable: bool
+    parked: str | None
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether the timer should have the run advanced."""
+        return self.parked is None and self.due is not None and self.due <= now
+
+    def needs_attention(self, now: datetime) -> bool:
+        """Whether a person should look: parked, unreadable, or a teardown that will not end."""
+        stuck = (
+            self.stage is Stage.DELETING
+            and self.entered is not None
+            and (now - self.entered).total_seconds() > TEARDOWN_ALERT_SECONDS
+        )
+        return self.parked is not None or self.stage is None or stuck
+
+
+def to_metadata(run: Run) -> dict[str, str]:
+    """Render a run's index entry as blob metadata (ASCII values, C-identifier names)."""
+    facts = {
+        "stage": run.stage.value,
+        "dataset": quote(run.dataset, safe=""),
+        "due": _render(run.due),
+        "opened": _render(run.opened_at),
+        "entered": _render(run.history[-1].at),
+        "expires": _render(run.expires_at) if not run.stage.terminal else "",
+        "billable": "1" if run.billable else "",
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
+    """Read an index entry; whatever cannot be read is None, never an error."""
+    facts = {name.lower(): value for name, value in metadata.items()}
+    stage = facts.get("stage", "")
+    parked = facts.get("parked")
+    return IndexEntry(
+        run_id=run_id,
+        dataset=unquote(facts.get("dataset", "")),
+        stage=Stage(stage) if stage in Stage else None,
+        due=_parse(facts.get("due")),
+        opened=_parse(facts.get("opened")),
+        entered=_parse(facts.get("entered")),
+        expires=_parse(facts.get("expires")),
+        billable=facts.get("billable") == "1",
+        parked=unquote(parked) if parked is not None else None,
+    )
+
+
+def may_train(run: Run, entries: Iterable[IndexEntry], limit: int) -> bool:
+    """Whether a run may submit its job now: first opened, first served, at most `limit` at once.
+
+    Runs opened earlier that have yet to submit count too, so that two runs deciding at the same time
+    cannot both take the last place. 0 means no limit.
+    """
+    ahead = (Stage.RECEIVED, Stage.VALIDATED)
+    active = (Stage.TRAINING,)
+    return limit == 0 or _count(run, entries, active, ahead) < limit
+
+
+def may_deploy(run: Run, entries: Iterable[IndexEntry], limit: int) -> bool:
+    """Whether a run may have an endpoint now, by the rule of `may_train`; those being deleted still count."""
+    ahead = (Stage.TRAINED, Stage.REGISTERED)
+    active = (Stage.DEPLOYING, Stage.LIVE, Stage.DELETING)
+    return limit == 0 or _count(run, entries, active, ahead) < limit
+
+
+def _count(
+    run: Run,
+    entries: Iterable[IndexEntry],
+    active: tuple[Stage, ...],
+    ahead: tuple[Stage, ...],
+) -> int:
+    turn = (run.opened_at, run.run_id)
+    return sum(
+        entry.stage in active
+        or (entry.stage is Stage.VALIDATED and entry.billable and Stage.VALIDATED in ahead)
+        or (
+            entry.stage in ahead
+            and entry.parked is None
+            and entry.opened is not None
+            and (entry.opened, entry.run_id) < turn
+        )
+        for entry in entries
+        if entry.run_id != run.run_id
+    )
+
+
+def _render(moment: datetime | None) -> str:
+    return moment.astimezone(UTC).isoformat() if moment else ""
+
+
+def _parse(text: str | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,205 @@
+"""What handlers need from the outside, as protocols. Adapters implement them; tests have fakes.
+
+Errors are those of `shared.domain.errors`: TransientServiceError where trying again may help,
+ServiceRefusedError where it will not. Times are UTC throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+from shared.domain.base_model import BaseModel
+from shared.domain.component import Component
+from shared.domain.dataset import Split
+from shared.domain.index import IndexEntry
+from shared.domain.observation import SeenCompute, SeenEndpoint, SeenJob
+from shared.domain.run import Metrics, ModelFacts, Run, SourceFile, TrainingPlan
+
+
+class StoredRun(NamedTuple):
+    """A record and the ETag under which it was read."""
+
+    run: Run
+    etag: str
+
+
+class RunPage(NamedTuple):
+    """Some index entries and where the next ones begin, or None at the end."""
+
+    entries: tuple[IndexEntry, ...]
+    next: str | None
+
+
+class RunStore(Protocol):
+    """Run records: one blob each, every write conditional."""
+
+    def create(self, run: Run) -> bool:
+        """Store a new record; False if one of that name is there already."""
+
+    def load(self, run_id: str) -> StoredRun:
+        """Read a record. Raises UnknownRunError, CorruptRunError."""
+
+    def save(self, stored: StoredRun) -> StoredRun:
+        """Write the advancing worker's fields, taking over what callers wrote meanwhile. Raises UnknownRunError."""
+
+    def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
+        """Apply `change`, which may touch callers' fields only; re-read and apply again when the record moved."""
+
+    def entries(self) -> Iterator[IndexEntry]:
+        """Every run, from one listing of 5,000 a page, without reading a record."""
+
+    def page(self, *, limit: int, cursor: str | None) -> RunPage:
+        """A page of the index in order of run id. Raises RequestError for a cursor that is not ours."""
+
+    def park(self, run_id: str, reason: str) -> None:
+        """Take a run out of the timer's hands until somebody retries it; works on unreadable records too."""
+
+    def unpark(self, run_id: str) -> bool:
+        """Undo `park`; False if the run was not parked. Raises UnknownRunError."""
+
+
+class Claims(Protocol):
+    """Things that only one may have at a time."""
+
+    def hold(self, run_id: str) -> AbstractContextManager[None]:
+        """Hold the run while the context lasts. Raises RunBusyError if another worker does."""
+
+    def claim_content(self, digest: str, run_id: str) -> str:
+        """Claim content for a run, once; returns the run that has it: `run_id` itself, or an earlier one."""
+
+    def take_over_content(self, digest: str, run_id: str, *, previous: str) -> bool:
+        """Move a claim from a run that came to nothing; False if somebody else was faster."""
+
+
+class Uploads(Protocol):
+    """What people dropped. Never written to."""
+
+    def find(self, path: str) -> SourceFile | None:
+        """The file as it is now, or None."""
+
+    def read(self, file: SourceFile) -> Iterator[bytes]:
+        """Stream that very version. Raises UploadReplacedError once it is no longer there."""
+
+    def read_small(self, file: SourceFile, limit: int) -> bytes:
+        """At most `limit` + 1 bytes of that very version. Raises UploadReplacedError."""
+
+
+class Datasets(Protocol):
+    """Pinned copies, one folder a run."""
+
+    def writers(self, run_id: str) -> AbstractContextManager[Mapping[Split, Callable[[bytes], object]]]:
+        """A sink for each split; the files appear when the context ends without an error, or not at all."""
+
+    def uri(self, run_id: str, split: Split) -> str:
+        """Where training reads a split: an `azureml://datastores/…` URI."""
+
+
+class Reports(Protocol):
+    """Validation reports, as JSON and as a page."""
+
+    def save(self, run_id: str, *, json: bytes, html: str) -> None:
+        """Store both forms of a report, replacing earlier ones."""
+
+    def load(self, run_id: str, *, html: bool) -> bytes | None:
+        """One form of a report, or None if there is none."""
+
+
+class Registry(Protocol):
+    """The model and component registry."""
+
+    def base_model(self, name: str) -> BaseModel:
+        """Find `<name>` (newest) or `<name>:<version>`. Raises InvalidRunError if it does not exist."""
+
+    def component(self, name: str) -> Component:
+        """The newest version of a component. Raises InvalidRunError if it does not exist."""
+
+
+class Workspace(Protocol):
+    """Compute and storage of the Azure ML workspace."""
+
+    def compute(self, name: str) -> SeenCompute | None:
+        """A cluster, or None."""
+
+    def gpus_of(self, size: str) -> int | None:
+        """GPUs of one VM of that size, or None if the region has no such size."""
+
+    def create_compute(self, name: str, size: str, *, max_nodes: int) -> None:
+        """Start creating a cluster that scales to zero."""
+
+    def ensure_datastore(self) -> None:
+        """Make sure that training can reach the pinned copies."""
+
+
+class Training(Protocol):
+    """Training jobs, their metrics, and the models that come of them."""
+
+    def submit(self, run: Run, plan: TrainingPlan) -> None:
+        """Submit the job named like the run. A job of that name that is there already is left as it is."""
+
+    def job(self, name: str) -> SeenJob | None:
+        """A job, or None."""
+
+    def cancel(self, name: str) -> None:
+        """Start canceling a job; one that is over or gone is left alone."""
+
+    def metrics(self, name: str) -> Metrics:
+        """Everything that the job and its children logged."""
+
+    def register(self, run: Run, plan: TrainingPlan) -> ModelFacts:
+        """Register the trained model; a version that is there already is returned as it is."""
+
+
+class Endpoints(Protocol):
+    """Online endpoints. Operations are started, never waited for."""
+
+    def endpoint(self, name: str) -> SeenEndpoint | None:
+        """An endpoint with its deployment, or None."""
+
+    def create(self, name: str, *, auth_mode: str, tags: Mapping[str, str]) -> None:
+        """Start creating an endpoint."""
+
+    def deploy(self, name: str, *, model_id: str, instance_type: str, instance_count: int) -> None:
+        """Start creating the endpoint's deployment."""
+
+    def route_traffic(self, name: str) -> None:
+        """Start sending all traffic to the deployment."""
+
+    def delete(self, name: str) -> None:
+        """Start deleting an endpoint and all in it; one that is gone is left alone."""
+
+    def tagged_as_ours(self) -> Iterable[tuple[str, str]]:
+        """Name and run id of every endpoint of the workspace that carries this app's tag."""
+
+
+class Scoring(Protocol):
+    """Endpoints' scoring URIs."""
+
+    def score(self, name: str, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
+        """Score once and return the decoded answer. Raises ScoringError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All ports and the two sources of chance, as one argument of a handler.
+
+    Attributes:
+        now: The time (UTC).
+        chance: A number in [0, 1), for jitter.
+    """
+
+    runs: RunStore
+    claims: Claims
+    uploads: Uploads
+    datasets: Datasets
+    reports: Reports
+    registry: Registry
+    workspace: Workspace
+    training: Training
+    endpoints: Endpoints
+    scoring: Scoring
+    now: Callable[[], datetime]
+    chance: Callable[[], float]
