@@ -44,10 +44,10 @@ class RunStore(Protocol):
         """Read a record. Raises UnknownRunError, CorruptRunError."""
 
     def save(self, stored: StoredRun) -> StoredRun:
-        """Write the advancing worker's fields, taking over what callers wrote meanwhile. Raises UnknownRunError."""
+        """Write the advancing worker's fields over callers' newest ones. Raises UnknownRunError."""
 
     def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
-        """Apply `change`, which may touch callers' fields only; re-read and apply again when the record moved."""
+        """Apply `change`, which touches callers' fields only, to the newest record, whatever it takes."""
 
     def entries(self) -> Iterator[IndexEntry]:
         """Every run, from one listing of 5,000 a page, without reading a record."""
@@ -88,11 +88,22 @@ class Uploads(Protocol):
         """At most `limit` + 1 bytes of that very version. Raises UploadReplacedError."""
 
 
+class PinnedCopy(Protocol):
+    """A pinned copy being written."""
+
+    @property
+    def sinks(self) -> Mapping[Split, Callable[[bytes], object]]:
+        """Where the bytes of each split go."""
+
+    def commit(self, splits: Iterable[Split]) -> None:
+        """Make these splits' files appear, replacing earlier ones."""
+
+
 class Datasets(Protocol):
     """Pinned copies, one folder a run."""
 
-    def writers(self, run_id: str) -> AbstractContextManager[Mapping[Split, Callable[[bytes], object]]]:
-        """A sink for each split; the files appear when the context ends without an error, or not at all."""
+    def pin(self, run_id: str) -> AbstractContextManager[PinnedCopy]:
+        """Begin a run's pinned copy; what is not committed when the context ends never appears."""
 
     def uri(self, run_id: str, split: Split) -> str:
         """Where training reads a split: an `azureml://datastores/…` URI."""

@@ -17,6 +17,8 @@ from shared.domain.stages import Stage
 TEARDOWN_ALERT_SECONDS = 3600
 """A teardown that has lasted this long needs a person."""
 
+_STAGES = {stage.value: stage for stage in Stage}
+
 
 class IndexEntry(NamedTuple):
     """One run as the index shows it.
@@ -72,12 +74,11 @@ def to_metadata(run: Run) -> dict[str, str]:
 def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
     """Read an index entry; whatever cannot be read is None, never an error."""
     facts = {name.lower(): value for name, value in metadata.items()}
-    stage = facts.get("stage", "")
     parked = facts.get("parked")
     return IndexEntry(
         run_id=run_id,
         dataset=unquote(facts.get("dataset", "")),
-        stage=Stage(stage) if stage in Stage else None,
+        stage=_STAGES.get(facts.get("stage", "")),
         due=_parse(facts.get("due")),
         opened=_parse(facts.get("opened")),
         entered=_parse(facts.get("entered")),

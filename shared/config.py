@@ -1,0 +1,264 @@
+"""The app's settings, read from the environment in one go.
+
+Every missing or malformed setting is named in one error. Each field of `Settings` is the environment
+variable of the same name in capitals; its description is the README's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from shared.domain.dataset import GateRules
+from shared.domain.decide import Limits
+from shared.domain.errors import FinetuneError
+from shared.domain.fields import Problem, convert_fields
+from shared.domain.options import Hours, Minutes, Name, ParameterValue, RunOptions
+
+DATA_CONNECTION = "TrainingStorage"
+"""Prefix of the data account's connection settings, as the blob and queue triggers name it."""
+
+_CRON_FIELDS = 6
+
+
+class SettingsError(FinetuneError):
+    """The environment does not hold usable settings; the message names every one at fault."""
+
+
+class StorageConnection(msgspec.Struct, frozen=True):
+    """How to reach the data account: a connection string, or the blob service's address with an identity."""
+
+    connection_string: str | None = None
+    blob_service_uri: str | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can be set. Durations carry their unit in the name."""
+
+    azure_subscription_id: Annotated[
+        str, Meta(pattern=r"^[0-9a-fA-F-]{36}$", description="Subscription of the Azure ML workspace.")
+    ]
+    azure_resource_group: Annotated[
+        str, Meta(min_length=1, max_length=90, description="Resource group of the workspace.")
+    ]
+    azureml_workspace: Annotated[Name, Meta(description="Name of the Azure ML workspace.")]
+    azureml_registry: Annotated[
+        Name, Meta(description="Registry that holds the base model and the training component.")
+    ] = "azureml"
+    base_model: Annotated[
+        Name, Meta(description="Base model: `<name>` for the newest version, or `<name>:<version>`.")
+    ]
+    allow_retired_model: Annotated[
+        bool,
+        Meta(
+            description="`true` also takes a base model that is archived or past its fine-tune retirement date."
+        ),
+    ] = False
+    compute_cluster: Annotated[
+        Name, Meta(description="GPU cluster for training, created if it is missing; or `serverless`.")
+    ]
+    compute_size: Annotated[Name, Meta(description="VM size of that cluster, or of serverless compute.")]
+    compute_max_nodes: Annotated[
+        int, Meta(ge=1, le=100, description="Most nodes of a cluster that is created.")
+    ] = 1
+    deployment_instance_type: Annotated[Name, Meta(description="VM size of deployments.")]
+    deployment_instance_count: Annotated[int, Meta(ge=1, le=50, description="VMs of a deployment.")] = 1
+    endpoint_auth_mode: Annotated[
+        Literal["aad_token", "key"],
+        Meta(description="How this app signs in to endpoints: `aad_token` (no secrets) or `key`."),
+    ] = "aad_token"
+    endpoint_lifetime_hours: Annotated[Hours, Meta(description="Hours from going live to being deleted.")] = (
+        24
+    )
+    endpoint_max_lifetime_hours: Annotated[
+        Hours, Meta(description="Most hours from going live that an extension may reach.")
+    ] = 168
+    endpoint_idle_minutes: Annotated[
+        Minutes, Meta(description="Minutes without a scoring request until an endpoint is deleted; 0 never.")
+    ] = 60
+    max_training_runs: Annotated[
+        int, Meta(ge=0, description="Most training jobs at once; further runs wait in order. 0 is no limit.")
+    ] = 4
+    max_live_endpoints: Annotated[
+        int, Meta(ge=0, description="Most endpoints at once; further runs wait in order. 0 is no limit.")
+    ] = 4
+    training_deadline_hours: Annotated[
+        Hours, Meta(description="Hours after which a training job is given up.")
+    ] = 72
+    deployment_deadline_minutes: Annotated[
+        float, Meta(gt=0, description="Minutes after which a deployment is given up.")
+    ] = 120
+    split_percentages: Annotated[
+        str,
+        Meta(
+            pattern=r"^\d{1,3},\d{1,3},\d{1,3}$",
+            description="Shares of training, validation and test rows when one file is uploaded; they add up to 100.",
+        ),
+    ] = "80,10,10"
+    split_seed: Annotated[int, Meta(ge=0, lt=2**63, description="Seed of the split.")] = 42
+    row_policy: Annotated[
+        Literal["strict", "drop"],
+        Meta(description="`strict` rejects a dataset that has a faulty row; `drop` leaves such rows out."),
+    ] = "strict"
+    max_dropped_percent: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=100,
+            description="With `drop`, the share of rows that may be left out before the dataset is rejected.",
+        ),
+    ] = 5
+    context_window: Annotated[
+        int,
+        Meta(
+            ge=16,
+            description="Tokens of a conversation that the base model takes; longer rows are reported as truncated.",
+        ),
+    ] = 4096
+    finetune_parameters: Annotated[
+        dict[str, ParameterValue],
+        Meta(description="JSON object of inputs of the training component, over the model's own defaults."),
+    ] = {}
+    max_eval_loss: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="Evaluation loss above which a model is not deployed; empty is no limit."),
+    ] = None
+    smoke_test_rows: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=20,
+            description="Test conversations that a deployment must answer before it gets traffic.",
+        ),
+    ] = 3
+    experiment_name: Annotated[Name, Meta(description="Azure ML experiment of the training jobs.")] = (
+        "finetune-on-upload"
+    )
+    datastore_name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z0-9_]{1,255}$",
+            description="Azure ML datastore over the `datasets` container, created if it is missing.",
+        ),
+    ] = "finetune_datasets"
+    job_poll_seconds: Annotated[float, Meta(gt=0, description="Seconds between looks at a training job.")] = (
+        60
+    )
+    operation_poll_seconds: Annotated[
+        float, Meta(gt=0, description="Seconds between looks at an endpoint that is changing.")
+    ] = 10
+    advance_schedule: Annotated[
+        str, Meta(description="When due runs are looked for: six-field schedule, UTC.")
+    ] = "0 * * * * *"
+    sweep_schedule: Annotated[str, Meta(description="When endpoints are swept: six-field schedule, UTC.")] = (
+        "0 */15 * * * *"
+    )
+    storage: StorageConnection = StorageConnection()
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str]) -> Settings:
+        """Read the settings.
+
+        Args:
+            environment: Usually `os.environ`. An empty value counts as missing.
+
+        Raises:
+            SettingsError: Naming every setting that is missing or malformed.
+        """
+        values: dict[str, Any] = {
+            field.name: environment[field.name.upper()].strip()
+            for field in setting_fields()
+            if environment.get(field.name.upper(), "").strip()
+        }
+        problems: list[Problem] = []
+        if "finetune_parameters" in values:
+            try:
+                values["finetune_parameters"] = msgspec.json.decode(values["finetune_parameters"])
+            except msgspec.DecodeError as fault:
+                problems.append(Problem("FINETUNE_PARAMETERS", f"is not JSON: {fault}"))
+                del values["finetune_parameters"]
+        converted, faults = convert_fields(cls, values, strict=False)
+        problems += [Problem(name.upper(), message) for name, message in faults]
+        problems += [
+            Problem(field.name.upper(), "is missing")
+            for field in setting_fields()
+            if field.required and field.name not in values
+        ]
+        problems += _check_meaning(converted)
+        converted["storage"] = _storage(environment, problems)
+        if problems:
+            raise SettingsError("settings: " + "; ".join(map(str, sorted(problems))))
+        return cls(**converted)
+
+    def default_options(self) -> RunOptions:
+        """The options of a run whose upload brings no `run.json`."""
+        return RunOptions(
+            base_model=self.base_model,
+            parameters=self.finetune_parameters,
+            compute=self.compute_cluster,
+            compute_size=self.compute_size,
+            instance_type=self.deployment_instance_type,
+            instance_count=self.deployment_instance_count,
+            lifetime_hours=self.endpoint_lifetime_hours,
+            idle_minutes=self.endpoint_idle_minutes,
+            row_policy=self.row_policy,
+        )
+
+    def gate_rules(self, options: RunOptions) -> GateRules:
+        """The dataset gate's rules for a run."""
+        train, validation, test = (int(share) for share in self.split_percentages.split(","))
+        return GateRules(
+            row_policy=options.row_policy,
+            max_dropped_percent=self.max_dropped_percent,
+            split_percentages=(train, validation, test),
+            seed=self.split_seed,
+            context_window=self.context_window,
+            smoke_sample_rows=self.smoke_test_rows,
+        )
+
+    def limits(self) -> Limits:
+        """The bounds within which runs are decided upon."""
+        return Limits(
+            training_deadline=timedelta(hours=self.training_deadline_hours),
+            deployment_deadline=timedelta(minutes=self.deployment_deadline_minutes),
+            max_eval_loss=self.max_eval_loss,
+            job_poll=timedelta(seconds=self.job_poll_seconds),
+            operation_poll=timedelta(seconds=self.operation_poll_seconds),
+        )
+
+
+def setting_fields() -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields that are environment variables, in the order of the documentation."""
+    return tuple(field for field in msgspec.structs.fields(Settings) if field.name != "storage")
+
+
+def _check_meaning(values: Mapping[str, Any]) -> list[Problem]:
+    problems = []
+    shares = [int(share) for share in values.get("split_percentages", "80,10,10").split(",")]
+    if sum(shares) != 100 or shares[0] == 0:
+        problems.append(Problem("SPLIT_PERCENTAGES", "must add up to 100 and leave rows for training"))
+    for name in ("advance_schedule", "sweep_schedule"):
+        if name in values and len(values[name].split()) != _CRON_FIELDS:
+            problems.append(Problem(name.upper(), "must have six fields, seconds first, e.g. `0 * * * * *`"))
+    if values.get("endpoint_max_lifetime_hours", 168) < values.get("endpoint_lifetime_hours", 24):
+        problems.append(Problem("ENDPOINT_MAX_LIFETIME_HOURS", "must not be below ENDPOINT_LIFETIME_HOURS"))
+    return problems
+
+
+def _storage(environment: Mapping[str, str], problems: list[Problem]) -> StorageConnection:
+    text = environment.get(DATA_CONNECTION, "").strip()
+    address = environment.get(f"{DATA_CONNECTION}__blobServiceUri", "").strip()
+    if not text and not address:
+        problems.append(
+            Problem(
+                DATA_CONNECTION, "is missing: set a connection string, or TrainingStorage__blobServiceUri"
+            ),
+        )
+    if address and not re.match(r"^https?://[^/]+", address):
+        problems.append(Problem(f"{DATA_CONNECTION}__blobServiceUri", "must be an http(s) address"))
+    return StorageConnection(connection_string=text or None, blob_service_uri=address or None)
