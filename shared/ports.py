@@ -146,7 +146,7 @@ class Workspace(Protocol):
 
 
 class Training(Protocol):
-    """Training jobs, their metrics, and the models that come of them."""
+    """Training jobs and the models that come of them."""
 
     def submit(self, run: Run, plan: TrainingPlan) -> None:
         """Submit the job named like the run. A job of that name that is there already is left as it is."""
@@ -157,11 +157,15 @@ class Training(Protocol):
     def cancel(self, name: str) -> None:
         """Start canceling a job; one that is over or gone is left alone."""
 
-    def metrics(self, name: str) -> Metrics:
-        """Everything that the job and its children logged."""
-
     def register(self, run: Run, plan: TrainingPlan) -> ModelFacts:
         """Register the trained model; a version that is there already is returned as it is."""
+
+
+class MetricsReader(Protocol):
+    """What training jobs logged."""
+
+    def read(self, job: str) -> Metrics:
+        """Everything that the job and its children logged."""
 
 
 class Endpoints(Protocol):
@@ -210,6 +214,7 @@ class Services:
     registry: Registry
     workspace: Workspace
     training: Training
+    metrics: MetricsReader
     endpoints: Endpoints
     scoring: Scoring
     now: Callable[[], datetime]

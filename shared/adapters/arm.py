@@ -15,7 +15,6 @@ from azure.core.credentials import TokenCredential
 from azure.core.exceptions import HttpResponseError, map_error
 from azure.core.pipeline.policies import (
     BearerTokenCredentialPolicy,
-    CustomHookPolicy,
     DistributedTracingPolicy,
     HeadersPolicy,
     RequestIdPolicy,
@@ -62,7 +61,6 @@ class Arm:
             UserAgentPolicy(USER_AGENT),
             RetryPolicy(retry_total=RETRIES, retry_backoff_factor=0.2, retry_backoff_max=2),
             BearerTokenCredentialPolicy(credential, scope),
-            CustomHookPolicy(),
             DistributedTracingPolicy(),
         ]
         self._client: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(base_url, policies=policies)

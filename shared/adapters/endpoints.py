@@ -1,0 +1,167 @@
+"""Online endpoints and their deployment, over ARM: every operation is started and left to itself.
+
+Bodies and api-versions are those that azure-ai-ml 1.35.2 sends for `ManagedOnlineEndpoint` and
+`ManagedOnlineDeployment`; a test holds them equal to the SDK's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from shared.adapters.arm import Arm, WorkspaceId
+from shared.adapters.sdk_errors import service_error
+from shared.adapters.workspace import AzureMlWorkspace
+from shared.domain.decide import ALL_TRAFFIC, DEPLOYMENT
+from shared.domain.observation import Provisioning, SeenDeployment, SeenEndpoint, provisioning
+
+ENDPOINT_VERSION = "2022-02-01-preview"
+DEPLOYMENT_VERSION = "2023-04-01-preview"
+
+RUN_TAG = "finetune-on-upload-run"
+"""Tag by which endpoints are known as this app's; its value is the run id."""
+
+AUTH_MODES = {"aad_token": "AADToken", "key": "Key"}
+
+LIVENESS_DELAY = "PT10M"
+REQUEST_TIMEOUT = "PT1M30S"
+"""600 s until the first liveness probe, since loading a language model takes minutes, and 90 s to answer
+(source: the Azure ML chat-completion notebook)."""
+
+
+class AzureMlEndpoints:
+    """Endpoints of the workspace."""
+
+    def __init__(self, arm: Arm, workspace_id: WorkspaceId, workspace: AzureMlWorkspace) -> None:
+        self._arm = arm
+        self._root = f"{workspace_id.path}/onlineEndpoints"
+        self._workspace = workspace
+
+    def endpoint(self, name: str) -> SeenEndpoint | None:
+        """See `Endpoints.endpoint`."""
+        body = self._endpoint(name)
+        if body is None:
+            return None
+        facts = body["properties"]
+        state = provisioning(facts.get("provisioningState"))
+        return SeenEndpoint(
+            state=state,
+            scoring_uri=facts.get("scoringUri"),
+            traffic={key: int(share) for key, share in (facts.get("traffic") or {}).items() if int(share)},
+            deployment=self._deployment(name) if state is not Provisioning.GOING else None,
+            failure=self._failure(facts) if state is Provisioning.FAILED else None,
+        )
+
+    def create(self, name: str, *, auth_mode: str, tags: Mapping[str, str]) -> None:
+        """See `Endpoints.create`."""
+        self._put(name, endpoint_body(self._workspace.location, auth_mode, tags, {}), f"creating endpoint {name}")
+
+    def deploy(self, name: str, *, model_id: str, instance_type: str, instance_count: int) -> None:
+        """See `Endpoints.deploy`."""
+        self._arm.put(
+            f"{self._root}/{name}/deployments/{DEPLOYMENT}",
+            deployment_body(self._workspace.location, model_id, instance_type, instance_count),
+            api_version=DEPLOYMENT_VERSION,
+            doing=f"deploying to endpoint {name}",
+        )
+
+    def route_traffic(self, name: str) -> None:
+        """See `Endpoints.route_traffic`."""
+        body = self._endpoint(name)
+        if body is None:
+            return
+        facts = body["properties"]
+        self._put(
+            name,
+            endpoint_body(body["location"], facts["authMode"], body.get("tags") or {}, ALL_TRAFFIC),
+            f"routing traffic of endpoint {name}",
+        )
+
+    def delete(self, name: str) -> None:
+        """See `Endpoints.delete`."""
+        self._arm.delete(f"{self._root}/{name}", api_version=ENDPOINT_VERSION, doing=f"deleting endpoint {name}")
+
+    def tagged_as_ours(self) -> Iterable[tuple[str, str]]:
+        """See `Endpoints.tagged_as_ours`."""
+        listed = self._arm.get_all(self._root, api_version=ENDPOINT_VERSION, doing="listing endpoints")
+        for body in listed:
+            run_id = (body.get("tags") or {}).get(RUN_TAG)
+            if run_id:
+                yield str(body["name"]), str(run_id)
+
+    def key(self, name: str) -> str | None:
+        """The endpoint's primary key, or None if there is no such endpoint."""
+        keys = self._arm.post(
+            f"{self._root}/{name}/listKeys",
+            api_version=ENDPOINT_VERSION,
+            doing=f"reading the key of endpoint {name}",
+        )
+        return str(keys["primaryKey"]) if keys else None
+
+    def _endpoint(self, name: str) -> dict[str, Any] | None:
+        body: dict[str, Any] | None = self._arm.get(
+            f"{self._root}/{name}",
+            api_version=ENDPOINT_VERSION,
+            doing=f"looking at endpoint {name}",
+        )
+        return body
+
+    def _deployment(self, name: str) -> SeenDeployment | None:
+        body = self._arm.get(
+            f"{self._root}/{name}/deployments/{DEPLOYMENT}",
+            api_version=DEPLOYMENT_VERSION,
+            doing=f"looking at the deployment of endpoint {name}",
+        )
+        if body is None:
+            return None
+        facts = body["properties"]
+        state = provisioning(facts.get("provisioningState"))
+        return SeenDeployment(state, self._failure(facts) if state is Provisioning.FAILED else None)
+
+    def _put(self, name: str, body: Mapping[str, Any], doing: str) -> None:
+        self._arm.put(f"{self._root}/{name}", body, api_version=ENDPOINT_VERSION, doing=doing)
+
+    def _failure(self, facts: Mapping[str, Any]) -> str | None:
+        # A resource says only that it failed; why is in the operation that it names.
+        url = (facts.get("properties") or {}).get("AzureAsyncOperationUri")
+        status = self._arm.get_url(url, doing="reading why an operation failed") if url else None
+        return service_error(status or {})[1]
+
+
+def endpoint_body(
+    location: str,
+    auth_mode: str,
+    tags: Mapping[str, str],
+    traffic: Mapping[str, int],
+) -> dict[str, Any]:
+    """The PUT of an endpoint; `auth_mode` in the app's spelling or in the service's."""
+    return {
+        "location": location,
+        "identity": {"type": "SystemAssigned"},
+        "tags": dict(tags),
+        "properties": {
+            "authMode": AUTH_MODES.get(auth_mode, auth_mode),
+            "properties": {},
+            "traffic": dict(traffic),
+            "mirrorTraffic": {},
+        },
+    }
+
+
+def deployment_body(location: str, model_id: str, instance_type: str, instance_count: int) -> dict[str, Any]:
+    """The PUT of the deployment of an MLflow model, which needs neither code nor environment."""
+    return {
+        "location": location,
+        "tags": {},
+        "sku": {"name": "Default", "capacity": instance_count},
+        "properties": {
+            "endpointComputeType": "Managed",
+            "model": model_id,
+            "instanceType": instance_type,
+            "environmentVariables": {},
+            "properties": {},
+            "appInsightsEnabled": False,
+            "requestSettings": {"maxConcurrentRequestsPerInstance": 1, "requestTimeout": REQUEST_TIMEOUT},
+            "livenessProbe": {"initialDelay": LIVENESS_DELAY},
+        },
+    }

@@ -1,0 +1,182 @@
+"""Run records in blobs: one blob each, conditional writes only, the index in blob metadata."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Iterator
+from urllib.parse import quote
+
+import msgspec
+from azure.core import MatchConditions
+from azure.core.exceptions import (
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.storage.blob import BlobClient, BlobServiceClient, ContentSettings
+
+from shared.adapters.sdk_errors import translated
+from shared.adapters.storage import RUNS, storage_code
+from shared.domain.errors import CorruptRunError, RequestError, RunChangedError, UnknownRunError
+from shared.domain.index import IndexEntry, from_metadata, to_metadata
+from shared.domain.names import is_run_id
+from shared.domain.run import Run, merge_callers_fields
+from shared.ports import RunPage, StoredRun
+
+PATIENCE = 20
+"""Times that a writer re-reads a record that changed under it before it lets go."""
+
+PARKED = "parked"
+PARKED_REASON_LIMIT = 400
+
+_JSON = ContentSettings(content_type="application/json")
+_SUFFIX = ".json"
+
+
+class BlobRunStore:
+    """`runs/<run_id>.json`, each with its index entry as metadata."""
+
+    def __init__(self, service: BlobServiceClient) -> None:
+        self._container = service.get_container_client(RUNS)
+
+    def create(self, run: Run) -> bool:
+        """See `RunStore.create`."""
+        with translated(f"creating the record of {run.run_id}"):
+            try:
+                self._blob(run.run_id).upload_blob(
+                    msgspec.json.encode(run),
+                    overwrite=False,
+                    metadata=to_metadata(run),
+                    content_settings=_JSON,
+                )
+            except ResourceExistsError:
+                return False
+        return True
+
+    def load(self, run_id: str) -> StoredRun:
+        """See `RunStore.load`."""
+        if not is_run_id(run_id):
+            raise UnknownRunError(f"there is no run {run_id[:64]!r}")
+        with translated(f"reading the record of {run_id}"):
+            try:
+                download = self._blob(run_id).download_blob()
+                body = download.readall()
+            except ResourceNotFoundError as fault:
+                raise UnknownRunError(f"there is no run {run_id}") from fault
+        try:
+            run = msgspec.json.decode(body, type=Run)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+            raise CorruptRunError(f"the record of {run_id} cannot be read: {fault}") from fault
+        return StoredRun(run, str(download.properties.etag))
+
+    def save(self, stored: StoredRun) -> StoredRun:
+        """See `RunStore.save`."""
+        run, etag = stored
+        for _ in range(PATIENCE):
+            written = self._replace(run, etag)
+            if written is not None:
+                return StoredRun(run, written)
+            # Somebody wrote: a caller's request, or this very write, whose answer was lost on the way.
+            current = self.load(run.run_id)
+            run, etag = merge_callers_fields(run, current.run), current.etag
+        raise RunChangedError(f"the record of {run.run_id} changed {PATIENCE} times while it was being saved")
+
+    def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
+        """See `RunStore.update`."""
+        for _ in range(PATIENCE):
+            run, etag = self.load(run_id)
+            changed = change(run)
+            if changed == run or self._replace(changed, etag) is not None:
+                return changed
+        raise RunChangedError(f"the record of {run_id} changed {PATIENCE} times while it was being updated")
+
+    def entries(self) -> Iterator[IndexEntry]:
+        """See `RunStore.entries`."""
+        with translated("listing the runs"):
+            for blob in self._container.list_blobs(include=["metadata"]):
+                yield from_metadata(blob.name.removesuffix(_SUFFIX), blob.metadata or {})
+
+    def page(self, *, limit: int, cursor: str | None) -> RunPage:
+        """See `RunStore.page`."""
+        with translated("listing the runs"):
+            pages = self._container.list_blobs(include=["metadata"], results_per_page=limit).by_page(
+                _decode_cursor(cursor),
+            )
+            try:
+                blobs = list(next(pages, ()))
+            except HttpResponseError as fault:
+                if fault.status_code == 400:
+                    raise RequestError(
+                        400, "the cursor is not one of this list", code="InvalidCursor"
+                    ) from fault
+                raise
+            token = getattr(pages, "continuation_token", None)
+        entries = tuple(from_metadata(blob.name.removesuffix(_SUFFIX), blob.metadata or {}) for blob in blobs)
+        return RunPage(entries, _encode_cursor(token) if token else None)
+
+    def park(self, run_id: str, reason: str) -> None:
+        """See `RunStore.park`."""
+        self._set_parked(run_id, quote(reason[:PARKED_REASON_LIMIT], safe=" "))
+
+    def unpark(self, run_id: str) -> bool:
+        """See `RunStore.unpark`."""
+        return self._set_parked(run_id, None)
+
+    def _set_parked(self, run_id: str, reason: str | None) -> bool:
+        blob = self._blob(run_id)
+        for _ in range(PATIENCE):
+            with translated(f"marking the record of {run_id}"):
+                try:
+                    seen = blob.get_blob_properties()
+                    metadata = {
+                        name: value for name, value in (seen.metadata or {}).items() if name != PARKED
+                    }
+                    was_parked = PARKED in (seen.metadata or {})
+                    if reason is not None:
+                        metadata[PARKED] = reason
+                    blob.set_blob_metadata(
+                        metadata,
+                        etag=seen.etag,
+                        match_condition=MatchConditions.IfNotModified,
+                    )
+                except ResourceNotFoundError as fault:
+                    raise UnknownRunError(f"there is no run {run_id}") from fault
+                except ResourceModifiedError:
+                    continue
+                return was_parked
+        raise RunChangedError(f"the record of {run_id} changed {PATIENCE} times while it was being marked")
+
+    def _replace(self, run: Run, etag: str) -> str | None:
+        with translated(f"saving the record of {run.run_id}"):
+            try:
+                answer = self._blob(run.run_id).upload_blob(
+                    msgspec.json.encode(run),
+                    overwrite=True,
+                    etag=etag,
+                    match_condition=MatchConditions.IfNotModified,
+                    metadata=to_metadata(run),
+                    content_settings=_JSON,
+                )
+            except ResourceModifiedError as fault:
+                if storage_code(fault) not in {"ConditionNotMet", ""}:
+                    raise
+                return None
+        return str(answer["etag"])
+
+    def _blob(self, run_id: str) -> BlobClient:
+        return self._container.get_blob_client(f"{run_id}{_SUFFIX}")
+
+
+def _encode_cursor(token: str) -> str:
+    return base64.urlsafe_b64encode(token.encode()).decode()
+
+
+def _decode_cursor(cursor: str | None) -> str | None:
+    if cursor is None:
+        return None
+    try:
+        return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as fault:
+        raise RequestError(400, "the cursor is not one of this list", code="InvalidCursor") from fault

@@ -1,0 +1,144 @@
+"""Compute and datastore of the workspace, over ARM.
+
+Bodies and api-versions are those that azure-ai-ml 1.35.2 sends for `AmlCompute` and `AzureBlobDatastore`;
+a test holds them equal to the SDK's own.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from shared.adapters.arm import Arm, WorkspaceId
+from shared.adapters.storage import DATASETS, DatastoreAddress
+from shared.domain.observation import SeenCompute, provisioning
+
+WORKSPACE_VERSION = "2024-10-01-preview"
+COMPUTE_VERSION = "2023-08-01-preview"
+DATASTORE_VERSION = "2024-10-01-preview"
+
+IDLE_BEFORE_SCALE_DOWN = "PT2M"
+"""How long a node may idle: short, since each GPU node is paid by the minute."""
+
+
+class AzureMlWorkspace:
+    """The workspace that everything of a run lives in."""
+
+    def __init__(self, arm: Arm, workspace: WorkspaceId, *, datastore: str, account: DatastoreAddress) -> None:
+        self._arm = arm
+        self._workspace = workspace
+        self._datastore = datastore
+        self._account = account
+
+    @cached_property
+    def properties(self) -> dict[str, Any]:
+        """The workspace as ARM describes it; it hardly ever changes."""
+        body: dict[str, Any] = self._arm.get(
+            self._workspace.path,
+            api_version=WORKSPACE_VERSION,
+            doing=f"reading workspace {self._workspace.workspace}",
+        ) or _missing(self._workspace)
+        return body
+
+    @property
+    def location(self) -> str:
+        """The workspace's region."""
+        return str(self.properties["location"])
+
+    def compute(self, name: str) -> SeenCompute | None:
+        """See `Workspace.compute`."""
+        body = self._arm.get(
+            f"{self._workspace.path}/computes/{name}",
+            api_version=COMPUTE_VERSION,
+            doing=f"looking at cluster {name}",
+        )
+        if body is None:
+            return None
+        facts = body["properties"]
+        errors = facts.get("provisioningErrors") or []
+        messages = [str((fault.get("error") or fault).get("message") or "") for fault in errors]
+        return SeenCompute(
+            provisioning(facts.get("provisioningState")),
+            str((facts.get("properties") or {}).get("vmSize") or ""),
+            " ".join(filter(None, messages)) or None,
+        )
+
+    def gpus_of(self, size: str) -> int | None:
+        """See `Workspace.gpus_of`."""
+        region = f"/subscriptions/{self._workspace.subscription}/providers/Microsoft.MachineLearningServices"
+        listed = self._arm.get(
+            f"{region}/locations/{self.location}/vmSizes",
+            api_version=COMPUTE_VERSION,
+            doing=f"listing the VM sizes of {self.location}",
+        )
+        sizes = {str(item["name"]).lower(): int(item.get("gpus") or 0) for item in (listed or {}).get("value", ())}
+        return sizes.get(size.lower())
+
+    def create_compute(self, name: str, size: str, *, max_nodes: int) -> None:
+        """See `Workspace.create_compute`."""
+        self._arm.put(
+            f"{self._workspace.path}/computes/{name}",
+            compute_body(self.location, size, max_nodes),
+            api_version=COMPUTE_VERSION,
+            doing=f"creating cluster {name}",
+        )
+
+    def ensure_datastore(self) -> None:
+        """See `Workspace.ensure_datastore`."""
+        path = f"{self._workspace.path}/datastores/{self._datastore}"
+        doing = f"registering datastore {self._datastore}"
+        if self._arm.get(path, api_version=DATASTORE_VERSION, doing=doing) is None:
+            self._arm.put(
+                f"{path}?skipValidation=true",
+                datastore_body(self._account),
+                api_version=DATASTORE_VERSION,
+                doing=doing,
+            )
+
+
+def compute_body(location: str, size: str, max_nodes: int) -> dict[str, Any]:
+    """The PUT of a GPU cluster that costs nothing while no job runs on it."""
+    return {
+        "location": location,
+        "properties": {
+            "computeType": "AmlCompute",
+            "disableLocalAuth": True,
+            "properties": {
+                "osType": "Linux",
+                "vmSize": size,
+                "vmPriority": "Dedicated",
+                "scaleSettings": {
+                    "minNodeCount": 0,
+                    "maxNodeCount": max_nodes,
+                    "nodeIdleTimeBeforeScaleDown": IDLE_BEFORE_SCALE_DOWN,
+                },
+                "remoteLoginPortPublicAccess": "Disabled",
+                "enableNodePublicIp": True,
+            },
+        },
+    }
+
+
+def datastore_body(account: DatastoreAddress) -> dict[str, Any]:
+    """The PUT of a datastore without credentials: jobs read with their own identity."""
+    return {
+        "properties": {
+            "datastoreType": "AzureBlob",
+            "accountName": account.account,
+            "containerName": DATASETS,
+            "endpoint": account.endpoint,
+            "protocol": account.protocol,
+            "credentials": {"credentialsType": "None"},
+            "tags": {},
+        },
+    }
+
+
+def _missing(workspace: WorkspaceId) -> dict[str, Any]:
+    from shared.domain.errors import InvalidRunError
+
+    raise InvalidRunError(
+        f"there is no workspace {workspace.workspace} in resource group {workspace.resource_group}: "
+        "check AZURE_SUBSCRIPTION_ID, AZURE_RESOURCE_GROUP and AZUREML_WORKSPACE",
+        code="WorkspaceNotFound",
+    )
