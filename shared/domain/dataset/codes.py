@@ -1,0 +1,129 @@
+"""Every fault, warning and repair that the gate knows, by its stable code.
+
+`E` rows cannot be trained on, `W` rows can but deserve a look, `R` things were put right in the pinned copy.
+`docs/dataset-rules.md` explains each one; a test keeps the two equal.
+"""
+
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """A stable code; `TITLES` has its short name."""
+
+    # The file
+    CORRUPT_COMPRESSION = "E001"
+    FILE_TOO_LARGE = "E002"
+    EXPANDS_TOO_MUCH = "E003"
+    TOO_MANY_BLANK_LINES = "E004"
+    NO_TRAINING_FILE = "E005"
+    NO_ROWS = "E006"
+    # The line
+    INVALID_UTF8 = "E101"
+    NUL_CHARACTER = "E102"
+    INVALID_JSON = "E103"
+    NOT_AN_OBJECT = "E104"
+    LINE_TOO_LONG = "E105"
+    DUPLICATE_KEY = "E106"
+    UNPAIRED_SURROGATE = "E107"
+    # The conversation
+    NO_MESSAGES = "E201"
+    MESSAGES_NOT_A_LIST = "E202"
+    TOO_FEW_MESSAGES = "E203"
+    MESSAGE_NOT_AN_OBJECT = "E204"
+    MISSING_KEY = "E205"
+    WRONG_TYPE = "E206"
+    UNKNOWN_ROLE = "E207"
+    SYSTEM_NOT_FIRST = "E208"
+    FIRST_NOT_USER = "E209"
+    ROLES_DO_NOT_ALTERNATE = "E210"
+    LAST_NOT_ASSISTANT = "E211"
+    EMPTY_CONTENT = "E212"
+    TOOL_CALLS = "E213"
+    NOTHING_LEFT_TO_LEARN = "E214"
+    # The dataset
+    TOO_FEW_TRAINING_ROWS = "E301"
+    EMPTY_SPLIT = "E302"
+    TOO_MANY_DROPPED = "E303"
+    # Warnings
+    WEIGHT_IGNORED = "W101"
+    TRUNCATED = "W102"
+    DUPLICATE_ROW = "W103"
+    LEAKED_ROW = "W104"
+    SMALL_SPLIT = "W105"
+    # Repairs
+    BOM_REMOVED = "R101"
+    CRLF = "R102"
+    BLANK_LINE = "R103"
+    NO_FINAL_NEWLINE = "R104"
+    EXTRA_KEYS = "R105"
+    SURROUNDING_SPACE = "R106"
+    EXTRA_MESSAGE_KEYS = "R107"
+    DEVELOPER_ROLE = "R108"
+    SHAREGPT = "R201"
+    ALPACA = "R202"
+    PROMPT_COMPLETION = "R203"
+
+    @property
+    def is_error(self) -> bool:
+        """Whether a row with this code is kept out of the pinned copy."""
+        return self.value[0] == "E"
+
+    @property
+    def is_repair(self) -> bool:
+        """Whether it was put right in the pinned copy, which is all there is to it."""
+        return self.value[0] == "R"
+
+    @property
+    def label(self) -> str:
+        """A few words that name it."""
+        return TITLES[self]
+
+
+TITLES: dict[Code, str] = {
+    Code.CORRUPT_COMPRESSION: "compressed file is damaged",
+    Code.FILE_TOO_LARGE: "file is too large",
+    Code.EXPANDS_TOO_MUCH: "compressed file expands too much",
+    Code.TOO_MANY_BLANK_LINES: "too many blank lines",
+    Code.NO_TRAINING_FILE: "no training file",
+    Code.NO_ROWS: "file has no usable rows",
+    Code.INVALID_UTF8: "not UTF-8",
+    Code.NUL_CHARACTER: "NUL character",
+    Code.INVALID_JSON: "not JSON",
+    Code.NOT_AN_OBJECT: "not a JSON object",
+    Code.LINE_TOO_LONG: "line too long",
+    Code.DUPLICATE_KEY: "key given twice",
+    Code.UNPAIRED_SURROGATE: "unpaired surrogate",
+    Code.NO_MESSAGES: "no messages",
+    Code.MESSAGES_NOT_A_LIST: "messages is not a list",
+    Code.TOO_FEW_MESSAGES: "fewer than two messages",
+    Code.MESSAGE_NOT_AN_OBJECT: "message is not an object",
+    Code.MISSING_KEY: "message without role or content",
+    Code.WRONG_TYPE: "role or content is not a string",
+    Code.UNKNOWN_ROLE: "unknown role",
+    Code.SYSTEM_NOT_FIRST: "system message not first",
+    Code.FIRST_NOT_USER: "first turn is not the user's",
+    Code.ROLES_DO_NOT_ALTERNATE: "roles do not alternate",
+    Code.LAST_NOT_ASSISTANT: "last turn is not the assistant's",
+    Code.EMPTY_CONTENT: "empty content",
+    Code.TOOL_CALLS: "tool calls",
+    Code.NOTHING_LEFT_TO_LEARN: "no answer within the context window",
+    Code.TOO_FEW_TRAINING_ROWS: "too few training rows",
+    Code.EMPTY_SPLIT: "empty split",
+    Code.TOO_MANY_DROPPED: "too many rows dropped",
+    Code.WEIGHT_IGNORED: "weight is ignored",
+    Code.TRUNCATED: "truncated by the trainer",
+    Code.DUPLICATE_ROW: "duplicate conversation",
+    Code.LEAKED_ROW: "conversation in two splits",
+    Code.SMALL_SPLIT: "small evaluation split",
+    Code.BOM_REMOVED: "byte order mark removed",
+    Code.CRLF: "Windows line end",
+    Code.BLANK_LINE: "blank line",
+    Code.NO_FINAL_NEWLINE: "no newline at the end",
+    Code.EXTRA_KEYS: "extra keys left out",
+    Code.SURROUNDING_SPACE: "spaces around the object",
+    Code.EXTRA_MESSAGE_KEYS: "extra message keys left out",
+    Code.DEVELOPER_ROLE: "developer role became system",
+    Code.SHAREGPT: "converted from ShareGPT",
+    Code.ALPACA: "converted from Alpaca",
+    Code.PROMPT_COMPLETION: "converted from prompt and completion",
+}

@@ -1,0 +1,159 @@
+"""What happens to each line of a file, and to each row that it holds."""
+
+from collections.abc import Callable
+
+import xxhash
+
+from .codes import Code
+from .content import FileFaultError
+from .conversation import CleanLineReader, Conversation, Message
+from .diagnosis import diagnose, quoted
+from .duplicates import SeenConversations
+from .issue_log import IssueLog
+from .lines import LineBatch, LongLine
+from .rules import GateRules, Split
+from .splitting import Row
+from .statistics import Statistics
+from .tokens import estimate_prompt_tokens, estimate_tokens
+
+_BOM = b"\xef\xbb\xbf"
+_SPACE = b" \t\r"  # what JSON calls white space, less the newline
+_FLAGS = {Split.TRAIN: 1, Split.VALIDATION: 2, Split.TEST: 4}
+
+
+class RowCheck:
+    """What the rows of all files share: the log, the figures and the memory of what was seen."""
+
+    def __init__(self, rules: GateRules, log: IssueLog, statistics: Statistics) -> None:
+        self.rules = rules
+        self.log = log
+        self.statistics = statistics
+        self.seen = SeenConversations()
+        self.reader = CleanLineReader()
+
+
+class FileCheck:
+    """Takes one file's lines in order."""
+
+    def __init__(self, name: str, split: Split, shared: RowCheck, place: Callable[[Row], None]) -> None:
+        """Set up for one file.
+
+        Args:
+            name: The file's name, for the issues.
+            split: What it was uploaded as.
+            shared: What outlives the file.
+            place: Takes each row that can be trained on.
+        """
+        self._name = name
+        self._flag = _FLAGS[split]
+        self._shared = shared
+        self._log = shared.log
+        self._read = shared.reader.read
+        self._place = place
+        self._blank_lines = 0
+        self.number = 0  # of the line at hand
+        self.rows = 0
+        self.kept = 0
+
+    def take(self, batch: LineBatch | LongLine) -> None:
+        """Check the next lines.
+
+        Raises:
+            FileFaultError: There are too many blank lines to go on.
+        """
+        if isinstance(batch, LongLine):
+            self.number, self.rows = batch.number, self.rows + 1
+            limit = self._shared.rules.max_line_bytes
+            self._issue(Code.LINE_TOO_LONG, f"the line has {batch.length:,} bytes; {limit:,} are allowed")
+            return
+        for line in batch.lines:
+            self.number += 1
+            conversation = self._read(line)
+            if conversation is None:
+                self._look_closer(line)
+            else:
+                self.rows += 1
+                self._keep(conversation, line)
+        if not batch.ended:
+            self._issue(Code.NO_FINAL_NEWLINE, "the last line has no newline at its end")
+
+    def _look_closer(self, line: bytes) -> None:
+        """Put right what is around the row, then read it as one that may have any fault."""
+        text = line
+        if self.number == 1 and text.startswith(_BOM):
+            self._issue(Code.BOM_REMOVED, "the file begins with a byte order mark")
+            text = text[len(_BOM) :]
+        if text.endswith(b"\r"):
+            if not self._log.count(Code.CRLF):
+                self._issue(Code.CRLF, "the line ends with CR LF")
+            text = text[:-1]
+        stripped = text.strip(_SPACE)
+        if not stripped:
+            self._blank_line()
+            return
+        if stripped != text:
+            self._issue(Code.SURROUNDING_SPACE, "white space before or after the object")
+        self.rows += 1
+        conversation = self._read(stripped) if stripped != line else None
+        if conversation is None:
+            conversation = self._diagnose(stripped)
+        if conversation is not None:
+            self._keep(conversation, stripped)
+
+    def _diagnose(self, text: bytes) -> Conversation | None:
+        diagnosis = diagnose(text)
+        for code, message in diagnosis.findings:
+            self._issue(code, message, b"" if code.is_repair else text)
+        if not diagnosis.messages:
+            return None
+        encoded = self._shared.reader.encode(diagnosis.messages)
+        return Conversation(diagnosis.messages, encoded, ())
+
+    def _keep(self, conversation: Conversation, line: bytes) -> None:
+        """Count a row that can be trained on and pass it on."""
+        messages, encoded, extra_keys = conversation
+        if extra_keys and not self._log.count(Code.EXTRA_KEYS):
+            self._issue(Code.EXTRA_KEYS, f"left out {quoted(extra_keys)}")
+        tokens = estimate_tokens(messages, encoded)
+        if tokens > self._shared.rules.context_window and not self._fits(messages, tokens, line):
+            return
+        digest_bytes = xxhash.xxh3_128_digest(encoded)
+        digest = int.from_bytes(digest_bytes[8:], "big")
+        before = self._shared.seen.add(digest, self._flag)
+        if before:
+            self._note_duplicate(before, line)
+        self.kept += 1
+        self._shared.statistics.add(len(messages), tokens)
+        self._place(Row(digest, digest_bytes, encoded, tokens))
+
+    def _fits(self, messages: list[Message], tokens: int, line: bytes) -> bool:
+        """Whether any answer is left once the trainer has truncated a long row."""
+        window = self._shared.rules.context_window
+        if estimate_prompt_tokens(messages) >= window:
+            message = f"the first answer begins after token {window:,}, where the trainer truncates"
+            self._issue(Code.NOTHING_LEFT_TO_LEARN, message, line)
+            return False
+        message = f"about {tokens:,} tokens; the trainer truncates at {window:,}"
+        self._issue(Code.TRUNCATED, message)
+        return True
+
+    def _note_duplicate(self, before: int, line: bytes) -> None:
+        if before & self._flag:
+            self._issue(Code.DUPLICATE_ROW, "the same conversation occurs earlier in this file", line)
+        others = [split.value for split, flag in _FLAGS.items() if before & flag & ~self._flag]
+        if others:
+            message = (
+                f"the same conversation is in {' and '.join(others)}: the evaluation would flatter the model"
+            )
+            self._issue(Code.LEAKED_ROW, message, line)
+
+    def _blank_line(self) -> None:
+        self._blank_lines += 1
+        limit = self._shared.rules.max_blank_lines
+        if self._blank_lines > limit:
+            raise FileFaultError(Code.TOO_MANY_BLANK_LINES, f"the file has more than {limit:,} blank lines")
+        if not self._log.count(Code.BLANK_LINE):
+            self._issue(Code.BLANK_LINE, "left out a blank line")
+
+    def _issue(self, code: Code, message: str, text: bytes = b"") -> None:
+        self._log.add(code, message, file=self._name, line=self.number, text=text)

@@ -1,0 +1,144 @@
+"""The gate: one pass over the uploaded files, out of which come the pinned copy and the report."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from .codes import Code
+from .content import FileContent, FileFaultError
+from .file_check import FileCheck, RowCheck
+from .issue_log import IssueLog
+from .lines import read_lines
+from .pinned import PinnedFile
+from .report import DatasetReport, FileSummary, SplitSummary
+from .rules import GateRules, Split
+from .smoke import SmokeSampler
+from .splitting import Row, Splitter
+from .statistics import Statistics
+from .verdict import judge
+
+_ORDER = {Split.TRAIN: 0, Split.VALIDATION: 1, Split.TEST: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFile:
+    """One uploaded file.
+
+    Attributes:
+        name: Its path in the container; `.gz` and `.zst` at its end say how it is compressed.
+        split: The split it is meant for; None for a single file that is to be shared out.
+        chunks: Its bytes, iterated once.
+    """
+
+    name: str
+    split: Split | None
+    chunks: Iterable[bytes]
+
+
+def check_dataset(
+    files: Sequence[DatasetFile], rules: GateRules, sinks: Mapping[Split, Callable[[bytes], object]]
+) -> DatasetReport:
+    """Check a dataset and write its pinned copy, in one pass and nearly constant memory.
+
+    Files that were uploaded for validation or test are used as they are; what is missing is taken from the
+    training file. A split that the report gives no rows had nothing written to its sink.
+
+    Args:
+        files: At most one file per split, in any order; None counts as training.
+        rules: What the dataset is held to.
+        sinks: One for each split; takes the pinned copy's bytes in pieces of about 1 MiB.
+
+    Returns:
+        The report. Unless it accepts the dataset, what the sinks were given is to be thrown away.
+
+    Raises:
+        ValueError: Two files are meant for one split.
+    """
+    ordered = sorted(files, key=lambda file: _ORDER[file.split or Split.TRAIN])
+    splits = [file.split or Split.TRAIN for file in ordered]
+    if len(set(splits)) != len(splits):
+        raise ValueError(f"two files are meant for one split: {', '.join(file.name for file in ordered)}")
+    shares = {Split.VALIDATION: rules.validation_percent, Split.TEST: rules.test_percent}
+    missing = {split: share for split, share in shares.items() if split not in splits}
+    check = _Check(rules, missing, sinks)
+    if Split.TRAIN not in splits:
+        check.log.add(Code.NO_TRAINING_FILE, "there is no training file; upload <dataset>/train.jsonl")
+    for file, split in zip(ordered, splits, strict=True):
+        check.read(file, split)
+    return check.report()
+
+
+class _Check:
+    """One pass: the files in order, then the report."""
+
+    def __init__(
+        self, rules: GateRules, missing: Mapping[Split, int], sinks: Mapping[Split, Callable[[bytes], object]]
+    ) -> None:
+        self.log = IssueLog(rules.issues_per_code)
+        self._rules = rules
+        self._pinned = {split: PinnedFile(sinks[split]) for split in Split}
+        self._statistics = Statistics(rules.context_window)
+        self._smoke = SmokeSampler(rules)
+        self._splitter = Splitter(rules, missing, self._write)
+        self._rows = RowCheck(rules, self.log, self._statistics)
+        self._files: list[FileSummary] = []
+
+    def read(self, file: DatasetFile, split: Split) -> None:
+        """Check one file and write its rows."""
+        content = FileContent(file.name, file.chunks, self._rules)
+        place = self._splitter.add if split is Split.TRAIN else partial(self._write, split)
+        lines = FileCheck(file.name, split, self._rows, place)
+        try:
+            for batch in read_lines(content, self._rules.max_line_bytes):
+                lines.take(batch)
+        except FileFaultError as fault:
+            self.log.add(fault.code, str(fault), file=file.name)
+        else:
+            if not lines.kept:
+                self.log.add(Code.NO_ROWS, "the file has no row that can be used", file=file.name)
+        if split is Split.TRAIN:
+            self._splitter.finish()
+        summary = FileSummary(
+            name=file.name,
+            split=file.split,
+            uploaded_bytes=content.uploaded_bytes,
+            bytes=content.bytes,
+            lines=lines.number,
+            rows=lines.rows,
+            rows_kept=lines.kept,
+        )
+        self._files.append(summary)
+
+    def report(self) -> DatasetReport:
+        """Write what is left of the pinned copy and sum up."""
+        splits = {split: pinned.finish() for split, pinned in self._pinned.items()}
+        rows, kept = sum(file.rows for file in self._files), sum(file.rows_kept for file in self._files)
+        verdict, reason = judge(self.log, self._rules, splits, rows, kept)
+        return DatasetReport(
+            verdict=verdict,
+            reason=reason,
+            counts=self.log.counts,
+            issues=self.log.issues,
+            files=self._files,
+            splits=splits,
+            rows=rows,
+            rows_kept=kept,
+            rows_dropped=rows - kept,
+            tokens=self._statistics.tokens,
+            turns_per_row=self._statistics.turns_per_row,
+            tokens_per_row=self._statistics.tokens_per_row,
+            fingerprint=_fingerprint(splits),
+            smoke_sample=self._smoke.samples(),
+            rules=self._rules,
+        )
+
+    def _write(self, split: Split, row: Row) -> None:
+        self._pinned[split].add(row)
+        if split is Split.TEST:
+            self._smoke.add(row)
+
+
+def _fingerprint(splits: Mapping[Split, SplitSummary]) -> str:
+    text = "\n".join(f"{split.value} {splits[split].rows} {splits[split].digest}" for split in Split)
+    return hashlib.sha256(text.encode()).hexdigest()

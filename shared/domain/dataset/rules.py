@@ -1,0 +1,78 @@
+"""What a dataset is held to: limits, split shares, row policy. Values only; `gate` applies them."""
+
+from enum import StrEnum
+
+import msgspec
+
+MEBIBYTE = 1 << 20
+
+
+class Split(StrEnum):
+    """The three files that training reads."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class RowPolicy(StrEnum):
+    """What a row that cannot be trained on means for its dataset."""
+
+    STRICT = "strict"  # one such row rejects the dataset
+    DROP = "drop"  # such rows are left out, up to `max_dropped_percent` of all rows
+
+
+class GateRules(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of one check.
+
+    Attributes:
+        row_policy: Whether rows with faults reject the dataset or are left out of it.
+        max_dropped_percent: With `drop`, the share of rows (0 to 100) that may be left out.
+        train_percent: Share of the rows that training gets when the upload brings no other split.
+        validation_percent: Share for validation, taken from the training file when no validation file came.
+        test_percent: Share for the test split, taken likewise.
+        seed: Chooses which rows go to which split, and which conversations the smoke test uses.
+        min_training_rows: Fewer rows than this after the split reject the dataset. Azure ML's own
+            minimum is 10 (azureml-acft-contrib-hf-nlp 0.0.91).
+        min_evaluation_rows: Fewer rows than this in validation or test draw a warning.
+        context_window: Tokens of a row that the trainer keeps; the rest is truncated.
+        max_line_bytes: A longer line is a fault, and is skipped without being held in memory.
+        max_blank_lines: More blank lines than this in one file end the check.
+        max_uncompressed_bytes: A file that is longer, once decompressed, ends the check.
+        max_expansion: Decompressed bytes allowed per compressed byte, beyond the first 16 MiB.
+        issues_per_code: How many issues of one code the report lists; it counts all of them.
+        smoke_samples: Conversations of the test split that the report carries for the smoke test.
+        smoke_sample_bytes: Upper bound of one such conversation, in bytes of JSON.
+    """
+
+    row_policy: RowPolicy = RowPolicy.STRICT
+    max_dropped_percent: float = 5.0
+    train_percent: int = 80
+    validation_percent: int = 10
+    test_percent: int = 10
+    seed: int = 42
+    min_training_rows: int = 10
+    min_evaluation_rows: int = 5
+    context_window: int = 4096
+    max_line_bytes: int = 4 * MEBIBYTE
+    max_blank_lines: int = 100_000
+    max_uncompressed_bytes: int = 64 * 1024 * MEBIBYTE
+    max_expansion: int = 200
+    issues_per_code: int = 20
+    smoke_samples: int = 3
+    smoke_sample_bytes: int = 16_384
+
+    def __post_init__(self) -> None:
+        """Refuse shares that leave a split empty: Azure ML slices the training file when one is missing.
+
+        Raises:
+            ValueError: The three shares are not positive or do not add up to 100, or a limit is not positive.
+        """
+        shares = (self.train_percent, self.validation_percent, self.test_percent)
+        if min(shares) < 1 or sum(shares) != 100:
+            raise ValueError(f"split shares are whole percentages above 0 that add up to 100, not {shares}")
+        if not 0 <= self.max_dropped_percent <= 100:
+            raise ValueError(f"max_dropped_percent lies between 0 and 100, not {self.max_dropped_percent}")
+        for name in ("context_window", "max_line_bytes", "max_uncompressed_bytes", "max_expansion"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")

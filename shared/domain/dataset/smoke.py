@@ -1,0 +1,55 @@
+"""Picks the conversations that the smoke test puts to a fresh deployment."""
+
+import heapq
+
+import msgspec
+
+from .conversation import Message
+from .report import SmokeSample
+from .rules import GateRules
+from .splitting import Row, rank, seed_key
+
+_decode = msgspec.json.Decoder(list[Message]).decode
+
+
+class SmokeSampler:
+    """Keeps the rows of the test split that rank lowest under the seed: a fair draw in one pass."""
+
+    def __init__(self, rules: GateRules) -> None:
+        self._wanted = rules.smoke_samples
+        self._limit = rules.smoke_sample_bytes
+        self._key = seed_key(~rules.seed)  # not the split's own key: its lowest ranks are all in one split
+        self._heap: list[tuple[int, int, bytes]] = []
+        self._shortest: bytes | None = None  # what there is to fall back on when every row is too long
+
+    def add(self, row: Row) -> None:
+        """Consider one row of the test split."""
+        if len(row.encoded) > self._limit:
+            if not self._heap and (self._shortest is None or len(row.encoded) < len(self._shortest)):
+                self._shortest = row.encoded
+            return
+        entry = (-rank(row.digest, self._key), row.digest, row.encoded)
+        if entry in self._heap or not self._wanted:
+            return
+        if len(self._heap) < self._wanted:
+            heapq.heappush(self._heap, entry)
+        elif entry > self._heap[0]:
+            heapq.heapreplace(self._heap, entry)
+
+    def samples(self) -> list[SmokeSample]:
+        """The chosen conversations, lowest rank first."""
+        if not self._heap and self._shortest is not None:
+            return [self._cut(_decode(self._shortest))]
+        return [_sample(_decode(encoded)) for _, _, encoded in sorted(self._heap, reverse=True)]
+
+    def _cut(self, messages: list[Message]) -> SmokeSample:
+        """The last turn of a conversation that is too long, its texts cut to the limit."""
+        sample = _sample(messages[-2:])
+        most = self._limit // 8  # characters; two texts of at most four bytes each
+        question = [{"role": turn["role"], "content": turn["content"][:most]} for turn in sample.messages]
+        return SmokeSample(messages=question, expected=sample.expected[:most])
+
+
+def _sample(messages: list[Message]) -> SmokeSample:
+    question = [{"role": message.role, "content": message.content} for message in messages[:-1]]
+    return SmokeSample(messages=question, expected=messages[-1].content)

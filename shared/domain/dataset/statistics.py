@@ -1,0 +1,56 @@
+"""Running figures of the rows that were kept."""
+
+from .report import Bucket, TokenSummary
+
+_MOST_TURNS = 32  # longer conversations share the last bucket
+
+
+class Statistics:
+    """Turns and tokens per row, in fixed memory."""
+
+    def __init__(self, context_window: int) -> None:
+        self._window = context_window
+        self._turns = [0] * (_MOST_TURNS + 1)
+        self._most_turns = 0
+        self._tokens = [0] * 65  # by bit length
+        self._longest = 0
+        self._total = 0
+        self._truncated_rows = 0
+        self._truncated_tokens = 0
+
+    def add(self, turns: int, tokens: int) -> None:
+        """Count one row."""
+        self._turns[turns if turns < _MOST_TURNS else _MOST_TURNS] += 1
+        self._tokens[tokens.bit_length()] += 1
+        self._total += tokens
+        self._most_turns = max(self._most_turns, turns)
+        self._longest = max(self._longest, tokens)
+        if tokens > self._window:
+            self._truncated_rows += 1
+            self._truncated_tokens += tokens - self._window
+
+    @property
+    def tokens(self) -> TokenSummary:
+        """Estimated tokens of all rows."""
+        return TokenSummary(
+            total=self._total,
+            longest_row=self._longest,
+            context_window=self._window,
+            truncated_rows=self._truncated_rows,
+            truncated_tokens=self._truncated_tokens,
+        )
+
+    @property
+    def turns_per_row(self) -> list[Bucket]:
+        """Rows by their number of messages."""
+        buckets = [Bucket(turns, turns, rows) for turns, rows in enumerate(self._turns) if rows]
+        if buckets and buckets[-1].low == _MOST_TURNS:
+            buckets[-1] = Bucket(_MOST_TURNS, self._most_turns, buckets[-1].rows)
+        return buckets
+
+    @property
+    def tokens_per_row(self) -> list[Bucket]:
+        """Rows by their estimated tokens, in powers of two."""
+        return [
+            Bucket(1 << bits >> 1, (1 << bits) - 1, rows) for bits, rows in enumerate(self._tokens) if rows
+        ]

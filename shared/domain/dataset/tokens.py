@@ -1,0 +1,46 @@
+"""How many tokens the trainer will see, estimated from lengths alone: no tokenizer keeps up with the gate."""
+
+from collections.abc import Sequence
+
+from .conversation import Message
+
+# A message costs its role and separators in the chat template besides its text.
+_TOKENS_PER_MESSAGE = 4
+_JSON_BYTES_PER_MESSAGE = len('{"role":"user","content":""},') + 2
+_ASCII_BYTES_PER_TOKEN = 4.4
+_OTHER_BYTES_PER_TOKEN = 2.4
+
+
+def estimate_tokens(messages: Sequence[Message], encoded: bytes) -> int:
+    """Estimate the tokens of one conversation.
+
+    Args:
+        messages: Its messages.
+        encoded: The same messages as compact JSON.
+
+    Returns:
+        Tokens, the chat template's included.
+    """
+    count = len(messages)
+    size = len(encoded) - _JSON_BYTES_PER_MESSAGE * count
+    tokens = _TOKENS_PER_MESSAGE * count + size / _ASCII_BYTES_PER_TOKEN
+    if not encoded.isascii():
+        beyond_ascii = len(encoded) - len(encoded.decode())
+        tokens += beyond_ascii * (1 / _OTHER_BYTES_PER_TOKEN - 1 / _ASCII_BYTES_PER_TOKEN)
+    return int(tokens)
+
+
+def estimate_prompt_tokens(messages: Sequence[Message]) -> int:
+    """Estimate the tokens before the first answer."""
+    size, count = 0.0, 0
+    for message in messages:
+        count += 1
+        if message.role == "assistant":
+            break
+        ascii_only = message.content.isascii()
+        data = message.content.encode()
+        size += len(data) / _ASCII_BYTES_PER_TOKEN
+        if not ascii_only:
+            beyond_ascii = len(data) - len(message.content)
+            size += beyond_ascii * (1 / _OTHER_BYTES_PER_TOKEN - 1 / _ASCII_BYTES_PER_TOKEN)
+    return int(_TOKENS_PER_MESSAGE * count + size)
