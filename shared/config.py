@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from shared.domain.dataset import GateRules
+from shared.domain.dataset import GateRules, RowPolicy
 from shared.domain.decide import Limits
 from shared.domain.errors import FinetuneError
 from shared.domain.fields import Problem, convert_fields
@@ -213,12 +213,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The dataset gate's rules for a run."""
         train, validation, test = (int(share) for share in self.split_percentages.split(","))
         return GateRules(
-            row_policy=options.row_policy,
+            row_policy=RowPolicy(options.row_policy),
             max_dropped_percent=self.max_dropped_percent,
-            split_percentages=(train, validation, test),
+            train_percent=train,
+            validation_percent=validation,
+            test_percent=test,
             seed=self.split_seed,
             context_window=self.context_window,
-            smoke_sample_rows=self.smoke_test_rows,
+            smoke_samples=self.smoke_test_rows,
         )
 
     def limits(self) -> Limits:
@@ -240,8 +242,8 @@ def setting_fields() -> tuple[msgspec.structs.FieldInfo, ...]:
 def _check_meaning(values: Mapping[str, Any]) -> list[Problem]:
     problems = []
     shares = [int(share) for share in values.get("split_percentages", "80,10,10").split(",")]
-    if sum(shares) != 100 or shares[0] == 0:
-        problems.append(Problem("SPLIT_PERCENTAGES", "must add up to 100 and leave rows for training"))
+    if sum(shares) != 100 or min(shares) == 0:
+        problems.append(Problem("SPLIT_PERCENTAGES", "must be three shares above 0 that add up to 100"))
     for name in ("advance_schedule", "sweep_schedule"):
         if name in values and len(values[name].split()) != _CRON_FIELDS:
             problems.append(Problem(name.upper(), "must have six fields, seconds first, e.g. `0 * * * * *`"))

@@ -190,11 +190,22 @@ class Endpoints(Protocol):
         """Name and run id of every endpoint of the workspace that carries this app's tag."""
 
 
+class ScoringTarget(NamedTuple):
+    """Where and how to score: the endpoint's name, its https address, and its auth mode."""
+
+    name: str
+    uri: str
+    auth_mode: str
+
+
 class Scoring(Protocol):
     """Endpoints' scoring URIs."""
 
-    def score(self, name: str, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
-        """Score once and return the decoded answer. Raises ScoringError."""
+    def score(self, target: ScoringTarget, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
+        """Score once, on a deployment or as traffic decides; the decoded answer. Raises ScoringError."""
+
+    async def score_async(self, target: ScoringTarget, payload: Mapping[str, Any]) -> Any:
+        """Like `score`, as traffic decides, for many requests at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ class Arm:
         """Start deleting a resource; absence is success."""
         self._send("DELETE", path, api_version, None, doing, {}, absent_is_none=True)
 
-    def _send(  # noqa: PLR0913 - the one place where a request is put together
+    def _send(
         self,
         method: str,
         url: str,

@@ -1,5 +1,7 @@
-"""Exclusive claims in blobs: `run/<run_id>` is leased while a worker advances the run,
-`content/<digest>` names the run that trained this content first.
+"""Exclusive claims, each a blob in the `claims` container.
+
+`run/<run_id>` is leased while a worker advances the run; `content/<digest>` names the run that trained
+this content first.
 """
 
 from __future__ import annotations

@@ -54,7 +54,9 @@ class AzureMlEndpoints:
 
     def create(self, name: str, *, auth_mode: str, tags: Mapping[str, str]) -> None:
         """See `Endpoints.create`."""
-        self._put(name, endpoint_body(self._workspace.location, auth_mode, tags, {}), f"creating endpoint {name}")
+        self._put(
+            name, endpoint_body(self._workspace.location, auth_mode, tags, {}), f"creating endpoint {name}"
+        )
 
     def deploy(self, name: str, *, model_id: str, instance_type: str, instance_count: int) -> None:
         """See `Endpoints.deploy`."""
@@ -79,7 +81,9 @@ class AzureMlEndpoints:
 
     def delete(self, name: str) -> None:
         """See `Endpoints.delete`."""
-        self._arm.delete(f"{self._root}/{name}", api_version=ENDPOINT_VERSION, doing=f"deleting endpoint {name}")
+        self._arm.delete(
+            f"{self._root}/{name}", api_version=ENDPOINT_VERSION, doing=f"deleting endpoint {name}"
+        )
 
     def tagged_as_ours(self) -> Iterable[tuple[str, str]]:
         """See `Endpoints.tagged_as_ours`."""

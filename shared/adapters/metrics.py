@@ -46,7 +46,9 @@ class MlflowMetrics:
             from mlflow.tracking import MlflowClient
 
             try:
-                client = MlflowClient(tracking_uri=self._workspace.properties["properties"]["mlFlowTrackingUri"])
+                client = MlflowClient(
+                    tracking_uri=self._workspace.properties["properties"]["mlFlowTrackingUri"]
+                )
                 runs = self._runs(client, job)
                 latest = {
                     key: float(value)

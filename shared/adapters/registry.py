@@ -75,7 +75,7 @@ class AzureMlRegistry:
     def _address(self) -> str:
         if self._root is None:
             found = self._arm.get(
-                f"{self._discovery_url}/registrymanagement/v1.0/registries/{quote(self._name, safe='')}/discovery",
+                f"{self._discovery_url}/registrymanagement/v1.0/registries/{self._name}/discovery",
                 api_version=DISCOVERY_VERSION,
                 doing=f"finding registry {self._name}",
             )

@@ -7,9 +7,8 @@ and leaks its deployment header into later calls (azure-ai-ml 1.35.2).
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import httpx
@@ -18,7 +17,8 @@ from azure.core.exceptions import AzureError
 
 from shared.adapters.endpoints import AzureMlEndpoints
 from shared.adapters.sdk_errors import translate
-from shared.domain.errors import FinetuneError, ScoringError, TransientServiceError
+from shared.domain.errors import ScoringError
+from shared.ports import ScoringTarget
 
 ML_SCOPE = "https://ml.azure.com/.default"
 DEPLOYMENT_HEADER = "azureml-model-deployment"
@@ -28,10 +28,10 @@ ANSWER_SECONDS = 95
 
 CONNECT_SECONDS = 10
 CONNECTIONS = 256
-ADDRESS_SECONDS = 300
-REFRESH_SECONDS = 300
+CREDENTIAL_SECONDS = 300
+"""How long a key or token is used before it is asked for again; azure-identity caches tokens besides."""
 
-_NAMES = {
+_MEANINGS = {
     401: (502, "EndpointUnauthorized", "the endpoint did not accept this app's credential"),
     403: (502, "EndpointForbidden", "this app's identity may not score on the endpoint"),
     404: (503, "NoDeployment", "the endpoint has no deployment with traffic"),
@@ -40,104 +40,93 @@ _NAMES = {
     424: (502, "ModelError", "the model failed on this request"),
     429: (429, "TooManyRequests", "the endpoint has more requests than it can take"),
 }
-"""Status of a managed endpoint, and what it means to a caller of ours
+"""Status of a managed endpoint: what we answer, the code, the words
 (source: Azure's "Troubleshoot online endpoints", status code table)."""
 
 
-class _Address(NamedTuple):
-    uri: str
-    bearer: str
+class _Bearer(NamedTuple):
+    text: str
     renew_at: float
 
 
 class EndpointScoring:
-    """Scores on this workspace's endpoints; addresses and credentials are kept between requests.
+    """Scores on the workspace's endpoints; connections and credentials are kept between requests."""
 
-    Attributes:
-        uri_of: Finds an endpoint's scoring URI; asked at most every `ADDRESS_SECONDS` for each endpoint.
-    """
-
-    def __init__(
-        self,
-        credential: TokenCredential,
-        endpoints: AzureMlEndpoints,
-        uri_of: Callable[[str], tuple[str, str]],
-    ) -> None:
+    def __init__(self, credential: TokenCredential, endpoints: AzureMlEndpoints) -> None:
         self._credential = credential
         self._endpoints = endpoints
-        self.uri_of = uri_of
-        self._addresses: dict[str, _Address] = {}
-        self._lock = threading.Lock()
-        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-        timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
-        tls = httpx.create_ssl_context()
-        self._open: Callable[[], httpx.AsyncClient] = lambda: httpx.AsyncClient(
-            limits=limits,
-            timeout=timeout,
-            verify=tls,
-        )
-        self._sync = httpx.Client(timeout=timeout, verify=tls)
-        self._async: httpx.AsyncClient | None = None
+        self._bearers: dict[str, _Bearer] = {}
+        self._tls = httpx.create_ssl_context()
+        self._timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        self._limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+        self._client: httpx.AsyncClient | None = None
 
-    def score(self, name: str, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
+    def score(self, target: ScoringTarget, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
         """See `Scoring.score`."""
-        for fresh in (False, True):
-            address = self._address(name, fresh=fresh)
-            try:
-                response = self._sync.post(address.uri, json=payload, headers=_headers(address, deployment))
-            except httpx.HTTPError as fault:
-                raise _unreachable(fault) from fault
-            if response.status_code != 401 or fresh:
-                return _answer(response)
-        raise AssertionError("unreachable")  # pragma: no cover - the second round always returns or raises
+        return asyncio.run(self._once(target, payload, deployment))
 
-    async def score_async(self, name: str, payload: Mapping[str, Any], *, deployment: str | None = None) -> Any:
-        """Like `score`, for many requests at once on one event loop."""
-        if self._async is None:
-            self._async = self._open()
-        for fresh in (False, True):
-            address = self._cached(name) if not fresh else None
-            if address is None:
-                address = await asyncio.to_thread(self._address, name, fresh=fresh)
-            try:
-                response = await self._async.post(address.uri, json=payload, headers=_headers(address, deployment))
-            except httpx.HTTPError as fault:
-                raise _unreachable(fault) from fault
-            if response.status_code != 401 or fresh:
-                return _answer(response)
-        raise AssertionError("unreachable")  # pragma: no cover - the second round always returns or raises
+    async def score_async(
+        self,
+        target: ScoringTarget,
+        payload: Mapping[str, Any],
+        *,
+        deployment: str | None = None,
+    ) -> Any:
+        """Like `score`, for many requests at once; every call must be on the same event loop."""
+        if self._client is None:
+            self._client = self._open()
+        return await self._send(self._client, target, payload, deployment)
 
-    def forget(self, name: str) -> None:
-        """Drop what is kept of an endpoint: it changed, or it is gone."""
-        with self._lock:
-            self._addresses.pop(name, None)
+    async def _once(self, target: ScoringTarget, payload: Mapping[str, Any], deployment: str | None) -> Any:
+        async with self._open() as client:
+            return await self._send(client, target, payload, deployment)
 
-    def _cached(self, name: str) -> _Address | None:
-        address = self._addresses.get(name)
-        return address if address is not None and address.renew_at > time.time() else None
+    async def _send(
+        self,
+        client: httpx.AsyncClient,
+        target: ScoringTarget,
+        payload: Mapping[str, Any],
+        deployment: str | None,
+    ) -> Any:
+        response = await self._post(client, target, payload, deployment)
+        if response.status_code == 401:
+            # The key was regenerated, or the token revoked: once more, with a new one.
+            self._bearers.pop(target.name, None)
+            response = await self._post(client, target, payload, deployment)
+        return _answer(response)
 
-    def _address(self, name: str, *, fresh: bool) -> _Address:
-        if not fresh and (cached := self._cached(name)) is not None:
-            return cached
-        uri, auth_mode = self.uri_of(name)
-        now = time.time()
+    async def _post(
+        self,
+        client: httpx.AsyncClient,
+        target: ScoringTarget,
+        payload: Mapping[str, Any],
+        deployment: str | None,
+    ) -> httpx.Response:
+        bearer = self._bearers.get(target.name)
+        if bearer is None or bearer.renew_at <= time.time():
+            bearer = await asyncio.to_thread(self._sign_in, target)
+        headers = {"Authorization": f"Bearer {bearer.text}"}
+        if deployment is not None:
+            headers[DEPLOYMENT_HEADER] = deployment
         try:
-            if auth_mode == "key":
-                bearer, renew_at = self._endpoints.key(name) or "", now + ADDRESS_SECONDS
+            return await client.post(target.uri, json=payload, headers=headers)
+        except httpx.HTTPError as fault:
+            raise _unreachable(fault) from fault
+
+    def _sign_in(self, target: ScoringTarget) -> _Bearer:
+        renew_at = time.time() + CREDENTIAL_SECONDS
+        try:
+            if target.auth_mode == "key":
+                text = self._endpoints.key(target.name) or ""
             else:
-                token = self._credential.get_token(ML_SCOPE)
-                bearer, renew_at = token.token, min(now + ADDRESS_SECONDS, token.expires_on - REFRESH_SECONDS)
+                text = self._credential.get_token(ML_SCOPE).token
         except AzureError as fault:
-            raise translate(fault, f"signing in to endpoint {name}") from fault
-        address = _Address(uri, bearer, renew_at)
-        with self._lock:
-            self._addresses[name] = address
-        return address
+            raise translate(fault, f"signing in to endpoint {target.name}") from fault
+        self._bearers[target.name] = _Bearer(text, renew_at)
+        return self._bearers[target.name]
 
-
-def _headers(address: _Address, deployment: str | None) -> dict[str, str]:
-    headers = {"Authorization": f"Bearer {address.bearer}"}
-    return {**headers, DEPLOYMENT_HEADER: deployment} if deployment else headers
+    def _open(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(limits=self._limits, timeout=self._timeout, verify=self._tls)
 
 
 def _answer(response: httpx.Response) -> Any:
@@ -146,7 +135,7 @@ def _answer(response: httpx.Response) -> Any:
             return response.json()
         except ValueError as fault:
             raise ScoringError(502, "the model's answer is not JSON", code="InvalidAnswer") from fault
-    status, code, message = _NAMES.get(
+    status, code, message = _MEANINGS.get(
         response.status_code,
         (502, "EndpointError", f"the endpoint answered {response.status_code}"),
     )
@@ -161,7 +150,9 @@ def _answer(response: httpx.Response) -> Any:
     )
 
 
-def _unreachable(fault: httpx.HTTPError) -> FinetuneError:
+def _unreachable(fault: httpx.HTTPError) -> ScoringError:
     if isinstance(fault, httpx.TimeoutException) and not isinstance(fault, httpx.ConnectTimeout):
         return ScoringError(504, "the endpoint did not answer in time", code="EndpointTimeout")
-    return TransientServiceError(f"the endpoint cannot be reached: {type(fault).__name__}", code="EndpointUnreachable")
+    return ScoringError(
+        503, f"the endpoint cannot be reached ({type(fault).__name__})", code="EndpointUnreachable"
+    )

@@ -85,7 +85,7 @@ def is_absent(fault: HttpResponseError) -> bool:
 def _body(fault: HttpResponseError) -> Any:
     try:
         return json.loads(fault.response.text()) if fault.response is not None else None
-    except Exception:  # noqa: BLE001 - a body that cannot be read is no reason to lose the error it came with
+    except Exception:
         return None
 
 

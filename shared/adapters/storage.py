@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from azure.core.credentials import TokenCredential
@@ -38,7 +38,7 @@ class DatastoreAddress(NamedTuple):
 
 def blob_service(connection: StorageConnection, credential: TokenCredential) -> BlobServiceClient:
     """Open the data account; a connection string carries its own key, an address uses the identity."""
-    options = {
+    options: dict[str, Any] = {
         "max_single_get_size": READ_PIECE,
         "max_chunk_get_size": READ_PIECE,
         "retry_total": RETRIES,

@@ -2,7 +2,7 @@
 
 azure-ai-ml and MLflow are imported where they are used: they take a second and 100 MB that most
 invocations never need. MLClient is not thread-safe (azure-sdk-for-python #39502) and the DSL keeps
-its open pipeline in module state, so `_SDK` lets one thread at a time build and submit with clients of its own.
+its open pipeline in module state, so that one thread at a time builds and submits, with clients of its own.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 class AzureMlTraining:
     """Jobs and models of the workspace."""
 
-    def __init__(  # noqa: PLR0913 - what a job is made from
+    def __init__(
         self,
         arm: Arm,
         credential: TokenCredential,
@@ -120,7 +120,9 @@ class AzureMlTraining:
                     tags=_lineage(run, plan),
                 ),
             )
-            return ModelFacts(name=str(registered.name), version=str(registered.version), id=str(registered.id))
+            return ModelFacts(
+                name=str(registered.name), version=str(registered.version), id=str(registered.id)
+            )
 
     def _client(self) -> MLClient:
         from azure.ai.ml import MLClient
@@ -134,7 +136,7 @@ class AzureMlTraining:
         def file(split: Split) -> Input:
             return Input(type="uri_file", path=self._datasets.uri(run.run_id, split))
 
-        @pipeline(name=plan.display_name)  # type: ignore[untyped-decorator]
+        @pipeline(None, name=plan.display_name)
         def fine_tune() -> dict[str, Any]:
             step = component(
                 mlflow_model_path=Input(type="mlflow_model", path=plan.base_model_id),
@@ -181,7 +183,9 @@ class AzureMlTraining:
             doing="finding the run history service",
         )
         if discovered is None:
-            raise ServiceRefusedError("the workspace's discovery address answers 404", code="DiscoveryNotFound")
+            raise ServiceRefusedError(
+                "the workspace's discovery address answers 404", code="DiscoveryNotFound"
+            )
         return f"{discovered['api'].rstrip('/')}/history/v1.0{self._id.path}"
 
 

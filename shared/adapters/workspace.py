@@ -24,7 +24,9 @@ IDLE_BEFORE_SCALE_DOWN = "PT2M"
 class AzureMlWorkspace:
     """The workspace that everything of a run lives in."""
 
-    def __init__(self, arm: Arm, workspace: WorkspaceId, *, datastore: str, account: DatastoreAddress) -> None:
+    def __init__(
+        self, arm: Arm, workspace: WorkspaceId, *, datastore: str, account: DatastoreAddress
+    ) -> None:
         self._arm = arm
         self._workspace = workspace
         self._datastore = datastore
@@ -71,7 +73,9 @@ class AzureMlWorkspace:
             api_version=COMPUTE_VERSION,
             doing=f"listing the VM sizes of {self.location}",
         )
-        sizes = {str(item["name"]).lower(): int(item.get("gpus") or 0) for item in (listed or {}).get("value", ())}
+        sizes = {
+            str(item["name"]).lower(): int(item.get("gpus") or 0) for item in (listed or {}).get("value", ())
+        }
         return sizes.get(size.lower())
 
     def create_compute(self, name: str, size: str, *, max_nodes: int) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
+from shared.domain.dataset import Verdict
 from shared.domain.job_status import JobState
 from shared.domain.observation import Observation, Provisioning, SeenJob
 from shared.domain.run import Failure, Run
@@ -86,7 +87,7 @@ class Limits(NamedTuple):
     operation_poll: timedelta = timedelta(seconds=10)
 
 
-def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:  # noqa: PLR0911 - one per stage
+def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
     """Say what happens to `run` next.
 
     Args:
@@ -98,7 +99,7 @@ def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisi
     Raises:
         ValueError: For a terminal run, about which there is nothing to decide.
     """
-    if (asked := _callers_wish(run, now)) is not None:
+    if (asked := _callers_wish(run)) is not None:
         return asked
     match run.stage:
         case Stage.RECEIVED:
@@ -129,7 +130,7 @@ def give_up(run: Run, code: str, message: str, now: datetime) -> Enter:
     return Enter(Stage.FAILED, error)
 
 
-def _callers_wish(run: Run, now: datetime) -> Enter | None:
+def _callers_wish(run: Run) -> Enter | None:
     if run.stage is Stage.DELETING or run.stage.terminal:
         return None
     if run.requests.delete_at is not None or (run.requests.cancel_at is not None and run.stage is Stage.LIVE):
@@ -144,7 +145,7 @@ def _callers_wish(run: Run, now: datetime) -> Enter | None:
 def _received(run: Run, now: datetime) -> Decision:
     if run.report is None:
         return Do(Step.VALIDATE)
-    if run.report.verdict == "accepted":
+    if run.report.verdict is Verdict.ACCEPTED:
         return Enter(Stage.VALIDATED)
     return Enter(
         Stage.REJECTED,
@@ -199,14 +200,16 @@ def _trained(run: Run, now: datetime, limits: Limits) -> Decision:
     if limits.max_eval_loss is not None:
         loss = run.metrics.eval_loss
         if loss is None:
-            return give_up(run, "EvalLossMissing", "MAX_EVAL_LOSS is set, but training logged no eval_loss", now)
+            return give_up(
+                run, "EvalLossMissing", "MAX_EVAL_LOSS is set, but training logged no eval_loss", now
+            )
         if not loss <= limits.max_eval_loss:
             message = f"evaluation loss {loss:.4f} is over MAX_EVAL_LOSS {limits.max_eval_loss:g}"
             return give_up(run, "EvalLossTooHigh", message, now)
     return Do(Step.REGISTER_MODEL) if run.model is None else Enter(Stage.REGISTERED)
 
 
-def _deploying(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:  # noqa: PLR0911 - one per state
+def _deploying(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
     endpoint = seen.endpoint
     if endpoint is None:
         return Do(Step.CREATE_ENDPOINT)

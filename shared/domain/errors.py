@@ -100,7 +100,7 @@ class ScoringError(FinetuneError):
         retry_after: The endpoint's Retry-After header, or None.
     """
 
-    def __init__(  # noqa: PLR0913 - one argument for each documented attribute
+    def __init__(
         self,
         status: int,
         message: str,

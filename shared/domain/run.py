@@ -8,29 +8,24 @@ can be merged with the other's (`merge_callers_fields`) and no update is ever lo
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 
-from shared.domain.dataset import DatasetReport
+from shared.domain.dataset import DatasetReport, SmokeSample, Split, Verdict
 from shared.domain.options import RunOptions
 from shared.domain.stages import TRANSITIONS, Stage
 
 SCHEMA_VERSION = 1
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
-    """Base of everything stored in a run."""
-
-
-class StageEntry(Record):
+class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
     """When a run entered a stage (UTC)."""
 
     stage: Stage
     at: datetime
 
 
-class SourceFile(Record):
+class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
     """One uploaded file, pinned to the version that was there when the run was opened."""
 
     path: str
@@ -38,14 +33,14 @@ class SourceFile(Record):
     size: int
 
 
-class Source(Record):
+class Source(msgspec.Struct, frozen=True, kw_only=True):
     """The upload: `files[0]` is the one that opened the run; the others are its companions."""
 
     container: str
     files: tuple[SourceFile, ...]
 
 
-class Failure(Record):
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Why a run ended or stumbled: the service's own code and words where it has any."""
 
     code: str
@@ -54,7 +49,29 @@ class Failure(Record):
     at: datetime
 
 
-class TrainingPlan(Record):
+class ReportSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The validation report in short; the whole of it is stored beside the record.
+
+    Attributes:
+        reason: One sentence that says why, and what to do.
+        rows: Rows of the pinned copy, by split.
+        rows_read: Rows that were read, usable or not.
+        counts: How often each of the gate's codes occurred.
+        tokens: Estimated tokens of the pinned copy.
+        fingerprint: Digest of what training would see.
+    """
+
+    verdict: Verdict
+    reason: str
+    rows: dict[Split, int]
+    rows_read: int
+    rows_dropped: int
+    counts: dict[str, int]
+    tokens: int
+    fingerprint: str
+
+
+class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What preflight settled, so that submitting is only carrying it out."""
 
     base_model_id: str
@@ -70,7 +87,7 @@ class TrainingPlan(Record):
     create_compute: bool
 
 
-class JobFacts(Record):
+class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The job as last seen."""
 
     name: str
@@ -78,14 +95,14 @@ class JobFacts(Record):
     studio_url: str | None = None
 
 
-class MetricPoint(Record):
+class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
     """One logged value of a metric."""
 
     step: int
     value: float
 
 
-class Metrics(Record):
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """What training and evaluation logged.
 
     Attributes:
@@ -101,7 +118,7 @@ class Metrics(Record):
     eval_loss: float | None = None
 
 
-class ModelFacts(Record):
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The registered model version."""
 
     name: str
@@ -109,15 +126,15 @@ class ModelFacts(Record):
     id: str
 
 
-class SmokeTest(Record):
+class SmokeTest(msgspec.Struct, frozen=True, kw_only=True):
     """One test conversation, the answer that the data has, and the answer that the deployment gave."""
 
-    prompt: tuple[dict[str, Any], ...]
+    prompt: list[dict[str, str]]
     expected: str
     reply: str
 
 
-class EndpointFacts(Record):
+class EndpointFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The live endpoint. `expires_at` and `live_since` are UTC."""
 
     name: str
@@ -127,7 +144,7 @@ class EndpointFacts(Record):
     expires_at: datetime
 
 
-class Requests(Record):
+class Requests(msgspec.Struct, frozen=True, kw_only=True):
     """What callers asked for; the next advance acts on it."""
 
     cancel_at: datetime | None = None
@@ -137,7 +154,7 @@ class Requests(Record):
     retry_at: datetime | None = None
 
 
-class Run(Record):
+class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One upload carried to its end.
 
     Attributes:
@@ -147,6 +164,7 @@ class Run(Record):
         outcome: Where `deleting` leads.
         failures: Transient faults in a row; sets the backoff, cleared by any step that succeeds.
         last_fault: The newest of those faults, kept for people to see.
+        smoke_sample: Test conversations to try the deployment with.
         smoke_tests: None until the deployment was tried; empty when the test split had no rows.
         last_used: When the endpoint last answered a caller, to within a minute (UTC).
     """
@@ -163,7 +181,8 @@ class Run(Record):
     error: Failure | None = None
     failures: int = 0
     last_fault: Failure | None = None
-    report: DatasetReport | None = None
+    report: ReportSummary | None = None
+    smoke_sample: tuple[SmokeSample, ...] = ()
     claimed: bool = False
     duplicate_of: str | None = None
     plan: TrainingPlan | None = None
@@ -219,6 +238,20 @@ def open_run(
         stage=Stage.RECEIVED,
         history=(StageEntry(stage=Stage.RECEIVED, at=now),),
         due=now,
+    )
+
+
+def summarize(report: DatasetReport) -> ReportSummary:
+    """The part of a validation report that a run keeps in its record."""
+    return ReportSummary(
+        verdict=report.verdict,
+        reason=report.reason,
+        rows={split: summary.rows for split, summary in report.splits.items()},
+        rows_read=report.rows,
+        rows_dropped=report.rows_dropped,
+        counts=report.counts,
+        tokens=report.tokens.total,
+        fingerprint=report.fingerprint,
     )
 
 
