@@ -93,6 +93,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     deployment_deadline_minutes: Annotated[
         float, Meta(gt=0, description="Minutes after which a deployment is given up.")
     ] = 120
+    fault_deadline_hours: Annotated[
+        Hours, Meta(description="Hours of unbroken faults after which a run is given up.")
+    ] = 12
     split_percentages: Annotated[
         str,
         Meta(
@@ -228,6 +231,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return Limits(
             training_deadline=timedelta(hours=self.training_deadline_hours),
             deployment_deadline=timedelta(minutes=self.deployment_deadline_minutes),
+            fault_deadline=timedelta(hours=self.fault_deadline_hours),
             max_eval_loss=self.max_eval_loss,
             job_poll=timedelta(seconds=self.job_poll_seconds),
             operation_poll=timedelta(seconds=self.operation_poll_seconds),

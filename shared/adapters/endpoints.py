@@ -13,13 +13,11 @@ from shared.adapters.arm import Arm, WorkspaceId
 from shared.adapters.sdk_errors import service_error
 from shared.adapters.workspace import AzureMlWorkspace
 from shared.domain.decide import ALL_TRAFFIC, DEPLOYMENT
+from shared.domain.names import RUN_TAG
 from shared.domain.observation import Provisioning, SeenDeployment, SeenEndpoint, provisioning
 
 ENDPOINT_VERSION = "2022-02-01-preview"
 DEPLOYMENT_VERSION = "2023-04-01-preview"
-
-RUN_TAG = "finetune-on-upload-run"
-"""Tag by which endpoints are known as this app's; its value is the run id."""
 
 AUTH_MODES = {"aad_token": "AADToken", "key": "Key"}
 

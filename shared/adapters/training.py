@@ -23,7 +23,7 @@ from shared.domain.component import COMPONENT_NAME
 from shared.domain.dataset import Split
 from shared.domain.errors import FinetuneError, ServiceRefusedError
 from shared.domain.job_status import JobState
-from shared.domain.names import model_name
+from shared.domain.names import RUN_TAG, model_name
 from shared.domain.observation import SeenJob
 from shared.domain.options import SERVERLESS
 from shared.domain.run import ModelFacts, Run, TrainingPlan
@@ -153,8 +153,9 @@ class AzureMlTraining:
         job.name = run.run_id
         job.display_name = plan.display_name
         job.tags = _lineage(run, plan)
-        job.settings.force_rerun = True
-        job.settings.continue_on_step_failure = False
+        settings: Any = job.settings
+        settings.force_rerun = True
+        settings.continue_on_step_failure = False
         return job
 
     def _failure(self, name: str) -> str | None:
@@ -200,7 +201,7 @@ def _compute_inputs(plan: TrainingPlan) -> dict[str, str]:
 def _lineage(run: Run, plan: TrainingPlan) -> dict[str, str]:
     upload = run.source.files[0]
     return {
-        "finetune-on-upload-run": run.run_id,
+        RUN_TAG: run.run_id,
         "dataset": run.dataset,
         "upload": f"{run.source.container}/{upload.path}",
         "upload_etag": upload.etag.strip('"'),

@@ -23,6 +23,9 @@ DEPLOYMENT = "main"
 
 ALL_TRAFFIC = {DEPLOYMENT: 100}
 
+LAST_RESORT = timedelta(minutes=5)
+"""Between attempts at a teardown that the service refuses."""
+
 
 class Step(StrEnum):
     """One idempotent piece of work. A step that finds its work done already changes nothing."""
@@ -75,6 +78,7 @@ class Limits(NamedTuple):
     Attributes:
         training_deadline: Longest that a run may be in `training`.
         deployment_deadline: Longest that it may be in `deploying`.
+        fault_deadline: Longest that a step may go on failing before the run is given up.
         max_eval_loss: Evaluation loss (nats per token) above which a model is not deployed, or None.
         job_poll: How long to leave a running job alone.
         operation_poll: How long to leave a running control-plane operation alone.
@@ -82,6 +86,7 @@ class Limits(NamedTuple):
 
     training_deadline: timedelta = timedelta(hours=72)
     deployment_deadline: timedelta = timedelta(hours=2)
+    fault_deadline: timedelta = timedelta(hours=12)
     max_eval_loss: float | None = None
     job_poll: timedelta = timedelta(seconds=60)
     operation_poll: timedelta = timedelta(seconds=10)
@@ -128,6 +133,36 @@ def give_up(run: Run, code: str, message: str, now: datetime) -> Enter:
     if run.billable:
         return Enter(Stage.DELETING, error, Stage.FAILED)
     return Enter(Stage.FAILED, error)
+
+
+def after_fault(
+    run: Run,
+    fault: Failure,
+    *,
+    retry_at: datetime | None,
+    now: datetime,
+    limits: Limits,
+) -> Wait | Enter:
+    """Say what happens to a run whose step or observation failed.
+
+    Args:
+        run: The record as it was before the fault, `faulty_since` included.
+        fault: What went wrong.
+        retry_at: When to try again, or None if that can never help.
+        now: UTC.
+        limits: The app's bounds.
+    """
+    if run.stage is Stage.DELETING:
+        # Whatever the reason, something that costs money may still be there.
+        return Wait(retry_at or now + LAST_RESORT)
+    if retry_at is None:
+        return give_up(run, fault.code, fault.message, now)
+    if run.stage is Stage.TRAINING:
+        # A job that cannot be seen may be doing well.
+        return _overdue(run, Stage.TRAINING, limits.training_deadline, now) or Wait(retry_at)
+    if run.faulty_since is not None and now - run.faulty_since > limits.fault_deadline:
+        return give_up(run, fault.code, fault.message, now)
+    return Wait(retry_at)
 
 
 def _callers_wish(run: Run) -> Enter | None:

@@ -14,6 +14,9 @@ SLUG_LIMIT = 16
 """Characters of the dataset that a run id keeps: `ft-` + 16 + `-` + 10 is within the 32 of an endpoint name."""
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+RUN_TAG = "finetune-on-upload-run"
+"""Tag of every job, model and endpoint of this app; its value is the run id."""
+
 COMPANIONS = ("validation", "test")
 OPTIONS_FILE = "run.json"
 

@@ -163,6 +163,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
             can end at once; any other ends through `deleting`, where absence is verified.
         outcome: Where `deleting` leads.
         failures: Transient faults in a row; sets the backoff, cleared by any step that succeeds.
+        faulty_since: When that row of faults began (UTC).
         last_fault: The newest of those faults, kept for people to see.
         smoke_sample: Test conversations to try the deployment with.
         smoke_tests: None until the deployment was tried; empty when the test split had no rows.
@@ -180,6 +181,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Stage | None = None
     error: Failure | None = None
     failures: int = 0
+    faulty_since: datetime | None = None
     last_fault: Failure | None = None
     report: ReportSummary | None = None
     smoke_sample: tuple[SmokeSample, ...] = ()
@@ -270,6 +272,7 @@ def enter(run: Run, stage: Stage, now: datetime, error: Failure | None = None) -
         due=None if stage.terminal else now,
         error=error or run.error,
         failures=0,
+        faulty_since=None,
     )
 
 

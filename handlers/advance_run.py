@@ -1,0 +1,140 @@
+"""Carry a run as far as it will go: observe, decide, apply, save, until it has to wait.
+
+All progress of every run happens here, whoever asks for it: the upload, the timer's queue message, or
+a caller's request. Whatever was done is saved before the next thing is begun, and every step finds its
+own work done, so that a process may die between any two lines.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+import msgspec
+
+from handlers.observe import observe
+from handlers.steps import carry_out
+from shared.config import Settings
+from shared.domain.backoff import backoff
+from shared.domain.decide import COSTLY, Decision, Do, Enter, Step, Wait, after_fault, decide
+from shared.domain.errors import FinetuneError, RunBusyError, TransientServiceError
+from shared.domain.job_status import JobState
+from shared.domain.observation import Observation
+from shared.domain.run import EndpointFacts, Failure, JobFacts, Run, enter
+from shared.domain.stages import Stage
+from shared.ports import Services, StoredRun
+
+_log = logging.getLogger(__name__)
+
+
+def advance_run(run_id: str, *, settings: Settings, services: Services) -> Run | None:
+    """Advance one run.
+
+    Returns:
+        The run as saved last; None if another worker holds it, which then sees the newest requests itself.
+
+    Raises:
+        UnknownRunError: If there is no such run.
+        CorruptRunError: If its record cannot be read.
+        TransientServiceError: If storage itself could not be reached; the host tries again.
+    """
+    try:
+        with services.claims.hold(run_id):
+            return _advance(services.runs.load(run_id), settings, services)
+    except RunBusyError:
+        _log.info("another worker advances the run", extra={"run_id": run_id})
+        return None
+
+
+def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
+    done: Step | None = None
+    while not stored.run.stage.terminal:
+        run = stored.run
+        try:
+            seen = observe(run, settings, services)
+            decision = decide(run, seen, services.now(), settings.limits())
+            if decision == Do(done):
+                # Done, but not to be seen yet: give the service time instead of doing it again at once.
+                decision = Wait(services.now() + settings.limits().operation_poll)
+            changed = _apply(decision, run, seen, settings, services)
+        except FinetuneError as fault:
+            decision, changed = _after_fault(run, fault, settings, services)
+        stored = services.runs.save(StoredRun(changed, stored.etag))
+        if isinstance(decision, Wait) and stored.run.requests == run.requests:
+            break
+        done = decision.step if isinstance(decision, Do) and changed.billable == run.billable else None
+    return stored.run
+
+
+def _apply(decision: Decision, run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
+    run = _noted(run, seen)
+    match decision:
+        case Wait(until):
+            return msgspec.structs.replace(run, due=until, failures=0, faulty_since=None)
+        case Enter(stage, error, outcome):
+            if stage is Stage.LIVE:
+                run = _with_endpoint(run, seen, settings, services)
+            _log.info("run enters a stage", extra={"run_id": run.run_id, "stage": stage.value})
+            return enter(msgspec.structs.replace(run, outcome=outcome), stage, services.now(), error)
+        case Do(step) if step in COSTLY and not run.billable:
+            # The intent goes on record before anything that costs money is asked for.
+            return msgspec.structs.replace(run, billable=True)
+        case Do(step):
+            _log.info("step begins", extra={"run_id": run.run_id, "step": step.value})
+            changed = carry_out(step, run, seen, settings, services)
+            return msgspec.structs.replace(changed, due=services.now(), failures=0, faulty_since=None)
+
+
+def _noted(run: Run, seen: Observation) -> Run:
+    if seen.job is None:
+        return run
+    if seen.job.state is JobState.UNKNOWN:
+        _log.warning("unknown job status", extra={"run_id": run.run_id, "status": seen.job.status})
+    facts = JobFacts(name=run.run_id, status=seen.job.status, studio_url=seen.job.studio_url)
+    return msgspec.structs.replace(run, job=facts)
+
+
+def _with_endpoint(run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
+    now = services.now()
+    facts = EndpointFacts(
+        name=run.run_id,
+        scoring_uri=(seen.endpoint.scoring_uri if seen.endpoint else None) or "",
+        auth_mode=settings.endpoint_auth_mode,
+        live_since=now,
+        expires_at=now + timedelta(hours=run.options.lifetime_hours),
+    )
+    return msgspec.structs.replace(run, endpoint=facts)
+
+
+def _after_fault(
+    run: Run,
+    fault: FinetuneError,
+    settings: Settings,
+    services: Services,
+) -> tuple[Decision, Run]:
+    now = services.now()
+    failure = Failure(code=fault.code, message=fault.message, stage=run.stage, at=now)
+    faulty = msgspec.structs.replace(
+        run,
+        failures=run.failures + 1,
+        faulty_since=run.faulty_since or now,
+        last_fault=failure,
+    )
+    retry_at = None
+    if fault.retryable:
+        asked = fault.retry_after if isinstance(fault, TransientServiceError) else None
+        retry_at = now + backoff(faulty.failures, services.chance(), asked)
+    decision = after_fault(faulty, failure, retry_at=retry_at, now=now, limits=settings.limits())
+    _log.warning(
+        "run met a fault",
+        extra={
+            "run_id": run.run_id,
+            "stage": run.stage.value,
+            "code": fault.code,
+            "failures": faulty.failures,
+        },
+    )
+    if isinstance(decision, Wait):
+        return decision, msgspec.structs.replace(faulty, due=decision.until)
+    ended = msgspec.structs.replace(faulty, outcome=decision.outcome)
+    return decision, enter(ended, decision.stage, now, decision.error)

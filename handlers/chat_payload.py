@@ -1,0 +1,40 @@
+"""Azure ML's chat-completion payload, and the text in its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_REPLY_KEYS = ("output", "generated_text", "content", "response")
+
+
+def chat_payload(messages: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Wrap one conversation as the fine-tuned MLflow chat model takes it.
+
+    The form is the Azure ML chat-completion notebook's: `input_string` is a list of conversations.
+    """
+    return {
+        "input_data": {"input_string": [list(messages)], "parameters": dict(parameters)},
+        "params": {},
+    }
+
+
+def reply_of(answer: Any) -> str | None:
+    """Find the reply to the first conversation in a model's answer.
+
+    MLflow chat models answer with an object (`{"output": …}`), a list with one entry a conversation, or
+    a bare string, depending on the version that packed them; OpenAI-like servers nest it in `choices`.
+
+    Returns:
+        The text, or None if there is none to be found.
+    """
+    if isinstance(answer, str):
+        return answer.strip() or None
+    if isinstance(answer, Sequence):
+        return reply_of(answer[0]) if answer else None
+    if isinstance(answer, Mapping):
+        if answer.get("choices"):
+            return reply_of((answer["choices"][0] or {}).get("message"))
+        values = [answer[key] for key in _REPLY_KEYS if answer.get(key)] or list(answer.values())
+        return reply_of(values[0]) if values else None
+    return None

@@ -1,0 +1,40 @@
+"""Decide whether this content was trained before, by one conditional write."""
+
+from __future__ import annotations
+
+import msgspec
+
+from handlers.plan_training import content_digest
+from shared.domain.errors import UnknownRunError
+from shared.domain.run import Run
+from shared.domain.stages import Stage
+from shared.ports import Services
+
+_CAME_TO_NOTHING = frozenset({Stage.FAILED, Stage.CANCELED, Stage.REJECTED, Stage.DUPLICATE})
+
+
+def claim_content(run: Run, services: Services) -> Run:
+    """Claim the run's content, or find the run that has it.
+
+    A claim of a run that came to nothing is taken over; with the option `force`, so is any other.
+
+    Returns:
+        The run, `claimed`, or with `duplicate_of` naming the earlier run.
+    """
+    assert run.plan is not None
+    digest = content_digest(run, run.plan)
+    holder = services.claims.claim_content(digest, run.run_id)
+    while holder != run.run_id:
+        if not run.options.force and not _came_to_nothing(holder, services):
+            return msgspec.structs.replace(run, duplicate_of=holder)
+        if services.claims.take_over_content(digest, run.run_id, previous=holder):
+            break
+        holder = services.claims.claim_content(digest, run.run_id)
+    return msgspec.structs.replace(run, claimed=True)
+
+
+def _came_to_nothing(run_id: str, services: Services) -> bool:
+    try:
+        return services.runs.load(run_id).run.stage in _CAME_TO_NOTHING
+    except UnknownRunError:
+        return True

@@ -1,0 +1,75 @@
+"""Open a run for an upload."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from shared.domain.fields import Problem
+from shared.domain.names import COMPANIONS, OPTIONS_FILE, Upload, parse_upload, run_id_for
+from shared.domain.options import OPTIONS_LIMIT_BYTES, RunOptions, override_options
+from shared.domain.run import Failure, Run, Source, SourceFile, enter, open_run
+from shared.domain.stages import Stage
+from shared.ports import Services
+
+_log = logging.getLogger(__name__)
+
+
+def open_run_for_upload(path: str, *, container: str, defaults: RunOptions, services: Services) -> str | None:
+    """Open the run of an uploaded file; the same path and ETag open it once, however often they are told.
+
+    Args:
+        path: The blob's name in the uploads container.
+        container: That container's name.
+        defaults: The options that hold where the upload's `run.json` says nothing.
+        services: The ports.
+
+    Returns:
+        The run's id, new or not; None for a blob that does not open a run.
+    """
+    upload = parse_upload(path)
+    if upload is None:
+        _log.info(
+            "upload ignored: it is no <dataset>.jsonl and no <dataset>/train.jsonl",
+            extra={"blob": path[:256]},
+        )
+        return None
+    train = services.uploads.find(path)
+    if train is None:
+        _log.info("upload ignored: it is gone", extra={"blob": path})
+        return None
+    run_id = run_id_for(container, path, train.etag)
+    extra = {"run_id": run_id, "blob": path, "etag": train.etag}
+    options, problems = _options(upload, defaults, services)
+    source = Source(container=container, files=(train, *_companions(upload, services)))
+    run = open_run(run_id, upload.dataset, source, options, services.now())
+    if problems:
+        run = _rejected(run, problems, services)
+    if services.runs.create(run):
+        _log.info("run opened", extra=extra)
+    else:
+        _log.info("run is open already", extra=extra)
+    return run_id
+
+
+def _companions(upload: Upload, services: Services) -> list[SourceFile]:
+    if upload.folder is None:
+        return []
+    found = (services.uploads.find(f"{upload.folder}{name}{upload.suffix}") for name in COMPANIONS)
+    return [file for file in found if file is not None]
+
+
+def _options(upload: Upload, defaults: RunOptions, services: Services) -> tuple[RunOptions, list[Problem]]:
+    if upload.folder is None:
+        return defaults, []
+    file = services.uploads.find(f"{upload.folder}{OPTIONS_FILE}")
+    if file is None:
+        return defaults, []
+    return override_options(defaults, services.uploads.read_small(file, OPTIONS_LIMIT_BYTES))
+
+
+def _rejected(run: Run, problems: list[Problem], services: Services) -> Run:
+    now = services.now()
+    error = Failure(code="InvalidOptions", message="; ".join(map(str, problems)), stage=run.stage, at=now)
+    return msgspec.structs.replace(enter(run, Stage.REJECTED, now, error))
