@@ -53,14 +53,15 @@ def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
         try:
             seen = observe(run, settings, services)
             decision = decide(run, seen, services.now(), settings.limits())
-            if decision == Do(done):
+            if done is not None and decision == Do(done):
                 # Done, but not to be seen yet: give the service time instead of doing it again at once.
                 decision = Wait(services.now() + settings.limits().operation_poll)
             changed = _apply(decision, run, seen, settings, services)
         except FinetuneError as fault:
             decision, changed = _after_fault(run, fault, settings, services)
-        stored = services.runs.save(StoredRun(changed, stored.etag))
-        if isinstance(decision, Wait) and stored.run.requests == run.requests:
+        save = services.runs.save if isinstance(decision, Do) else services.runs.save_unless_asked
+        stored = save(StoredRun(changed, stored.etag))
+        if isinstance(decision, Wait) and stored.run == changed:
             break
         done = decision.step if isinstance(decision, Do) and changed.billable == run.billable else None
     return stored.run
@@ -71,11 +72,12 @@ def _apply(decision: Decision, run: Run, seen: Observation, settings: Settings, 
     match decision:
         case Wait(until):
             return msgspec.structs.replace(run, due=until, failures=0, faulty_since=None)
-        case Enter(stage, error, outcome):
+        case Enter(stage, error, outcome, reason):
             if stage is Stage.LIVE:
                 run = _with_endpoint(run, seen, settings, services)
             _log.info("run enters a stage", extra={"run_id": run.run_id, "stage": stage.value})
-            return enter(msgspec.structs.replace(run, outcome=outcome), stage, services.now(), error)
+            ended = {"outcome": outcome, "ended_because": reason} if outcome or reason else {}
+            return enter(msgspec.structs.replace(run, **ended), stage, services.now(), error)
         case Do(step) if step in COSTLY and not run.billable:
             # The intent goes on record before anything that costs money is asked for.
             return msgspec.structs.replace(run, billable=True)

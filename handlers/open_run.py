@@ -31,7 +31,7 @@ def open_run_for_upload(path: str, *, container: str, defaults: RunOptions, serv
     upload = parse_upload(path)
     if upload is None:
         _log.info(
-            "upload ignored: it is no <dataset>.jsonl and no <dataset>/train.jsonl",
+            "upload ignored: it opens no run",
             extra={"blob": path[:256]},
         )
         return None

@@ -20,7 +20,7 @@ def plan_training(run: Run, *, allow_retired_model: bool, services: Services) ->
     """Settle what will be submitted, and refuse what cannot work.
 
     Raises:
-        InvalidRunError: Saying what is wrong with the model, the compute or the parameters, and what to change.
+        InvalidRunError: Saying what is wrong with the model, the compute or the parameters.
         ServiceRefusedError: If the registry or the workspace may not be read.
         TransientServiceError: If either could not be reached.
     """
@@ -59,7 +59,7 @@ def plan_training(run: Run, *, allow_retired_model: bool, services: Services) ->
 
 
 def content_digest(run: Run, plan: TrainingPlan) -> str:
-    """Digest of all that decides what is trained: the rows and their splits, the parameters, the base model."""
+    """Digest of all that decides what is trained: rows and their splits, parameters, base model."""
     fingerprint = run.report.fingerprint if run.report else ""
     decisive = (fingerprint, plan.base_model_id, sorted(plan.parameters.items()))
     return hashlib.sha256(msgspec.json.encode(decisive)).hexdigest()

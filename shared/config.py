@@ -55,9 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ]
     allow_retired_model: Annotated[
         bool,
-        Meta(
-            description="`true` also takes a base model that is archived or past its fine-tune retirement date."
-        ),
+        Meta(description="`true` also takes a base model that is archived or retired from fine-tuning."),
     ] = False
     compute_cluster: Annotated[
         Name, Meta(description="GPU cluster for training, created if it is missing; or `serverless`.")
@@ -100,7 +98,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=r"^\d{1,3},\d{1,3},\d{1,3}$",
-            description="Shares of training, validation and test rows when one file is uploaded; they add up to 100.",
+            description="Shares of training, validation and test rows of a single file; they add up to 100.",
         ),
     ] = "80,10,10"
     split_seed: Annotated[int, Meta(ge=0, lt=2**63, description="Seed of the split.")] = 42
@@ -120,7 +118,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=16,
-            description="Tokens of a conversation that the base model takes; longer rows are reported as truncated.",
+            description="Tokens that the base model takes; longer rows are reported as truncated.",
         ),
     ] = 4096
     finetune_parameters: Annotated[

@@ -46,6 +46,9 @@ class RunStore(Protocol):
     def save(self, stored: StoredRun) -> StoredRun:
         """Write the advancing worker's fields over callers' newest ones. Raises UnknownRunError."""
 
+    def save_unless_asked(self, stored: StoredRun) -> StoredRun:
+        """Like `save`, but if callers wrote meanwhile, leave the record as it is and return it."""
+
     def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
         """Apply `change`, which touches callers' fields only, to the newest record, whatever it takes."""
 

@@ -73,6 +73,13 @@ class BlobRunStore:
 
     def save(self, stored: StoredRun) -> StoredRun:
         """See `RunStore.save`."""
+        return self._save(stored, yield_to_callers=False)
+
+    def save_unless_asked(self, stored: StoredRun) -> StoredRun:
+        """See `RunStore.save_unless_asked`."""
+        return self._save(stored, yield_to_callers=True)
+
+    def _save(self, stored: StoredRun, *, yield_to_callers: bool) -> StoredRun:
         run, etag = stored
         for _ in range(PATIENCE):
             written = self._replace(run, etag)
@@ -80,7 +87,10 @@ class BlobRunStore:
                 return StoredRun(run, written)
             # Somebody wrote: a caller's request, or this very write, whose answer was lost on the way.
             current = self.load(run.run_id)
-            run, etag = merge_callers_fields(run, current.run), current.etag
+            merged = merge_callers_fields(run, current.run)
+            if yield_to_callers and merged != run:
+                return current
+            run, etag = merged, current.etag
         raise RunChangedError(f"the record of {run.run_id} changed {PATIENCE} times while it was being saved")
 
     def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:

@@ -106,7 +106,7 @@ def check_training_size(model: BaseModel, size: str) -> None:
     """Refuse a VM size that the model cannot be trained on.
 
     Raises:
-        InvalidRunError: If the size is not in the model's allow list, or, without a list, is known not to work.
+        InvalidRunError: If the size is not in the model's allow list or, without one, is known not to work.
     """
     if model.finetune_sizes is not None:
         _check_listed(size, model.finetune_sizes, f"training {model.name}", "COMPUTE_SIZE")

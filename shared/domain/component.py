@@ -127,15 +127,6 @@ def plan_parameters(
     return values
 
 
-def missing_inputs(component: Component, given: Mapping[str, Any]) -> list[str]:
-    """Name the inputs that the component requires and `given` lacks; a required enum of one needs no giving."""
-    return [
-        name
-        for name, declared in component.inputs.items()
-        if not declared.optional and name not in given and not (declared.enum and len(declared.enum) == 1)
-    ]
-
-
 def _parse_input(declared: Mapping[str, Any]) -> ComponentInput:
     enum = declared.get("enum")
     return ComponentInput(

@@ -56,11 +56,12 @@ class Do(NamedTuple):
 
 
 class Enter(NamedTuple):
-    """Move to `stage`; `outcome` is where `deleting` leads."""
+    """Move to `stage`; `outcome` is where `deleting` leads, `reason` why, in a person's words."""
 
     stage: Stage
     error: Failure | None = None
     outcome: Stage | None = None
+    reason: str | None = None
 
 
 class Wait(NamedTuple):
@@ -168,13 +169,14 @@ def after_fault(
 def _callers_wish(run: Run) -> Enter | None:
     if run.stage is Stage.DELETING or run.stage.terminal:
         return None
-    if run.requests.delete_at is not None or (run.requests.cancel_at is not None and run.stage is Stage.LIVE):
-        if run.billable:
-            return Enter(Stage.DELETING, outcome=Stage.DELETED if run.endpoint else Stage.CANCELED)
-        return Enter(Stage.CANCELED)
-    if run.requests.cancel_at is not None:
-        return Enter(Stage.DELETING, outcome=Stage.CANCELED) if run.billable else Enter(Stage.CANCELED)
-    return None
+    asked = run.requests
+    if asked.delete_at is None and asked.cancel_at is None:
+        return None
+    reason = asked.delete_reason or ("canceled" if asked.delete_at is None else "requested")
+    if not run.billable:
+        return Enter(Stage.CANCELED, reason=reason)
+    outcome = Stage.DELETED if run.stage is Stage.LIVE else Stage.CANCELED
+    return Enter(Stage.DELETING, outcome=outcome, reason=reason)
 
 
 def _received(run: Run, now: datetime) -> Decision:
@@ -267,9 +269,12 @@ def _deploying(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
 
 
 def _live(run: Run, now: datetime) -> Decision:
-    ends = [moment for moment in (run.expires_at, run.idle_at) if moment is not None]
-    end = min(ends, default=now)
-    return Enter(Stage.DELETING, outcome=Stage.DELETED) if end <= now else Wait(end)
+    if run.expires_at is None or run.expires_at <= now:
+        return Enter(Stage.DELETING, outcome=Stage.DELETED, reason="its time was up")
+    if run.idle_at is not None and run.idle_at <= now:
+        reason = f"not used for {run.options.idle_minutes:g} minutes"
+        return Enter(Stage.DELETING, outcome=Stage.DELETED, reason=reason)
+    return Wait(min(run.expires_at, run.idle_at or run.expires_at))
 
 
 def _deleting(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:

@@ -51,7 +51,7 @@ class ServiceRefusedError(FinetuneError):
 
 
 class InvalidRunError(FinetuneError):
-    """A run asks for something impossible: a retired model, an unknown parameter, a VM size that is not allowed."""
+    """A run asks for something impossible: a retired model, an unknown parameter, a wrong VM size."""
 
 
 class UnknownRunError(FinetuneError):

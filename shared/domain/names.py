@@ -11,7 +11,7 @@ DATASET_NAME_LIMIT = 128
 """Characters of a dataset's name; longer uploads are ignored rather than cut to something ambiguous."""
 
 SLUG_LIMIT = 16
-"""Characters of the dataset that a run id keeps: `ft-` + 16 + `-` + 10 is within the 32 of an endpoint name."""
+"""Characters of the dataset in a run id: `ft-` + 16 + `-` + 10 is within the 32 of an endpoint name."""
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 RUN_TAG = "finetune-on-upload-run"
@@ -84,7 +84,7 @@ def run_id_for(container: str, path: str, etag: str) -> str:
 
 
 def is_run_id(text: str) -> bool:
-    """Whether `text` has the form of a run id; everything that reaches a blob name or a URL is checked here."""
+    """Whether `text` has the form of a run id; what reaches a blob name or a URL is checked here."""
     return len(text) <= 32 and _RUN_ID.fullmatch(text) is not None
 
 

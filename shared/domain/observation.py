@@ -83,7 +83,7 @@ class Aspect(StrEnum):
 
 
 class Observation(NamedTuple):
-    """What was seen. An absent resource is None; so is one that was not looked at (`aspects_of` says which)."""
+    """What was seen. None is an absent resource, or one that was not looked at: see `aspects_of`."""
 
     job: SeenJob | None = None
     compute: SeenCompute | None = None

@@ -28,7 +28,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         base_model: `<name>` for the newest version in the registry, or `<name>:<version>`.
         parameters: Inputs of the fine-tuning component, checked against the component itself in preflight.
         compute: Cluster of the workspace, or `serverless`.
-        compute_size: VM size for training: of the cluster if it has to be created, else of serverless compute.
+        compute_size: VM size for training: of serverless compute, or of a cluster yet to be created.
         instance_type: VM size of the deployment.
         instance_count: VMs of the deployment.
         lifetime_hours: Hours from going live to being deleted.

@@ -162,6 +162,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         billable: True from before the first call that may cost money. A run that never got there
             can end at once; any other ends through `deleting`, where absence is verified.
         outcome: Where `deleting` leads.
+        ended_because: Why it is being taken away, in a person's words, when nothing went wrong.
         failures: Transient faults in a row; sets the backoff, cleared by any step that succeeds.
         faulty_since: When that row of faults began (UTC).
         last_fault: The newest of those faults, kept for people to see.
@@ -179,6 +180,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     due: datetime | None
     billable: bool = False
     outcome: Stage | None = None
+    ended_because: str | None = None
     error: Failure | None = None
     failures: int = 0
     faulty_since: datetime | None = None

@@ -1,0 +1,186 @@
+"""Every trigger of the app, and nothing else: bindings in, one handler, the answer out."""
+
+from __future__ import annotations
+
+import azure.functions as func
+from azurefunctions.extensions.bindings import blob
+
+from handlers.advance_run import advance_run
+from handlers.http import Answer, read_object
+from handlers.http_errors import answer, answer_async
+from handlers.list_runs import list_runs
+from handlers.open_run import open_run_for_upload
+from handlers.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
+from handlers.schedule_advances import schedule_advances
+from handlers.score_endpoint import score_endpoint
+from handlers.show_health import show_health
+from handlers.show_run import show_report, show_run
+from handlers.sweep_endpoints import sweep_endpoints
+from handlers.take_message import take_message
+from shared import bootstrap
+
+CONNECTION = "TrainingStorage"
+ADVANCE = "advance"
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+
+@app.function_name("dataset_uploaded")
+@app.blob_trigger(
+    arg_name="client",
+    path="uploads/{name}",
+    connection=CONNECTION,
+    source=func.BlobSource.EVENT_GRID,
+)
+def dataset_uploaded(client: blob.BlobClient) -> None:
+    """A blob appeared in `uploads`; only its name is taken from the binding, never its body."""
+    built = bootstrap.app()
+    run_id = open_run_for_upload(
+        client.blob_name,
+        container=client.container_name,
+        defaults=built.settings.default_options(),
+        services=built.services,
+    )
+    if run_id is not None:
+        advance_run(run_id, settings=built.settings, services=built.services)
+
+
+@app.function_name("schedule_advances")
+@app.timer_trigger(arg_name="timer", schedule="%ADVANCE_SCHEDULE%", use_monitor=False)
+@app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
+def schedule_due_runs(timer: func.TimerRequest, advance: func.Out[list[str]]) -> None:  # noqa: ARG001
+    """Each minute: one message for each run that is due."""
+    advance.set(schedule_advances(bootstrap.app().services))
+
+
+@app.function_name("advance_run")
+@app.queue_trigger(arg_name="message", queue_name=ADVANCE, connection=CONNECTION)
+def advance_run_of_message(message: func.QueueMessage) -> None:
+    """A run is to be advanced."""
+    built = bootstrap.app()
+    take_message(
+        message.get_body().decode("utf-8", "replace"),
+        delivery=message.dequeue_count or 1,
+        settings=built.settings,
+        services=built.services,
+    )
+
+
+@app.function_name("sweep_endpoints")
+@app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", use_monitor=False)
+@app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
+def sweep(timer: func.TimerRequest, advance: func.Out[list[str]]) -> None:  # noqa: ARG001
+    """Every quarter of an hour: orphans, and endpoints whose time is up."""
+    advance.set(sweep_endpoints(bootstrap.app().services))
+
+
+@app.function_name("list_runs")
+@app.route(route="runs", methods=["GET"])
+def get_runs(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/runs`."""
+    return _render(answer(lambda: list_runs(req.params, bootstrap.app().services)))
+
+
+@app.function_name("get_run")
+@app.route(route="runs/{id}", methods=["GET"])
+def get_run(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/runs/{id}`."""
+    return _render(
+        answer(
+            lambda: show_run(
+                req.route_params["id"],
+                if_none_match=req.headers.get("If-None-Match"),
+                services=bootstrap.app().services,
+            ),
+        ),
+    )
+
+
+@app.function_name("get_report")
+@app.route(route="runs/{id}/report", methods=["GET"])
+def get_report(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/runs/{id}/report`."""
+    return _render(
+        answer(
+            lambda: show_report(
+                req.route_params["id"],
+                accept=req.headers.get("Accept"),
+                services=bootstrap.app().services,
+            ),
+        ),
+    )
+
+
+@app.function_name("cancel_run")
+@app.route(route="runs/{id}/cancel", methods=["POST"])
+@app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
+def post_cancel(req: func.HttpRequest, advance: func.Out[list[str]]) -> func.HttpResponse:
+    """`POST /api/runs/{id}/cancel`."""
+    return _render(answer(lambda: cancel_run(req.route_params["id"], bootstrap.app().services)), advance)
+
+
+@app.function_name("retry_run")
+@app.route(route="runs/{id}/retry", methods=["POST"])
+@app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
+def post_retry(req: func.HttpRequest, advance: func.Out[list[str]]) -> func.HttpResponse:
+    """`POST /api/runs/{id}/retry`."""
+    return _render(answer(lambda: retry_run(req.route_params["id"], bootstrap.app().services)), advance)
+
+
+@app.function_name("score")
+@app.route(route="endpoints/{endpoint}/score", methods=["POST"])
+async def post_score(req: func.HttpRequest) -> func.HttpResponse:
+    """`POST /api/endpoints/{endpoint}/score`."""
+
+    async def handle() -> Answer:
+        built = bootstrap.app()
+        return await score_endpoint(req.route_params["endpoint"], req.get_body(), built.live, built.services)
+
+    return _render(await answer_async(handle))
+
+
+@app.function_name("extend_endpoint")
+@app.route(route="endpoints/{endpoint}/extend", methods=["POST"])
+@app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
+def post_extend(req: func.HttpRequest, advance: func.Out[list[str]]) -> func.HttpResponse:
+    """`POST /api/endpoints/{endpoint}/extend`."""
+    return _render(
+        answer(
+            lambda: extend_endpoint(
+                req.route_params["endpoint"],
+                read_object(req.get_body()),
+                most_hours=bootstrap.app().settings.endpoint_max_lifetime_hours,
+                services=bootstrap.app().services,
+            ),
+        ),
+        advance,
+    )
+
+
+@app.function_name("delete_endpoint")
+@app.route(route="endpoints/{endpoint}", methods=["DELETE"])
+@app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
+def delete(req: func.HttpRequest, advance: func.Out[list[str]]) -> func.HttpResponse:
+    """`DELETE /api/endpoints/{endpoint}`."""
+    return _render(
+        answer(lambda: delete_endpoint(req.route_params["endpoint"], bootstrap.app().services)),
+        advance,
+    )
+
+
+@app.function_name("health")
+@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def get_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
+    """`GET /api/health`."""
+    return _render(answer(lambda: show_health(bootstrap.app)))
+
+
+def _render(answered: Answer, advance: func.Out[list[str]] | None = None) -> func.HttpResponse:
+    if advance is not None and answered.advance:
+        advance.set(list(answered.advance))
+    return func.HttpResponse(
+        answered.body,
+        status_code=answered.status,
+        headers=dict(answered.headers),
+        mimetype=answered.content_type,
+    )

@@ -1,0 +1,79 @@
+"""Every error as an HTTP answer: one table, problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import msgspec
+
+from handlers.http import PROBLEM, Answer
+from shared.config import SettingsError
+from shared.domain.errors import (
+    CorruptRunError,
+    FinetuneError,
+    RequestError,
+    RunBusyError,
+    RunChangedError,
+    ScoringError,
+    ServiceRefusedError,
+    TransientServiceError,
+    UnknownRunError,
+)
+
+RETRY_SECONDS = 5
+
+STATUSES: dict[type[FinetuneError], int] = {
+    UnknownRunError: 404,
+    CorruptRunError: 409,
+    RunBusyError: 503,
+    RunChangedError: 503,
+    TransientServiceError: 503,
+    ServiceRefusedError: 502,
+    SettingsError: 503,
+}
+
+_log = logging.getLogger(__name__)
+
+
+def answer(handle: Callable[[], Answer]) -> Answer:
+    """Run a handler; its errors become answers."""
+    try:
+        return handle()
+    except FinetuneError as fault:
+        return problem_of(fault)
+
+
+async def answer_async(handle: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Like `answer`, for a handler that is awaited."""
+    try:
+        return await handle()
+    except FinetuneError as fault:
+        return problem_of(fault)
+
+
+def problem_of(fault: FinetuneError) -> Answer:
+    """Render an error; statuses of 500 and above are logged, the rest is the caller's own."""
+    status = (
+        fault.status if isinstance(fault, RequestError | ScoringError) else STATUSES.get(type(fault), 500)
+    )
+    if status >= 500:
+        _log.warning("request failed", extra={"code": fault.code, "status": status})
+    problem = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": fault.code,
+        "detail": fault.message,
+    }
+    headers = {}
+    if isinstance(fault, ScoringError):
+        if fault.upstream_status is not None:
+            problem["upstream_status"] = fault.upstream_status
+        if fault.request_id is not None:
+            problem["upstream_request_id"] = fault.request_id
+    if status in {429, 503}:
+        asked = getattr(fault, "retry_after", None)
+        headers["Retry-After"] = str(asked if asked is not None else RETRY_SECONDS)
+    return Answer(status, msgspec.json.encode(problem), PROBLEM, headers)

@@ -1,0 +1,121 @@
+"""What callers may ask of a run: each is a wish on its record, and a message to have it looked at.
+
+Nothing is done here. The next advance acts on the wish, whoever gets to it, and finds it on the record
+even if the message is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from handlers.http import Answer, json_answer
+from handlers.run_view import run_view
+from shared.domain.errors import CorruptRunError, RequestError
+from shared.domain.run import Requests, Run
+from shared.domain.stages import Stage
+from shared.ports import Services
+
+_WITH_ENDPOINT = frozenset({Stage.DEPLOYING, Stage.LIVE, Stage.DELETING})
+
+
+def cancel_run(run_id: str, services: Services) -> Answer:
+    """Ask for a run to be stopped and everything of it taken away; asking twice is asking once.
+
+    Raises:
+        UnknownRunError: If there is no such run.
+        RequestError: 409 if it is over.
+    """
+
+    def cancel(run: Run) -> Run:
+        _must_go_on(run)
+        return _asking(run, services.now(), cancel_at=run.requests.cancel_at or services.now())
+
+    return _accepted(run_id, cancel, services)
+
+
+def delete_endpoint(endpoint: str, services: Services, *, reason: str = "requested") -> Answer:
+    """Ask for an endpoint to be deleted; asking twice is asking once.
+
+    Raises:
+        UnknownRunError: If there is no such endpoint.
+        RequestError: 404 if it is gone, 409 if it does not exist yet.
+    """
+
+    def delete(run: Run) -> Run:
+        if run.stage.terminal:
+            raise RequestError(404, f"{endpoint} is gone: its run is {run.stage}", code="EndpointGone")
+        if run.stage not in _WITH_ENDPOINT:
+            message = f"{endpoint} has no endpoint yet, its run is {run.stage}: cancel the run instead"
+            raise RequestError(409, message, code="NoEndpointYet")
+        wish = {"delete_at": run.requests.delete_at or services.now(), "delete_reason": reason}
+        return _asking(run, services.now(), **wish)
+
+    return _accepted(endpoint, delete, services)
+
+
+def extend_endpoint(endpoint: str, body: dict[str, Any], *, most_hours: float, services: Services) -> Answer:
+    """Let an endpoint live longer; until then it is not deleted for being idle either.
+
+    Args:
+        endpoint: The endpoint's name.
+        body: `{"hours": n}`, hours to add to the time it has.
+        most_hours: Most hours from going live that an endpoint may reach.
+        services: The ports.
+
+    Raises:
+        UnknownRunError: If there is no such endpoint.
+        RequestError: 400 for other bodies, 409 unless the endpoint is live, 422 past `most_hours`.
+    """
+    hours = body.get("hours")
+    if isinstance(hours, bool) or not isinstance(hours, int | float) or not 0 < hours <= 24 * 365:
+        raise RequestError(400, 'the body must be {"hours": n} with n above 0', code="InvalidExtension")
+
+    def extend(run: Run) -> Run:
+        if run.stage is not Stage.LIVE or run.endpoint is None or run.expires_at is None:
+            raise RequestError(409, f"{endpoint} is not live: its run is {run.stage}", code="NotLive")
+        until = run.expires_at + timedelta(hours=hours)
+        latest = run.endpoint.live_since + timedelta(hours=most_hours)
+        if until > latest:
+            message = f"{endpoint} may live until {latest:%Y-%m-%d %H:%M} UTC at the longest"
+            raise RequestError(422, message, code="LifetimeExceeded")
+        return _asking(run, services.now(), extended_to=until)
+
+    return _accepted(endpoint, extend, services, status=200)
+
+
+def retry_run(run_id: str, services: Services) -> Answer:
+    """Have a parked or waiting run looked at again, now.
+
+    Raises:
+        UnknownRunError: If there is no such run.
+        RequestError: 409 if it is over.
+    """
+
+    def retry(run: Run) -> Run:
+        _must_go_on(run)
+        return _asking(run, services.now(), retry_at=services.now())
+
+    services.runs.unpark(run_id)
+    try:
+        return _accepted(run_id, retry, services)
+    except CorruptRunError:
+        return json_answer(202, {"run_id": run_id}, advance=(run_id,))
+
+
+def _must_go_on(run: Run) -> None:
+    if run.stage.terminal:
+        raise RequestError(409, f"{run.run_id} is over: it is {run.stage}", code="RunIsOver")
+
+
+def _asking(run: Run, now: datetime, **wish: Any) -> Run:
+    requests: Requests = msgspec.structs.replace(run.requests, **wish)
+    return run if requests == run.requests else msgspec.structs.replace(run, requests=requests, due=now)
+
+
+def _accepted(run_id: str, change: Callable[[Run], Run], services: Services, *, status: int = 202) -> Answer:
+    run = services.runs.update(run_id, change)
+    return json_answer(status, run_view(run, services.now()), advance=(run_id,))

@@ -1,0 +1,48 @@
+"""Sweep: no endpoint may outlive its run, and no run may believe in an endpoint that is gone."""
+
+from __future__ import annotations
+
+import logging
+
+from handlers.request_changes import delete_endpoint
+from shared.domain.errors import RequestError, UnknownRunError
+from shared.domain.stages import Stage
+from shared.ports import Services
+
+_log = logging.getLogger(__name__)
+
+
+def sweep_endpoints(services: Services) -> list[str]:
+    """Delete orphans, and find live runs that have run out of time or lost their endpoint.
+
+    An orphan is an endpoint that carries this app's tag and whose run is over or unknown.
+
+    Returns:
+        The runs to advance.
+    """
+    # Endpoints first: a run's record is always older than its endpoint, so that none listed here can
+    # lack its record in the listing below.
+    endpoints = dict(services.endpoints.tagged_as_ours())
+    entries = {entry.run_id: entry for entry in services.runs.entries()}
+    for endpoint, run_id in endpoints.items():
+        entry = entries.get(run_id)
+        if entry is None or (entry.stage is not None and entry.stage.terminal):
+            _log.warning("deleting an orphaned endpoint", extra={"endpoint": endpoint, "run_id": run_id})
+            services.endpoints.delete(endpoint)
+    now = services.now()
+    live = [entry for entry in entries.values() if entry.stage is Stage.LIVE]
+    lost = [
+        entry.run_id for entry in live if entry.run_id not in endpoints and _has_lost(entry.run_id, services)
+    ]
+    return lost + [entry.run_id for entry in live if entry.run_id not in lost and entry.is_due(now)]
+
+
+def _has_lost(run_id: str, services: Services) -> bool:
+    if services.endpoints.endpoint(run_id) is not None:
+        return False
+    _log.warning("the endpoint of a live run is gone", extra={"run_id": run_id})
+    try:
+        delete_endpoint(run_id, services, reason="the endpoint was gone")
+    except (RequestError, UnknownRunError):
+        return False
+    return True

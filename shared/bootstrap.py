@@ -1,0 +1,101 @@
+"""The composition root: the only place that names concrete adapters. Everything is built once, when first used."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+from handlers.score_endpoint import LiveEndpoints
+from shared.config import Settings
+from shared.ports import Services
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The app, ready to serve."""
+
+    settings: Settings
+    services: Services
+    live: LiveEndpoints
+
+
+@cache
+def app() -> App:
+    """The app of this process, built from its environment.
+
+    Raises:
+        SettingsError: Naming every setting that is missing or malformed.
+        TransientServiceError: If the cloud's metadata could not be read.
+    """
+    settings = Settings.from_env(os.environ)
+    services = build_services(settings, _credential())
+    return App(settings, services, LiveEndpoints(services))
+
+
+def build_services(settings: Settings, credential: TokenCredential) -> Services:
+    """Wire every port to Azure."""
+    from shared.adapters.arm import Arm, WorkspaceId, arm_base_url, registry_discovery_url
+    from shared.adapters.claims import BlobClaims
+    from shared.adapters.datasets import BlobDatasets, BlobUploads
+    from shared.adapters.endpoints import AzureMlEndpoints
+    from shared.adapters.metrics import MlflowMetrics
+    from shared.adapters.registry import AzureMlRegistry
+    from shared.adapters.reports import BlobReports
+    from shared.adapters.run_store import BlobRunStore
+    from shared.adapters.scoring import EndpointScoring
+    from shared.adapters.storage import blob_service, datastore_address
+    from shared.adapters.training import AzureMlTraining
+    from shared.adapters.workspace import AzureMlWorkspace
+
+    blobs = blob_service(settings.storage, credential)
+    base_url = arm_base_url()
+    arm = Arm(credential, base_url, f"{base_url.rstrip('/')}/.default")
+    workspace_id = WorkspaceId(
+        settings.azure_subscription_id,
+        settings.azure_resource_group,
+        settings.azureml_workspace,
+    )
+    workspace = AzureMlWorkspace(
+        arm,
+        workspace_id,
+        datastore=settings.datastore_name,
+        account=datastore_address(blobs),
+    )
+    datasets = BlobDatasets(blobs, settings.datastore_name)
+    endpoints = AzureMlEndpoints(arm, workspace_id, workspace)
+    return Services(
+        runs=BlobRunStore(blobs),
+        claims=BlobClaims(blobs),
+        uploads=BlobUploads(blobs),
+        datasets=datasets,
+        reports=BlobReports(blobs),
+        registry=AzureMlRegistry(arm, registry_discovery_url(), settings.azureml_registry),
+        workspace=workspace,
+        training=AzureMlTraining(
+            arm,
+            credential,
+            workspace_id,
+            workspace,
+            datasets,
+            registry=settings.azureml_registry,
+            experiment=settings.experiment_name,
+        ),
+        metrics=MlflowMetrics(workspace, settings.experiment_name),
+        endpoints=endpoints,
+        scoring=EndpointScoring(credential, endpoints),
+        now=lambda: datetime.now(UTC),
+        chance=random.random,
+    )
+
+
+def _credential() -> TokenCredential:
+    from azure.identity import DefaultAzureCredential
+
+    return DefaultAzureCredential()
