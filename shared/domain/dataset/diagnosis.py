@@ -15,6 +15,7 @@ from .layouts import as_messages
 _ROLES = frozenset(("system", "user", "assistant"))
 _TOOL_KEYS = frozenset(("tool_calls", "tool_call_id", "function_call"))
 _TOOL_ROLES = frozenset(("tool", "function"))
+_ROW_TOOL_KEYS = ("tools", "functions")
 
 
 class Finding(NamedTuple):
@@ -127,6 +128,8 @@ def _check_row(row: _Object, messages: list[Message]) -> Iterator[Finding]:
     extra_keys = [key for key in row if key not in used_keys]
     if extra_keys:
         yield Finding(Code.EXTRA_KEYS, f"left out {quoted(extra_keys)}")
+    if any(row.get(key) for key in _ROW_TOOL_KEYS):
+        yield Finding(Code.TOOL_CALLS, "the row defines tools, which these models' templates skip")
     if "weight" in row:
         yield Finding(Code.WEIGHT_IGNORED, "the trainer learns from every row alike; weight has no effect")
     if not isinstance(turns, list):
@@ -169,7 +172,7 @@ def _check_message(
         yield Finding(Code.UNKNOWN_ROLE, f"message {number} has role {role[:40]!r}; use {known}")
         return None
     if isinstance(content, str):
-        messages.append(Message(role, content))  # type: ignore[arg-type]  # it is one of _ROLES
+        messages.append({"role": role, "content": content})
     return role
 
 

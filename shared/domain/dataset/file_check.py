@@ -6,13 +6,12 @@ import xxhash
 
 from .codes import Code
 from .content import FileFaultError
-from .conversation import CleanLineReader, Conversation, Message
+from .conversation import Conversation, decode_messages, encode_messages, read_clean_line
 from .diagnosis import diagnose, quoted
 from .duplicates import SeenConversations
 from .issue_log import IssueLog
-from .lines import LineBatch, LongLine
+from .lines import LongLine
 from .rules import GateRules, Split
-from .splitting import Row
 from .statistics import Statistics
 from .tokens import estimate_prompt_tokens, estimate_tokens
 
@@ -29,57 +28,59 @@ class RowCheck:
         self.log = log
         self.statistics = statistics
         self.seen = SeenConversations()
-        self.reader = CleanLineReader()
 
 
 class FileCheck:
     """Takes one file's lines in order."""
 
-    def __init__(self, name: str, split: Split, shared: RowCheck, place: Callable[[Row], None]) -> None:
+    def __init__(
+        self, name: str, split: Split, shared: RowCheck, place: Callable[[int, bytes], None]
+    ) -> None:
         """Set up for one file.
 
         Args:
             name: The file's name, for the issues.
             split: What it was uploaded as.
             shared: What outlives the file.
-            place: Takes each row that can be trained on.
+            place: Takes each row that can be trained on, as the digest of its content and its messages.
         """
         self._name = name
         self._flag = _FLAGS[split]
         self._shared = shared
         self._log = shared.log
-        self._read = shared.reader.read
         self._place = place
+        self._window = shared.rules.context_window
         self._blank_lines = 0
         self.number = 0  # of the line at hand
         self.rows = 0
         self.kept = 0
 
-    def take(self, batch: LineBatch | LongLine) -> None:
-        """Check the next lines.
+    def take(self, lines: list[bytes]) -> None:
+        """Check the next lines, each with its newline.
 
         Raises:
             FileFaultError: There are too many blank lines to go on.
         """
-        if isinstance(batch, LongLine):
-            self.number, self.rows = batch.number, self.rows + 1
-            limit = self._shared.rules.max_line_bytes
-            self._issue(Code.LINE_TOO_LONG, f"the line has {batch.length:,} bytes; {limit:,} are allowed")
-            return
-        for line in batch.lines:
+        for line in lines:
             self.number += 1
-            conversation = self._read(line)
+            conversation = read_clean_line(line)
             if conversation is None:
                 self._look_closer(line)
             else:
-                self.rows += 1
                 self._keep(conversation, line)
-        if not batch.ended:
-            self._issue(Code.NO_FINAL_NEWLINE, "the last line has no newline at its end")
+
+    def pass_over(self, line: LongLine) -> None:
+        """Note a line that is too long to be read."""
+        self.number += 1
+        self.rows += 1
+        limit = self._shared.rules.max_line_bytes
+        self._issue(Code.LINE_TOO_LONG, f"the line has {line.length:,} bytes; {limit:,} are allowed")
 
     def _look_closer(self, line: bytes) -> None:
         """Put right what is around the row, then read it as one that may have any fault."""
-        text = line
+        text = line.removesuffix(b"\n")
+        if text is line:
+            self._issue(Code.NO_FINAL_NEWLINE, "the last line has no newline at its end")
         if self.number == 1 and text.startswith(_BOM):
             self._issue(Code.BOM_REMOVED, "the file begins with a byte order mark")
             text = text[len(_BOM) :]
@@ -93,11 +94,12 @@ class FileCheck:
             return
         if stripped != text:
             self._issue(Code.SURROUNDING_SPACE, "white space before or after the object")
-        self.rows += 1
-        conversation = self._read(stripped) if stripped != line else None
+        conversation = read_clean_line(stripped + b"\n") if len(stripped) + 1 < len(line) else None
         if conversation is None:
             conversation = self._diagnose(stripped)
-        if conversation is not None:
+        if conversation is None:
+            self.rows += 1
+        else:
             self._keep(conversation, stripped)
 
     def _diagnose(self, text: bytes) -> Conversation | None:
@@ -106,30 +108,29 @@ class FileCheck:
             self._issue(code, message, b"" if code.is_repair else text)
         if not diagnosis.messages:
             return None
-        encoded = self._shared.reader.encode(diagnosis.messages)
-        return Conversation(diagnosis.messages, encoded, ())
+        return Conversation(encode_messages(diagnosis.messages), len(diagnosis.messages), ())
 
     def _keep(self, conversation: Conversation, line: bytes) -> None:
         """Count a row that can be trained on and pass it on."""
-        messages, encoded, extra_keys = conversation
+        encoded, turns, extra_keys = conversation
+        self.rows += 1
         if extra_keys and not self._log.count(Code.EXTRA_KEYS):
             self._issue(Code.EXTRA_KEYS, f"left out {quoted(extra_keys)}")
-        tokens = estimate_tokens(messages, encoded)
-        if tokens > self._shared.rules.context_window and not self._fits(messages, tokens, line):
+        tokens = estimate_tokens(encoded, turns)
+        if tokens > self._window and not self._fits(encoded, tokens, line):
             return
-        digest_bytes = xxhash.xxh3_128_digest(encoded)
-        digest = int.from_bytes(digest_bytes[8:], "big")
+        digest = xxhash.xxh3_64_intdigest(encoded)
         before = self._shared.seen.add(digest, self._flag)
         if before:
             self._note_duplicate(before, line)
         self.kept += 1
-        self._shared.statistics.add(len(messages), tokens)
-        self._place(Row(digest, digest_bytes, encoded, tokens))
+        self._shared.statistics.add(turns, tokens)
+        self._place(digest, encoded)
 
-    def _fits(self, messages: list[Message], tokens: int, line: bytes) -> bool:
+    def _fits(self, encoded: bytes, tokens: int, line: bytes) -> bool:
         """Whether any answer is left once the trainer has truncated a long row."""
-        window = self._shared.rules.context_window
-        if estimate_prompt_tokens(messages) >= window:
+        window = self._window
+        if estimate_prompt_tokens(decode_messages(encoded)) >= window:
             message = f"the first answer begins after token {window:,}, where the trainer truncates"
             self._issue(Code.NOTHING_LEFT_TO_LEARN, message, line)
             return False

@@ -9,12 +9,12 @@ from .codes import Code
 from .content import FileContent, FileFaultError
 from .file_check import FileCheck, RowCheck
 from .issue_log import IssueLog
-from .lines import read_lines
+from .lines import LongLine, read_lines
 from .pinned import PinnedFile
 from .report import DatasetReport, FileSummary, SplitSummary
 from .rules import GateRules, Split
 from .smoke import SmokeSampler
-from .splitting import Row, Splitter
+from .splitting import Splitter
 from .statistics import Statistics
 from .verdict import judge
 
@@ -91,7 +91,10 @@ class _Check:
         lines = FileCheck(file.name, split, self._rows, place)
         try:
             for batch in read_lines(content, self._rules.max_line_bytes):
-                lines.take(batch)
+                if isinstance(batch, LongLine):
+                    lines.pass_over(batch)
+                else:
+                    lines.take(batch)
         except FileFaultError as fault:
             self.log.add(fault.code, str(fault), file=file.name)
         else:
@@ -133,10 +136,10 @@ class _Check:
             rules=self._rules,
         )
 
-    def _write(self, split: Split, row: Row) -> None:
-        self._pinned[split].add(row)
+    def _write(self, split: Split, digest: int, encoded: bytes) -> None:
+        self._pinned[split].add(encoded)
         if split is Split.TEST:
-            self._smoke.add(row)
+            self._smoke.add(digest, encoded)
 
 
 def _fingerprint(splits: Mapping[Split, SplitSummary]) -> str:

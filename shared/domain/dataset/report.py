@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from .codes import Code
+from .conversation import Message
 from .rules import GateRules, Split
 
 
@@ -51,13 +52,11 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         rows: Its rows; the trainer keeps every one of them.
         bytes: Its size.
-        tokens: Estimated tokens, before truncation.
-        digest: SHA-256 over the hashes of its rows, in order.
+        digest: 128 bits of XXH3 over its content, in hex.
     """
 
     rows: int
     bytes: int
-    tokens: int
     digest: str
 
 
@@ -82,7 +81,7 @@ class Bucket(msgspec.Struct, frozen=True):
 class SmokeSample(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation of the test split without its last answer, and that answer."""
 
-    messages: list[dict[str, str]]
+    messages: list[Message]
     expected: str
 
 

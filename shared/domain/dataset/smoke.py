@@ -2,14 +2,10 @@
 
 import heapq
 
-import msgspec
-
-from .conversation import Message
+from .conversation import Message, decode_messages
 from .report import SmokeSample
 from .rules import GateRules
-from .splitting import Row, rank, seed_key
-
-_decode = msgspec.json.Decoder(list[Message]).decode
+from .splitting import rank, seed_key
 
 
 class SmokeSampler:
@@ -22,13 +18,13 @@ class SmokeSampler:
         self._heap: list[tuple[int, int, bytes]] = []
         self._shortest: bytes | None = None  # what there is to fall back on when every row is too long
 
-    def add(self, row: Row) -> None:
+    def add(self, digest: int, encoded: bytes) -> None:
         """Consider one row of the test split."""
-        if len(row.encoded) > self._limit:
-            if not self._heap and (self._shortest is None or len(row.encoded) < len(self._shortest)):
-                self._shortest = row.encoded
+        if len(encoded) > self._limit:
+            if not self._heap and (self._shortest is None or len(encoded) < len(self._shortest)):
+                self._shortest = encoded
             return
-        entry = (-rank(row.digest, self._key), row.digest, row.encoded)
+        entry = (-rank(digest, self._key), digest, encoded)
         if entry in self._heap or not self._wanted:
             return
         if len(self._heap) < self._wanted:
@@ -39,8 +35,8 @@ class SmokeSampler:
     def samples(self) -> list[SmokeSample]:
         """The chosen conversations, lowest rank first."""
         if not self._heap and self._shortest is not None:
-            return [self._cut(_decode(self._shortest))]
-        return [_sample(_decode(encoded)) for _, _, encoded in sorted(self._heap, reverse=True)]
+            return [self._cut(decode_messages(self._shortest))]
+        return [_sample(decode_messages(encoded)) for _, _, encoded in sorted(self._heap, reverse=True)]
 
     def _cut(self, messages: list[Message]) -> SmokeSample:
         """The last turn of a conversation that is too long, its texts cut to the limit."""
@@ -51,5 +47,4 @@ class SmokeSampler:
 
 
 def _sample(messages: list[Message]) -> SmokeSample:
-    question = [{"role": message.role, "content": message.content} for message in messages[:-1]]
-    return SmokeSample(messages=question, expected=messages[-1].content)
+    return SmokeSample(messages=messages[:-1], expected=messages[-1]["content"])

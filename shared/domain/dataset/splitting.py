@@ -1,7 +1,6 @@
 """Which split a conversation goes to: by its content and the seed alone, so that equal ones stay together."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from .rules import GateRules, Split
 
@@ -14,13 +13,8 @@ _MIX = 0x9E3779B97F4A7C15  # 2^64 / the golden ratio: Fibonacci hashing
 _WORD = (1 << 64) - 1
 
 
-class Row(NamedTuple):
-    """A row on its way into the pinned copy."""
-
-    digest: int  # 64 bits of the content's hash
-    digest_bytes: bytes  # all 128 bits of it
-    encoded: bytes
-    tokens: int
+# Takes the split, the digest and the encoded messages of a row.
+Write = Callable[[Split, int, bytes], None]
 
 
 def seed_key(seed: int) -> int:
@@ -42,9 +36,7 @@ class Splitter:
     the held rows follow these.
     """
 
-    def __init__(
-        self, rules: GateRules, missing: Mapping[Split, int], write: Callable[[Split, Row], None]
-    ) -> None:
+    def __init__(self, rules: GateRules, missing: Mapping[Split, int], write: Write) -> None:
         """Set up for one training file.
 
         Args:
@@ -60,17 +52,18 @@ class Splitter:
         for split, percent in self._missing.items():
             bound += percent * _RANKS // 100
             self._bounds.append((bound, split))
-        self._held: list[Row] | None = [] if missing else None
+        self._highest_bound = bound
+        self._held: list[tuple[int, bytes]] | None = [] if missing else None
         self._held_bytes = 0
         self._placed: dict[int, Split] = {}  # held rows whose share differs from what the threshold says
 
-    def add(self, row: Row) -> None:
-        """Take a row; it is written now or later."""
+    def add(self, digest: int, encoded: bytes) -> None:
+        """Take a row, as the digest of its content and its messages; it is written now or later."""
         if self._held is None:
-            self._write(self._split_of(row.digest), row)
+            self._write(self._split_of(digest), digest, encoded)
             return
-        self._held.append(row)
-        self._held_bytes += len(row.encoded)
+        self._held.append((digest, encoded))
+        self._held_bytes += len(encoded)
         if len(self._held) >= _HELD_ROWS or self._held_bytes >= _HELD_BYTES:
             self.finish()
 
@@ -79,7 +72,7 @@ class Splitter:
         held, self._held = self._held, None
         if not held:
             return
-        by_rank = sorted({row.digest for row in held}, key=lambda digest: (rank(digest, self._key), digest))
+        by_rank = sorted({digest for digest, _ in held}, key=lambda digest: (rank(digest, self._key), digest))
         start = 0
         shares: dict[int, Split] = {}
         for split, percent in self._missing.items():
@@ -91,14 +84,15 @@ class Splitter:
             split = shares.get(digest, Split.TRAIN)
             if split is not self._split_of(digest):
                 self._placed[digest] = split
-        for row in held:
-            self._write(self._split_of(row.digest), row)
+        for digest, encoded in held:
+            self._write(self._split_of(digest), digest, encoded)
 
     def _split_of(self, digest: int) -> Split:
         if digest in self._placed:
             return self._placed[digest]
         place = rank(digest, self._key)
-        for bound, split in self._bounds:
-            if place < bound:
-                return split
+        if place < self._highest_bound:
+            for bound, split in self._bounds:
+                if place < bound:
+                    return split
         return Split.TRAIN

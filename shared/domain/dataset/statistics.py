@@ -23,8 +23,10 @@ class Statistics:
         self._turns[turns if turns < _MOST_TURNS else _MOST_TURNS] += 1
         self._tokens[tokens.bit_length()] += 1
         self._total += tokens
-        self._most_turns = max(self._most_turns, turns)
-        self._longest = max(self._longest, tokens)
+        if turns >= _MOST_TURNS:
+            self._most_turns = max(self._most_turns, turns)
+        if tokens > self._longest:  # noqa: PLR1730 - a call to max() a row would cost 1 % of the gate's time
+            self._longest = tokens
         if tokens > self._window:
             self._truncated_rows += 1
             self._truncated_tokens += tokens - self._window

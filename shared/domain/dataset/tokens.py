@@ -11,19 +11,18 @@ _ASCII_BYTES_PER_TOKEN = 4.4
 _OTHER_BYTES_PER_TOKEN = 2.4
 
 
-def estimate_tokens(messages: Sequence[Message], encoded: bytes) -> int:
+def estimate_tokens(encoded: bytes, turns: int) -> int:
     """Estimate the tokens of one conversation.
 
     Args:
-        messages: Its messages.
-        encoded: The same messages as compact JSON.
+        encoded: Its messages as compact JSON.
+        turns: How many there are.
 
     Returns:
         Tokens, the chat template's included.
     """
-    count = len(messages)
-    size = len(encoded) - _JSON_BYTES_PER_MESSAGE * count
-    tokens = _TOKENS_PER_MESSAGE * count + size / _ASCII_BYTES_PER_TOKEN
+    size = len(encoded) - _JSON_BYTES_PER_MESSAGE * turns
+    tokens = _TOKENS_PER_MESSAGE * turns + size / _ASCII_BYTES_PER_TOKEN
     if not encoded.isascii():
         beyond_ascii = len(encoded) - len(encoded.decode())
         tokens += beyond_ascii * (1 / _OTHER_BYTES_PER_TOKEN - 1 / _ASCII_BYTES_PER_TOKEN)
@@ -35,12 +34,12 @@ def estimate_prompt_tokens(messages: Sequence[Message]) -> int:
     size, count = 0.0, 0
     for message in messages:
         count += 1
-        if message.role == "assistant":
+        if message["role"] == "assistant":
             break
-        ascii_only = message.content.isascii()
-        data = message.content.encode()
+        content = message["content"]
+        data = content.encode()
         size += len(data) / _ASCII_BYTES_PER_TOKEN
-        if not ascii_only:
-            beyond_ascii = len(data) - len(message.content)
+        if not content.isascii():
+            beyond_ascii = len(data) - len(content)
             size += beyond_ascii * (1 / _OTHER_BYTES_PER_TOKEN - 1 / _ASCII_BYTES_PER_TOKEN)
     return int(_TOKENS_PER_MESSAGE * count + size)
