@@ -1,0 +1,116 @@
+"""Everything one emulator knows, in one object. No globals: many emulators can live in one process."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Any
+
+from local.azureml import resources
+from local.azureml.blobs import BlobStore
+from local.azureml.clock import FAST, Clock, Pace, SystemClock
+from local.azureml.errors import workspace_error
+from local.azureml.faults import Faults
+from local.azureml.identity import Issuer
+from local.azureml.operations import Completion
+from local.azureml.settings import Settings
+from local.azureml.shelves import Database, Shelf
+from local.azureml.storage import Storage
+
+CALLS_KEPT = 10_000
+
+
+class Cloud:
+    """The emulated subscription.
+
+    Attributes:
+        lock: Held while resources change; never while training, scoring or reading storage.
+        completions: What is done when a long-running operation of a kind ends.
+        calls: The latest calls, oldest first.
+        base: Scheme, host and port of the emulator; set once it listens.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        pace: Pace = FAST,
+        clock: Clock | None = None,
+        completions: dict[str, Completion] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.pace = pace
+        self.clock: Clock = clock or SystemClock()
+        self.completions = completions or {}
+        self.lock = threading.RLock()
+        self.faults = Faults()
+        self.issuer = Issuer()
+        self.calls: deque[dict[str, Any]] = deque(maxlen=CALLS_KEPT)
+        self.quota = dict(settings.quota)
+        self.base = ""
+        self.database = Database(settings.folder)
+        self.blobs = BlobStore(settings.folder / "blobs" if settings.folder else None)
+        self.storage = Storage(settings.storage, self.blobs)
+        self.computes = Shelf(self.database, "computes", resources.Compute)
+        self.datastores = Shelf(self.database, "datastores", resources.Datastore)
+        self.assets = Shelf(self.database, "assets", resources.AssetVersion)
+        self.jobs = Shelf(self.database, "jobs", resources.Job)
+        self.endpoints = Shelf(self.database, "endpoints", resources.Endpoint)
+        self.deployments = Shelf(self.database, "deployments", resources.Deployment)
+        self.operations = Shelf(self.database, "operations", resources.LongRunning)
+        # What can be made again from the above: locks of jobs at work, loaded models, requests under way.
+        self.job_locks: dict[str, threading.Lock] = {}
+        self.models: dict[str, Any] = {}
+        self.pending: dict[str, Any] = {}
+
+    def fault(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str = "UserError",
+        detail: tuple[str, str] | None = None,
+        inner: tuple[str, ...] = (),
+    ) -> Exception:
+        """An error of the workspace front end, stamped with this region and time."""
+        from local.azureml.clock import wire_time
+
+        return workspace_error(
+            status,
+            message,
+            code=code,
+            detail=detail,
+            inner=inner,
+            location=self.settings.location,
+            time=wire_time(self.clock.now()),
+        )
+
+    def not_found(self, code: str, message: str) -> Exception:
+        """404 for an asset, job, endpoint or deployment that is not there."""
+        return self.fault(404, "The specified resource was not found.", detail=(code, message))
+
+    def reset(self) -> None:
+        """Back to a new subscription: no resources, no faults, no calls."""
+        with self.lock:
+            for shelf in (
+                self.computes,
+                self.datastores,
+                self.assets,
+                self.jobs,
+                self.endpoints,
+                self.deployments,
+                self.operations,
+            ):
+                shelf.clear()  # type: ignore[attr-defined]
+            self.faults.clear()
+            self.calls.clear()
+            self.blobs.clear()
+            self.models.clear()
+            self.pending.clear()
+            self.job_locks.clear()
+            self.quota = dict(self.settings.quota)
+
+    def close(self) -> None:
+        """Closes files and connections."""
+        self.storage.close()
+        self.database.close()

@@ -1,0 +1,295 @@
+"""Deployments behind an endpoint: quota, the model they load, their container's fate and logs."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from local.azureml import operations
+from local.azureml.assets import MODEL, by_id
+from local.azureml.clock import wire_time
+from local.azureml.endpoints import accepted, endpoint_path, find, refuse_while_busy
+from local.azureml.registry import model_ids
+from local.azureml.resources import Deployment, Endpoint, LongRunning
+from local.azureml.served_model import ModelUnusableError, load
+from local.azureml.vm_sizes import SIZES, VmSize, cores_reserved, limit, usage
+from local.azureml.wire import WORKSPACE, Answer, Call, Evidence, Route, json_answer
+
+if TYPE_CHECKING:
+    from local.azureml.cloud import Cloud
+
+_NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]{0,30}[a-zA-Z0-9])?")
+_REQUESTS = {"maxQueueWait": "PT0S", "requestTimeout": "PT5S", "maxConcurrentRequestsPerInstance": 1}
+_PROBE = {
+    "failureThreshold": 30,
+    "successThreshold": 1,
+    "timeout": "PT2S",
+    "period": "PT10S",
+    "initialDelay": "PT10S",
+}
+CRASHED = "ResourceNotReady: User container has crashed or terminated: {reason}"
+
+
+def _key(endpoint: str, name: str) -> str:
+    return f"{endpoint.lower()}/{name}"
+
+
+def render(cloud: Cloud, call: Call, deployment: Deployment) -> dict[str, Any]:
+    """The deployment as GET shows it."""
+    operation = cloud.operations.get(deployment.operation)
+    busy = {"deployment.update": "Updating", "deployment.delete": "Deleting"}.get(
+        operation.kind if operation else "", "Creating"
+    )
+    state = operations.state_of(cloud, deployment.operation, busy)
+    status = f"{call.base}{cloud.settings.location_path}/mfeOperationsStatus/{deployment.operation}"
+    properties = {
+        **deployment.properties,
+        "properties": {
+            **(deployment.properties.get("properties") or {}),
+            "AzureAsyncOperationUri": f"{status}?api-version={call.query.get('api-version', '')}",
+        },
+        "provisioningState": state,
+    }
+    if state == "Succeeded":
+        model = by_id(cloud, MODEL, str(deployment.properties.get("model", "")))
+        folder = f"{model.name}/{model.version}" if model else ""
+        properties["environmentVariables"] = {
+            **(deployment.properties.get("environmentVariables") or {}),
+            "AZUREML_MODEL_DIR": f"/var/azureml-app/azureml-models/{folder}",
+            "AZUREML_ENTRY_SCRIPT": "score.py",
+            "AML_APP_ROOT": "/var/azureml-app/onlinescoring",
+        }
+        properties["privateNetworkConnection"] = False
+    return {
+        "id": f"{endpoint_path(cloud, deployment.endpoint)}/deployments/{deployment.name}",
+        "name": deployment.name,
+        "type": "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/deployments",
+        "properties": properties,
+        "systemData": {
+            "createdAt": wire_time(deployment.created),
+            "createdBy": "local",
+            "lastModifiedAt": wire_time(deployment.modified),
+        },
+        "tags": deployment.tags,
+        "location": deployment.location,
+        "kind": "Managed",
+        "sku": deployment.sku,
+    }
+
+
+def _with_defaults(given: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "description": None,
+        "codeConfiguration": None,
+        "environmentId": None,
+        "environmentVariables": {},
+        "modelMountPath": None,
+        "appInsightsEnabled": False,
+        "instanceType": "Standard_F4s_v2",
+        "egressPublicNetworkAccess": "Enabled",
+        "dataCollector": None,
+        "endpointComputeType": "Managed",
+        **given,
+        "scaleSettings": given.get("scaleSettings") or {"scaleType": "Default"},
+        "requestSettings": {**_REQUESTS, **(given.get("requestSettings") or {})},
+        "livenessProbe": {**_PROBE, **(given.get("livenessProbe") or {})},
+        "readinessProbe": {**_PROBE, **(given.get("readinessProbe") or {})},
+    }
+
+
+def _refused(cloud: Cloud, field: str, message: str) -> Exception:
+    """The recorded nesting: the inner service's validation errors as text inside the outer detail."""
+    inner = {
+        "errors": {field: [message]},
+        "type": "https://tools.ietf.org/html/rfc7231#section-6.5.1",
+        "title": "One or more validation errors occurred.",
+        "status": 400,
+        "traceId": secrets.token_hex(16),
+    }
+    text = f"InferencingClient HttpRequest error, error detail: {json.dumps(inner, separators=(',', ':'))}"
+    return cloud.fault(
+        400,
+        "The request is invalid.",
+        code="BadRequest",
+        detail=("InferencingClientCreateDeploymentFailed", text),
+    )
+
+
+def _validate(cloud: Cloud, endpoint: Endpoint, name: str, properties: dict[str, Any]) -> VmSize:
+    if not 3 <= len(name) <= 32 or not _NAME.fullmatch(name):
+        raise cloud.fault(
+            400,
+            f"Deployment name '{name}' is invalid: 3 to 32 letters, digits and hyphens, first a letter, last "
+            "a letter or digit.",
+            code="BadRequest",
+        )
+    if not endpoint.provisioned:
+        raise cloud.fault(
+            409, f"Endpoint '{endpoint.name}' is not ready for deployments yet.", code="Conflict"
+        )
+    refuse_while_busy(cloud, endpoint.operation, f"endpoint '{endpoint.name}'")
+    model = properties.get("model")
+    if model and model not in model_ids() and by_id(cloud, MODEL, model) is None:
+        raise cloud.not_found("ModelNotFound", f"Model {model} not found.")
+    instance_type = str(properties["instanceType"])
+    size = SIZES.get(instance_type.lower())
+    if size is None:
+        raise _refused(cloud, "VmSize", f"Instance type {instance_type} is not supported.")
+    return size
+
+
+def _check_quota(cloud: Cloud, size: VmSize, instances: int, held: int) -> None:
+    needed = cores_reserved(size, instances) - held
+    used, allowed = usage(cloud, size.family), limit(cloud, size.family)
+    if needed > 0 and used + needed > allowed:
+        raise _refused(
+            cloud,
+            "VmSize",
+            f"Not enough quota available for {size.name} in SubscriptionId {cloud.settings.subscription}. "
+            f"Current usage/limit: {used}/{allowed}. Additional needed: {needed} Please see troubleshooting "
+            "guide, available here: https://aka.ms/oe-tsg#error-outofquota",
+        )
+
+
+def _held(existing: Deployment | None, size: VmSize) -> int:
+    """Cores that an update gives back before it takes new ones."""
+    if existing is None or SIZES.get(str(existing.properties["instanceType"]).lower()) != size:
+        return 0
+    return cores_reserved(size, int(existing.sku.get("capacity", 1)))
+
+
+def _put(cloud: Cloud, call: Call) -> Answer:
+    """Quota is checked at once; what becomes of the container shows only in the operation."""
+    document, name, now = call.document(), call["deployment"], cloud.clock.now()
+    properties = _with_defaults(document.get("properties") or {})
+    sku = {"name": "Default", "tier": "Standard", "capacity": 1, **(document.get("sku") or {})}
+    with cloud.lock:
+        endpoint = find(cloud, call)
+        key = _key(endpoint.name, name)
+        existing = cloud.deployments.get(key)
+        size = _validate(cloud, endpoint, name, properties)
+        if existing:
+            refuse_while_busy(cloud, existing.operation, f"deployment '{name}'")
+        _check_quota(cloud, size, int(sku["capacity"]), _held(existing, size))
+        kind = "deployment.update" if existing else "deployment.create"
+        operation = operations.begin(cloud, kind, "odidp", key, cloud.pace.deployment)
+        deployment = Deployment(
+            endpoint=endpoint.name,
+            name=name,
+            location=document.get("location") or cloud.settings.location,
+            properties=properties,
+            tags=document.get("tags") or {},
+            sku=sku,
+            created=existing.created if existing else now,
+            modified=now,
+            operation=operation.id,
+            logs=existing.logs if existing else [],
+        )
+        cloud.deployments.put(key, deployment)
+        cloud.models.pop(key, None)
+        answer = render(cloud, call, deployment)
+    headers = {
+        "Azure-AsyncOperation": operations.status_url(cloud, call, operation),
+        "Location": f"{call.base}{call.path}?api-version={call.query['api-version']}",
+        "x-ms-async-operation-timeout": "PT30M",
+    }
+    return json_answer(answer, 200 if existing else 201, headers)
+
+
+def _found(cloud: Cloud, call: Call) -> Deployment:
+    endpoint = find(cloud, call)
+    deployment = cloud.deployments.get(_key(endpoint.name, call["deployment"]))
+    if deployment is None:
+        raise cloud.not_found(
+            "DeploymentNotFound",
+            f"Deployment {call['deployment']} of online endpoint {endpoint.name} was not found.",
+        )
+    return deployment
+
+
+def _get(cloud: Cloud, call: Call) -> Answer:
+    return json_answer(render(cloud, call, _found(cloud, call)))
+
+
+def _list(cloud: Cloud, call: Call) -> Answer:
+    endpoint = find(cloud, call)
+    return json_answer(
+        {
+            "value": [
+                render(cloud, call, deployment)
+                for deployment in cloud.deployments.values()
+                if deployment.endpoint == endpoint.name
+            ]
+        }
+    )
+
+
+def _delete(cloud: Cloud, call: Call) -> Answer:
+    """Refused while traffic goes to it (the text is chosen); a missing one is 204."""
+    with cloud.lock:
+        endpoint = cloud.endpoints.get(call["endpoint"].lower())
+        key = _key(call["endpoint"], call["deployment"])
+        deployment = cloud.deployments.get(key)
+        if endpoint is None or deployment is None:
+            return Answer(204)
+        share = (endpoint.properties.get("traffic") or {}).get(deployment.name, 0)
+        if share:
+            raise cloud.fault(
+                400,
+                f"Deployment '{deployment.name}' still gets {share} % of the traffic. Set it to 0 first.",
+                code="BadRequest",
+            )
+        refuse_while_busy(cloud, deployment.operation, f"deployment '{deployment.name}'")
+        operation = operations.begin(cloud, "deployment.delete", "odidp", key, cloud.pace.deployment_delete)
+        deployment.operation = operation.id
+        cloud.deployments.put(key, deployment)
+    return accepted(cloud, call, operation)
+
+
+def _logs(cloud: Cloud, call: Call) -> Answer:
+    deployment = _found(cloud, call)
+    tail = int(call.document().get("tail") or 100)
+    return json_answer({"content": "\n".join(deployment.logs[-tail:]) + "\n"})
+
+
+def _created(cloud: Cloud, operation: LongRunning) -> None:
+    """The container starts: it loads its model, or crashes as one does that cannot."""
+    deployment = cloud.deployments.get(operation.target)
+    if deployment is None:
+        return
+    deployment.logs.append("azmlinfsrv/1.2.2: loading the model")
+    if operation.status == "Succeeded":
+        try:
+            cloud.models[operation.target] = load(cloud, str(deployment.properties.get("model") or ""))
+            deployment.logs.append("azmlinfsrv/1.2.2: the model is ready, listening on 31311")
+        except ModelUnusableError as error:
+            operations.fail(cloud, operation, {"message": CRASHED.format(reason=error)})
+    if operation.status != "Succeeded":
+        deployment.logs.append(
+            f"azmlinfsrv/1.2.2: {(operation.error or {}).get('message', operation.status)}"
+        )
+    cloud.deployments.put(operation.target, deployment)
+
+
+def _deleted(cloud: Cloud, operation: LongRunning) -> None:
+    if operation.status == "Succeeded":
+        cloud.deployments.remove(operation.target)
+        cloud.models.pop(operation.target, None)
+
+
+COMPLETIONS = {
+    "deployment.create": _created,
+    "deployment.update": _created,
+    "deployment.delete": _deleted,
+}
+_ALL = f"{WORKSPACE}/onlineEndpoints/{{endpoint}}/deployments"
+_ONE = f"{_ALL}/{{deployment}}"
+ROUTES = (
+    Route("deployments.put", "PUT", _ONE, _put),
+    Route("deployments.get", "GET", _ONE, _get),
+    Route("deployments.list", "GET", _ALL, _list),
+    Route("deployments.delete", "DELETE", _ONE, _delete, evidence=Evidence.DRIVEN),
+    Route("deployments.get_logs", "POST", f"{_ONE}/getLogs", _logs, evidence=Evidence.DRIVEN),
+)

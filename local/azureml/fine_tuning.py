@@ -1,0 +1,161 @@
+"""The work of the fine-tuning pipeline's nodes, from the datastore to the model folder."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from local.azureml.assets import DATA, by_id
+from local.azureml.datastores import Place, place_of
+from local.azureml.job_inputs import given_inputs, with_defaults
+from local.azureml.registry import model_ids
+from local.azureml.resources import Job, Metric, Node
+from local.azureml.served_model import output_place
+from local.azureml.training import chat_model
+from local.azureml.training.conversation import Example
+from local.azureml.training.preprocess import PreprocessError, Prepared, prepare
+from local.azureml.training.trainer import Options, train
+
+if TYPE_CHECKING:
+    from local.azureml.cloud import Cloud
+
+_BINDING = re.compile(r"\$\{\{parent\.outputs\.(\w+)\}\}")
+_PARAMETERS = (
+    "num_train_epochs",
+    "learning_rate",
+    "lr_scheduler_type",
+    "per_device_train_batch_size",
+    "seed",
+)
+
+
+class WorkError(Exception):
+    """A node fails; the text and the code are what its run carries."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def perform(cloud: Cloud, job: Job, node: Node) -> None:
+    """Does what a node of the fine-tuning pipeline does; nothing for other nodes.
+
+    Raises:
+        WorkError: It fails.
+    """
+    step, _, name = node.work.partition("/")
+    work = _WORK.get(name)
+    if work is not None:
+        definition = job.properties["jobs"][step]
+        work(cloud, job, node, definition, with_defaults(given_inputs(job.properties, definition)))
+
+
+def _import_model(
+    cloud: Cloud, job: Job, node: Node, definition: dict[str, Any], inputs: dict[str, str]
+) -> None:
+    del cloud, job, node, definition
+    source = (
+        inputs.get("mlflow_model_path") or inputs.get("pytorch_model_path") or inputs.get("huggingface_id")
+    )
+    if not source:
+        raise WorkError(
+            "UserError", "One of mlflow_model_path, pytorch_model_path and huggingface_id must be given."
+        )
+    if source.startswith("azureml://registries/") and source not in model_ids():
+        raise WorkError("UserError", f"ScriptExecution.StreamAccess.NotFound: {source} does not exist.")
+
+
+def _preprocess(
+    cloud: Cloud, job: Job, node: Node, definition: dict[str, Any], inputs: dict[str, str]
+) -> None:
+    del node, definition
+    if any(inputs.get(f"{split}_mltable_path") for split in ("train", "validation", "test")):
+        raise WorkError("UserError", "The emulator reads train_file_path and its like, not MLTable folders.")
+    if not inputs.get("train_file_path"):
+        raise WorkError("UserError", "Either train_file_path or train_mltable_path must be given.")
+    files = {
+        split: _read(cloud, inputs[f"{split}_file_path"])
+        for split in ("train", "validation", "test")
+        if inputs.get(f"{split}_file_path")
+    }
+    try:
+        prepared = prepare(files["train"], files.get("validation"), files.get("test"))
+    except PreprocessError as error:
+        raise WorkError("UserError", str(error)) from error
+    _keep(cloud, job, prepared)
+
+
+def _read(cloud: Cloud, uri: str) -> tuple[str, bytes]:
+    asset = by_id(cloud, DATA, uri)
+    if asset is not None:
+        uri = asset.properties["dataUri"]
+    try:
+        place = place_of(cloud, uri)
+        return place.path, cloud.storage.read(place.account, place.container, place.path)
+    except (ValueError, LookupError, FileNotFoundError):
+        raise WorkError(
+            "UserError",
+            f"Error Code: ScriptExecution.StreamAccess.NotFound\nNative Error: The requested stream was not found: {uri}",
+        ) from None
+
+
+def _between(cloud: Cloud, job: Job) -> Place:
+    """Where nodes leave what the next ones need."""
+    return output_place(cloud, job.name, "chat_completion_datapreprocess")
+
+
+def _keep(cloud: Cloud, job: Job, prepared: Prepared) -> None:
+    place = _between(cloud, job)
+    for split in ("training", "validation", "test"):
+        lines = b"\n".join(msgspec.json.encode(example) for example in getattr(prepared, split))
+        cloud.storage.write(place.account, place.container, f"{place.path}{split}.jsonl", lines)
+    counts = msgspec.json.encode(prepared.rows)
+    cloud.storage.write(place.account, place.container, f"{place.path}rows.json", counts)
+
+
+def _examples(cloud: Cloud, job: Job, split: str) -> list[Example]:
+    place = _between(cloud, job)
+    data = cloud.storage.read(place.account, place.container, f"{place.path}{split}.jsonl")
+    return [msgspec.json.decode(line, type=Example) for line in data.split(b"\n") if line]
+
+
+def _finetune(cloud: Cloud, job: Job, node: Node, definition: dict[str, Any], inputs: dict[str, str]) -> None:
+    del definition
+    model, log, _ = train(
+        _examples(cloud, job, "training"), _examples(cloud, job, "validation"), Options(inputs)
+    )
+    job.metrics[node.run_id] = [
+        Metric(key=key, value=value, step=line.step, share=line.share)
+        for line in log
+        for key, value in line.metrics.items()
+    ]
+    job.parameters[node.run_id] = {name: inputs[name] for name in _PARAMETERS}
+    place = output_place(cloud, job.name, "pytorch_model_folder")
+    files = chat_model.to_folder(model, inputs.get("mlflow_model_path", ""), node.run_id)
+    for name, data in files.items():
+        cloud.storage.write(place.account, place.container, place.path + name, data)
+
+
+def _convert(cloud: Cloud, job: Job, node: Node, definition: dict[str, Any], inputs: dict[str, str]) -> None:
+    """Writes the model to every output of the job that is bound to this node's."""
+    del node, inputs
+    source = output_place(cloud, job.name, "pytorch_model_folder")
+    for output in (definition.get("outputs") or {}).values():
+        bound = _BINDING.fullmatch(str(output.get("value", "")))
+        if not bound:
+            continue
+        target = output_place(cloud, job.name, bound[1])
+        for name in list(cloud.storage.names(source.account, source.container, source.path)):
+            data = cloud.storage.read(source.account, source.container, name)
+            relative = name.removeprefix(source.path)
+            cloud.storage.write(target.account, target.container, target.path + relative, data)
+
+
+_WORK = {
+    "chat_completion_model_import": _import_model,
+    "chat_completion_datapreprocess": _preprocess,
+    "chat_completion_finetune": _finetune,
+    "ft_nlp_model_converter": _convert,
+}

@@ -1,0 +1,100 @@
+"""What a pipeline asks the fine-tuning component for, checked as the service checks it.
+
+azure-ai-ml refuses unknown names itself, but neither types nor enums nor minimums: only the service does.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from local.azureml.registry import model_ids, pipeline_component
+
+if TYPE_CHECKING:
+    from local.azureml.cloud import Cloud
+
+_BINDING = re.compile(r"\$\{\{parent\.inputs\.(\w+)\}\}")
+SERVERLESS = "serverless"
+
+
+def given_inputs(job: dict[str, Any], node: dict[str, Any]) -> dict[str, str]:
+    """The node's inputs by name: a literal's text or an address. Bindings to the job's inputs are followed."""
+    values: dict[str, str] = {}
+    for name, given in (node.get("inputs") or {}).items():
+        value = _value(given)
+        bound = _BINDING.fullmatch(value or "")
+        if bound:
+            value = _value((job.get("inputs") or {}).get(bound[1]))
+        if value is not None:
+            values[name] = value
+    return values
+
+
+def _value(given: object) -> str | None:
+    if not isinstance(given, dict):
+        return None if given is None else str(given)
+    value = given.get("uri", given.get("value"))
+    return None if value is None else str(value)
+
+
+def with_defaults(given: dict[str, str]) -> dict[str, str]:
+    """The inputs with the component's defaults for those that were not given."""
+    defaults = {
+        name: str(port["default"])
+        for name, port in pipeline_component()["inputs"].items()
+        if port.get("default") is not None
+    }
+    return {**defaults, **given}
+
+
+def check_inputs(cloud: Cloud, given: dict[str, str]) -> None:
+    """Refuses what the component does not take.
+
+    Raises:
+        ServiceError: 400 naming the input.
+    """
+    ports = pipeline_component()["inputs"]
+    for name, value in given.items():
+        port = ports.get(name)
+        if port is None:
+            raise _refusal(
+                cloud, f"Input '{name}' is not defined in component {pipeline_component()['name']}."
+            )
+        complaint = _complaint(port, value)
+        if complaint:
+            raise _refusal(cloud, f"Value '{value}' of input '{name}' {complaint}.")
+    for name, port in ports.items():
+        if not port["optional"] and name not in given and port.get("default") is None:
+            raise _refusal(cloud, f"Required input '{name}' is missing.")
+    _check_compute(cloud, given)
+    base = given.get("mlflow_model_path", "")
+    if base.startswith("azureml://registries/") and base not in model_ids():
+        raise _refusal(cloud, f"Model {base} was not found in its registry.")
+
+
+def _complaint(port: dict[str, Any], value: str) -> str | None:
+    kind = port["type"]
+    if kind in ("integer", "number"):
+        try:
+            number = int(value) if kind == "integer" else float(value)
+        except ValueError:
+            return f"is not of type {kind}"
+        if "min" in port and number < port["min"]:
+            return f"is less than the minimum {port['min']}"
+    if "enum" in port and value not in port["enum"]:
+        return f"is not one of {port['enum']}"
+    return None
+
+
+def _check_compute(cloud: Cloud, given: dict[str, str]) -> None:
+    """Clusters must be there; GPUs asked for must be on a node of it."""
+    for name, value in given.items():
+        if not name.startswith("compute_") or value == SERVERLESS:
+            continue
+        compute = value.rpartition("/computes/")[2]
+        if cloud.computes.get(compute.lower()) is None:
+            raise _refusal(cloud, f"Compute '{compute}' of input '{name}' was not found in the workspace.")
+
+
+def _refusal(cloud: Cloud, message: str) -> Exception:
+    return cloud.fault(400, message, code="UserError", inner=("BadArgument", "ArgumentInvalid"))

@@ -1,0 +1,104 @@
+"""What a job does as time goes by.
+
+When each node starts and ends is fixed at submission; its work is done the first time someone looks after it
+started, and its outcome shows once it has ended. A failure ends the job there.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from local.azureml.fine_tuning import WorkError, perform
+from local.azureml.resources import Job, Node
+
+if TYPE_CHECKING:
+    from local.azureml.cloud import Cloud
+
+_BINDING = re.compile(r"\$\{\{parent\.outputs\.(\w+)\}\}")
+
+
+def advance(cloud: Cloud, job: Job) -> None:
+    """Does the work of every node that has started. Only one caller works on a job; others wait for it."""
+    now = cloud.clock.now()
+    if _settled(job):
+        return
+    with cloud.lock:
+        lock = cloud.job_locks.setdefault(job.name, threading.Lock())
+    with lock:
+        for node in job.nodes:
+            if stopped_at(job, now) is not None or node.starts > now:
+                return
+            if not node.done:
+                _work(cloud, job, node)
+
+
+def _settled(job: Job) -> bool:
+    return job.failed is not None or job.cancel_done is not None or all(node.done for node in job.nodes)
+
+
+def _work(cloud: Cloud, job: Job, node: Node) -> None:
+    failure = cloud.faults.failure_of(job.name, node.name)
+    try:
+        if failure is not None:
+            raise WorkError(*failure)
+        perform(cloud, job, node)
+    except WorkError as error:
+        node.error = (error.code, str(error))
+        job.failed = node.ends
+    node.done = True
+    with cloud.lock:
+        cloud.jobs.put(job.name, job)
+
+
+def stopped_at(job: Job, now: datetime) -> datetime | None:
+    """When the job failed or was canceled, if that has happened by now."""
+    moments = [moment for moment in (job.failed, job.cancel_done) if moment is not None and moment <= now]
+    return min(moments, default=None)
+
+
+def ended_at(cloud: Cloud, job: Job) -> datetime | None:
+    """When the job ended, if it has."""
+    now = cloud.clock.now()
+    stopped = stopped_at(job, now)
+    if stopped is not None:
+        return stopped
+    end = job.nodes[-1].ends
+    return end if end <= now and all(node.done for node in job.nodes) else None
+
+
+def status_of(cloud: Cloud, job: Job) -> str:
+    """The job's status now."""
+    now = cloud.clock.now()
+    if job.cancel_done is not None and job.cancel_done <= now:
+        return "Canceled"
+    if job.failed is not None and job.failed <= now:
+        return "Failed"
+    if ended_at(cloud, job) is not None:
+        return "Completed"
+    if job.cancel_asked is not None:
+        return "CancelRequested"
+    if job.properties.get("jobType") == "Command" and now < job.nodes[0].starts:
+        return "Queued" if now > job.submitted else "Starting"
+    # Recorded: a pipeline is Preparing for a moment, and Running while its nodes still queue.
+    early = job.submitted + (job.nodes[0].starts - job.submitted) / 2
+    return "Preparing" if now < early else "Running"
+
+
+def node_status(cloud: Cloud, job: Job, index: int) -> str | None:
+    """The status of a node's run now; None as long as there is no such run."""
+    now, node = cloud.clock.now(), job.nodes[index]
+    stopped = stopped_at(job, now)
+    if node.error is not None and node.ends <= now:
+        return "Failed"
+    if stopped is not None and node.starts >= stopped and not (node.done and node.ends <= stopped):
+        return None
+    if node.done and node.ends <= now and (stopped is None or node.ends <= stopped):
+        return "Completed"
+    if stopped is not None:
+        return "Canceled"
+    if now >= node.starts:
+        return "Running"
+    return "Queued" if index == 0 or now >= job.nodes[index - 1].ends else None

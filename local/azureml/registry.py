@@ -1,0 +1,203 @@
+"""The public registry ``azureml``: discovery, the fine-tuning component and the base models.
+
+Two months can be served, see ``Catalogue``. How the registry renders list and dict values of tags on the wire is
+not established: they are sent as Python literals, which the notebook parses with ``ast.literal_eval``.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local.azureml.clock import wire_time
+from local.azureml.errors import registry_error
+from local.azureml.wire import REGISTRY, Answer, Call, Evidence, Plane, Route, json_answer
+
+if TYPE_CHECKING:
+    from local.azureml.cloud import Cloud
+
+NAME = "azureml"
+_CATALOGUE = Path(__file__).parent / "catalogue"
+_CREATED = "2025-01-21T00:00:00+00:00"
+
+
+@cache
+def pipeline_component() -> dict[str, Any]:
+    """The fine-tuning pipeline as its publisher declares it: inputs, outputs and nodes."""
+    document: dict[str, Any] = json.loads((_CATALOGUE / "chat_completion_pipeline.json").read_text())
+    return document
+
+
+@cache
+def _models() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((_CATALOGUE / "models.json").read_text())
+    document.pop("source")
+    return document
+
+
+def component_id() -> str:
+    """The id under which jobs name the fine-tuning pipeline."""
+    spec = pipeline_component()
+    return f"azureml://registries/{NAME}/components/{spec['name']}/versions/{spec['version']}"
+
+
+def model_ids() -> set[str]:
+    """Ids of the base models, archived or not: an archived one still works for those who name it."""
+    return {
+        f"azureml://registries/{NAME}/models/{name}/versions/{model['version']}"
+        for name, model in _models().items()
+    }
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
+def _model(cloud: Cloud, name: str) -> dict[str, Any]:
+    version = _models()[name]["version"]
+    facts = _models()[name][cloud.settings.catalogue]
+    properties: dict[str, Any] = {
+        "description": f"{facts['tags'].get('displayName', name)}, as the emulator's catalogue knows it.",
+        "tags": {key: _text(value) for key, value in facts["tags"].items()},
+        "properties": {key: _text(value) for key, value in facts.get("properties", {}).items()},
+        "isArchived": facts["archived"],
+        "isAnonymous": False,
+        "flavors": {"python_function": {"data": {}}, "hftransformersv2": {"data": {}}},
+        "modelType": "mlflow_model",
+        "modelUri": (
+            "https://automlcesdkdataresources.blob.core.windows.net/models/huggingface/"
+            f"{name.lower()}/mlflow_model_folder"
+        ),
+        "jobName": None,
+        "provisioningState": "Succeeded",
+        "stage": None,
+    }
+    if "system_metadata" in facts:
+        properties["system_metadata"] = facts["system_metadata"]
+    return {
+        "id": f"azureml://registries/{NAME}/models/{name}/versions/{version}",
+        "name": version,
+        "type": "models",
+        "properties": properties,
+        "systemData": {"createdAt": _CREATED},
+    }
+
+
+def _component() -> dict[str, Any]:
+    spec = pipeline_component()
+    return {
+        "id": component_id(),
+        "name": spec["version"],
+        "type": "components",
+        "properties": {
+            "description": None,
+            "tags": {},
+            "properties": {},
+            "isArchived": False,
+            "isAnonymous": False,
+            "componentSpec": {
+                "name": spec["name"],
+                "version": spec["version"],
+                "display_name": spec["display_name"],
+                "is_deterministic": "True",
+                "type": "pipeline",
+                # Recorded for workspace components: every scalar of a spec is sent as text.
+                "inputs": {
+                    name: {
+                        key: value if isinstance(value, list) else str(value) for key, value in port.items()
+                    }
+                    for name, port in spec["inputs"].items()
+                },
+                "outputs": spec["outputs"],
+            },
+            "provisioningState": "Succeeded",
+        },
+        "systemData": {"createdAt": _CREATED},
+    }
+
+
+def _check(cloud: Cloud, call: Call) -> None:
+    if call["registry"] != NAME:
+        raise registry_error(call["registry"], cloud.settings.location, wire_time(cloud.clock.now()))
+
+
+def _discovery(cloud: Cloud, call: Call) -> Answer:
+    _check(cloud, call)
+    settings = cloud.settings
+    return json_answer(
+        {
+            "registryId": "00000000-0000-0000-0000-0000000000ff",
+            "registryName": NAME,
+            "tenantId": settings.tenant,
+            "primaryRegion": settings.location,
+            "regions": [settings.location],
+            "subscriptionId": settings.subscription,
+            "resourceGroup": settings.registry_resource_group,
+            "workspaceName": None,
+            "primaryRegionResourceProviderUri": f"{call.base}/",
+            "registryFqdns": {settings.location: {"uri": call.base}},
+            "intellectualPropertyPublisher": None,
+        }
+    )
+
+
+def _list_models(cloud: Cloud, call: Call) -> Answer:
+    """Archived versions are left out; an unknown name is an empty list here, not 404."""
+    _check(cloud, call)
+    known = call["model"] in _models()
+    models = [_model(cloud, call["model"])] if known else []
+    return json_answer({"value": [model for model in models if not model["properties"]["isArchived"]]})
+
+
+def _get_model(cloud: Cloud, call: Call) -> Answer:
+    _check(cloud, call)
+    name, version = call["model"], call["version"]
+    if name not in _models() or version != _models()[name]["version"]:
+        raise cloud.not_found("ModelNotFound", f"Model with name: {name} and version: {version} not found.")
+    return json_answer(_model(cloud, name))
+
+
+def _list_components(cloud: Cloud, call: Call) -> Answer:
+    _check(cloud, call)
+    known = call["component"] == pipeline_component()["name"]
+    return json_answer({"value": [_component()] if known else []})
+
+
+def _get_component(cloud: Cloud, call: Call) -> Answer:
+    """``azureml_default`` is what a client asks for when it names no version."""
+    _check(cloud, call)
+    spec = pipeline_component()
+    name, version = call["component"], call["version"]
+    if name != spec["name"] or version not in (spec["version"], "azureml_default"):
+        raise cloud.not_found(
+            "ComponentNotFound", f"Component with name: {name} and version: {version} not found."
+        )
+    return json_answer(_component())
+
+
+_MODELS, _COMPONENTS = (
+    f"{REGISTRY}/models/{{model}}/versions",
+    f"{REGISTRY}/components/{{component}}/versions",
+)
+ROUTES = (
+    Route(
+        "registry.discovery",
+        "GET",
+        "/registrymanagement/v1.0/registries/{registry}/discovery",
+        _discovery,
+        Plane.OPEN,
+    ),
+    Route("registry.list_models", "GET", _MODELS, _list_models, Plane.REGISTRY),
+    Route("registry.get_model", "GET", f"{_MODELS}/{{version}}", _get_model, Plane.REGISTRY, Evidence.DRIVEN),
+    Route("registry.list_components", "GET", _COMPONENTS, _list_components, Plane.REGISTRY, Evidence.DRIVEN),
+    Route(
+        "registry.get_component",
+        "GET",
+        f"{_COMPONENTS}/{{version}}",
+        _get_component,
+        Plane.REGISTRY,
+        Evidence.DRIVEN,
+    ),
+)

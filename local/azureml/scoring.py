@@ -1,0 +1,235 @@
+"""Scoring: what an endpoint's own address answers, within the platform's limits.
+
+Statuses are those of Azure's "Troubleshoot online endpoints" (401, 403, 404, 408, 413, 424, 429).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import isodate
+
+from local.azureml import operations
+from local.azureml.errors import ServiceError
+from local.azureml.faults import Container
+from local.azureml.identity import ML_AUDIENCE, bearer
+from local.azureml.resources import Deployment, Endpoint
+from local.azureml.served_model import ModelUnusableError, load
+from local.azureml.training.chat_model import answer
+from local.azureml.wire import Answer, Call, Evidence, Plane, Route, json_answer
+
+if TYPE_CHECKING:
+    from local.azureml.cloud import Cloud
+
+REQUEST_BYTES = 1_500_000
+"""Largest request of a managed online endpoint (1.5 MB, "Manage resource quotas")."""
+
+
+@dataclass(slots=True)
+class Pending:
+    """Requests a deployment is working on or has queued, and the slots of its instances."""
+
+    slots: threading.Semaphore
+    capacity: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    count: int = 0
+
+
+def _refuse(status: int, message: str, headers: dict[str, str] | None = None) -> ServiceError:
+    return ServiceError(json_answer({"message": message}, status, headers))
+
+
+def _score(cloud: Cloud, call: Call) -> Answer:
+    began = time.perf_counter()
+    operations.settle(cloud)
+    endpoint = _endpoint(cloud, call)
+    _authorize(cloud, call, endpoint)
+    if len(call.body) > REQUEST_BYTES:
+        raise _refuse(413, f"The request is larger than {REQUEST_BYTES} bytes.")
+    deployment = _route(cloud, call, endpoint)
+    key = f"{endpoint.name.lower()}/{deployment.name}"
+    container = cloud.faults.container_of(key) or Container()
+    reply = _within_limits(cloud, call, deployment, key, container)
+    elapsed = (time.perf_counter() - began) * 1000
+    return json_answer(
+        reply,
+        headers={
+            "azureml-model-deployment": deployment.name,
+            "azureml-model-session": deployment.name,
+            "Server": "azureml-frontdoor",
+            "x-ms-run-fn-exec-ms": f"{elapsed:.3f}",
+            "x-ms-run-function-failed": "False",
+            "x-ms-server-version": "azmlinfsrv/1.2.2",
+            "X-Request-ID": call.headers.get("x-request-id") or str(uuid.uuid4()),
+        },
+    )
+
+
+def _endpoint(cloud: Cloud, call: Call) -> Endpoint:
+    endpoint = cloud.endpoints.get(call["endpoint"].lower())
+    if endpoint is None or not endpoint.provisioned:
+        raise _refuse(404, f"Endpoint {call['endpoint']} was not found.")
+    return endpoint
+
+
+def _authorize(cloud: Cloud, call: Call, endpoint: Endpoint) -> None:
+    token, mode = bearer(call.headers), endpoint.properties["authMode"]
+    if token is None:
+        raise _refuse(
+            401, "key_auth_bad_header_missing" if mode == "Key" else "token_auth_bad_header_missing"
+        )
+    if mode == "Key":
+        if token not in (endpoint.primary_key, endpoint.secondary_key):
+            raise _refuse(401, "key_auth_access_denied")
+        return
+    claims = cloud.issuer.read(token) or {}
+    audience = ML_AUDIENCE if mode == "AADToken" else f"endpoint/{endpoint.name}"
+    if str(claims.get("aud", "")).rstrip("/") != audience:
+        raise _refuse(401, "token_auth_access_denied")
+    if float(claims.get("exp", 0)) <= cloud.clock.now().timestamp():
+        raise _refuse(401, "token_auth_expired")
+
+
+def _route(cloud: Cloud, call: Call, endpoint: Endpoint) -> Deployment:
+    """The deployment that the header names, or one that the traffic rules draw."""
+    name = call.headers.get("azureml-model-deployment")
+    if name is None:
+        shares = {
+            key: share for key, share in (endpoint.properties.get("traffic") or {}).items() if share > 0
+        }
+        if not shares:
+            raise _refuse(404, "No deployment of the endpoint has positive traffic.")
+        name = random.choices(list(shares), list(shares.values()))[0]  # noqa: S311  # a share, not a secret
+    deployment = cloud.deployments.get(f"{endpoint.name.lower()}/{name}")
+    if deployment is None:
+        raise _refuse(404, f"The endpoint has no deployment '{name}'.")
+    # A deployment that is being updated goes on serving; one that failed, or never came up, does not.
+    if operations.state_of(cloud, deployment.operation, "Succeeded") != "Succeeded":
+        raise _refuse(502, "The deployment's container is not running.")
+    operation = cloud.operations.get(deployment.operation)
+    if operation is not None and operation.kind == "deployment.create" and not operation.settled:
+        raise _refuse(404, f"Deployment '{name}' is not ready.")
+    return deployment
+
+
+def _within_limits(
+    cloud: Cloud, call: Call, deployment: Deployment, key: str, container: Container
+) -> list[dict[str, str]]:
+    """Runs the container: at most so many requests at once, as many again waiting, the rest turned away."""
+    settings = deployment.properties["requestSettings"]
+    capacity = int(settings["maxConcurrentRequestsPerInstance"]) * int(deployment.sku["capacity"])
+    timeout = isodate.parse_duration(settings["requestTimeout"]).total_seconds()
+    with cloud.lock:
+        pending = cloud.pending.get(key)
+        if pending is None or pending.capacity != capacity:
+            pending = cloud.pending[key] = Pending(threading.Semaphore(capacity), capacity)
+    with pending.lock:
+        if pending.count >= 2 * capacity:
+            raise _refuse(
+                429, "Too many pending requests.", {"ms-azureml-model-error-reason": "too_many_requests"}
+            )
+        pending.count += 1
+    try:
+        began = time.perf_counter()
+        if not pending.slots.acquire(timeout=timeout):
+            raise _timeout(timeout)
+        try:
+            if container.seconds:
+                time.sleep(min(container.seconds, timeout))
+            if container.seconds >= timeout or time.perf_counter() - began > timeout:
+                raise _timeout(timeout)
+            return _container(cloud, call, deployment, key, container)
+        finally:
+            pending.slots.release()
+    finally:
+        with pending.lock:
+            pending.count -= 1
+
+
+def _timeout(seconds: float) -> ServiceError:
+    return _refuse(408, f"upstream request timeout after {seconds:g} s")
+
+
+def _container(
+    cloud: Cloud, call: Call, deployment: Deployment, key: str, container: Container
+) -> list[dict[str, str]]:
+    if container.status != 200:
+        raise _model_error(deployment, container.status, container.reason)
+    try:
+        payload = json.loads(call.body)
+        conversations, parameters = _conversations(payload)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _model_error(deployment, 400, f"Could not read the request: {error!r}") from None
+    model = cloud.models.get(key)
+    if model is None:  # the emulator was restarted since the deployment was made
+        try:
+            model = cloud.models[key] = load(cloud, str(deployment.properties.get("model") or ""))
+        except ModelUnusableError as error:
+            raise _model_error(deployment, 500, str(error)) from None
+    return [{"output": answer(model, messages, parameters)} for messages in conversations]
+
+
+def _conversations(payload: Any) -> tuple[list[list[dict[str, Any]]], dict[str, Any]]:
+    """Azure ML's chat payload: one conversation, or a list of them."""
+    data = payload["input_data"]
+    given, parameters = data["input_string"], data.get("parameters") or {}
+    if not isinstance(given, list) or not given:
+        raise ValueError("input_string must be a list of messages or of conversations")
+    conversations = [given] if isinstance(given[0], dict) else given
+    for conversation in conversations:
+        for message in conversation:
+            if not isinstance(message, dict) or not isinstance(message.get("content"), str):
+                raise ValueError("a message needs a role and a text as content")
+    # A dataset row ends with the assistant's own turn; it is what is to be predicted.
+    return [_without_last_answer(conversation) for conversation in conversations], parameters
+
+
+def _without_last_answer(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    last_is_answer = len(messages) > 1 and messages[-1].get("role") == "assistant"
+    return messages[:-1] if last_is_answer else messages
+
+
+def _model_error(deployment: Deployment, status: int, reason: str) -> ServiceError:
+    """424: the model answered with something other than 200, which the headers tell."""
+    reason = reason.encode("latin-1", "replace").decode("latin-1").replace("\n", " ")
+    return ServiceError(
+        json_answer(
+            {"message": reason},
+            424,
+            {
+                "ms-azureml-model-error-statuscode": str(status),
+                "ms-azureml-model-error-reason": reason[:500],
+                "azureml-model-deployment": deployment.name,
+                "x-ms-run-function-failed": "True",
+            },
+        )
+    )
+
+
+def _swagger(cloud: Cloud, call: Call) -> Answer:
+    endpoint = _endpoint(cloud, call)
+    _authorize(cloud, call, endpoint)
+    digest = hashlib.sha256(endpoint.name.encode()).hexdigest()[:8]
+    return json_answer(
+        {
+            "swagger": "2.0",
+            "info": {"title": endpoint.name, "version": digest},
+            "schemes": ["https"],
+            "paths": {"/score": {"post": {"operationId": "RunMLService", "responses": {"200": {}}}}},
+        }
+    )
+
+
+ROUTES = (
+    Route("score", "POST", "/_scoring/{endpoint}/score", _score, Plane.SCORING),
+    Route(
+        "score.swagger", "GET", "/_scoring/{endpoint}/swagger.json", _swagger, Plane.SCORING, Evidence.CHOSEN
+    ),
+)

@@ -1,0 +1,50 @@
+"""Examples: what a conversation asks, and what the assistant answers."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+_WORD = re.compile(r"\w+")
+_TOKEN = re.compile(r"\s?\w+|\s?[^\w\s]|\s+")
+EARLIER_WEIGHT = 0.3
+"""How much a word of an earlier message counts beside one of the latest question."""
+
+
+class Example(msgspec.Struct):
+    """One assistant turn to learn from.
+
+    Attributes:
+        question: Words of the conversation so far and their weights.
+        answer: What the assistant says.
+    """
+
+    question: dict[str, float]
+    answer: str
+
+
+def tokens(text: str) -> list[str]:
+    """Words and signs, each with the blank before it, so that joining them gives the text back."""
+    return _TOKEN.findall(text)
+
+
+def question_of(messages: list[dict[str, Any]]) -> dict[str, float]:
+    """Weighted words of a conversation: the latest message counts most."""
+    words: Counter[str] = Counter()
+    for index, message in enumerate(messages):
+        weight = 1.0 if index == len(messages) - 1 else EARLIER_WEIGHT
+        for word in _WORD.findall(str(message.get("content", "")).lower()):
+            words[word] += weight  # type: ignore[assignment]
+    return dict(words)
+
+
+def examples_of(messages: list[dict[str, Any]]) -> list[Example]:
+    """One example for each assistant turn that says something."""
+    return [
+        Example(question_of(messages[:index]), str(message["content"]))
+        for index, message in enumerate(messages)
+        if message.get("role") == "assistant" and message.get("content")
+    ]
