@@ -1,4 +1,4 @@
-"""The composition root: the only place that names concrete adapters. Everything is built once, when first used."""
+"""The composition root: the only place that names concrete adapters. All is built once, when first used."""
 
 from __future__ import annotations
 

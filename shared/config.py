@@ -101,7 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Shares of training, validation and test rows of a single file; they add up to 100.",
         ),
     ] = "80,10,10"
-    split_seed: Annotated[int, Meta(ge=0, lt=2**63, description="Seed of the split.")] = 42
+    split_seed: Annotated[int, Meta(ge=0, lt=2**31, description="Seed of the split.")] = 42
     row_policy: Annotated[
         Literal["strict", "drop"],
         Meta(description="`strict` rejects a dataset that has a faulty row; `drop` leaves such rows out."),

@@ -55,6 +55,7 @@ class Arm:
     """JSON in, JSON out, errors translated."""
 
     def __init__(self, credential: TokenCredential, base_url: str, scope: str) -> None:
+        self._base_url = base_url.rstrip("/")
         policies = [
             RequestIdPolicy(),
             HeadersPolicy({"Accept": "application/json"}),
@@ -114,7 +115,7 @@ class Arm:
         absent_is_none: bool = False,
     ) -> Any:
         parameters = {**({"api-version": api_version} if api_version else {}), **query}
-        request = HttpRequest(method, url, params=parameters, json=body)
+        request = HttpRequest(method, self._absolute(url), params=parameters, json=body)
         with translated(doing):
             try:
                 response = self._client.send_request(
@@ -130,6 +131,9 @@ class Arm:
                     return None
                 raise
             return response.json() if response.content else None
+
+    def _absolute(self, url: str) -> str:
+        return url if url.startswith("https://") else f"{self._base_url}{url}"
 
 
 def arm_base_url(environment: Mapping[str, str] = os.environ) -> str:

@@ -42,6 +42,9 @@ OUTPUT = "trained_model"
 _SDK = threading.Lock()
 _log = logging.getLogger(__name__)
 
+# The SDK warns of every experimental class that it defines, used or not.
+logging.getLogger("azure.ai.ml._utils._experimental").setLevel(logging.ERROR)
+
 
 class AzureMlTraining:
     """Jobs and models of the workspace."""
@@ -70,7 +73,7 @@ class AzureMlTraining:
         with _SDK, _sdk_translated(f"submitting job {run.run_id}"):
             from azure.ai.ml import MLClient
 
-            registry = MLClient(self._credential, registry_name=self._registry)
+            registry = MLClient(self._credential, registry_name=self._registry, enable_telemetry=False)
             component = registry.components.get(COMPONENT_NAME, version=plan.component_version)
             job = self._build(component, run, plan)
             try:
@@ -127,7 +130,7 @@ class AzureMlTraining:
     def _client(self) -> MLClient:
         from azure.ai.ml import MLClient
 
-        return MLClient(self._credential, *self._id)
+        return MLClient(self._credential, *self._id, enable_telemetry=False)
 
     def _build(self, component: Any, run: Run, plan: TrainingPlan) -> Any:
         from azure.ai.ml import Input

@@ -1,0 +1,168 @@
+"""A run from upload to teardown, and the ways in which it can end early, against Azurite and the emulator."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+
+from handlers.request_changes import cancel_run, delete_endpoint, extend_endpoint
+from handlers.sweep_endpoints import sweep_endpoints
+from shared.domain.run import Run
+from shared.domain.stages import Stage
+from tests.flow.conftest import ROOT, Flow, later
+
+SAMPLE = (ROOT / "local/samples/ultrachat-sample.jsonl").read_bytes()
+BROKEN = (ROOT / "local/samples/broken.jsonl").read_bytes()
+
+
+def name() -> str:
+    """A dataset name of its own for each test."""
+    return f"d{uuid.uuid4().hex[:10]}"
+
+
+def stages(run: Run) -> list[str]:
+    return [entry.stage.value for entry in run.history]
+
+
+def test_an_upload_is_carried_to_a_live_endpoint_and_taken_away_when_its_time_is_up(flow: Flow) -> None:
+    """Every stage in order; metrics, model and smoke test on the record; in the end nothing is left."""
+    run_id = flow.upload(f"{name()}.jsonl", SAMPLE)
+    run = flow.drive(run_id, Stage.LIVE)
+
+    assert run.metrics is not None
+    assert run.metrics.train_loss is not None
+    assert run.metrics.eval_loss is not None
+    assert len(run.metrics.history["loss"]) > 1
+    assert run.model is not None
+    assert run.model.version == run_id
+    assert run.smoke_tests
+    assert all(test.reply for test in run.smoke_tests)
+    assert run.endpoint is not None
+    assert run.endpoint.scoring_uri.startswith("https://")
+
+    later(flow, hours=23)
+    extend_endpoint(run_id, {"hours": 2}, most_hours=168, services=flow.services)
+    later(flow, hours=2)
+    assert flow.advance(run_id).stage is Stage.LIVE, "an extended endpoint outlives its first expiry"
+    later(flow, hours=2)
+    run = flow.drive(run_id, Stage.DELETED)
+
+    assert flow.services.endpoints.endpoint(run_id) is None
+    assert run.ended_because == "its time was up"
+    assert stages(run) == [
+        "received",
+        "validated",
+        "training",
+        "trained",
+        "registered",
+        "deploying",
+        "live",
+        "deleting",
+        "deleted",
+    ]
+
+
+def test_an_endpoint_that_nobody_uses_is_deleted(flow: Flow) -> None:
+    """The idle limit counts from going live while there has been no request."""
+    run_id = flow.upload(f"{name()}.jsonl", SAMPLE)
+    flow.drive(run_id, Stage.LIVE)
+    later(flow, minutes=61)
+    assert flow.drive(run_id, Stage.DELETED).ended_because == "not used for 60 minutes"
+
+
+def test_a_broken_dataset_is_rejected_before_azure_ml_hears_of_it(flow: Flow) -> None:
+    """The report lists every fault with its line; no call reaches the control plane."""
+    run_id = flow.upload(f"{name()}.jsonl", BROKEN)
+    run = flow.drive(run_id, Stage.REJECTED)
+    report = flow.services.reports.load(run_id, html=False)
+    assert run.error is not None
+    assert report is not None
+    assert all(issue["line"] for issue in json.loads(report)["issues"] if issue["code"].startswith("E"))
+    assert not flow.calls("PUT", "/jobs/")
+
+
+def test_the_same_content_again_is_a_duplicate_unless_forced(flow: Flow) -> None:
+    """The second upload points to the first; with `force` it is trained all the same."""
+    first = flow.upload(f"{name()}.jsonl", SAMPLE)
+    flow.drive(first, Stage.TRAINING)
+    second = flow.upload(f"{name()}.jsonl", SAMPLE)
+    assert flow.drive(second, Stage.DUPLICATE).duplicate_of == first
+
+    folder = name()
+    flow.storage.get_blob_client("uploads", f"{folder}/run.json").upload_blob(b'{"force": true}')
+    third = flow.upload(f"{folder}/train.jsonl", SAMPLE)
+    assert flow.drive(third, Stage.TRAINING).duplicate_of is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        (
+            {
+                "operation": "job",
+                "fail": {"child": "chat_completion_finetune", "message": "CUDA out of memory."},
+            },
+            "JobFailed",
+            "CUDA out of memory",
+        ),
+    ],
+)
+def test_what_goes_wrong_in_azure_ml_ends_the_run_in_its_words(
+    flow: Flow,
+    fault: dict[str, object],
+    code: str,
+    words: str,
+) -> None:
+    """The run fails with the service's message and leaves no endpoint."""
+    flow.emulator.add_fault(fault)
+    run_id = flow.upload(f"{name()}.jsonl", SAMPLE)
+    run = flow.drive(run_id, Stage.FAILED)
+    assert run.error is not None
+    assert run.error.code == code
+    assert words in run.error.message
+    assert flow.services.endpoints.endpoint(run_id) is None
+
+
+def test_a_run_can_be_canceled_while_it_trains(flow: Flow) -> None:
+    """The job is stopped before the run counts as canceled."""
+    run_id = flow.upload(f"{name()}.jsonl", SAMPLE)
+    flow.drive(run_id, Stage.TRAINING)
+    cancel_run(run_id, flow.services)
+    flow.drive(run_id, Stage.CANCELED)
+    job = flow.services.training.job(run_id)
+    assert job is not None
+    assert job.state.over
+
+
+def test_the_sweeper_removes_endpoints_whose_run_is_unknown(flow: Flow) -> None:
+    """An endpoint with this app's tag and no record is deleted; a live run's is left alone."""
+    run_id = flow.upload(f"{name()}.jsonl", SAMPLE)
+    flow.drive(run_id, Stage.LIVE)
+    flow.services.endpoints.create(
+        "ft-orphan-0123456789",
+        auth_mode="key",
+        tags={"finetune-on-upload-run": "ft-orphan-0123456789"},
+    )
+    assert sweep_endpoints(flow.services) == []
+    assert flow.services.endpoints.endpoint("ft-orphan-0123456789") is None
+    assert flow.services.endpoints.endpoint(run_id) is not None
+
+
+def test_a_live_run_whose_endpoint_was_deleted_by_hand_ends(flow: Flow) -> None:
+    """The sweeper notices, and the run ends as deleted."""
+    run_id = flow.upload(f"{name()}.jsonl", SAMPLE)
+    flow.drive(run_id, Stage.LIVE)
+    flow.services.endpoints.delete(run_id)
+    assert sweep_endpoints(flow.services) == [run_id]
+    assert flow.drive(run_id, Stage.DELETED).ended_because == "the endpoint was gone"
+
+
+def test_deleting_an_endpoint_takes_everything_away(flow: Flow) -> None:
+    """DELETE leads to a verified absence."""
+    run_id = flow.upload(f"{name()}.jsonl", SAMPLE)
+    flow.drive(run_id, Stage.LIVE)
+    delete_endpoint(run_id, flow.services)
+    flow.drive(run_id, Stage.DELETED)
+    assert flow.services.endpoints.endpoint(run_id) is None
