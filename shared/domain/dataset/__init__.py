@@ -6,6 +6,7 @@ Pure: bytes come in as iterables and leave through callables.
 from .codes import Code
 from .gate import DatasetFile, check_dataset
 from .report import DatasetReport, Issue, SmokeSample, Verdict
+from .report_html import report_html
 from .rules import GateRules, RowPolicy, Split
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "Split",
     "Verdict",
     "check_dataset",
+    "report_html",
 ]

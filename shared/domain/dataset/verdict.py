@@ -67,7 +67,10 @@ def _judge_splits(log: IssueLog, rules: GateRules, splits: Mapping[Split, SplitS
             message = f"no row is left for {split}; upload more different rows or a {split} file"
             log.add(Code.EMPTY_SPLIT, message)
         elif rows < rules.min_evaluation_rows:
-            log.add(Code.SMALL_SPLIT, f"{split} has {rows} rows; figures from so few say little")
+            log.add(
+                Code.SMALL_SPLIT,
+                f"{split} has {rows} of at least {rules.min_evaluation_rows} rows; its figures will say little",
+            )
 
 
 def _row_reason(log: IssueLog, rules: GateRules, rows: int, dropped: int) -> str:
