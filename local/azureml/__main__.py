@@ -15,11 +15,10 @@ from local.azureml.emulator import Emulator
 from local.azureml.settings import Catalogue, Settings
 
 _EPILOGUE = """\
-To use it from your own project, set the environment it prints (or that --ready-file holds) and change nothing else:
+To use it from your own project, set the environment it prints, and change nothing else:
 
-  eval "$(python -m local.azureml --print-environment --port 8443)" is not needed; instead
-  python -m local.azureml --port 8443 --ready-file ready.json &
-  export $(python -c 'import json; print(*(f"{k}={v}" for k, v in json.load(open("ready.json"))["environment"].items()))')
+  python -m local.azureml --port 8443 > azureml.env &      # then wait until the file has lines
+  . ./azureml.env
   python your_script.py    # DefaultAzureCredential(), MLClient(...) and mlflow now talk to the emulator
 
 The subscription, resource group and workspace are those of --subscription, --resource-group and --workspace.
@@ -31,7 +30,7 @@ def _arguments() -> argparse.Namespace:
     defaults = Settings()
     parser = argparse.ArgumentParser(
         prog="python -m local.azureml",
-        description="A local Azure Machine Learning over HTTPS, for unmodified azure-ai-ml, MLflow and REST clients.",
+        description="A local Azure Machine Learning over HTTPS, for unmodified clients.",
         epilog=_EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -101,8 +100,8 @@ def main() -> None:
     )
     clock = ManualClock() if arguments.clock == "manual" else None
     over = threading.Event()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, lambda *_: over.set())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: over.set())
     with Emulator(
         pace=arguments.pace, clock=clock, host=arguments.host, port=arguments.port, settings=settings
     ) as emulator:

@@ -37,7 +37,13 @@ class Family:
     defaults: dict[str, Any]
 
 
-_COMMON = {"description": None, "tags": {}, "properties": {}, "isArchived": False, "isAnonymous": False}
+_COMMON: dict[str, Any] = {
+    "description": None,
+    "tags": {},
+    "properties": {},
+    "isArchived": False,
+    "isAnonymous": False,
+}
 DATA = Family(
     "data",
     "Data",

@@ -1,5 +1,6 @@
-"""The workspace's own storage account: block blobs in memory or a folder, and the part of the Blob API that
-uploads, downloads and listings of azure-ai-ml use.
+"""The workspace's own storage account.
+
+Block blobs in memory or a folder, and the part of the Blob API that azure-ai-ml's transfers use.
 
 Accounts other than the workspace's are not here; ``storage.py`` reads those.
 """
@@ -8,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import re
 import threading
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from local.azureml.wire import Answer, Call, Evidence, Plane, Route
 if TYPE_CHECKING:
     from local.azureml.cloud import Cloud
 
+_XML = '<?xml version="1.0" encoding="utf-8"?>'
 _ERRORS = {
     "BlobNotFound": (404, "The specified blob does not exist."),
     "BlobAlreadyExists": (409, "The specified blob already exists."),
@@ -167,7 +168,7 @@ def _file(name: str) -> str:
 
 def _error(code: str, method: str) -> Answer:
     status, message = _ERRORS[code]
-    body = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+    body = f"{_XML}<Error><Code>{code}</Code><Message>{message}</Message></Error>"
     return Answer(
         status,
         b"" if method == "HEAD" else body.encode(),
@@ -258,7 +259,7 @@ def _container(cloud: Cloud, call: Call) -> Answer:
             f"<BlobType>BlockBlob</BlobType></Properties><Metadata>{metadata}</Metadata></Blob>"
         )
     body = (
-        f'<?xml version="1.0" encoding="utf-8"?><EnumerationResults ContainerName="{quote(container)}">'
+        f'{_XML}<EnumerationResults ContainerName="{quote(container)}">'
         f"<Prefix>{escape(prefix)}</Prefix><Blobs>{''.join(entries)}</Blobs><NextMarker/>"
         "</EnumerationResults>"
     )
@@ -275,7 +276,7 @@ def authorize(cloud: Cloud, call: Call) -> Answer | None:
 def shared_access_signature(cloud: Cloud) -> str:
     """A query string that opens the workspace's account for an hour."""
     expires = int(cloud.clock.now().timestamp()) + 3600
-    signature = cloud.issuer.issue(json.loads(f'{{"aud": "storage", "exp": {expires}}}'))
+    signature = cloud.issuer.issue({"aud": "storage", "exp": expires})
     until = datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return f"?sv=2025-01-05&sig={signature}&se={quote(until)}&srt=co&ss=bf&sp=rcuwdl"
 

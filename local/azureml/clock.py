@@ -1,7 +1,7 @@
 """Time: an injected clock, and how long each thing takes.
 
-Nothing here sleeps. Every state is a function of when a thing began and what the clock says now, so a test that
-moves the clock by an hour sees an hour's progress.
+Nothing here sleeps. Every state is a function of when a thing began and what the clock says now, so a test
+that moves the clock by an hour sees an hour's progress.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ FAST = Pace(
     job_nodes=(0.3, 0.5, 0.7, 1.5, 0.5),
     poll_milliseconds=200,
 )
-# Endpoint, deployment and delete as recorded (about 1, 7 and 1.2 minutes); the job's are typical, not recorded.
+# Endpoint, deployment and delete as recorded (1, 7 and 1.2 minutes); the job's are typical, not recorded.
 TIMED = Pace(
     name="timed",
     compute=20,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 from local.azureml import resources
 from local.azureml.blobs import BlobStore
-from local.azureml.clock import FAST, Clock, Pace, SystemClock
+from local.azureml.clock import FAST, Clock, Pace, SystemClock, wire_time
 from local.azureml.errors import workspace_error
 from local.azureml.faults import Faults
 from local.azureml.identity import Issuer
@@ -18,6 +20,18 @@ from local.azureml.shelves import Database, Shelf
 from local.azureml.storage import Storage
 
 CALLS_KEPT = 10_000
+
+
+def _secret(folder: Path | None) -> bytes | None:
+    """What tokens are signed with: kept with the state, so that those given out outlive a restart."""
+    if folder is None:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "signing.key"
+    if not path.exists():
+        path.write_bytes(secrets.token_bytes(32))
+        path.chmod(0o600)
+    return path.read_bytes()
 
 
 class Cloud:
@@ -44,7 +58,7 @@ class Cloud:
         self.completions = completions or {}
         self.lock = threading.RLock()
         self.faults = Faults()
-        self.issuer = Issuer()
+        self.issuer = Issuer(_secret(settings.folder))
         self.calls: deque[dict[str, Any]] = deque(maxlen=CALLS_KEPT)
         self.quota = dict(settings.quota)
         self.base = ""
@@ -73,8 +87,6 @@ class Cloud:
         inner: tuple[str, ...] = (),
     ) -> Exception:
         """An error of the workspace front end, stamped with this region and time."""
-        from local.azureml.clock import wire_time
-
         return workspace_error(
             status,
             message,
@@ -101,7 +113,7 @@ class Cloud:
                 self.deployments,
                 self.operations,
             ):
-                shelf.clear()  # type: ignore[attr-defined]
+                shelf.clear()
             self.faults.clear()
             self.calls.clear()
             self.blobs.clear()

@@ -11,12 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import trustme
+import msgspec
 import uvicorn
 
 from local.azureml import (
     assets,
     blobs,
+    certificates,
     computes,
     controls,
     datastores,
@@ -34,6 +35,7 @@ from local.azureml import (
 )
 from local.azureml.clock import PACES, Clock, Pace
 from local.azureml.cloud import Cloud
+from local.azureml.events import Announcer
 from local.azureml.faults import Fault
 from local.azureml.server import AbortableProtocol, Server
 from local.azureml.settings import Settings
@@ -97,9 +99,13 @@ class Emulator:
         )
         datastores.builtin(self.cloud)
         self._host, self._port = host, port
-        self._folder = tempfile.TemporaryDirectory(prefix="azureml-emulator-")
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        if self.cloud.settings.folder is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="azureml-emulator-")
+        self._folder = Path(self._temporary.name) if self._temporary else self.cloud.settings.folder or Path()
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
+        self._announcer: Announcer | None = None
 
     @property
     def url(self) -> str:
@@ -109,7 +115,7 @@ class Emulator:
     @property
     def ca_bundle(self) -> str:
         """Path of the certificate that a client must trust."""
-        return str(Path(self._folder.name) / "ca.pem")
+        return str(self._folder / "ca.pem")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -126,8 +132,6 @@ class Emulator:
 
     def add_fault(self, **fault: Any) -> None:
         """Sets a fault; the same fields as ``POST /_emulator/faults``."""
-        import msgspec
-
         self.cloud.faults.add(msgspec.convert(fault, Fault))
 
     def calls(self, operation: str | None = None) -> list[dict[str, Any]]:
@@ -143,7 +147,7 @@ class Emulator:
         listener = socket.create_server((self._host, self._port), backlog=512)
         port = listener.getsockname()[1]
         self.cloud.base = f"https://{self._host}:{port}"
-        certificate, key = self._certificate()
+        files = certificates.ensure(self._folder, self._host)
         config = uvicorn.Config(
             Server(self.cloud, ROUTES).application(),
             http=AbortableProtocol,
@@ -151,8 +155,8 @@ class Emulator:
             lifespan="off",
             log_level="critical",
             access_log=False,
-            ssl_certfile=certificate,
-            ssl_keyfile=key,
+            ssl_certfile=str(files.chain),
+            ssl_keyfile=str(files.key),
             ssl_version=ssl.PROTOCOL_TLS_SERVER,
             timeout_keep_alive=60,
             timeout_graceful_shutdown=1,
@@ -162,6 +166,9 @@ class Emulator:
             target=self._server.run, kwargs={"sockets": [listener]}, name="azureml-emulator", daemon=True
         )
         self._thread.start()
+        if self.cloud.settings.events_url:
+            self._announcer = Announcer(self.cloud, self.cloud.settings.events_url)
+            self._announcer.start()
         deadline = time.monotonic() + START_SECONDS
         while not self._server.started:
             if time.monotonic() > deadline or not self._thread.is_alive():
@@ -173,8 +180,11 @@ class Emulator:
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join(timeout=START_SECONDS)
+        if self._announcer is not None:
+            self._announcer.stop()
         self.cloud.close()
-        self._folder.cleanup()
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
     def __enter__(self) -> Emulator:
         self.start()
@@ -187,13 +197,3 @@ class Emulator:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
-
-    def _certificate(self) -> tuple[str, str]:
-        authority = trustme.CA()
-        issued = authority.issue_cert(self._host, "localhost")
-        folder = Path(self._folder.name)
-        authority.cert_pem.write_to_path(str(folder / "ca.pem"))
-        chain = b"".join(blob.bytes() for blob in issued.cert_chain_pems)
-        (folder / "server.pem").write_bytes(chain)
-        issued.private_key_pem.write_to_path(str(folder / "server.key"))
-        return str(folder / "server.pem"), str(folder / "server.key")

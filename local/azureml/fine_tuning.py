@@ -15,7 +15,7 @@ from local.azureml.resources import Job, Metric, Node
 from local.azureml.served_model import output_place
 from local.azureml.training import chat_model
 from local.azureml.training.conversation import Example
-from local.azureml.training.preprocess import PreprocessError, Prepared, prepare
+from local.azureml.training.preprocess import Prepared, PreprocessError, prepare
 from local.azureml.training.trainer import Options, train
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def _read(cloud: Cloud, uri: str) -> tuple[str, bytes]:
     except (ValueError, LookupError, FileNotFoundError):
         raise WorkError(
             "UserError",
-            f"Error Code: ScriptExecution.StreamAccess.NotFound\nNative Error: The requested stream was not found: {uri}",
+            "Error Code: ScriptExecution.StreamAccess.NotFound\n"
+            f"Native Error: The requested stream was not found: {uri}",
         ) from None
 
 
@@ -126,12 +127,14 @@ def _finetune(cloud: Cloud, job: Job, node: Node, definition: dict[str, Any], in
     model, log, _ = train(
         _examples(cloud, job, "training"), _examples(cloud, job, "validation"), Options(inputs)
     )
-    job.metrics[node.run_id] = [
+    metrics = [
         Metric(key=key, value=value, step=line.step, share=line.share)
         for line in log
         for key, value in line.metrics.items()
     ]
-    job.parameters[node.run_id] = {name: inputs[name] for name in _PARAMETERS}
+    with cloud.lock:
+        job.metrics[node.run_id] = metrics
+        job.parameters[node.run_id] = {name: inputs[name] for name in _PARAMETERS}
     place = output_place(cloud, job.name, "pytorch_model_folder")
     files = chat_model.to_folder(model, inputs.get("mlflow_model_path", ""), node.run_id)
     for name, data in files.items():

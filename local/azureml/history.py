@@ -1,4 +1,4 @@
-"""Run history: what a job's runs did, with their errors, logs and outputs. The data plane behind ``jobs.stream``."""
+"""Run history: what a job's runs did, with their errors, logs and outputs."""
 
 from __future__ import annotations
 

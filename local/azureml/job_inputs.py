@@ -18,7 +18,7 @@ SERVERLESS = "serverless"
 
 
 def given_inputs(job: dict[str, Any], node: dict[str, Any]) -> dict[str, str]:
-    """The node's inputs by name: a literal's text or an address. Bindings to the job's inputs are followed."""
+    """The node's inputs by name, text or address, with bindings to the job's own inputs followed."""
     values: dict[str, str] = {}
     for name, given in (node.get("inputs") or {}).items():
         value = _value(given)

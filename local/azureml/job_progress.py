@@ -6,7 +6,6 @@ started, and its outcome shows once it has ended. A failure ends the job there.
 
 from __future__ import annotations
 
-import re
 import threading
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -16,8 +15,6 @@ from local.azureml.resources import Job, Node
 
 if TYPE_CHECKING:
     from local.azureml.cloud import Cloud
-
-_BINDING = re.compile(r"\$\{\{parent\.outputs\.(\w+)\}\}")
 
 
 def advance(cloud: Cloud, job: Job) -> None:
@@ -30,6 +27,8 @@ def advance(cloud: Cloud, job: Job) -> None:
     with lock:
         for node in job.nodes:
             if stopped_at(job, now) is not None or node.starts > now:
+                return
+            if job.cancel_asked is not None and node.starts >= job.cancel_asked:
                 return
             if not node.done:
                 _work(cloud, job, node)

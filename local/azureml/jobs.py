@@ -1,4 +1,4 @@
-"""Pipeline and command jobs: submission, status, cancelling. What goes on inside is in ``job_progress.py``."""
+"""Pipeline and command jobs: submission, status, cancelling. ``job_progress.py`` has what goes on inside."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _IMMUTABLE = (
     "jobType",
 )
 _EXISTS = (
-    "A job with this name already exists. If you are trying to create a new job, use a different name. If you are "
-    "trying to update an existing job, the existing job's Settings,  Inputs,  Outputs,  Jobs,  InputBindings,  "
-    "OutputBindings cannot be changed. Only description, tags, displayName, properties, and isArchived can be "
-    "updated."
+    "A job with this name already exists. If you are trying to create a new job, use a different name. If "
+    "you are trying to update an existing job, the existing job's Settings,  Inputs,  Outputs,  Jobs,  "
+    "InputBindings,  OutputBindings cannot be changed. Only description, tags, displayName, properties, and "
+    "isArchived can be updated."
 )
 TERMINAL = frozenset({"Completed", "Failed", "Canceled"})
 
@@ -67,8 +67,7 @@ def render(cloud: Cloud, call: Call, job: Job) -> dict[str, Any]:
             ),
             (
                 "Studio",
-                f"https://ml.azure.com/runs/{job.name}?wsid=/subscriptions/{settings.subscription}"
-                f"/resourcegroups/{settings.resource_group}/workspaces/{settings.workspace}",
+                f"https://ml.azure.com/runs/{job.name}?wsid={settings.studio_workspace}",
             ),
         )
     }
@@ -212,7 +211,7 @@ def _check_token(cloud: Cloud, call: Call) -> None:
     """A pipeline runs on behalf of its submitter, by a token for Azure ML itself."""
     token = call.headers.get("x-azureml-token")
     claims = cloud.issuer.read(token) if token else None
-    if token and (claims is None or str(claims.get("aud", "")).rstrip("/") != identity.ML_AUDIENCE):
+    if claims is None or str(claims.get("aud", "")).rstrip("/") != identity.ML_AUDIENCE:
         raise cloud.fault(
             401,
             f"The token in x-azureml-token is not one for {identity.ML_AUDIENCE}.",

@@ -1,7 +1,7 @@
 """MLflow's tracking API, as far as reading a fine-tuning job's runs and metrics goes.
 
-Azure ML serves it under the workspace's path. A pipeline is a run whose children carry ``mlflow.parentRunId`` and
-``mlflow.rootRunId``; metrics are on the child that computed them.
+Azure ML serves it under the workspace's path. A pipeline is a run whose children carry
+``mlflow.parentRunId`` and ``mlflow.rootRunId``; metrics are on the child that computed them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The public registry ``azureml``: discovery, the fine-tuning component and the base models.
 
-Two months can be served, see ``Catalogue``. How the registry renders list and dict values of tags on the wire is
-not established: they are sent as Python literals, which the notebook parses with ``ast.literal_eval``.
+Two months can be served, see ``Catalogue``. How the registry renders list and dict values of tags on the
+wire is not established: they are sent as Python literals, which the notebook parses with
+``ast.literal_eval``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What the emulator remembers of each kind of resource.
 
-``properties`` always holds what the client sent with the service's defaults filled in; what changes with time is
-worked out from the fields beside it when someone asks.
+``properties`` always holds what the client sent with the service's defaults filled in; what changes with
+time is worked out from the fields beside it when someone asks.
 """
 
 from __future__ import annotations

@@ -12,9 +12,10 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import isodate
+import msgspec
 
 from local.azureml import operations
 from local.azureml.errors import ServiceError
@@ -48,7 +49,6 @@ def _refuse(status: int, message: str, headers: dict[str, str] | None = None) ->
 
 def _score(cloud: Cloud, call: Call) -> Answer:
     began = time.perf_counter()
-    operations.settle(cloud)
     endpoint = _endpoint(cloud, call)
     _authorize(cloud, call, endpoint)
     if len(call.body) > REQUEST_BYTES:
@@ -125,7 +125,7 @@ def _within_limits(
     """Runs the container: at most so many requests at once, as many again waiting, the rest turned away."""
     settings = deployment.properties["requestSettings"]
     capacity = int(settings["maxConcurrentRequestsPerInstance"]) * int(deployment.sku["capacity"])
-    timeout = isodate.parse_duration(settings["requestTimeout"]).total_seconds()
+    timeout = msgspec.convert(settings["requestTimeout"], timedelta).total_seconds()
     with cloud.lock:
         pending = cloud.pending.get(key)
         if pending is None or pending.capacity != capacity:
@@ -186,7 +186,7 @@ def _conversations(payload: Any) -> tuple[list[list[dict[str, Any]]], dict[str, 
     for conversation in conversations:
         for message in conversation:
             if not isinstance(message, dict) or not isinstance(message.get("content"), str):
-                raise ValueError("a message needs a role and a text as content")
+                raise TypeError("a message needs a role and a text as content")
     # A dataset row ends with the assistant's own turn; it is what is to be predicted.
     return [_without_last_answer(conversation) for conversation in conversations], parameters
 

@@ -1,4 +1,4 @@
-"""The one way in: every request is noted, matched to a route, checked, possibly spoilt by a fault, and served.
+"""The one way in: every request is matched to a route, checked, perhaps spoilt by a fault, served and noted.
 
 Handlers are plain functions and run in threads, so that one that trains or reads storage holds nobody up.
 """
@@ -19,8 +19,8 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from local.azureml import blobs, identity, operations
-from local.azureml.cloud import Cloud
 from local.azureml.clock import wire_time
+from local.azureml.cloud import Cloud
 from local.azureml.errors import ServiceError, arm_error
 from local.azureml.faults import Fault
 from local.azureml.wire import Answer, Call, Plane, Route, Router, json_answer
@@ -43,7 +43,7 @@ class AbortableProtocol(H11Protocol):
             scope[TRANSPORT] = transport
             await inner(scope, receive, send)
 
-        self.app = with_transport  # type: ignore[assignment]
+        self.app = with_transport
 
 
 class Server:
@@ -187,8 +187,8 @@ def _check_names(cloud: Cloud, call: Call) -> None:
         raise arm_error(
             404,
             "ResourceNotFound",
-            f"The Resource 'Microsoft.MachineLearningServices/workspaces/{given['workspace']}' under resource "
-            f"group '{given['group']}' was not found. For more details please go to "
+            f"The Resource 'Microsoft.MachineLearningServices/workspaces/{given['workspace']}' under "
+            f"resource group '{given['group']}' was not found. For more details please go to "
             "https://aka.ms/ARMResourceNotFoundFix",
         )
     if given.get("location", settings.location).lower() != settings.location.lower():

@@ -56,6 +56,14 @@ class Settings:
         )
 
     @property
+    def studio_workspace(self) -> str:
+        """The workspace's id as links into the studio spell it."""
+        return (
+            f"/subscriptions/{self.subscription}/resourcegroups/{self.resource_group}"
+            f"/workspaces/{self.workspace}"
+        )
+
+    @property
     def location_path(self) -> str:
         """The path under which operations and sizes of the region are found."""
         return (

@@ -1,7 +1,7 @@
 """VM sizes, the families that quota is counted in, and what of it is used.
 
-vCPU, GPU and memory figures are those of Azure's published size tables. Quota arithmetic for endpoints is from
-"Troubleshoot online endpoints deployment": a fifth of the instances is reserved for upgrades.
+vCPU, GPU and memory figures are those of Azure's published size tables. Quota arithmetic for endpoints is
+from "Troubleshoot online endpoints deployment": a fifth of the instances is reserved for upgrades.
 """
 
 from __future__ import annotations

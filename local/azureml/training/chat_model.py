@@ -60,9 +60,8 @@ def _drawn(chances: dict[str, float], temperature: float, top_p: float, draw: np
 def to_folder(model: LanguageModel, base_model: str, run_id: str) -> dict[str, bytes]:
     """The files of an MLflow model folder, by relative path."""
     arrays = io.BytesIO()
-    np.savez_compressed(
-        arrays, **{name: array.astype(np.float16) for name, array in model.parameters.items()}
-    )
+    halves: dict[str, Any] = {name: array.astype(np.float16) for name, array in model.parameters.items()}
+    np.savez_compressed(arrays, **halves)
     description = "\n".join(
         (
             "artifact_path: mlflow_model_folder",

@@ -1,10 +1,10 @@
 """A small language model: a log-bilinear model beside a memory of answers, joined by a learned gate.
 
-The log-bilinear part (after Mnih and Hinton, 2007) predicts a token from the three before it and the words of the
-question, and learns by gradient. The memory (in the manner of nearest-neighbour language models, Khandelwal et
-al., 2020) looks up how the answers to the most similar questions went on after the same tokens. A logistic gate,
-learned by gradient too, says how far the memory is to be trusted. Its probabilities sum to one, so its
-cross-entropy is a real loss.
+The log-bilinear part (after Mnih and Hinton, 2007) predicts a token from the three before it and the words
+of the question, and learns by gradient. The memory (in the manner of nearest-neighbour language models,
+Khandelwal et al., 2020) looks up how the answers to the most similar questions went on after the same
+tokens. A logistic gate, learned by gradient too, says how far the memory is to be trusted. Its
+probabilities sum to one, so its cross-entropy is a real loss.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SHARPNESS = 12.0
 
 
 class Prediction(NamedTuple):
-    """What memory knows of the next token: probabilities, and how long a context they rest on (0: nothing)."""
+    """What memory knows of the next token: chances, and how long a context they rest on (0: none)."""
 
     chances: dict[str, float]
     order: int

@@ -1,7 +1,8 @@
 """The preprocessing step: loads rows, splits them, and drops or refuses what the service's component does.
 
-Rules and wording are those of azureml-acft-contrib-hf-nlp 0.0.91 and of the ``datasets`` 4.7.0 loader it pins, as
-far as they are established; the wording of loader errors is composed after the loader's exceptions.
+Rules and wording are those of azureml-acft-contrib-hf-nlp 0.0.91 and of the ``datasets`` 4.7.0 loader it
+pins, as far as they are established; the wording of loader errors is composed after the loader's
+exceptions.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ def _load(name: str, data: bytes) -> list[Row]:
     if data.startswith(b"\xef\xbb\xbf"):
         raise _loader_error("JSON parse error: Invalid value. in row 0")
     rows: list[Row] = []
+    kinds: dict[str, str] = {}
     position = 0
     lines = data.removesuffix(b"\n").split(b"\n")
     for number, line in enumerate(lines):
@@ -91,14 +93,15 @@ def _load(name: str, data: bytes) -> list[Row]:
             raise _loader_error(f"JSON parse error: {error} in row {number}") from None
         if not isinstance(row, dict):
             raise _loader_error(f"JSON parse error: Column() changed from object to other in row {number}")
-        _check_schema(rows[0] if rows else row, row, number, early)
+        _check_keys(rows[0] if rows else row, row, number, early)
+        _check_kinds(kinds, row, number)
         rows.append(row)
     if not rows:
         raise _loader_error("JSON parse error: the file is empty")
     return rows
 
 
-def _check_schema(first: Row, row: Row, number: int, early: bool) -> None:
+def _check_keys(first: Row, row: Row, number: int, early: bool) -> None:
     missing = [key for key in first if key not in row]
     if missing and early:
         raise _loader_error(f"KeyError: {missing[0]!r} in row {number}")
@@ -107,9 +110,15 @@ def _check_schema(first: Row, row: Row, number: int, early: bool) -> None:
         raise _loader_error(
             f"CastError: Couldn't cast: column names don't match, {added[0]!r} is new in row {number}"
         )
+
+
+def _check_kinds(kinds: dict[str, str], row: Row, number: int) -> None:
+    """Holds a row against the types seen so far, and adds its own."""
     for place, kind in _kinds(row).items():
-        before = _kinds(first).get(place, kind)
-        if "null" not in (before, kind) and before != kind:
+        if kind == "null":
+            continue
+        before = kinds.setdefault(place, kind)
+        if before != kind:
             raise _loader_error(
                 f"JSON parse error: Column({place}) changed from {before} to {kind} in row {number}"
             )
@@ -138,7 +147,7 @@ def _loader_error(cause: str) -> PreprocessError:
 
 
 def _split(train: list[Row], validation: list[Row] | None, test: list[Row] | None) -> dict[str, list[Row]]:
-    """By position, without shuffling: 80/10/10 of a lone file, and the last fifth for whichever is missing."""
+    """By position, unshuffled: 80/10/10 of a lone file, and the last fifth for whichever is missing."""
     if validation is not None and test is not None:
         return {"train": train, "validation": validation, "test": test}
     if validation is None and test is None:
@@ -165,7 +174,7 @@ def _survivors(split: str, name: str, rows: list[Row]) -> list[Row]:
 
 
 def _templated(messages: object) -> list[dict[str, Any]]:
-    """The conversation as the chat template lets it through: keys that are null are gone, roles are its own."""
+    """The conversation as the chat template lets it through: no null keys, and only roles it knows."""
     templated = []
     for message in messages if isinstance(messages, (list, str)) else []:
         if not isinstance(message, dict):

@@ -1,7 +1,8 @@
 """Fits the language model, with the knobs and the log of the Hugging Face trainer.
 
-Honoured: epochs, steps, batch size, accumulation, GPUs and nodes, learning rate, scheduler and warm-up, AdamW's
-betas, epsilon and weight decay, gradient clipping, seed, logging and evaluation intervals, early stopping.
+Honoured: epochs, steps, batch size, accumulation, GPUs and nodes, learning rate, scheduler and warm-up,
+AdamW's betas, epsilon and weight decay, gradient clipping, seed, logging and evaluation intervals, early
+stopping.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from local.azureml.training.conversation import Example
 from local.azureml.training.language_model import Gradients, LanguageModel
 
 LEARNING_RATE_SCALE = 3000.0
-"""A model of billions of parameters learns at 5e-6; one of some ten thousand needs 0.015 for the same effect."""
+"""Billions of parameters learn at a rate of 5e-6; some ten thousand need 0.015 for the same effect."""
 
 EXAMPLES = 400
 STEPS = 600
@@ -87,8 +88,8 @@ class AdamW:
             first, second = self._first[name], self._second[name]
             first += (1 - beta1) * (gradient - first)
             second += (1 - beta2) * (gradient * gradient - second)
-            parameter *= 1 - rate * self._decay
-            parameter -= rate * (first / correction1) / (np.sqrt(second / correction2) + self._epsilon)
+            change = (first / correction1) / (np.sqrt(second / correction2) + self._epsilon)
+            np.subtract(parameter * (1 - rate * self._decay), rate * change, out=parameter)
         return norm
 
 
@@ -194,8 +195,7 @@ class _Run:
         for example in batch:
             loss, size = self._model.loss(example, gradients)
             total, count = total + loss, count + size
-        for gradient in gradients.values():
-            gradient /= count
+        gradients = {name: gradient / np.float32(count) for name, gradient in gradients.items()}
         norm = self._optimizer.step(gradients, rate * LEARNING_RATE_SCALE)
         if len(self._model.memory.examples) < len(self._training):
             for example in batch:
