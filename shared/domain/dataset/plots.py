@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-_WIDTH, _HEIGHT = 460, 190
+_WIDTH, _HEIGHT = 330, 170
 _LEFT, _TOP, _BOTTOM = 8, 22, 34
 
 

@@ -69,7 +69,7 @@ def _judge_splits(log: IssueLog, rules: GateRules, splits: Mapping[Split, SplitS
         elif rows < rules.min_evaluation_rows:
             log.add(
                 Code.SMALL_SPLIT,
-                f"{split} has {rows} of at least {rules.min_evaluation_rows} rows; its figures will say little",
+                f"{split} has fewer than {rules.min_evaluation_rows} rows; its figures will say little",
             )
 
 
