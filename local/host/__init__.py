@@ -1,0 +1,7 @@
+"""A function host for the Python v2 model, for machines that lack Azure Functions Core Tools.
+
+It loads an app folder's `function_app.py`, reads the triggers that it declares and serves them: HTTP
+routes with keys, timers, storage queues with retries and poison queues, and blob events as Event Grid
+delivers them. Bindings are decoded and encoded by the converters of the real `azure-functions` and
+`azurefunctions-extensions-bindings-blob` packages. It knows nothing about any one app.
+"""

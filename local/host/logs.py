@@ -1,0 +1,46 @@
+"""Log records as JSON lines on standard error: the host's own, and the app's with their extra fields."""
+
+import json
+import logging
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+# Which invocation a record belongs to; it follows an invocation into its thread.
+current_invocation: ContextVar[str | None] = ContextVar("current_invocation", default=None)
+
+_STANDARD_FIELDS = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a record: time, level, logger, message, invocation, then the extra fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Render the record; an exception becomes one field, so that a record stays one line."""
+        fields: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        invocation_id = current_invocation.get()
+        if invocation_id is not None:
+            fields["invocation_id"] = invocation_id
+        fields |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD_FIELDS}
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps(fields, default=str, ensure_ascii=False)
+
+
+def configure_logging(level: str) -> None:
+    """Send every record to standard error as a JSON line.
+
+    Args:
+        level: Level of the app's records, from `host.json`.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # The SDKs write each request and its headers at INFO: noise, and more than a log should keep.
+    for chatty in ("azure", "urllib3", "httpx", "httpcore", "asyncio", "uvicorn"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))

@@ -1,0 +1,88 @@
+"""Timers: six-field schedules, one invocation at a time each."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from croniter import croniter
+
+log = logging.getLogger("host.timer")
+
+# An invocation that starts later than this after its tick is past due.
+PAST_DUE = timedelta(seconds=1)
+
+
+class ScheduleError(ValueError):
+    """A schedule is not an NCRONTAB expression of six (or five) fields."""
+
+
+class Timer:
+    """Calls back at each tick of a schedule, in UTC as Flex Consumption does.
+
+    A tick that falls while the invocation before still runs is made up for at once, as past due; more
+    than one collapse into one.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        schedule: str,
+        fire: Callable[[bool], Awaitable[object]],
+        *,
+        run_on_startup: bool = False,
+    ) -> None:
+        """Check the schedule; `run` starts the timer.
+
+        Args:
+            name: The function, for the log.
+            schedule: NCRONTAB, seconds first; five fields start at the minute.
+            fire: Called with whether the invocation is past due.
+            run_on_startup: Whether to fire once when the host starts.
+
+        Raises:
+            ScheduleError: The schedule cannot be read.
+        """
+        self._name = name
+        self._schedule = schedule
+        try:
+            self._iterate(datetime.now(UTC))
+        except ValueError as error:
+            raise ScheduleError(f"{name}: {schedule!r} is not a schedule, seconds first: {error}") from error
+        self._fire = fire
+        self._run_on_startup = run_on_startup
+
+    async def run(self) -> None:
+        """Tick until cancelled. A failed invocation is logged by whoever runs it; the timer goes on."""
+        if self._run_on_startup:
+            await self._tick(past_due=False)
+        due = self.next_after(datetime.now(UTC))
+        while True:
+            await asyncio.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
+            started = datetime.now(UTC)
+            if started < due:
+                continue  # the loop's clock ran ahead of the wall clock
+            await self._tick(past_due=started - due > PAST_DUE)
+            following = self.next_after(due)
+            # Never answer a backlog with a burst: one late invocation stands for all that were missed.
+            due = max(following, self.last_before(datetime.now(UTC)))
+
+    def next_after(self, moment: datetime) -> datetime:
+        """The first tick later than a moment."""
+        tick: datetime = self._iterate(moment).get_next(datetime)
+        return tick
+
+    def last_before(self, moment: datetime) -> datetime:
+        """The last tick earlier than a moment."""
+        tick: datetime = self._iterate(moment).get_prev(datetime)
+        return tick
+
+    def _iterate(self, moment: datetime) -> Any:
+        return croniter(self._schedule, moment, second_at_beginning=True)
+
+    async def _tick(self, *, past_due: bool) -> None:
+        try:
+            await self._fire(past_due)
+        except Exception as error:
+            log.warning("Timer invocation failed", extra={"function": self._name, "error": str(error)})
