@@ -118,12 +118,11 @@ def _kind(value: object) -> str:
 
 def _check_row(row: _Object, messages: list[Message]) -> Iterator[Finding]:
     """Yield the findings of a row and fill in its messages."""
-    if row.repeated:
-        yield Finding(Code.DUPLICATE_KEY, f"the row has {quoted(row.repeated)} twice; keep one")
     turns, used_keys, layout = as_messages(row)
+    yield from _check_repeated(row, used_keys)
     if layout is not None:
         yield Finding(layout, f"read from {quoted(used_keys)}")
-    if turns is None:
+    if not used_keys:
         raise _Fault(Code.NO_MESSAGES, f'the row has {quoted(row) or "no keys"}, but no "messages"')
     extra_keys = [key for key in row if key not in used_keys]
     if extra_keys:
@@ -143,6 +142,18 @@ def _check_row(row: _Object, messages: list[Message]) -> Iterator[Finding]:
     yield from _check_order(roles)
 
 
+def _check_repeated(row: _Object, used_keys: Collection[str]) -> Iterator[Finding]:
+    if row.repeated:
+        yield Finding(Code.DUPLICATE_KEY, f"the row has {quoted(row.repeated)} twice; keep one")
+    for key in used_keys:
+        turns = row.get(key)
+        for number, turn in enumerate(turns if isinstance(turns, list) else (), 1):
+            if isinstance(turn, _Object) and turn.repeated:
+                yield Finding(
+                    Code.DUPLICATE_KEY, f"message {number} has {quoted(turn.repeated)} twice; keep one"
+                )
+
+
 def _check_message(
     turn: object, number: int, messages: list[Message]
 ) -> Generator[Finding, None, str | None]:
@@ -150,11 +161,10 @@ def _check_message(
     if not isinstance(turn, dict):
         yield Finding(Code.MESSAGE_NOT_AN_OBJECT, f"message {number} is {_kind(turn)}, not an object")
         return None
-    repeated = getattr(turn, "repeated", ())
-    if repeated:
-        yield Finding(Code.DUPLICATE_KEY, f"message {number} has {quoted(repeated)} twice; keep one")
     role, content = turn.get("role"), turn.get("content")
-    if any(turn.get(key) is not None for key in _TOOL_KEYS) or role in _TOOL_ROLES:
+    if any(turn.get(key) is not None for key in _TOOL_KEYS) or (
+        isinstance(role, str) and role in _TOOL_ROLES
+    ):
         yield Finding(
             Code.TOOL_CALLS, f"message {number} is part of a tool call, which these models' templates skip"
         )

@@ -25,8 +25,8 @@ def as_messages(row: Mapping[str, Any]) -> tuple[Any, tuple[str, ...], Code | No
         row: One decoded row.
 
     Returns:
-        The value to be checked as messages, or None if the row has no known layout; the keys it was taken
-        from; and the repair's code unless the row had `messages` already.
+        The value to be checked as messages; the keys it was taken from, none if the row has no known
+        layout; and the repair's code unless the row had `messages` already.
     """
     if "messages" in row:
         return row["messages"], ("messages",), None
