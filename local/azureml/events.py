@@ -1,8 +1,8 @@
 """Event Grid events: tells a webhook when a job's status changes.
 
 The event is ``Microsoft.MachineLearningServices.RunStatusChanged`` in the Event Grid schema ("Azure Machine
-Learning as an Event Grid source"). This is the one part that looks at jobs unasked: an event cannot wait for a
-client to poll.
+Learning as an Event Grid source"). This is the one part that looks at jobs unasked: an event cannot wait for
+a client to poll.
 """
 
 from __future__ import annotations

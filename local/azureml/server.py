@@ -45,6 +45,12 @@ class AbortableProtocol(H11Protocol):
 
         self.app = with_transport
 
+    def shutdown(self) -> None:
+        """Closes at once: a client that keeps its connection would hold up the end of the TLS session."""
+        super().shutdown()
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
+
 
 class Server:
     """The ASGI application of one emulator."""
