@@ -47,13 +47,13 @@ def advance_run(run_id: str, *, settings: Settings, services: Services) -> Run |
 
 
 def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
-    done: Step | None = None
+    done: set[Step] = set()
     while not stored.run.stage.terminal:
         run = stored.run
         try:
             seen = observe(run, settings, services)
             decision = decide(run, seen, services.now(), settings.limits())
-            if done is not None and decision == Do(done):
+            if isinstance(decision, Do) and decision.step in done:
                 # Done, but not to be seen yet: give the service time instead of doing it again at once.
                 decision = Wait(services.now() + settings.limits().operation_poll)
             changed = _apply(decision, run, seen, settings, services)
@@ -63,7 +63,8 @@ def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
         stored = save(StoredRun(changed, stored.etag))
         if isinstance(decision, Wait) and stored.run == changed:
             break
-        done = decision.step if isinstance(decision, Do) and changed.billable == run.billable else None
+        if isinstance(decision, Do) and changed.billable == run.billable:
+            done.add(decision.step)
     return stored.run
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from handlers.plan_training import content_digest
-from shared.domain.errors import UnknownRunError
+from shared.domain.errors import CorruptRunError, UnknownRunError
 from shared.domain.run import Run
 from shared.domain.stages import Stage
 from shared.ports import Services
@@ -38,3 +38,6 @@ def _came_to_nothing(run_id: str, services: Services) -> bool:
         return services.runs.load(run_id).run.stage in _CAME_TO_NOTHING
     except UnknownRunError:
         return True
+    except CorruptRunError:
+        # Nobody can tell; to be on the safe side of the bill, it was trained.
+        return False

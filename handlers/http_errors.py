@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
@@ -13,6 +14,7 @@ from shared.config import SettingsError
 from shared.domain.errors import (
     CorruptRunError,
     FinetuneError,
+    InvalidRunError,
     RequestError,
     RunBusyError,
     RunChangedError,
@@ -20,6 +22,7 @@ from shared.domain.errors import (
     ServiceRefusedError,
     TransientServiceError,
     UnknownRunError,
+    UploadReplacedError,
 )
 
 RETRY_SECONDS = 5
@@ -27,6 +30,8 @@ RETRY_SECONDS = 5
 STATUSES: dict[type[FinetuneError], int] = {
     UnknownRunError: 404,
     CorruptRunError: 409,
+    UploadReplacedError: 409,
+    InvalidRunError: 422,
     RunBusyError: 503,
     RunChangedError: 503,
     TransientServiceError: 503,
@@ -74,6 +79,12 @@ def problem_of(fault: FinetuneError) -> Answer:
         if fault.request_id is not None:
             problem["upstream_request_id"] = fault.request_id
     if status in {429, 503}:
-        asked = getattr(fault, "retry_after", None)
-        headers["Retry-After"] = str(asked if asked is not None else RETRY_SECONDS)
+        headers["Retry-After"] = _delay(getattr(fault, "retry_after", None))
     return Answer(status, msgspec.json.encode(problem), PROBLEM, headers)
+
+
+def _delay(asked: float | str | None) -> str:
+    """A Retry-After in whole seconds, as RFC 9110 has it; what a service said in words is passed on."""
+    if asked is None:
+        return str(RETRY_SECONDS)
+    return asked if isinstance(asked, str) else str(math.ceil(asked))

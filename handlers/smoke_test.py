@@ -43,7 +43,7 @@ def _score(target: ScoringTarget, payload: dict[str, Any], services: Services) -
         answer = services.scoring.score(target, payload, deployment=DEPLOYMENT)
     except ScoringError as fault:
         message = f"smoke test: {fault.message}"
-        if fault.status in RETRYABLE_STATUSES:
+        if fault.status in RETRYABLE_STATUSES or (fault.upstream_status or 0) >= 500:
             raise TransientServiceError(message, code=fault.code) from fault
         raise ServiceRefusedError(message, code=fault.code) from fault
     reply = reply_of(answer)

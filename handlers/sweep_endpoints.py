@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from handlers.request_changes import delete_endpoint
-from shared.domain.errors import RequestError, UnknownRunError
+from shared.domain.errors import FinetuneError
 from shared.domain.stages import Stage
 from shared.ports import Services
 
@@ -27,8 +27,7 @@ def sweep_endpoints(services: Services) -> list[str]:
     for endpoint, run_id in endpoints.items():
         entry = entries.get(run_id)
         if entry is None or (entry.stage is not None and entry.stage.terminal):
-            _log.warning("deleting an orphaned endpoint", extra={"endpoint": endpoint, "run_id": run_id})
-            services.endpoints.delete(endpoint)
+            _delete_orphan(endpoint, run_id, services)
     now = services.now()
     live = [entry for entry in entries.values() if entry.stage is Stage.LIVE]
     lost = [
@@ -37,12 +36,23 @@ def sweep_endpoints(services: Services) -> list[str]:
     return lost + [entry.run_id for entry in live if entry.run_id not in lost and entry.is_due(now)]
 
 
-def _has_lost(run_id: str, services: Services) -> bool:
-    if services.endpoints.endpoint(run_id) is not None:
-        return False
-    _log.warning("the endpoint of a live run is gone", extra={"run_id": run_id})
+def _delete_orphan(endpoint: str, run_id: str, services: Services) -> None:
+    extra = {"endpoint": endpoint, "run_id": run_id}
+    _log.warning("deleting an orphaned endpoint", extra=extra)
     try:
+        services.endpoints.delete(endpoint)
+    except FinetuneError as fault:
+        # The next sweep tries again; the other endpoints must not wait for it.
+        _log.warning("an orphaned endpoint stays for now", extra={**extra, "code": fault.code})
+
+
+def _has_lost(run_id: str, services: Services) -> bool:
+    try:
+        if services.endpoints.endpoint(run_id) is not None:
+            return False
+        _log.warning("the endpoint of a live run is gone", extra={"run_id": run_id})
         delete_endpoint(run_id, services, reason="the endpoint was gone")
-    except (RequestError, UnknownRunError):
+    except FinetuneError as fault:
+        _log.warning("a live run could not be looked at", extra={"run_id": run_id, "code": fault.code})
         return False
     return True

@@ -89,7 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Hours, Meta(description="Hours after which a training job is given up.")
     ] = 72
     deployment_deadline_minutes: Annotated[
-        float, Meta(gt=0, description="Minutes after which a deployment is given up.")
+        float, Meta(gt=0, le=60 * 24 * 365, description="Minutes after which a deployment is given up.")
     ] = 120
     fault_deadline_hours: Annotated[
         Hours, Meta(description="Hours of unbroken faults after which a run is given up.")
@@ -147,11 +147,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Azure ML datastore over the `datasets` container, created if it is missing.",
         ),
     ] = "finetune_datasets"
-    job_poll_seconds: Annotated[float, Meta(gt=0, description="Seconds between looks at a training job.")] = (
-        60
-    )
+    job_poll_seconds: Annotated[
+        float, Meta(gt=0, le=86_400, description="Seconds between looks at a training job.")
+    ] = 60
     operation_poll_seconds: Annotated[
-        float, Meta(gt=0, description="Seconds between looks at an endpoint that is changing.")
+        float, Meta(gt=0, le=86_400, description="Seconds between looks at an endpoint that is changing.")
     ] = 10
     advance_schedule: Annotated[
         str, Meta(description="When due runs are looked for: six-field schedule, UTC.")
@@ -180,7 +180,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if "finetune_parameters" in values:
             try:
                 values["finetune_parameters"] = msgspec.json.decode(values["finetune_parameters"])
-            except msgspec.DecodeError as fault:
+            except (msgspec.DecodeError, UnicodeError) as fault:
                 problems.append(Problem("FINETUNE_PARAMETERS", f"is not JSON: {fault}"))
                 del values["finetune_parameters"]
         converted, faults = convert_fields(cls, values, strict=False)

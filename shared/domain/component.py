@@ -94,18 +94,18 @@ def plan_parameters(
 ) -> dict[str, str | int | float]:
     """Settle the component's parameters: the notebook's, under the model's own, under the user's.
 
-    Names among the model's defaults that the component does not have are left out (today's carry
-    `learning_rate_min` and `learning_rate_max`, which it rejects); the user's unknown names are errors.
+    Defaults that the component does not have are left out (today's models carry `learning_rate_min` and
+    `learning_rate_max`, which it rejects); the user's unknown names are errors.
 
     Raises:
         InvalidRunError: Naming every parameter that the component would not take, and what it would.
     """
-    publisher = {
+    known = {
         name: value
-        for name, value in model_defaults.items()
+        for name, value in {**NOTEBOOK_DEFAULTS, **model_defaults}.items()
         if name in component.inputs and name not in OWN_INPUTS
     }
-    merged: dict[str, Any] = {**NOTEBOOK_DEFAULTS, **publisher, **chosen}
+    merged: dict[str, Any] = {**known, **chosen}
     values: dict[str, str | int | float] = {}
     problems: list[Problem] = []
     for name, value in merged.items():
@@ -167,4 +167,5 @@ def _number(text: str, *, whole: bool) -> int | float:
         return number
     if number != int(number):
         raise ValueError(text)
-    return int(number)
+    # A float would round what is beyond 2**53, a seed for instance.
+    return int(text) if text.lstrip("+-").isdecimal() else int(number)

@@ -161,9 +161,10 @@ def after_fault(
     if run.stage is Stage.TRAINING:
         # A job that cannot be seen may be doing well.
         return _overdue(run, Stage.TRAINING, limits.training_deadline, now) or Wait(retry_at)
-    if run.faulty_since is not None and now - run.faulty_since > limits.fault_deadline:
-        return give_up(run, fault.code, fault.message, now)
-    return Wait(retry_at)
+    stuck = run.faulty_since is not None and now - run.faulty_since > limits.fault_deadline
+    # An endpoint costs money while it comes up, whether or not it can be reached.
+    late = run.stage is Stage.DEPLOYING and _overdue(run, run.stage, limits.deployment_deadline, now)
+    return give_up(run, fault.code, fault.message, now) if stuck or late else Wait(retry_at)
 
 
 def _callers_wish(run: Run) -> Enter | None:
@@ -206,7 +207,8 @@ def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
             reason = seen.compute.failure or "its provisioning failed"
             return give_up(run, "ComputeFailed", f"cluster {run.plan.compute}: {reason}", now)
         if seen.compute.state is not Provisioning.READY:
-            return Wait(now + limits.operation_poll)
+            late = _overdue(run, Stage.VALIDATED, limits.training_deadline, now)
+            return late or Wait(now + limits.operation_poll)
     return Do(Step.SUBMIT_JOB) if seen.slot_free else Wait(now + limits.job_poll)
 
 
@@ -247,6 +249,13 @@ def _trained(run: Run, now: datetime, limits: Limits) -> Decision:
 
 
 def _deploying(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
+    decision = _bring_up(run, seen, now, limits)
+    if isinstance(decision, Enter):
+        return decision
+    return _overdue(run, Stage.DEPLOYING, limits.deployment_deadline, now) or decision
+
+
+def _bring_up(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
     endpoint = seen.endpoint
     if endpoint is None:
         return Do(Step.CREATE_ENDPOINT)
@@ -264,8 +273,7 @@ def _deploying(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
             if endpoint.traffic != ALL_TRAFFIC:
                 return Do(Step.ROUTE_TRAFFIC)
             return Enter(Stage.LIVE)
-    late = _overdue(run, Stage.DEPLOYING, limits.deployment_deadline, now)
-    return late or Wait(now + limits.operation_poll)
+    return Wait(now + limits.operation_poll)
 
 
 def _live(run: Run, now: datetime) -> Decision:
@@ -278,10 +286,14 @@ def _live(run: Run, now: datetime) -> Decision:
 
 
 def _deleting(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
+    standing = []
     if _must_stop(seen.job):
-        return Do(Step.CANCEL_JOB)
+        standing.append(Step.CANCEL_JOB)
     if seen.endpoint is not None and seen.endpoint.state is not Provisioning.GOING:
-        return Do(Step.DELETE_ENDPOINT)
+        standing.append(Step.DELETE_ENDPOINT)
+    if standing:
+        # After a fault the other one's turn comes: a refusal to remove one must not keep the other.
+        return Do(standing[run.failures % len(standing)])
     if seen.endpoint is not None or (seen.job is not None and not seen.job.state.over):
         return Wait(now + limits.operation_poll)
     return Enter(run.outcome or Stage.DELETED)

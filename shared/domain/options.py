@@ -18,7 +18,7 @@ ParameterValue = str | int | float | bool
 
 Hours = Annotated[float, Meta(gt=0, le=24 * 365)]
 Minutes = Annotated[float, Meta(ge=0, le=60 * 24 * 365)]
-Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
+Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:-]*\Z")]
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ can be merged with the other's (`merge_callers_fields`) and no update is ever lo
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Annotated
 
 import msgspec
 
@@ -17,12 +18,15 @@ from shared.domain.stages import TRANSITIONS, Stage
 
 SCHEMA_VERSION = 1
 
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with its zone; a record without one cannot be compared with the clock, and counts as corrupt."""
+
 
 class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
     """When a run entered a stage (UTC)."""
 
     stage: Stage
-    at: datetime
+    at: Moment
 
 
 class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +41,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     """The upload: `files[0]` is the one that opened the run; the others are its companions."""
 
     container: str
-    files: tuple[SourceFile, ...]
+    files: Annotated[tuple[SourceFile, ...], msgspec.Meta(min_length=1)]
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +50,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     message: str
     stage: Stage
-    at: datetime
+    at: Moment
 
 
 class ReportSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,18 +144,18 @@ class EndpointFacts(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     scoring_uri: str
     auth_mode: str
-    live_since: datetime
-    expires_at: datetime
+    live_since: Moment
+    expires_at: Moment
 
 
 class Requests(msgspec.Struct, frozen=True, kw_only=True):
     """What callers asked for; the next advance acts on it."""
 
-    cancel_at: datetime | None = None
-    delete_at: datetime | None = None
+    cancel_at: Moment | None = None
+    delete_at: Moment | None = None
     delete_reason: str | None = None
-    extended_to: datetime | None = None
-    retry_at: datetime | None = None
+    extended_to: Moment | None = None
+    retry_at: Moment | None = None
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,14 +180,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     options: RunOptions
     stage: Stage
-    history: tuple[StageEntry, ...]
-    due: datetime | None
+    history: Annotated[tuple[StageEntry, ...], msgspec.Meta(min_length=1)]
+    due: Moment | None
     billable: bool = False
     outcome: Stage | None = None
     ended_because: str | None = None
     error: Failure | None = None
     failures: int = 0
-    faulty_since: datetime | None = None
+    faulty_since: Moment | None = None
     last_fault: Failure | None = None
     report: ReportSummary | None = None
     smoke_sample: tuple[SmokeSample, ...] = ()
@@ -196,7 +200,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     smoke_tests: tuple[SmokeTest, ...] | None = None
     endpoint: EndpointFacts | None = None
     requests: Requests = Requests()
-    last_used: datetime | None = None
+    last_used: Moment | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

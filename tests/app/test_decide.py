@@ -1,0 +1,401 @@
+"""Decisions: every stage against everything that can be seen, and each rule by itself."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.domain.dataset import Verdict
+from shared.domain.decide import (
+    COSTLY,
+    LAST_RESORT,
+    Decision,
+    Do,
+    Enter,
+    Limits,
+    Step,
+    Wait,
+    after_fault,
+    decide,
+)
+from shared.domain.job_status import JobState
+from shared.domain.observation import (
+    Aspect,
+    Observation,
+    Provisioning,
+    SeenCompute,
+    SeenDeployment,
+    SeenEndpoint,
+    SeenJob,
+    aspects_of,
+)
+from shared.domain.run import Failure, Metrics, Requests, Run
+from shared.domain.stages import TRANSITIONS, Stage
+from tests.app.builders import NOW, PLAN, a_run, report
+
+LIMITS = Limits()
+LATER = NOW + timedelta(hours=1)
+JOB_WORDS = ("Running", "CancelRequested", "Completed", "Failed", "Canceled", "Paused", "Reticulating")
+TRAFFIC: tuple[dict[str, int], ...] = ({}, {"main": 100}, {"main": 50}, {"other": 100})
+FAULT = Failure(code="Busy", message="try again", stage=Stage.TRAINING, at=NOW)
+
+
+def jobs() -> list[SeenJob | None]:
+    return [None, *map(SeenJob, JOB_WORDS)]
+
+
+def endpoints() -> list[SeenEndpoint | None]:
+    deployments = [None, *(SeenDeployment(state, "crashed") for state in Provisioning)]
+    return [
+        None,
+        *(
+            SeenEndpoint(state, "https://e/score", traffic, deployment)
+            for state, traffic, deployment in itertools.product(Provisioning, TRAFFIC, deployments)
+        ),
+    ]
+
+
+def computes() -> list[SeenCompute | None]:
+    return [None, *(SeenCompute(state, "Standard_NC6") for state in Provisioning)]
+
+
+def records(stage: Stage) -> Iterator[Run]:
+    """The stage's record as each step of the stage leaves it, with each wish, fresh and long overdue."""
+    base = a_run(stage)
+    variants: list[dict[str, Any]] = [{}]
+    if stage is Stage.RECEIVED:
+        variants = [{}, {"report": report()}, {"report": report(Verdict.REJECTED)}]
+    elif stage is Stage.VALIDATED:
+        planned = [
+            {"plan": msgspec.structs.replace(PLAN, create_compute=create), "claimed": claimed}
+            for create, claimed in itertools.product((False, True), repeat=2)
+        ]
+        billable = [{**each, "billable": True} for each in planned if each["claimed"]]
+        variants = [{}, {"plan": PLAN, "duplicate_of": "ft-a-0123456789"}, *planned, *billable]
+    elif stage is Stage.TRAINED:
+        losses = [Metrics(latest={}, history={}, eval_loss=loss) for loss in (None, 1.0, 9.0, float("nan"))]
+        variants = [{}, *({"metrics": each} for each in losses)]
+    elif stage is Stage.DEPLOYING:
+        variants = [{}, {"smoke_tests": ()}]
+    elif stage is Stage.DELETING:
+        variants = [
+            {"outcome": outcome, "failures": failures}
+            for outcome in (None, Stage.DELETED, Stage.FAILED, Stage.CANCELED)
+            for failures in (0, 1)
+        ]
+    wishes = [
+        Requests(),
+        Requests(cancel_at=NOW),
+        Requests(delete_at=NOW, delete_reason="requested"),
+        Requests(extended_to=NOW + timedelta(hours=48)),
+    ]
+    for variant, wish in itertools.product(variants, wishes):
+        yield msgspec.structs.replace(base, requests=wish, **variant)
+
+
+def observations(run: Run) -> Iterator[Observation]:
+    """Everything that can be seen of a run: what its stage does not look at is absent."""
+    aspects = aspects_of(run)
+    slot = {Aspect.TRAINING_SLOT, Aspect.ENDPOINT_SLOT} & aspects
+    for job, compute, endpoint, free in itertools.product(
+        jobs() if Aspect.JOB in aspects else [None],
+        computes() if Aspect.COMPUTE in aspects else [None],
+        endpoints() if Aspect.ENDPOINT in aspects else [None],
+        (True, False) if slot else (True,),
+    ):
+        yield Observation(job=job, compute=compute, endpoint=endpoint, slot_free=free)
+
+
+def every_case(stage: Stage) -> Iterator[tuple[Run, Observation, Limits, Decision]]:
+    for run in records(stage):
+        for seen in observations(run):
+            for now in (NOW, NOW + timedelta(days=30)):
+                for limits in (LIMITS, Limits(max_eval_loss=2.0)):
+                    yield run, seen, limits, decide(run, seen, now, limits)
+
+
+GOING = [stage for stage in Stage if not stage.terminal]
+
+
+@pytest.mark.parametrize("stage", GOING)
+def test_every_case_has_a_lawful_decision(stage: Stage) -> None:
+    """Whatever is seen, a decision comes out; a move is in the table; a wait lies in the future."""
+    cases = 0
+    for run, _, _, decision in every_case(stage):
+        cases += 1
+        match decision:
+            case Enter(target):
+                assert target in TRANSITIONS[stage]
+                assert run.billable or stage in {Stage.RECEIVED, Stage.VALIDATED}
+            case Wait(until):
+                assert until > NOW
+            case Do(step):
+                assert step in Step
+    assert cases > 10
+
+
+@pytest.mark.parametrize("stage", GOING)
+def test_no_run_ends_over_something_that_costs_money(stage: Stage) -> None:
+    """A run becomes terminal only unbilled, or with its job over or absent and its endpoint absent."""
+    for run, seen, _, decision in every_case(stage):
+        if not (isinstance(decision, Enter) and decision.stage.terminal):
+            continue
+        if run.billable:
+            assert stage is Stage.DELETING
+            assert seen.endpoint is None
+            assert seen.job is None or seen.job.state.over
+        else:
+            assert stage in {Stage.RECEIVED, Stage.VALIDATED}
+
+
+@pytest.mark.parametrize("stage", GOING)
+def test_a_wish_wins_over_everything_that_is_seen(stage: Stage) -> None:
+    """Cancel and delete are acted on at once, whatever else could be done; extending ends nothing."""
+    for run, _, _, decision in every_case(stage):
+        asked = run.requests.cancel_at or run.requests.delete_at
+        if stage is Stage.DELETING or not asked:
+            continue
+        assert isinstance(decision, Enter)
+        if not run.billable:
+            assert decision.stage is Stage.CANCELED
+        else:
+            outcome = Stage.DELETED if stage is Stage.LIVE else Stage.CANCELED
+            assert (decision.stage, decision.outcome) == (Stage.DELETING, outcome)
+
+
+@pytest.mark.parametrize("stage", GOING)
+def test_money_is_spent_only_with_a_slot_and_where_the_path_has_it(stage: Stage) -> None:
+    """Jobs are submitted in `validated` and endpoints made in `deploying`, nowhere else, and in turn."""
+    for run, seen, _, decision in every_case(stage):
+        if not (isinstance(decision, Do) and decision.step in COSTLY):
+            continue
+        assert seen.slot_free
+        if decision.step is Step.SUBMIT_JOB:
+            assert stage is Stage.VALIDATED
+            assert run.claimed
+            assert seen.job is None
+        else:
+            assert stage is Stage.DEPLOYING
+            assert run.billable
+
+
+@pytest.mark.parametrize("stage", [Stage.TRAINING, Stage.DEPLOYING])
+def test_a_stage_that_costs_money_has_an_end(stage: Stage) -> None:
+    """Past its deadline a run leaves `training` and `deploying`, whatever is or is not to be seen."""
+    now = NOW + max(LIMITS.training_deadline, LIMITS.deployment_deadline) + timedelta(seconds=1)
+    for run in records(stage):
+        for seen in observations(run):
+            assert isinstance(decide(run, seen, now, LIMITS), Enter)
+
+
+def test_a_cluster_that_never_comes_up_ends_the_run() -> None:
+    """A run does not wait for ever for compute that stays in `Creating`."""
+    run = a_run(Stage.VALIDATED, plan=msgspec.structs.replace(PLAN, create_compute=True), claimed=True)
+    seen = Observation(compute=SeenCompute(Provisioning.PENDING, ""))
+    assert isinstance(decide(run, seen, NOW, LIMITS), Wait)
+    late = decide(run, seen, NOW + LIMITS.training_deadline + timedelta(seconds=1), LIMITS)
+    assert isinstance(late, Enter)
+    assert late.stage is Stage.FAILED
+    assert late.error is not None
+    assert late.error.code == "DeadlineExceeded"
+
+
+def test_a_terminal_run_is_not_decided_upon() -> None:
+    """Asking about a run that is over is a fault of the program."""
+    for stage in Stage:
+        if stage.terminal:
+            with pytest.raises(ValueError, match="nothing to decide"):
+                decide(a_run(stage), Observation(), NOW, LIMITS)
+
+
+def test_a_run_looks_only_at_what_its_stage_needs() -> None:
+    """Each look is a call: `live` and `trained` make none, `training` sees its job alone."""
+    assert aspects_of(a_run(Stage.LIVE)) == frozenset()
+    assert aspects_of(a_run(Stage.TRAINED)) == frozenset()
+    assert aspects_of(a_run(Stage.TRAINING)) == {Aspect.JOB}
+    assert aspects_of(a_run(Stage.VALIDATED)) == frozenset()
+    assert aspects_of(a_run(Stage.DELETING)) == {Aspect.JOB, Aspect.ENDPOINT}
+
+
+def test_a_quiet_run_takes_the_straight_path() -> None:
+    """With everything going well, each stage does its step and enters the next."""
+    live = SeenEndpoint(
+        Provisioning.READY, "https://e/score", {"main": 100}, SeenDeployment(Provisioning.READY)
+    )
+    bare = SeenEndpoint(Provisioning.READY, "https://e/score", {})
+    deployed = bare._replace(deployment=SeenDeployment(Provisioning.READY))
+    cases: list[tuple[Run, Observation, Decision]] = [
+        (a_run(Stage.RECEIVED), Observation(), Do(Step.VALIDATE)),
+        (a_run(Stage.RECEIVED, report=report()), Observation(), Enter(Stage.VALIDATED)),
+        (a_run(Stage.VALIDATED), Observation(), Do(Step.PLAN)),
+        (a_run(Stage.VALIDATED, plan=PLAN), Observation(), Do(Step.CLAIM)),
+        (a_run(Stage.VALIDATED, plan=PLAN, claimed=True), Observation(), Do(Step.SUBMIT_JOB)),
+        (
+            a_run(Stage.VALIDATED, plan=PLAN, claimed=True, billable=True),
+            Observation(job=SeenJob("Queued")),
+            Enter(Stage.TRAINING),
+        ),
+        (a_run(Stage.TRAINING), Observation(job=SeenJob("Running")), Wait(NOW + LIMITS.job_poll)),
+        (a_run(Stage.TRAINING), Observation(job=SeenJob("Completed")), Enter(Stage.TRAINED)),
+        (a_run(Stage.TRAINED), Observation(), Do(Step.COLLECT_METRICS)),
+        (
+            a_run(Stage.TRAINED, metrics=Metrics(latest={}, history={})),
+            Observation(),
+            Do(Step.REGISTER_MODEL),
+        ),
+        (a_run(Stage.REGISTERED), Observation(), Enter(Stage.DEPLOYING)),
+        (a_run(Stage.REGISTERED), Observation(slot_free=False), Wait(NOW + LIMITS.job_poll)),
+        (a_run(Stage.DEPLOYING), Observation(), Do(Step.CREATE_ENDPOINT)),
+        (a_run(Stage.DEPLOYING), Observation(endpoint=bare), Do(Step.CREATE_DEPLOYMENT)),
+        (a_run(Stage.DEPLOYING), Observation(endpoint=deployed), Do(Step.SMOKE_TEST)),
+        (a_run(Stage.DEPLOYING, smoke_tests=()), Observation(endpoint=deployed), Do(Step.ROUTE_TRAFFIC)),
+        (a_run(Stage.DEPLOYING, smoke_tests=()), Observation(endpoint=live), Enter(Stage.LIVE)),
+        (a_run(Stage.DELETING), Observation(), Enter(Stage.DELETED)),
+    ]
+    for run, seen, expected in cases:
+        assert decide(run, seen, NOW, LIMITS) == expected
+
+
+def test_traffic_waits_for_the_smoke_test() -> None:
+    """No traffic is routed, and no run is live, before the deployment was tried."""
+    for run in records(Stage.DEPLOYING):
+        for seen in observations(run):
+            decision = decide(run, seen, NOW, LIMITS)
+            if decision in (Do(Step.ROUTE_TRAFFIC), Enter(Stage.LIVE)):
+                assert run.smoke_tests is not None
+
+
+@pytest.mark.parametrize(
+    ("word", "code", "outcome"),
+    [
+        ("Failed", "JobFailed", Stage.FAILED),
+        ("Canceled", "JobCanceled", Stage.CANCELED),
+        ("CancelRequested", "JobCanceled", Stage.CANCELED),
+    ],
+)
+def test_a_job_that_comes_to_nothing_ends_the_run(word: str, code: str, outcome: Stage) -> None:
+    """The run goes through `deleting`, with the service's own message where there is one."""
+    decision = decide(
+        a_run(Stage.TRAINING), Observation(job=SeenJob(word, failure="CUDA out of memory")), NOW, LIMITS
+    )
+    assert isinstance(decision, Enter)
+    assert (decision.stage, decision.outcome) == (Stage.DELETING, outcome)
+    assert decision.error is not None
+    assert decision.error.code == code
+    if outcome is Stage.FAILED:
+        assert decision.error.message == "CUDA out of memory"
+
+
+@pytest.mark.parametrize("loss", [None, 2.5])
+def test_the_loss_gate_holds_a_model_back(loss: float | None) -> None:
+    """Over MAX_EVAL_LOSS, or with no evaluation loss at all, a model is not registered."""
+    run = a_run(Stage.TRAINED, metrics=Metrics(latest={}, history={}, eval_loss=loss))
+    decision = decide(run, Observation(), NOW, Limits(max_eval_loss=2.0))
+    assert isinstance(decision, Enter)
+    assert decision.outcome is Stage.FAILED
+    passing = a_run(Stage.TRAINED, metrics=Metrics(latest={}, history={}, eval_loss=2.0))
+    assert decide(passing, Observation(), NOW, Limits(max_eval_loss=2.0)) == Do(Step.REGISTER_MODEL)
+
+
+def test_a_live_endpoint_ends_by_time_or_by_idling() -> None:
+    """The nearer of expiry and idle limit is waited for; using it or extending it moves the end."""
+    run = a_run(Stage.LIVE)
+    idle, expiry = timedelta(minutes=60), timedelta(hours=24)
+    assert decide(run, Observation(), NOW, LIMITS) == Wait(NOW + idle)
+    ended = decide(run, Observation(), NOW + idle, LIMITS)
+    assert ended == Enter(Stage.DELETING, outcome=Stage.DELETED, reason="not used for 60 minutes")
+
+    used = msgspec.structs.replace(run, last_used=NOW + timedelta(minutes=59))
+    assert decide(used, Observation(), NOW + idle, LIMITS) == Wait(NOW + timedelta(minutes=119))
+
+    extended = msgspec.structs.replace(run, requests=Requests(extended_to=NOW + 2 * expiry))
+    assert decide(extended, Observation(), NOW + expiry, LIMITS) == Wait(NOW + 2 * expiry)
+    ended = decide(extended, Observation(), NOW + 2 * expiry, LIMITS)
+    assert ended == Enter(Stage.DELETING, outcome=Stage.DELETED, reason="its time was up")
+
+    idling = msgspec.structs.replace(run, options=msgspec.structs.replace(run.options, idle_minutes=0))
+    assert decide(idling, Observation(), NOW, LIMITS) == Wait(NOW + expiry)
+
+
+def test_extending_to_an_earlier_time_takes_nothing_away() -> None:
+    """An extension that was overtaken by the endpoint's own expiry does not shorten its life."""
+    run = a_run(Stage.LIVE, requests=Requests(extended_to=NOW + timedelta(hours=1)))
+    assert run.expires_at == NOW + timedelta(hours=24)
+
+
+def test_a_teardown_that_cannot_remove_one_thing_still_removes_the_other() -> None:
+    """After a refusal to cancel the job the endpoint's turn comes, and the other way round."""
+    seen = Observation(job=SeenJob("Running"), endpoint=SeenEndpoint(Provisioning.READY, None, {}))
+    steps = {decide(a_run(Stage.DELETING, failures=failures), seen, NOW, LIMITS) for failures in (1, 2)}
+    assert steps == {Do(Step.CANCEL_JOB), Do(Step.DELETE_ENDPOINT)}
+
+
+def fault_at(stage: Stage, *, retry: bool, since: timedelta | None = None, **changes: Any) -> Wait | Enter:
+    run = a_run(stage, failures=1, faulty_since=NOW - since if since else NOW, **changes)
+    return after_fault(run, FAULT, retry_at=LATER if retry else None, now=NOW, limits=LIMITS)
+
+
+@pytest.mark.parametrize("stage", GOING)
+def test_a_transient_fault_is_waited_out(stage: Stage) -> None:
+    """The run stays where it is and is due when it may try again."""
+    assert fault_at(stage, retry=True) == Wait(LATER)
+
+
+@pytest.mark.parametrize("stage", [stage for stage in GOING if stage is not Stage.DELETING])
+def test_a_permanent_fault_ends_the_run_with_its_message(stage: Stage) -> None:
+    """At once where nothing can cost money, else through `deleting`."""
+    decision = fault_at(stage, retry=False)
+    assert isinstance(decision, Enter)
+    assert decision.error is not None
+    assert (decision.error.code, decision.error.message) == ("Busy", "try again")
+    if stage in {Stage.RECEIVED, Stage.VALIDATED}:
+        assert decision.stage is Stage.FAILED
+    else:
+        assert (decision.stage, decision.outcome) == (Stage.DELETING, Stage.FAILED)
+
+
+def test_a_teardown_is_never_given_up() -> None:
+    """Refused or busy, for days: `deleting` tries again."""
+    assert fault_at(Stage.DELETING, retry=False) == Wait(NOW + LAST_RESORT)
+    assert fault_at(Stage.DELETING, retry=True, since=timedelta(days=9)) == Wait(LATER)
+
+
+def test_faults_without_end_end_the_run() -> None:
+    """Past the fault deadline a run is given up, except where a job may be doing well unseen."""
+    long = LIMITS.fault_deadline + timedelta(seconds=1)
+    for stage in (Stage.RECEIVED, Stage.VALIDATED, Stage.TRAINED, Stage.REGISTERED, Stage.DEPLOYING):
+        assert isinstance(fault_at(stage, retry=True, since=long), Enter)
+    assert fault_at(Stage.TRAINING, retry=True, since=long) == Wait(LATER)
+
+
+def test_an_endpoint_that_cannot_be_reached_costs_no_more_than_its_deadline() -> None:
+    """Faults in `deploying` are bounded by the deployment deadline, not by the longer fault deadline."""
+    run = a_run(Stage.DEPLOYING, failures=9, faulty_since=NOW)
+    now = NOW + LIMITS.deployment_deadline + timedelta(seconds=1)
+    decision = after_fault(run, FAULT, retry_at=now + timedelta(minutes=1), now=now, limits=LIMITS)
+    assert isinstance(decision, Enter)
+    assert decision.stage is Stage.DELETING
+    assert decision.error is not None
+    assert decision.error.message == "try again"
+
+
+def test_a_job_out_of_sight_is_given_up_at_its_deadline() -> None:
+    """Blind for longer than training may last, the run stops waiting and cancels."""
+    run = a_run(Stage.TRAINING, failures=9, faulty_since=NOW)
+    now = NOW + LIMITS.training_deadline + timedelta(seconds=1)
+    decision = after_fault(run, FAULT, retry_at=now, now=now, limits=LIMITS)
+    assert isinstance(decision, Enter)
+    assert decision.stage is Stage.DELETING
+
+
+def test_unknown_job_words_are_watched_and_stopped() -> None:
+    """A status that nobody knows is waited for while training, and canceled while deleting."""
+    unknown = SeenJob("Reticulating")
+    assert unknown.state is JobState.UNKNOWN
+    assert isinstance(decide(a_run(Stage.TRAINING), Observation(job=unknown), NOW, LIMITS), Wait)
+    assert decide(a_run(Stage.DELETING), Observation(job=unknown), NOW, LIMITS) == Do(Step.CANCEL_JOB)
