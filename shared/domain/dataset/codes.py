@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Code(StrEnum):
-    """A stable code; `TITLES` has its short name."""
+    """A stable code; `LABELS` has its short name."""
 
     # The file
     CORRUPT_COMPRESSION = "E001"
@@ -76,10 +76,10 @@ class Code(StrEnum):
     @property
     def label(self) -> str:
         """A few words that name it."""
-        return TITLES[self]
+        return LABELS[self]
 
 
-TITLES: dict[Code, str] = {
+LABELS: dict[Code, str] = {
     Code.CORRUPT_COMPRESSION: "compressed file is damaged",
     Code.FILE_TOO_LARGE: "file is too large",
     Code.EXPANDS_TOO_MUCH: "compressed file expands too much",

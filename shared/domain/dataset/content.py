@@ -11,6 +11,9 @@ from .rules import GateRules
 _PIECE = 256 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
 _ZSTD_WINDOW = 1 << 27  # 128 MiB, what `zstd --ultra` needs at most without `--long`
+# The decoder takes no limit on its output, and four bytes may stand for 128 KiB: so it is fed so little at a
+# time that no more than 8 MiB come out of it at once.
+_ZSTD_SIP = 256
 _FREE_EXPANSION = 16 << 20  # small files may expand as they like
 
 
@@ -101,31 +104,39 @@ def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise FileFaultError(Code.CORRUPT_COMPRESSION, "the gzip data end too early; upload the file again")
 
 
-class _Source:
-    """Chunks as the file object that zstandard reads from."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = iter(chunks)
-        self._rest = memoryview(b"")
-
-    def read(self, size: int) -> bytes:
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return b""
-            self._rest = memoryview(chunk)
-        piece, self._rest = self._rest[:size], self._rest[size:]
-        return bytes(piece)
-
-
 def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
-    reader = decoder.stream_reader(_Source(chunks), read_across_frames=True)  # type: ignore[arg-type]
-    while True:
-        try:
-            piece = reader.read(_PIECE)
-        except zstandard.ZstdError as error:
-            raise FileFaultError(Code.CORRUPT_COMPRESSION, f"the zstd data are damaged: {error}") from error
-        if not piece:
-            return
-        yield piece
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+    decoder = decompressor.decompressobj()
+    begun = False
+    held: list[bytes] = []
+    size = 0
+    for sip in _sips(chunks):
+        data = sip
+        while data:
+            begun = True
+            try:
+                held.append(decoder.decompress(data))
+            except zstandard.ZstdError as error:
+                raise FileFaultError(
+                    Code.CORRUPT_COMPRESSION, f"the zstd data are damaged: {error}"
+                ) from error
+            size += len(held[-1])
+            data = b""
+            if decoder.eof:  # a zstd file may consist of several frames
+                data = decoder.unused_data
+                decoder = decompressor.decompressobj()
+                begun = bool(data)
+        if size >= _PIECE:
+            yield b"".join(held)
+            held.clear()
+            size = 0
+    if held:
+        yield b"".join(held)
+    if begun:
+        raise FileFaultError(Code.CORRUPT_COMPRESSION, "the zstd data end too early; upload the file again")
+
+
+def _sips(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        for start in range(0, len(chunk), _ZSTD_SIP):
+            yield chunk[start : start + _ZSTD_SIP]

@@ -1,0 +1,93 @@
+"""Sizes: what is too large ends in a clear finding, and nothing is held in memory for it."""
+
+import gzip
+import tracemalloc
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+
+import pytest
+import zstandard
+
+from shared.domain.dataset import DatasetFile, DatasetReport, GateRules, Split, check_dataset
+from tests.dataset.checking import check_bytes, good_rows, jsonl
+
+MEBIBYTE = 1 << 20
+
+
+def peak_of(name: str, chunks: Iterable[bytes], rules: GateRules | None = None) -> tuple[DatasetReport, int]:
+    """Check a file with sinks that keep nothing; return the report and the peak of allocated bytes."""
+    sinks = dict.fromkeys(Split, len)
+    tracemalloc.start()
+    try:
+        report = check_dataset([DatasetFile(name, None, chunks)], rules or GateRules(), sinks)
+        return report, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_line_of_64_mebibytes_is_passed_over() -> None:
+    """A giant line is one finding, held in memory only up to the limit."""
+    chunks = [jsonl(good_rows(20)), *repeat(b"x" * MEBIBYTE, 64), b"\n", jsonl(good_rows(20, first=50))]
+    report, peak = peak_of("d.jsonl", chunks)
+    assert report.counts["E105"] == 1
+    assert report.rows_kept == 40
+    assert peak < 12 * MEBIBYTE
+
+
+def test_endless_blank_lines_end_the_check() -> None:
+    """Of an endless run of blank lines no more is read than the limit allows."""
+    served = 0
+
+    def blank_lines() -> Iterator[bytes]:
+        nonlocal served
+        for chunk in repeat(b"\n" * MEBIBYTE, 5_000):
+            served += 1
+            yield chunk
+
+    report, peak = peak_of("d.jsonl", blank_lines())
+    assert report.counts["E004"] == 1
+    assert "100,000 blank lines" in report.reason
+    assert served == 1
+    assert peak < 12 * MEBIBYTE
+
+
+def test_a_file_over_the_size_limit_ends_the_check() -> None:
+    """The limit on a file's size is a setting, and the report names it."""
+    report = check_bytes(jsonl(good_rows(100)), rules=GateRules(max_uncompressed_bytes=1_000)).report
+    assert report.counts["E002"] == 1
+    assert "1,000 bytes" in report.reason
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_a_bomb_ends_the_check(suffix: str) -> None:
+    """A file that expands a thousandfold is refused long before it has expanded."""
+    if suffix == ".gz":
+        packed = gzip.compress(b" " * (128 * MEBIBYTE))
+    else:
+        packed = zstandard.ZstdCompressor().compress(b" " * (128 * MEBIBYTE))
+    report, peak = peak_of("d.jsonl" + suffix, [packed])
+    assert report.counts["E003"] == 1
+    assert report.files[0].bytes <= 26 * MEBIBYTE
+    assert peak < 16 * MEBIBYTE
+    assert "expands" in report.reason
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+def test_damaged_compression_is_a_finding(suffix: str) -> None:
+    """A compressed file that is cut short, altered or not compressed at all is reported as that."""
+    plain = jsonl(good_rows(60))
+    packed = gzip.compress(plain) if suffix == ".gz" else zstandard.ZstdCompressor().compress(plain)
+    damaged = (packed[:-20], packed[: len(packed) // 2] + bytes(20), plain)
+    for data in damaged:
+        report = check_bytes(data, "d.jsonl" + suffix).report
+        assert report.counts["E001"] == 1
+        assert not report.accepted
+
+
+def test_memory_does_not_grow_with_the_dataset() -> None:
+    """From one to twenty thousand rows memory grows by the digests alone: at most 32 bytes a row."""
+    peaks = []
+    for rows in (2_000, 40_000):
+        chunks = (jsonl(good_rows(500, first=start)) for start in range(0, rows, 500))
+        peaks.append(peak_of("d.jsonl", chunks)[1])
+    assert peaks[1] - peaks[0] <= 32 * 38_000 + MEBIBYTE

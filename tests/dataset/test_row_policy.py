@@ -1,0 +1,116 @@
+"""Strict or drop, and whether the trainer agrees with what the report promises."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from local.azureml.training.preprocess import PreprocessError, prepare
+from shared.domain.dataset import GateRules, RowPolicy, Split, Verdict
+from tests.dataset.checking import Checked, assistant, check_bytes, check_lines, good_rows, jsonl, row, user
+
+SAMPLES = Path(__file__).parents[2] / "local" / "samples"
+DROP = GateRules(row_policy=RowPolicy.DROP, max_dropped_percent=10)
+
+
+def trained_rows(checked: Checked) -> dict[str, int]:
+    """Rows of each split that the emulator's trainer keeps of a pinned copy."""
+    files = [(f"{split}.jsonl", checked.copy[split]) for split in Split]
+    return prepare(*files).rows
+
+
+def test_strict_rejects_for_one_faulty_row_and_says_which() -> None:
+    """One faulty row rejects the dataset; the reason names its file, line and fault."""
+    report = check_lines([*good_rows(20), b"{}", *good_rows(20, first=50)]).report
+    assert report.verdict is Verdict.REJECTED
+    assert report.reason == (
+        "1 of 41 rows cannot be trained on, the first in math.jsonl line 21"
+        ' (E201: the row has no keys, but no "messages"); correct the rows and upload again,'
+        ' or set row_policy to "drop".'
+    )
+
+
+def test_drop_leaves_faulty_rows_out() -> None:
+    """With `drop` a few faulty rows are left out and the rest is accepted."""
+    report = check_lines([*good_rows(40), b"{}", row(user("x"))], DROP).report
+    assert report.accepted
+    assert report.rows_dropped == 2
+    assert "2 unusable rows were left out" in report.reason
+
+
+def test_drop_has_a_limit() -> None:
+    """More faulty rows than `max_dropped_percent` reject the dataset after all."""
+    report = check_lines([*good_rows(40), *[b"{}"] * 5], DROP).report
+    assert not report.accepted
+    assert report.counts["E303"] == 1
+
+
+def test_the_trainer_keeps_exactly_the_rows_that_the_report_predicts() -> None:
+    """Of a dataset with every fault mixed in, the trainer keeps each row of the copy and no other."""
+    faults = (SAMPLES / "broken.jsonl").read_bytes().split(b"\n")[12:-1]
+    repairs = [b"", b"  " + good_rows(1, first=900)[0], good_rows(1, first=901)[0][:-1] + b', "id": 1}\r']
+    lines = [*good_rows(300), *faults, *repairs]
+    random.Random(5).shuffle(lines)
+    checked = check_bytes(b"\xef\xbb\xbf" + b"\n".join(lines), rules=DROP)
+    assert checked.report.accepted
+    assert checked.report.rows_dropped == 19
+    predicted = {split.value: summary.rows for split, summary in checked.report.splits.items()}
+    assert trained_rows(checked) == predicted
+    assert sum(predicted.values()) == checked.report.rows_kept == 303
+
+
+@pytest.mark.parametrize("line", [b"", b"\xef\xbb\xbf" + good_rows(1)[0], row(user("x"), assistant(None))])
+def test_the_trainer_fails_on_what_the_gate_puts_right(line: bytes) -> None:
+    """What the gate repairs or drops would have cost rows or the job: the test above is no tautology."""
+    upload = jsonl([line, *good_rows(30)])
+    files = [
+        ("train.jsonl", upload),
+        ("validation.jsonl", jsonl(good_rows(5))),
+        ("test.jsonl", jsonl(good_rows(5))),
+    ]
+    try:
+        rows = prepare(*files).rows["train"]
+    except PreprocessError:
+        rows = -1
+    assert rows != len(upload.split(b"\n")) - 1
+
+
+def test_the_sample_dataset_is_accepted_and_trained_whole() -> None:
+    """The sample passes without a warning, in the layout of ultrachat_200k."""
+    checked = check_bytes((SAMPLES / "ultrachat-sample.jsonl").read_bytes())
+    assert checked.report.accepted
+    assert checked.report.counts == {"R105": checked.report.rows}
+    assert checked.report.rows >= 60
+    assert sum(bucket.rows for bucket in checked.report.turns_per_row if bucket.low >= 4) >= 10
+    assert sum(trained_rows(checked).values()) == checked.report.rows
+
+
+def test_the_broken_dataset_is_rejected_with_each_fault_at_its_line() -> None:
+    """The broken sample has one of each common fault, beginning at line 13."""
+    checked = check_bytes((SAMPLES / "broken.jsonl").read_bytes())
+    order = "E103 E101 E104 E201 E202 E203 E204 E205 E206 E207 E208 E209 E210 E211 E212 E106 E213 E102 E107"
+    for line, code in enumerate(order.split(), 13):
+        assert line in [number for number, _ in checked.found(code)]
+    assert [line for line, _ in checked.found("R103")] == [32]
+    assert [line for line, _ in checked.found("W103")] == [33]
+    assert checked.report.rows_dropped == 19
+
+
+def test_the_smoke_sample_comes_from_the_test_split() -> None:
+    """A few conversations of the test split, without their last answer, the same ones each time."""
+    lines = [row(user(f"q{n}"), assistant(f"a{n}"), user(f"r{n}"), assistant(f"b{n}")) for n in range(200)]
+    checked = check_lines(lines, GateRules(smoke_samples=4))
+    tests = [line["messages"] for line in checked.rows(Split.TEST)]
+    samples = checked.report.smoke_sample
+    assert len(samples) == 4
+    for sample in samples:
+        assert [*sample.messages, assistant(sample.expected)] in tests
+    assert samples == check_lines(lines[::-1], GateRules(smoke_samples=4)).report.smoke_sample
+
+
+def test_a_smoke_sample_is_bounded() -> None:
+    """Long conversations are passed over; if there are no others, one is cut to size."""
+    lines = [row(user(f"{n} " * 20_000), assistant("é" * 20_000)) for n in range(30)]
+    checked = check_lines(lines, GateRules(context_window=100_000))
+    (sample,) = checked.report.smoke_sample
+    assert sum(len(text.encode()) for text in (sample.messages[-1]["content"], sample.expected)) <= 16_384

@@ -1,0 +1,1 @@
+"""Programs for people: they may use `shared/`, and nothing uses them."""
