@@ -4,6 +4,7 @@ What a child is and when it is ready belongs to whoever starts it.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -37,6 +38,15 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
+def _ends_with_parent() -> list[str]:
+    """A prefix that has the kernel end a program when the thread that started it is gone.
+
+    Even a killed launcher leaves nothing running then. Linux has it, and Debian always has `setpriv`.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+
+
 class ChildProcess:
     """One running program, in a process group of its own, so that stopping it leaves no grandchild."""
 
@@ -68,7 +78,7 @@ class ChildProcess:
         with log.open("ab") as output:
             try:
                 self._process = subprocess.Popen(
-                    list(command),
+                    [*_ends_with_parent(), *command],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,

@@ -115,7 +115,8 @@ def _address(request: Request) -> str:
     """The address as it was sent: Starlette's own has lost the percent-encoding of the path."""
     path, query = request.scope["raw_path"], request.scope["query_string"]
     host = request.headers.get("host", "127.0.0.1")
-    return f"{request.scope['scheme']}://{host}{path.decode('latin-1')}{'?' if query else ''}{query.decode('latin-1')}"
+    target = path + (b"?" + query if query else b"")
+    return f"{request.scope['scheme']}://{host}{target.decode('latin-1')}"
 
 
 def _refuse_shared_routes(endpoints: Sequence[_Endpoint]) -> None:

@@ -1,0 +1,376 @@
+"""The whole stack: Azurite, the Azure ML emulator, the function host and the watcher, as one unit.
+
+`python -m local.stack` runs it in the foreground; `Stack` runs it for a test or a script.
+"""
+
+import argparse
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient
+
+from local.azurite import ACCOUNT, Azurite
+from local.event_grid import STORAGE_SETTING, WEBHOOK_SETTING
+from local.processes import ChildProcess, ProcessError, wait_until
+from local.settings import ROOT, app_environment, example_settings, tool_environment
+
+FOLDER = ROOT / ".local"
+CONTAINERS = ("uploads", "datasets", "runs", "reports", "claims")
+QUEUES = ("advance",)
+UPLOAD_FUNCTION = "dataset_uploaded"
+START_SECONDS = 60.0
+DEFAULT_PORT = 7071
+
+
+class StackRunningError(Exception):
+    """Another stack uses the same folder; the message tells where it is."""
+
+
+@dataclass(slots=True)
+class Stack:
+    """A running stack; leaving the context stops it, whatever happened inside.
+
+    Start it from the main thread: on Linux its processes end with the thread that started them.
+
+    Attributes:
+        folder: Where logs, addresses and scratch files go; one stack a folder.
+        app: The function app's folder.
+        host: `auto` takes `func` when it is installed, `local` this project's host, `func` only that.
+        pace: How long things take in Azure ML: `instant`, `fast` or `timed`.
+        port: The function host's port; 0 takes a free one.
+        settings: App settings that win over the stack's own.
+    """
+
+    folder: Path = FOLDER
+    app: Path = ROOT
+    host: str = "auto"
+    pace: str = "fast"
+    port: int = 0
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    functions_url: str = field(init=False, default="")
+    function_key: str = field(init=False, default="")
+    master_key: str = field(init=False, default="")
+    blob_connection_string: str = field(init=False, default="")
+    azureml_url: str = field(init=False, default="")
+    ca_bundle: str = field(init=False, default="")
+    environment: dict[str, str] = field(init=False, default_factory=dict)
+    _processes: dict[str, ChildProcess] = field(init=False, default_factory=dict)
+    _azurite: Azurite | None = field(init=False, default=None)
+    _exits: ExitStack = field(init=False, default_factory=ExitStack)
+
+    def start(self) -> Self:
+        """Start everything and wait until it answers.
+
+        Raises:
+            StackRunningError: A stack already runs in this folder.
+            ProcessError: A part did not start; the message ends with its log.
+        """
+        self._claim_folder()
+        try:
+            self._start_storage()
+            self._start_azureml()
+            self.start_functions()
+            self._start_event_grid()
+            self._write_addresses()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop everything, last started first. Stopping twice is fine."""
+        (self.folder / "stack.json").unlink(missing_ok=True)
+        for process in reversed(self._processes.values()):
+            process.stop()
+        self._processes.clear()
+        self._exits.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process ids of the parts by name."""
+        azurite = {"azurite": self._azurite.pid} if self._azurite is not None else {}
+        return {**azurite, **{name: process.pid for name, process in self._processes.items()}}
+
+    @property
+    def ended(self) -> list[str]:
+        """The parts that have ended without being asked to, each with its log."""
+        ended = [f"{name} ({process.log})" for name, process in self._processes.items() if not process.alive]
+        if self._azurite is not None and not self._azurite.alive:
+            ended.append(f"azurite ({self._log('azurite')})")
+        return ended
+
+    def client(self) -> httpx.Client:
+        """A client of the app's HTTP API, its key already in the headers."""
+        return httpx.Client(
+            base_url=self.functions_url,
+            headers={"x-functions-key": self.function_key},
+            timeout=60,
+            trust_env=False,
+        )
+
+    def kill_functions(self) -> None:
+        """Kill the function host as a crash would; `start_functions` brings it back at the same address."""
+        self._processes.pop("functions").kill()
+
+    def start_functions(self) -> None:
+        """Start the function host, and wait until it answers.
+
+        Raises:
+            ProcessError: It did not.
+        """
+        if self.host == "func" or (self.host == "auto" and shutil.which("func")):
+            self._start_core_tools()
+        else:
+            self._start_local_host()
+
+    def _claim_folder(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = self._exits.enter_context((self.folder / "stack.lock").open("w"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._exits.close()
+            addresses = self.folder / "stack.json"
+            where = (
+                json.loads(addresses.read_text())["functions_url"] if addresses.exists() else "still starting"
+            )
+            raise StackRunningError(f"a stack already runs in {self.folder}: {where}") from None
+        for leftover in ("azureml.json", "functions.json", "event_grid.json", "stack.json"):
+            (self.folder / leftover).unlink(missing_ok=True)
+
+    def _start_storage(self) -> None:
+        self._azurite = self._exits.enter_context(Azurite(log=self._log("azurite")))
+        self.blob_connection_string = self._azurite.connection_string
+        with BlobServiceClient.from_connection_string(self.blob_connection_string) as blobs:
+            for container in CONTAINERS:
+                blobs.create_container(container)
+        with QueueServiceClient.from_connection_string(self.blob_connection_string) as queues:
+            for queue in QUEUES:
+                queues.create_queue(queue)
+
+    def _start_azureml(self) -> None:
+        values = {**example_settings(), **self.settings}
+        ready = self._start_python(
+            "azureml",
+            "local.azureml",
+            [
+                *("--port", "0", "--pace", self.pace),
+                *("--storage", f"{ACCOUNT}={self.blob_connection_string}"),
+                *("--subscription", values["AZURE_SUBSCRIPTION_ID"]),
+                *("--resource-group", values["AZURE_RESOURCE_GROUP"]),
+                *("--workspace", values["AZUREML_WORKSPACE"]),
+            ],
+            tool_environment(),
+        )
+        self.azureml_url, self.ca_bundle = ready["url"], ready["ca_bundle"]
+        self.environment = app_environment(self.blob_connection_string, ready["environment"], self.settings)
+
+    def _start_local_host(self) -> None:
+        keys = ["--key", self.function_key, "--master-key", self.master_key] if self.function_key else []
+        ready = self._start_python(
+            "functions",
+            "local.host",
+            ["--app", str(self.app), "--port", str(self.port), *keys],
+            self.environment,
+        )
+        self.functions_url = ready["url"]
+        self.function_key, self.master_key = ready["function_key"], ready["master_key"]
+        self.port = int(self.functions_url.rpartition(":")[2])
+
+    def _start_core_tools(self) -> None:
+        # Core Tools ask for no key locally, and take no port 0.
+        self.port = self.port or _free_port()
+        self.functions_url = f"http://127.0.0.1:{self.port}"
+        self.function_key = self.master_key = "not-asked-for-by-func-start"
+        path = f"{Path(sys.executable).parent}{os.pathsep}{self.environment.get('PATH', '')}"
+        process = ChildProcess(
+            "functions",
+            ["func", "start", "--port", str(self.port)],
+            self._log("functions"),
+            {**self.environment, "PATH": path},
+            self.app,
+        )
+        self._processes["functions"] = process
+        with self.client() as client:
+            process.wait_ready(lambda: _answers(client, "/admin/host/status"), START_SECONDS)
+
+    def _start_event_grid(self) -> None:
+        webhook = (
+            f"{self.functions_url}/runtime/webhooks/blobs"
+            f"?functionName=Host.Functions.{UPLOAD_FUNCTION}&code={self.function_key}"
+        )
+        self._processes["event_grid"] = ChildProcess(
+            "event_grid",
+            [sys.executable, "-m", "local.event_grid", "--state", str(self.folder / "event_grid.json")],
+            self._log("event_grid"),
+            {
+                **tool_environment(),
+                STORAGE_SETTING: self.blob_connection_string,
+                WEBHOOK_SETTING: webhook,
+            },
+            ROOT,
+        )
+
+    def _start_python(
+        self, name: str, module: str, arguments: list[str], environment: Mapping[str, str]
+    ) -> dict[str, Any]:
+        ready_file = self.folder / f"{name}.json"
+        ready_file.unlink(missing_ok=True)
+        process = ChildProcess(
+            name,
+            [sys.executable, "-m", module, *arguments, "--ready-file", str(ready_file)],
+            self._log(name),
+            environment,
+            ROOT,
+        )
+        self._processes[name] = process
+        process.wait_ready(ready_file.exists, START_SECONDS)
+        ready: dict[str, Any] = json.loads(ready_file.read_text())
+        return ready
+
+    def _log(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.log"
+
+    def _write_addresses(self) -> None:
+        content = {
+            "functions_url": self.functions_url,
+            "function_key": self.function_key,
+            "master_key": self.master_key,
+            "blob_connection_string": self.blob_connection_string,
+            "azureml_url": self.azureml_url,
+            "ca_bundle": self.ca_bundle,
+            "pids": {"stack": os.getpid(), **self.pids},
+        }
+        unfinished = self.folder / "stack.json.unfinished"
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(content, file, indent=2)
+        unfinished.replace(self.folder / "stack.json")
+
+
+def exit_on_termination() -> None:
+    """Turn SIGTERM into SystemExit, so that contexts are left in order as they are on Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
+def ignore_signals() -> None:
+    """Keep an impatient second Ctrl-C from interrupting the stopping itself."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the stack until a signal, or until a part of it dies."""
+    parser = argparse.ArgumentParser(
+        "python -m local.stack", description="Run storage, Azure ML and the function app on this machine."
+    )
+    parser.add_argument(
+        "--host",
+        choices=["auto", "local", "func"],
+        default="auto",
+        help="function host (default: func if installed)",
+    )
+    parser.add_argument(
+        "--pace",
+        choices=["instant", "fast", "timed"],
+        default="fast",
+        help="of Azure ML (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--port", type=int, help=f"of the function host (default: {DEFAULT_PORT}, or a free one)"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=FOLDER, help="for logs and addresses (default: %(default)s)"
+    )
+    options = parser.parse_args(arguments)
+    exit_on_termination()
+    port = options.port if options.port is not None else _default_port()
+    try:
+        with Stack(folder=options.folder.resolve(), host=options.host, pace=options.pace, port=port) as stack:
+            try:
+                print(_welcome(stack), flush=True)
+                wait_until(lambda: bool(stack.ended), float("inf"))
+                print(f"ended unexpectedly: {', '.join(stack.ended)}", file=sys.stderr)
+            finally:
+                ignore_signals()
+    except (StackRunningError, ProcessError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+    except KeyboardInterrupt:
+        print("stopped")
+        return 0
+    return 1
+
+
+def _welcome(stack: Stack) -> str:
+    azure_ml = f"{stack.azureml_url} (CA: {stack.ca_bundle})"
+    return f"""\
+The stack is up. Ctrl-C stops it.
+
+  functions  {stack.functions_url}
+  key        {stack.function_key}
+  storage    {stack.blob_connection_string}
+  Azure ML   {azure_ml}
+  logs       {stack.folder / "logs"}
+
+Next steps, in another terminal:
+
+  # see what runs
+  curl -s -H "x-functions-key: {stack.function_key}" {stack.functions_url}/api/runs
+
+  # upload a dataset; its run is listed a second later
+  {sys.executable} - <<'PYTHON'
+from azure.storage.blob import BlobClient
+blob = BlobClient.from_connection_string("{stack.blob_connection_string}", "uploads", "first-try.jsonl")
+with open("{ROOT / "local" / "samples" / "ultrachat-sample.jsonl"}", "rb") as rows:
+    blob.upload_blob(rows)
+PYTHON
+"""
+
+
+def _answers(client: httpx.Client, path: str) -> bool:
+    try:
+        return client.get(path).status_code < 500
+    except httpx.HTTPError:
+        return False
+
+
+def _default_port() -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", DEFAULT_PORT))
+        except OSError:
+            return 0
+    return DEFAULT_PORT
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+if __name__ == "__main__":
+    sys.exit(main())
