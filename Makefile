@@ -1,0 +1,94 @@
+# Everything a checkout is for. It sets up .venv/ and node_modules/ by itself and touches nothing outside
+# the checkout (but `browser`, which asks apt for Chromium).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.8
+SOURCES := function_app.py handlers shared local tools
+ARGS ?=
+
+PYTHON_READY := $(VENV)/.ready
+NODE_READY := node_modules/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test dev bench check lint types imports security audit lock browser clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PYTHON=python3.12 make …  uses another interpreter; make test ARGS='-k host' passes arguments on"
+
+setup: $(PYTHON_READY) $(NODE_READY)  ## .venv and node_modules, from the lock files
+
+demo: setup  ## upload a sample dataset, follow it to a live endpoint, chat with it, tear it down
+	@$(BIN)/python -m local.demo $(ARGS)
+
+test: setup  ## all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+dev: setup  ## the whole stack in the foreground, until Ctrl-C
+	@$(BIN)/python -m local.stack $(ARGS)
+
+bench: setup  ## the benchmarks; writes bench/results.json
+	@$(BIN)/python -m bench $(ARGS)
+
+check: lint types imports security audit  ## style, types, architecture, security
+
+lint: $(PYTHON_READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(PYTHON_READY)
+	$(BIN)/mypy
+
+imports: $(PYTHON_READY)
+	$(BIN)/lint-imports
+
+# Low findings are ruff's S rules over again, which each line here has answered.
+security: $(PYTHON_READY)
+	$(BIN)/bandit --quiet --severity-level medium --recursive $(SOURCES)
+
+# A known vulnerability fails; a machine that cannot reach the database of them does not.
+audit: $(PYTHON_READY)
+	@report=$$($(BIN)/pip-audit --requirement requirements.txt --disable-pip --require-hashes \
+	  --progress-spinner off --timeout 10 2>&1) && code=0 || code=$$?; \
+	if echo "$$report" | grep -q 'known vulnerabilit.* in'; then echo "$$report"; exit 1; fi; \
+	if [ $$code -ne 0 ] || echo "$$report" | grep -q 'could not be audited'; then \
+	  echo "pip-audit: no vulnerability database in reach for some or all packages; not audited"; \
+	else echo "pip-audit: no known vulnerabilities"; fi
+
+lock: $(PYTHON_READY)  ## requirements*.txt and package-lock.json anew, with hashes
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  requirements.in --output-file requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  requirements-dev.in --output-file requirements-dev.txt
+	npm install --package-lock-only --silent
+
+browser:  ## Chromium, which only the browser tests need
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	  || if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq chromium; \
+	  else echo "The browser tests need Chromium: sudo apt-get install chromium" >&2; exit 1; fi
+
+clean:  ## removes everything that make has made
+	rm -rf $(VENV) node_modules .local dist bench/data
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PYTHON_READY): requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; choose one with PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "Python's venv is missing: apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing Python packages into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
+	@touch $@
+
+$(NODE_READY): package-lock.json
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null \
+	  || { echo "Node 20 or newer is needed, with npm: apt-get install nodejs npm" >&2; exit 1; }
+	@echo "Installing Azurite into node_modules …"
+	@npm ci --silent
+	@touch $@
