@@ -87,7 +87,7 @@ $(PYTHON_READY): requirements-dev.txt
 	@touch $@
 
 $(NODE_READY): package-lock.json
-	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null \
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null \
 	  || { echo "Node 20 or newer is needed, with npm: apt-get install nodejs npm" >&2; exit 1; }
 	@echo "Installing Azurite into node_modules …"
 	@npm ci --silent
