@@ -67,8 +67,8 @@ def test_a_bomb_ends_the_check(suffix: str) -> None:
         packed = zstandard.ZstdCompressor().compress(b" " * (128 * MEBIBYTE))
     report, peak = peak_of("d.jsonl" + suffix, [packed])
     assert report.counts["E003"] == 1
-    assert report.files[0].bytes <= 26 * MEBIBYTE
-    assert peak < 16 * MEBIBYTE
+    assert report.files[0].bytes <= (16 + 9) * MEBIBYTE + 200 * len(packed)
+    assert peak < 20 * MEBIBYTE
     assert "expands" in report.reason
 
 
