@@ -6,11 +6,19 @@ They share one life: a container with a latest and a next version, versions that
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from local.azureml.asset_families import (
+    DATA,
+    FAMILIES,
+    MODEL,
+    Family,
+    arm_id,
+    key,
+)
 from local.azureml.clock import wire_time
 from local.azureml.datastores import long_uri
+from local.azureml.job_progress import advance, status_of
 from local.azureml.resources import AssetVersion
 from local.azureml.wire import WORKSPACE, Answer, Call, Evidence, Route, json_answer
 
@@ -18,74 +26,6 @@ if TYPE_CHECKING:
     from local.azureml.cloud import Cloud
 
 _JOB_OUTPUT = re.compile(r"azureml://jobs/(?P<job>[^/]+)/outputs/(?P<output>[^/]+)(?:/paths/(?P<path>.*))?")
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One kind of asset.
-
-    Attributes:
-        segment: Its part of the path.
-        noun: How errors call it.
-        uri: The property that holds its address, where it has one.
-        defaults: What the service adds to what was sent.
-    """
-
-    segment: str
-    noun: str
-    uri: str | None
-    defaults: dict[str, Any]
-
-
-_COMMON: dict[str, Any] = {
-    "description": None,
-    "tags": {},
-    "properties": {},
-    "isArchived": False,
-    "isAnonymous": False,
-}
-DATA = Family(
-    "data",
-    "Data",
-    "dataUri",
-    {**_COMMON, "autoDeleteSetting": None, "stage": None, "intellectualProperty": None},
-)
-MODEL = Family(
-    "models",
-    "Model",
-    "modelUri",
-    {
-        **_COMMON,
-        "autoDeleteSetting": None,
-        "flavors": {},
-        "modelType": "custom_model",
-        "jobName": None,
-        "provisioningState": "Succeeded",
-        "intellectualProperty": None,
-    },
-)
-COMPONENT = Family("components", "Component", None, {**_COMMON, "provisioningState": "Succeeded"})
-ENVIRONMENT = Family("environments", "Environment", None, {**_COMMON, "provisioningState": "Succeeded"})
-CODE = Family("codes", "Code", "codeUri", {**_COMMON, "provisioningState": "Succeeded"})
-FAMILIES = (DATA, MODEL, COMPONENT, ENVIRONMENT, CODE)
-
-
-def key(family: str, name: str, version: str) -> str:
-    """Where a version is kept on the shelf."""
-    return f"{family}/{name}/{version}"
-
-
-def arm_id(cloud: Cloud, asset: AssetVersion) -> str:
-    """The version's Azure Resource Manager id."""
-    return f"{cloud.settings.workspace_arm_id}/{asset.family}/{asset.name}/versions/{asset.version}"
-
-
-def by_id(cloud: Cloud, family: Family, identifier: str) -> AssetVersion | None:
-    """The version an ARM id or an ``azureml:name:version`` names, if the workspace has it."""
-    found = re.search(rf"/{family.segment}/([^/]+)/versions/([^/]+)$", identifier) or re.fullmatch(
-        r"azureml:([^:/]+):([^:/]+)", identifier
-    )
-    return cloud.assets.get(key(family.segment, found[1], found[2])) if found else None
 
 
 def _system_data(asset: AssetVersion) -> dict[str, str]:
@@ -169,9 +109,17 @@ class _Endpoints:
         properties[uri] = long_uri(cloud, address)
         output = _JOB_OUTPUT.fullmatch(address)
         if output and self.family is MODEL:
-            if cloud.jobs.get(output["job"]) is None:
-                raise cloud.not_found("RunNotFound", f"Run {output['job']} not found.")
+            self._check_output(cloud, output["job"], output["output"])
             properties["jobName"] = output["job"]
+
+    def _check_output(self, cloud: Cloud, name: str, output: str) -> None:
+        """An output can be registered once its job is through (the text is chosen)."""
+        job = cloud.jobs.get(name)
+        if job is None:
+            raise cloud.not_found("RunNotFound", f"Run {name} not found.")
+        advance(cloud, job)
+        if status_of(cloud, job) != "Completed" or output not in (job.properties.get("outputs") or {}):
+            raise cloud.fault(400, f"Job {name} has no output '{output}' that could be registered.")
 
     def get(self, cloud: Cloud, call: Call) -> Answer:
         """One version."""

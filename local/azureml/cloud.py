@@ -8,7 +8,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-from local.azureml import resources
+from local.azureml import datastores, resources
 from local.azureml.blobs import BlobStore
 from local.azureml.clock import FAST, Clock, Pace, SystemClock, wire_time
 from local.azureml.errors import workspace_error
@@ -76,6 +76,7 @@ class Cloud:
         self.job_locks: dict[str, threading.Lock] = {}
         self.models: dict[str, Any] = {}
         self.pending: dict[str, Any] = {}
+        datastores.add_builtin(self)
 
     def fault(
         self,
@@ -121,6 +122,7 @@ class Cloud:
             self.pending.clear()
             self.job_locks.clear()
             self.quota = dict(self.settings.quota)
+            datastores.add_builtin(self)
 
     def close(self) -> None:
         """Closes files and connections."""

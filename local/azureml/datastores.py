@@ -30,7 +30,7 @@ class Place(NamedTuple):
     path: str
 
 
-def builtin(cloud: Cloud) -> None:
+def add_builtin(cloud: Cloud) -> None:
     """Adds the datastores that every workspace is born with."""
     settings = cloud.settings
     containers = {BLOB_STORE: f"azureml-blobstore-{settings.workspace_id}", ARTIFACT_STORE: "azureml"}

@@ -8,7 +8,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from local.azureml import operations
-from local.azureml.assets import MODEL, by_id
+from local.azureml.asset_families import MODEL, by_id
 from local.azureml.clock import wire_time
 from local.azureml.endpoints import accepted, endpoint_path, find, refuse_while_busy
 from local.azureml.registry import model_ids

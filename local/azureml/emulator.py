@@ -97,7 +97,6 @@ class Emulator:
             clock=clock,
             completions=COMPLETIONS,
         )
-        datastores.builtin(self.cloud)
         self._host, self._port = host, port
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         if self.cloud.settings.folder is None:

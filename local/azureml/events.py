@@ -86,7 +86,7 @@ class Announcer:
         request = Request(self._url, msgspec.json.encode([event]), headers)  # noqa: S310  # the user's own URL
         for _ in range(ATTEMPTS):
             try:
-                with urlopen(request, timeout=10):  # noqa: S310
+                with urlopen(request, timeout=10):  # noqa: S310  # nosec B310
                     return True
             except URLError as error:
                 _log.warning("event was not taken", extra={"reason": str(error)})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from local.azureml.assets import DATA, by_id
+from local.azureml.asset_families import DATA, by_id
 from local.azureml.datastores import Place, place_of
 from local.azureml.job_inputs import given_inputs, with_defaults
 from local.azureml.registry import model_ids

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from local.azureml.assets import MODEL, by_id
+from local.azureml.asset_families import MODEL, by_id
 from local.azureml.datastores import BLOB_STORE, Place, place_of
 from local.azureml.training.chat_model import from_folder
 from local.azureml.training.language_model import LanguageModel

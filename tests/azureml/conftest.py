@@ -25,7 +25,10 @@ def conversation(number: int) -> dict[str, Any]:
     return {
         "messages": [
             {"role": "user", "content": f"Tell me fact {number} about the {topic}."},
-            {"role": "assistant", "content": f"The {topic} keeps secret number {number}, and is proud of it."},
+            {
+                "role": "assistant",
+                "content": f"The {topic} keeps secret number {number}, and is proud of it.",
+            },
         ]
     }
 
@@ -144,7 +147,10 @@ class Rest:
     def model(self, name: str = "ft", job: str = "job") -> str:
         """Registers a job's model; returns its id."""
         body = {
-            "properties": {"modelType": "mlflow_model", "modelUri": f"azureml://jobs/{job}/outputs/trained_model"}
+            "properties": {
+                "modelType": "mlflow_model",
+                "modelUri": f"azureml://jobs/{job}/outputs/trained_model",
+            }
         }
         answer = self("PUT", f"/models/{name}/versions/1", body)
         assert answer.status_code == 201, answer.text
