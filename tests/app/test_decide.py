@@ -46,10 +46,12 @@ FAULT = Failure(code="Busy", message="try again", stage=Stage.TRAINING, at=NOW)
 
 
 def jobs() -> list[SeenJob | None]:
+    """No job, and one in each kind of state."""
     return [None, *map(SeenJob, JOB_WORDS)]
 
 
 def endpoints() -> list[SeenEndpoint | None]:
+    """No endpoint, and every combination of state, traffic and deployment."""
     deployments = [None, *(SeenDeployment(state, "crashed") for state in Provisioning)]
     return [
         None,
@@ -61,6 +63,7 @@ def endpoints() -> list[SeenEndpoint | None]:
 
 
 def computes() -> list[SeenCompute | None]:
+    """No cluster, and one in each state."""
     return [None, *(SeenCompute(state, "Standard_NC6") for state in Provisioning)]
 
 
@@ -112,6 +115,7 @@ def observations(run: Run) -> Iterator[Observation]:
 
 
 def every_case(stage: Stage) -> Iterator[tuple[Run, Observation, Limits, Decision]]:
+    """Each record of the stage, each sight of it, early and late, with and without a loss gate."""
     for run in records(stage):
         for seen in observations(run):
             for now in (NOW, NOW + timedelta(days=30)):
@@ -336,6 +340,7 @@ def test_a_teardown_that_cannot_remove_one_thing_still_removes_the_other() -> No
 
 
 def fault_at(stage: Stage, *, retry: bool, since: timedelta | None = None, **changes: Any) -> Wait | Enter:
+    """What becomes of a run of that stage whose step failed."""
     run = a_run(stage, failures=1, faulty_since=NOW - since if since else NOW, **changes)
     return after_fault(run, FAULT, retry_at=LATER if retry else None, now=NOW, limits=LIMITS)
 

@@ -16,6 +16,7 @@ from tests.app.builders import NOW, RUN_ID, a_run
 
 
 def entry(run: Run) -> IndexEntry:
+    """The run as the index shows it."""
     return from_metadata(run.run_id, to_metadata(run))
 
 

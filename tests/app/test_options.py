@@ -12,6 +12,7 @@ from tests.app.builders import OPTIONS
 
 
 def override(value: Any) -> tuple[RunOptions, list[str]]:
+    """Lay a decoded `run.json` over the usual options."""
     options, problems = override_options(OPTIONS, msgspec.json.encode(value))
     return options, [str(problem) for problem in problems]
 

@@ -1,15 +1,10 @@
-"""The table of moves, and the documentation that shows it."""
-
-import re
-from pathlib import Path
+"""The table of moves between stages."""
 
 import pytest
 
 from shared.domain.run import enter
 from shared.domain.stages import TRANSITIONS, Stage
 from tests.app.builders import NOW, PATH, a_run
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_every_stage_is_in_the_table() -> None:
@@ -62,11 +57,3 @@ def test_entering_keeps_the_time_and_refuses_what_the_table_does_not_have() -> N
     assert enter(a_run(Stage.DELETING), Stage.DELETED, NOW).due is None
     with pytest.raises(ValueError, match="no move leads from live to training"):
         enter(a_run(Stage.LIVE), Stage.TRAINING, NOW)
-
-
-def test_the_diagram_shows_the_table() -> None:
-    """`docs/architecture.md` draws exactly the moves of the table."""
-    text = (ROOT / "docs/architecture.md").read_text()
-    diagram = text.partition("stateDiagram-v2")[2].partition("```")[0]
-    drawn = {(start, end) for start, end in re.findall(r"^\s*(\w+) --> (\w+)", diagram, re.MULTILINE)}
-    assert drawn == {(stage.value, end.value) for stage, ends in TRANSITIONS.items() for end in ends}

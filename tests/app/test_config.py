@@ -1,0 +1,216 @@
+"""Settings: every fault in one error, and one truth in code, example and README."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.config import Settings, SettingsError, setting_fields
+from shared.domain.dataset import RowPolicy
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE: dict[str, str] = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
+HOSTS_OWN = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage", "TrainingStorage"}
+REQUIRED = {
+    "AZURE_SUBSCRIPTION_ID",
+    "AZURE_RESOURCE_GROUP",
+    "AZUREML_WORKSPACE",
+    "BASE_MODEL",
+    "COMPUTE_CLUSTER",
+    "COMPUTE_SIZE",
+    "DEPLOYMENT_INSTANCE_TYPE",
+}
+
+
+def read(**changes: str) -> Settings:
+    """The example's settings with some of them changed."""
+    return Settings.from_env({**EXAMPLE, **changes})
+
+
+def problems(**changes: str) -> str:
+    """What is said about the example's settings with some of them changed."""
+    with pytest.raises(SettingsError) as caught:
+        read(**changes)
+    return caught.value.message
+
+
+def described() -> dict[str, tuple[str, str]]:
+    """Default and meaning of each setting, as the code has them, spelled as in an environment."""
+    hints = get_type_hints(Settings, include_extras=True)
+    table = {}
+    for field in setting_fields():
+        default = "*required*" if field.required else _spelled(_default(field))
+        table[field.name.upper()] = (default, _description(hints[field.name]))
+    return table
+
+
+def _default(field: msgspec.structs.FieldInfo) -> object:
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+
+
+def _spelled(value: object) -> str:
+    if value is None:
+        return "*none*"
+    if isinstance(value, bool | dict):
+        return f"`{json.dumps(value)}`"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def _description(hint: object) -> str:
+    assert get_origin(hint) is not None
+    texts = [meta.description for meta in get_args(hint) if isinstance(meta, msgspec.Meta)]
+    return next(text for text in reversed(texts) if text)
+
+
+def test_the_example_holds_exactly_the_settings() -> None:
+    """`local.settings.json.example` has every setting, in the code's order, and nothing unknown."""
+    names = [name for name in EXAMPLE if name not in HOSTS_OWN]
+    assert names == [field.name.upper() for field in setting_fields()]
+    assert read().base_model == EXAMPLE["BASE_MODEL"]
+
+
+def test_the_examples_optional_values_are_the_defaults() -> None:
+    """Leaving an optional setting out is the same as the example's value, but where it says so."""
+    bare = Settings.from_env({name: EXAMPLE[name] for name in (*REQUIRED, "TrainingStorage")})
+    differing = {
+        field.name for field in setting_fields() if getattr(bare, field.name) != getattr(read(), field.name)
+    }
+    assert differing == {"allow_retired_model"}
+
+
+def test_the_readme_has_the_same_table() -> None:
+    """Name, default and meaning of each setting, in the code's order."""
+    text = (ROOT / "README.md").read_text().partition("| Setting | Default | Meaning |")[2]
+    rows = {}
+    for line in text.splitlines()[2:]:
+        cells = re.fullmatch(r"\| `(\w+)` \| (.+?) \| (.+) \|", line)
+        if cells is None:
+            break
+        rows[cells[1]] = (cells[2], cells[3])
+    assert rows == described()
+    assert list(rows) == list(described())
+
+
+def test_every_missing_setting_is_named_in_one_error() -> None:
+    """An empty environment gives the whole list, storage included."""
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({})
+    message = caught.value.message
+    assert {name for name in REQUIRED if f"{name}: is missing" in message} == REQUIRED
+    assert "TrainingStorage: is missing" in message
+    assert message.count("is missing") == len(REQUIRED) + 1
+
+
+def test_an_empty_value_is_a_missing_one() -> None:
+    """An app setting that was left blank in the portal is not the empty string."""
+    assert "BASE_MODEL: is missing" in problems(BASE_MODEL="  ")
+    assert read(MAX_EVAL_LOSS=" ").max_eval_loss is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AZURE_SUBSCRIPTION_ID", "my-subscription"),
+        ("AZUREML_WORKSPACE", "../other"),
+        ("COMPUTE_CLUSTER", "gpu/cluster"),
+        ("COMPUTE_MAX_NODES", "0"),
+        ("DEPLOYMENT_INSTANCE_COUNT", "two"),
+        ("ENDPOINT_AUTH_MODE", "none"),
+        ("ALLOW_RETIRED_MODEL", "maybe"),
+        ("ENDPOINT_LIFETIME_HOURS", "0"),
+        ("ENDPOINT_LIFETIME_HOURS", "nan"),
+        ("ENDPOINT_IDLE_MINUTES", "-1"),
+        ("DEPLOYMENT_DEADLINE_MINUTES", "inf"),
+        ("DEPLOYMENT_DEADLINE_MINUTES", "1e300"),
+        ("JOB_POLL_SECONDS", "1e300"),
+        ("OPERATION_POLL_SECONDS", "0"),
+        ("SPLIT_PERCENTAGES", "80,20"),
+        ("SPLIT_PERCENTAGES", "80,10,20"),
+        ("SPLIT_PERCENTAGES", "100,0,0"),
+        ("SPLIT_SEED", "-1"),
+        ("ROW_POLICY", "lenient"),
+        ("MAX_DROPPED_PERCENT", "101"),
+        ("FINETUNE_PARAMETERS", "{"),
+        ("FINETUNE_PARAMETERS", "[]"),
+        ("FINETUNE_PARAMETERS", '{"a": [1]}'),
+        ("FINETUNE_PARAMETERS", '{"a": "\udcff"}'),
+        ("MAX_EVAL_LOSS", "0"),
+        ("SMOKE_TEST_ROWS", "21"),
+        ("DATASTORE_NAME", "Finetune-Data"),
+        ("ADVANCE_SCHEDULE", "* * * * *"),
+        ("ENDPOINT_MAX_LIFETIME_HOURS", "1"),
+    ],
+)
+def test_a_malformed_setting_is_named(name: str, value: str) -> None:
+    """The error says which setting, whatever is wrong with it."""
+    assert f"{name}: " in problems(**{name: value})
+
+
+def test_faults_of_every_kind_come_together() -> None:
+    """Missing, malformed and contradictory settings are named in the same error."""
+    message = problems(
+        BASE_MODEL="",
+        COMPUTE_MAX_NODES="many",
+        SPLIT_PERCENTAGES="50,50,50",
+        FINETUNE_PARAMETERS="nope",
+        TrainingStorage__blobServiceUri="ftp://x",
+    )
+    names = ("BASE_MODEL", "COMPUTE_MAX_NODES", "SPLIT_PERCENTAGES", "FINETUNE_PARAMETERS")
+    for name in (*names, "TrainingStorage__blobServiceUri"):
+        assert f"{name}: " in message, name
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([field.name.upper() for field in setting_fields()]), st.text(max_size=12), max_size=5
+    )
+)
+def test_any_environment_gives_settings_or_an_error_that_names_names(changes: dict[str, str]) -> None:
+    """What can be read can be used: rules, limits and options follow from it without an exception."""
+    try:
+        settings = read(**changes)
+    except SettingsError as fault:
+        assert any(name in fault.message for name in changes)
+        return
+    options = settings.default_options()
+    settings.gate_rules(options)
+    assert settings.limits().job_poll > timedelta(0)
+
+
+def test_settings_reach_their_places() -> None:
+    """Shares, seed, policy and deadlines arrive where they are used, in their units."""
+    settings = read(
+        SPLIT_PERCENTAGES="70,20,10",
+        SPLIT_SEED="7",
+        ROW_POLICY="drop",
+        TRAINING_DEADLINE_HOURS="1.5",
+        DEPLOYMENT_DEADLINE_MINUTES="30",
+        MAX_EVAL_LOSS="2.5",
+        ENDPOINT_IDLE_MINUTES="0",
+    )
+    rules = settings.gate_rules(settings.default_options())
+    assert (rules.train_percent, rules.validation_percent, rules.test_percent) == (70, 20, 10)
+    assert (rules.seed, rules.row_policy) == (7, RowPolicy.DROP)
+    limits = settings.limits()
+    assert limits.training_deadline == timedelta(minutes=90)
+    assert limits.deployment_deadline == timedelta(minutes=30)
+    assert limits.max_eval_loss == 2.5
+    assert settings.default_options().idle_minutes == 0
+
+
+def test_storage_is_a_connection_string_or_an_identity() -> None:
+    """With an identity only the blob service's address is needed."""
+    environment = {name: value for name, value in EXAMPLE.items() if name != "TrainingStorage"}
+    address = "https://account.blob.core.windows.net"
+    settings = Settings.from_env({**environment, "TrainingStorage__blobServiceUri": address})
+    assert settings.storage.blob_service_uri == address
+    assert settings.storage.connection_string is None
+    assert read().storage.connection_string == "UseDevelopmentStorage=true"

@@ -1,0 +1,34 @@
+"""Documentation that is held to the code."""
+
+import json
+import re
+from pathlib import Path
+
+from handlers.http_errors import STATUSES
+from handlers.take_message import LAST_TRY
+from shared.domain.stages import TRANSITIONS
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_diagram_shows_the_table() -> None:
+    """`docs/architecture.md` draws exactly the moves of the table."""
+    text = (ROOT / "docs/architecture.md").read_text()
+    diagram = text.partition("stateDiagram-v2")[2].partition("```")[0]
+    drawn = {(start, end) for start, end in re.findall(r"^\s*(\w+) --> (\w+)", diagram, re.MULTILINE)}
+    assert drawn == {(stage.value, end.value) for stage, ends in TRANSITIONS.items() for end in ends}
+
+
+def test_the_host_gives_up_when_the_app_parks() -> None:
+    """The delivery at which a run is parked is the last one before the poison queue."""
+    host = json.loads((ROOT / "host.json").read_text())
+    assert host["extensions"]["queues"]["maxDequeueCount"] == LAST_TRY
+    assert host["extensions"]["http"]["routePrefix"] == "api"
+
+
+def test_the_readme_names_every_status() -> None:
+    """Each status that an error can have is explained to callers."""
+    text = (ROOT / "README.md").read_text().partition("Errors are `application/problem+json`")[2]
+    paragraph = text.partition("\n\n")[0]
+    for status in {*STATUSES.values(), 400, 404, 409, 410, 413, 422, 429, 504}:
+        assert str(status) in paragraph, status

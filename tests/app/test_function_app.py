@@ -1,0 +1,175 @@
+"""The trigger file: what it declares, what importing it costs, and that it decides nothing."""
+
+from __future__ import annotations
+
+import ast
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+IMPORT_SECONDS = 0.4
+TRIES = 5
+
+FUNCTIONS = {
+    "dataset_uploaded": "blobTrigger",
+    "schedule_advances": "timerTrigger",
+    "advance_run": "queueTrigger",
+    "sweep_endpoints": "timerTrigger",
+    "list_runs": "httpTrigger",
+    "get_run": "httpTrigger",
+    "get_report": "httpTrigger",
+    "cancel_run": "httpTrigger",
+    "retry_run": "httpTrigger",
+    "score": "httpTrigger",
+    "extend_endpoint": "httpTrigger",
+    "delete_endpoint": "httpTrigger",
+    "health": "httpTrigger",
+}
+ROUTES = {
+    "list_runs": ("GET", "runs"),
+    "get_run": ("GET", "runs/{id}"),
+    "get_report": ("GET", "runs/{id}/report"),
+    "cancel_run": ("POST", "runs/{id}/cancel"),
+    "retry_run": ("POST", "runs/{id}/retry"),
+    "score": ("POST", "endpoints/{endpoint}/score"),
+    "extend_endpoint": ("POST", "endpoints/{endpoint}/extend"),
+    "delete_endpoint": ("DELETE", "endpoints/{endpoint}"),
+    "health": ("GET", "health"),
+}
+
+LIST_FUNCTIONS = """
+import json, function_app
+print(json.dumps({
+    f.get_function_name(): [b.get_dict_repr() for b in f.get_bindings()]
+    for f in function_app.app.get_functions()
+}, default=str))
+"""
+
+
+def python(code: str) -> str:
+    """Run code in a fresh interpreter with an empty environment, in the checkout."""
+    finished = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env={}, capture_output=True, text=True, check=True, timeout=60
+    )
+    return finished.stdout
+
+
+def seconds(code: str) -> float:
+    """Processor time, the best of a few tries: what the code needs, not what else the machine does."""
+    spent = []
+    for _ in range(TRIES):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        python(code)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(spent)
+
+
+@pytest.fixture(scope="module")
+def functions() -> dict[str, list[dict[str, object]]]:
+    """Every function with its bindings, as the host indexes them."""
+    indexed: dict[str, list[dict[str, object]]] = json.loads(python(LIST_FUNCTIONS))
+    return indexed
+
+
+def test_importing_needs_no_environment_and_is_quick() -> None:
+    """A cold start pays for the import; it needs no setting and stays under 0.4 s."""
+    assert seconds("import function_app") - seconds("pass") < IMPORT_SECONDS
+
+
+def test_importing_leaves_the_heavy_packages_alone() -> None:
+    """Azure ML's SDK, MLflow and friends are imported where they are used."""
+    loaded = json.loads(python("import sys, json, function_app; print(json.dumps(sorted(sys.modules)))"))
+    heavy = ("azure.ai.ml", "mlflow", "datasets", "numpy", "httpx")
+    assert [name for name in heavy if name in loaded] == []
+
+
+def test_exactly_these_functions_exist(functions: dict[str, list[dict[str, object]]]) -> None:
+    """A function that fails to be indexed would only be missing, so that the set is held."""
+    found = {
+        name: next(str(b["type"]) for b in bindings if str(b["type"]).endswith("Trigger"))
+        for name, bindings in functions.items()
+    }
+    assert found == FUNCTIONS
+
+
+def test_http_functions_have_their_routes_and_keys(functions: dict[str, list[dict[str, object]]]) -> None:
+    """Everything but `health` asks for a function key."""
+    for name, (method, route) in ROUTES.items():
+        (trigger,) = (b for b in functions[name] if b["type"] == "httpTrigger")
+        assert (trigger["methods"], trigger["route"]) == ([method], route)
+        assert str(trigger["authLevel"]).rpartition(".")[2] == (
+            "ANONYMOUS" if name == "health" else "FUNCTION"
+        )
+
+
+def test_uploads_come_by_event_grid(functions: dict[str, list[dict[str, object]]]) -> None:
+    """Polling a container for blobs can take ten minutes and misses some; events do not."""
+    (trigger,) = functions["dataset_uploaded"]
+    assert trigger["path"] == "uploads/{name}"
+    assert str(trigger["source"]).rpartition(".")[2] in {"EventGrid", "EVENT_GRID"}
+    assert trigger["connection"] == "TrainingStorage"
+
+
+def test_every_queue_binding_is_the_queue_of_advances(functions: dict[str, list[dict[str, object]]]) -> None:
+    """One queue, one account."""
+    queues = [b for bindings in functions.values() for b in bindings if str(b["type"]).startswith("queue")]
+    assert {(b["queueName"], b["connection"]) for b in queues} == {("advance", "TrainingStorage")}
+    sending = {name for name, bindings in functions.items() if any(b["type"] == "queue" for b in bindings)}
+    assert sending == {
+        "schedule_advances",
+        "sweep_endpoints",
+        "cancel_run",
+        "retry_run",
+        "extend_endpoint",
+        "delete_endpoint",
+    }
+
+
+def test_triggers_declare_and_hand_over() -> None:
+    """`function_app.py` imports bindings, handlers and the composition root, and decides nothing."""
+    tree = ast.parse((ROOT / "function_app.py").read_text())
+    modules = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+    allowed = (
+        "__future__.",
+        "azure.functions",
+        "azurefunctions.extensions.",
+        "handlers.",
+        "shared.bootstrap",
+    )
+    assert [module for module in modules if not module.startswith(allowed)] == []
+
+    triggers = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.decorator_list
+    ]
+    assert len(triggers) == len(FUNCTIONS)
+    handlers = {
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("handlers.")
+        for alias in node.names
+    } - {"Answer", "read_object", "answer", "answer_async"}
+    branching = ast.For | ast.While | ast.Try | ast.Match | ast.IfExp
+    for trigger in triggers:
+        called = {
+            node.func.id
+            for node in ast.walk(trigger)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert called & handlers, f"{trigger.name} calls no handler"
+        assert not [node for node in ast.walk(trigger) if isinstance(node, branching)]
+        # The one question that a trigger may ask: whether an upload opened a run at all.
+        asked = [ast.unparse(node.test) for node in ast.walk(trigger) if isinstance(node, ast.If)]
+        assert asked in ([], ["run_id is not None"])
