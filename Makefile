@@ -10,16 +10,17 @@ ARGS ?=
 
 PYTHON_READY := $(VENV)/.ready
 NODE_READY := node_modules/.ready
+CHECKOV_READY := $(VENV)/checkov/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test dev bench check lint types imports security audit lock browser clean
+.PHONY: help setup demo test dev bench check lint types imports security audit lock package browser clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=python3.12 make …  uses another interpreter; make test ARGS='-k host' passes arguments on"
 
-setup: $(PYTHON_READY) $(NODE_READY)  ## .venv and node_modules, from the lock files
+setup: $(PYTHON_READY) $(NODE_READY) $(CHECKOV_READY)  ## .venv and node_modules, from the lock files
 
 demo: setup  ## upload a sample dataset, follow it to a live endpoint, chat with it, tear it down
 	@$(BIN)/python -m local.demo $(ARGS)
@@ -63,7 +64,12 @@ lock: $(PYTHON_READY)  ## requirements*.txt and package-lock.json anew, with has
 	  requirements.in --output-file requirements.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  requirements-dev.in --output-file requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  requirements-checkov.in --output-file requirements-checkov.txt
 	npm install --package-lock-only --silent
+
+package: $(PYTHON_READY)  ## dist/finetune-on-upload.zip for Azure; ARGS='--python 3.12' is Azure's default
+	@$(BIN)/python -m tools.package $(ARGS)
 
 browser:  ## Chromium, which only the browser tests need
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
@@ -84,6 +90,13 @@ $(PYTHON_READY): requirements-dev.txt
 	@echo "Installing Python packages into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
+	@touch $@
+
+# Checkov pins what the app needs in other versions, hence an environment of its own.
+$(CHECKOV_READY): requirements-checkov.txt $(PYTHON_READY)
+	@echo "Installing Checkov into $(VENV)/checkov …"
+	@test -x $(VENV)/checkov/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(VENV)/checkov
+	@$(BIN)/uv pip sync --quiet --python $(VENV)/checkov/bin/python --require-hashes requirements-checkov.txt
 	@touch $@
 
 $(NODE_READY): package-lock.json
