@@ -1,0 +1,372 @@
+"""The upload tool, against a real Azurite and an HTTP server that plays the function app."""
+
+import gzip
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from azure.storage.blob import BlobServiceClient, ContainerClient
+
+from local.azurite import Azurite
+from shared.domain.names import run_id_for
+from tools import follow_run, upload_dataset
+
+SAMPLES = Path(__file__).parents[2] / "local" / "samples"
+SAMPLE = SAMPLES / "ultrachat-sample.jsonl"
+KEY = "key-of-this-test"
+
+
+def chat(number: int) -> dict[str, Any]:
+    """A row as ultrachat_200k has them."""
+    question = f"What is {number} plus one?"
+    messages = [{"content": question, "role": "user"}, {"content": f"{number + 1}", "role": "assistant"}]
+    return {"prompt": question, "prompt_id": str(number), "messages": messages}
+
+
+@pytest.fixture
+def uploads(azurite: Azurite) -> Iterator[ContainerClient]:
+    """The uploads container, empty."""
+    with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
+        container = service.get_container_client("uploads")
+        if not container.exists():
+            container.create_container()
+        for name in list(container.list_blob_names()):
+            container.delete_blob(name)
+        yield container
+
+
+@pytest.fixture
+def run(
+    azurite: Azurite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the tool somewhere without a local stack; returns exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FINETUNE_FUNCTION_KEY", raising=False)
+
+    def call(*arguments: object, target: bool = True) -> tuple[int, str, str]:
+        where = ["--connection-string", azurite.connection_string] if target else []
+        code = upload_dataset.main([*map(str, arguments), *where])
+        out, err = capsys.readouterr()
+        return code, out, " ".join(err.split())
+
+    return call
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_a_file_is_uploaded_as_it_is_and_its_run_named(run: Run, uploads: ContainerClient) -> None:
+    """A JSON Lines file goes up byte for byte, and the last line on stdout names the run it opens."""
+    code, out, _ = run("--dataset", SAMPLE, "--name", "chat")
+    blob = uploads.get_blob_client("chat.jsonl")
+    assert code == 0
+    assert blob.download_blob().readall() == SAMPLE.read_bytes()
+    etag = blob.get_blob_properties().etag
+    assert json.loads(out) == {
+        "run_id": run_id_for("uploads", "chat.jsonl", etag),
+        "path": "chat.jsonl",
+        "stage": None,
+    }
+
+
+def test_an_unfit_dataset_is_not_sent(run: Run, uploads: ContainerClient, tmp_path: Path) -> None:
+    """The local check rejects what the cloud would, with the same words, and nothing leaves the machine."""
+    report = tmp_path / "report.json"
+    code, out, err = run("--dataset", SAMPLES / "broken.jsonl", "--report", report)
+    assert (code, out) == (1, "")
+    assert "broken.jsonl:20 E205" in err
+    assert json.loads(report.read_text())["counts"]["E205"] == 1
+    assert list(uploads.list_blob_names()) == []
+
+
+def test_check_only_needs_no_account(run: Run, tmp_path: Path) -> None:
+    """`--check-only` works without any target, and can write the page."""
+    page = tmp_path / "report.html"
+    code, _, err = run("--dataset", SAMPLE, "--check-only", "--report", page, target=False)
+    assert code == 0
+    assert "accepted" in err
+    assert page.read_text().startswith("<!doctype html>")
+
+
+def test_run_options_are_written_before_the_training_file(run: Run, uploads: ContainerClient) -> None:
+    """Flags become `run.json`, which is in place when the training file arrives and opens the run."""
+    code, out, _ = run(
+        *(
+            "--dataset",
+            SAMPLE,
+            "--name",
+            "chat",
+            "--base-model",
+            "Phi-4:8",
+            "--idle-minutes",
+            "15",
+            "--force",
+        ),
+        *(
+            "--parameter",
+            "learning_rate=1e-5",
+            "--parameter",
+            "precision=16",
+            "--parameter",
+            "optim=adamw_torch",
+        ),
+    )
+    assert code == 0
+    assert json.loads(out)["path"] == "chat/train.jsonl"
+    assert json.loads(uploads.download_blob("chat/run.json").readall()) == {
+        "base_model": "Phi-4:8",
+        "idle_minutes": 15.0,
+        "force": True,
+        "parameters": {"learning_rate": 1e-5, "precision": 16, "optim": "adamw_torch"},
+    }
+    written = {blob.name: blob.last_modified for blob in uploads.list_blobs()}
+    assert written["chat/run.json"] <= written["chat/train.jsonl"]
+
+
+def test_a_folder_is_uploaded_with_its_companions(run: Run, uploads: ContainerClient, tmp_path: Path) -> None:
+    """A folder with train, validation and test files keeps its splits, compressed or not."""
+    folder = tmp_path / "sums"
+    folder.mkdir()
+    for split, first in (("train", 0), ("validation", 100), ("test", 200)):
+        lines = "".join(json.dumps(chat(number)) + "\n" for number in range(first, first + 20))
+        (folder / f"{split}.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    code, out, _ = run("--dataset", folder)
+    assert code == 0
+    assert json.loads(out)["path"] == "sums/train.jsonl.gz"
+    assert sorted(uploads.list_blob_names()) == [
+        f"sums/{split}.jsonl.gz" for split in ("test", "train", "validation")
+    ]
+
+
+def test_leftovers_of_an_earlier_upload_are_not_used_unnoticed(run: Run, uploads: ContainerClient) -> None:
+    """A companion that an earlier upload left stops the upload, unless it may be deleted."""
+    uploads.upload_blob("chat/test.jsonl", b"{}\n")
+    arguments = ("--dataset", SAMPLE, "--name", "chat", "--row-policy", "drop")
+    code, _, err = run(*arguments)
+    assert code == 3
+    assert "chat/test.jsonl of an earlier upload" in err
+    assert "chat/train.jsonl" not in list(uploads.list_blob_names())
+    assert run(*arguments, "--replace")[0] == 0
+    assert sorted(uploads.list_blob_names()) == ["chat/run.json", "chat/train.jsonl"]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "json", "csv", "folder"])
+def test_tables_are_converted(run: Run, uploads: ContainerClient, tmp_path: Path, kind: str) -> None:
+    """What `datasets` reads becomes JSON Lines: by split, by percentage, and without the nulls of tables."""
+    rows = [chat(number) for number in range(200)]
+    rows[5]["messages"][0]["name"] = "Ann"
+    source = tmp_path / f"sums.{kind}"
+    arguments = ["--dataset", source, "--name", "sums", "--percent", "20"]
+    if kind == "json":
+        source.write_text(json.dumps(rows))
+    elif kind == "csv":
+        table = pyarrow.table(
+            {"prompt": [f"q{n}" for n in range(200)], "completion": [f"a{n}" for n in range(200)]}
+        )
+        pyarrow.csv.write_csv(table, source)
+    elif kind == "parquet":
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), source)
+    else:
+        (source / "data").mkdir(parents=True)
+        for split, share in (("train_sft", rows), ("test_sft", rows[:50])):
+            table = pyarrow.Table.from_pylist(share)
+            pyarrow.parquet.write_table(table, source / "data" / f"{split}-00000-of-00001.parquet")
+        (source / "README.md").write_text(
+            "---\nconfigs:\n- config_name: default\n  data_files:\n"
+            "  - split: train_sft\n    path: data/train_sft-*\n"
+            "  - split: test_sft\n    path: data/test_sft-*\n---\n"
+        )
+        arguments += ["--split", "train_sft", "--test-split", "test_sft"]
+    code, out, err = run(*arguments)
+    assert code == 0, err
+    path = json.loads(out)["path"]
+    sent = [json.loads(line) for line in uploads.download_blob(path).readall().splitlines()]
+    assert len(sent) == 40
+    if kind == "csv":
+        assert sent[7] == {"prompt": "q7", "completion": "a7"}
+    else:
+        assert sent == rows[:40]
+    if kind == "folder":
+        assert len(uploads.download_blob("sums/test.jsonl").readall().splitlines()) == 10
+
+
+@pytest.mark.parametrize(
+    ("dataset", "words"),
+    [
+        ("./nowhere.jsonl", "there is no file or folder"),
+        ("notes.txt", "is none of"),
+        ("broken.parquet", "broken.parquet, split train"),
+    ],
+)
+def test_an_unreadable_source_is_a_clear_error(run: Run, tmp_path: Path, dataset: str, words: str) -> None:
+    """What cannot be read ends with code 3 and a sentence."""
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 not really")
+    code, out, err = run("--dataset", dataset)
+    assert (code, out) == (3, "")
+    assert words in err
+
+
+def test_without_a_target_nothing_is_checked_or_sent(run: Run) -> None:
+    """The tool says how to name an account when it knows none."""
+    code, _, err = run("--dataset", SAMPLE, target=False)
+    assert code == 3
+    assert "--account-url" in err
+
+
+def test_an_account_that_does_not_answer_is_a_clear_error(run: Run) -> None:
+    """A wrong connection string ends with code 3."""
+    code, _, err = run("--dataset", SAMPLE, "--connection-string", "nonsense", target=False)
+    assert code == 3
+    assert "connection string" in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--dataset", "x", "--percent", "0"], ["--dataset", "x", "--name", "a/b"]]
+)
+def test_wrong_usage_has_a_code_of_its_own(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A command line that makes no sense ends with code 2."""
+    with pytest.raises(SystemExit) as ended:
+        upload_dataset.main(arguments)
+    assert ended.value.code == 2
+    assert "usage" in capsys.readouterr().err
+
+
+class FunctionApp(ThreadingHTTPServer):
+    """Answers `GET /api/runs/{id}` with one prepared answer after the other, the last one for ever."""
+
+    daemon_threads = True
+
+    def __init__(self, answers: list[tuple[int, dict[str, Any]]]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers = answers
+        self.seen: list[tuple[str, str | None]] = []
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: FunctionApp
+
+    def do_GET(self) -> None:
+        self.server.seen.append((self.path, self.headers.get("x-functions-key")))
+        answers = self.server.answers
+        status, body = answers.pop(0) if len(answers) > 1 else answers[0]
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Stay silent."""
+
+
+def state(*stages: str, error: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
+    """A run's JSON after it has entered these stages."""
+    history = [{"stage": stage, "at": f"2026-01-01T00:00:0{n}Z"} for n, stage in enumerate(stages)]
+    return 200, {"run_id": "r", "dataset": "d", "stage": stages[-1], "history": history, "error": error}
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., FunctionApp]]:
+    """Start a function app that gives these answers."""
+    monkeypatch.setattr(follow_run.time, "sleep", lambda _seconds: None)
+    started: list[FunctionApp] = []
+
+    def start(*answers: tuple[int, dict[str, Any]]) -> FunctionApp:
+        server = FunctionApp(list(answers))
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()
+
+
+def follow(run: Run, server: FunctionApp) -> tuple[int, str, str]:
+    """Upload the sample and follow its run."""
+    where = ("--functions-url", server.url, "--function-key", KEY)
+    return run("--dataset", SAMPLE, "--name", "chat", "--follow", *where)
+
+
+@pytest.mark.usefixtures("uploads")
+def test_a_run_is_followed_until_it_is_live(run: Run, serve: Callable[..., FunctionApp]) -> None:
+    """Each stage is shown once, in order; a run that is not there yet is waited for."""
+    server = serve(
+        (404, {}),
+        state("received"),
+        (503, {}),
+        state("received", "validated"),
+        state("received", "validated", "training", "trained"),
+        state("received", "validated", "training", "trained", "registered", "deploying", "live"),
+    )
+    code, out, err = follow(run, server)
+    assert code == 0
+    assert json.loads(out)["stage"] == "live"
+    order = [err.index(f" {stage}") for stage in ("received", "validated", "training", "deploying", "live")]
+    assert order == sorted(order)
+    assert err.count(" trained ") == 2  # once in the verdict of the check: "can be trained on"
+    assert {key for _, key in server.seen} == {KEY}
+    assert server.seen[0][0] == f"/api/runs/{json.loads(out)['run_id']}"
+
+
+@pytest.mark.usefixtures("uploads")
+def test_a_failed_run_has_its_reason_and_code(run: Run, serve: Callable[..., FunctionApp]) -> None:
+    """A run that ends without going live ends with code 4 and the service's own message."""
+    error = {"code": "QuotaExceeded", "message": "not enough cores [for you]"}
+    code, out, err = follow(run, serve(state("received", "validated", "failed", error=error)))
+    assert code == 4
+    assert json.loads(out)["stage"] == "failed"
+    assert "QuotaExceeded: not enough cores [for you]" in err
+
+
+@pytest.mark.usefixtures("uploads")
+def test_a_run_that_was_live_counts_as_done(run: Run, serve: Callable[..., FunctionApp]) -> None:
+    """If the endpoint was live and is gone again between two looks, that is no failure."""
+    assert follow(run, serve(state("received", "live", "deleting", "deleted")))[0] == 0
+
+
+@pytest.mark.usefixtures("uploads")
+def test_a_refused_key_is_a_clear_error(run: Run, serve: Callable[..., FunctionApp]) -> None:
+    """A wrong function key is not waited for."""
+    code, _, err = follow(run, serve((401, {})))
+    assert code == 3
+    assert "refuses the key" in err
+
+
+@pytest.mark.usefixtures("uploads")
+def test_a_run_that_never_appears_is_given_up(
+    run: Run, serve: Callable[..., FunctionApp], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Patience with a missing run has an end."""
+    moments = iter(range(0, 100_000, 50))
+    monkeypatch.setattr(follow_run.time, "monotonic", lambda: float(next(moments)))
+    code, _, err = follow(run, serve((404, {})))
+    assert code == 3
+    assert "it answers 404" in err
+
+
+@pytest.mark.usefixtures("uploads")
+def test_the_local_stack_is_found_by_itself(run: Run, azurite: Azurite, tmp_path: Path) -> None:
+    """With a local stack running no address has to be given."""
+    (tmp_path / ".local").mkdir()
+    stack = {
+        "blob_connection_string": azurite.connection_string,
+        "functions_url": "http://x",
+        "function_key": KEY,
+    }
+    (tmp_path / ".local" / "stack.json").write_text(json.dumps(stack))
+    assert run("--dataset", SAMPLE, target=False)[0] == 0

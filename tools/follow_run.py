@@ -1,0 +1,95 @@
+"""Watching a run over HTTP, stage by stage, until it is live or over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import httpx
+
+# Where nothing more happens; a run that is live goes on living without us.
+_OVER = frozenset(("live", "deleted", "rejected", "duplicate", "failed", "canceled"))
+_PATIENCE_SECONDS = 120.0  # for the run to appear, and for an app that does not answer
+
+
+class FollowError(Exception):
+    """The run cannot be watched."""
+
+    retryable = True
+
+
+class StageEntry(NamedTuple):
+    """A stage that a run has entered; `at` is ISO 8601, UTC."""
+
+    stage: str
+    at: str
+
+
+class Outcome(NamedTuple):
+    """Where a run ended up."""
+
+    stage: str
+    went_live: bool
+    error: str | None
+
+
+def follow_run(
+    functions_url: str,
+    function_key: str,
+    run_id: str,
+    entered: Callable[[StageEntry], object],
+    *,
+    every_seconds: float = 2.0,
+    verify: str | bool = True,
+) -> Outcome:
+    """Report each stage as it is entered.
+
+    Args:
+        functions_url: Where the function app answers, e.g. `https://app.azurewebsites.net`.
+        function_key: A function or host key of it.
+        run_id: The run.
+        entered: Told of each stage, in order, once.
+        every_seconds: Time between two looks.
+        verify: As httpx takes it: a bundle of certificates, or whether to check them at all.
+
+    Returns:
+        The outcome, as soon as the run is live or over.
+
+    Raises:
+        FollowError: The key is refused, the run does not appear, or the app stops answering.
+    """
+    told = 0
+    for run in _looks(f"{functions_url.rstrip('/')}/api/runs/{run_id}", function_key, every_seconds, verify):
+        history = [StageEntry(entry["stage"], entry["at"]) for entry in run["history"]]
+        for entry in history[told:]:
+            entered(entry)
+        told = len(history)
+        went_live = any(entry.stage == "live" for entry in history)
+        if run["stage"] in _OVER or went_live:
+            error = run.get("error")
+            message = f"{error['code']}: {error['message']}" if error else None
+            return Outcome(run["stage"], went_live, message)
+    raise FollowError(f"run {run_id} cannot be watched any longer")
+
+
+def _looks(url: str, key: str, every_seconds: float, verify: str | bool) -> Iterator[dict[str, Any]]:
+    """Fetch the run again and again; give up only after a while without any answer."""
+    silent_since = time.monotonic()
+    with httpx.Client(headers={"x-functions-key": key}, timeout=30, verify=verify) as client:
+        while True:
+            trouble = None
+            try:
+                answer = client.get(url)
+                if answer.status_code in (401, 403):
+                    raise FollowError(f"the function app refuses the key: {answer.status_code}")
+                if answer.status_code == 200:
+                    silent_since = time.monotonic()
+                    yield answer.json()
+                else:
+                    trouble = f"it answers {answer.status_code}"
+            except httpx.HTTPError as error:
+                trouble = str(error) or type(error).__name__
+            if trouble and time.monotonic() - silent_since > _PATIENCE_SECONDS:
+                raise FollowError(f"nothing about the run at {url} for {_PATIENCE_SECONDS:.0f} s: {trouble}")
+            time.sleep(every_seconds)

@@ -1,0 +1,130 @@
+"""Sending a dataset to the uploads container, options and companions first, training last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from azure.core.exceptions import AzureError
+from azure.storage.blob import BlobServiceClient, ContainerClient
+
+from shared.domain.dataset import Split
+from shared.domain.names import COMPANIONS, OPTIONS_FILE, run_id_for
+from tools.dataset_source import Source
+
+UPLOADS = "uploads"
+_BLOCK = 8 * 1024 * 1024  # bytes; four on their way at once keep memory at about 32 MiB
+_PARALLEL = 4
+
+Sent = Callable[[str, int, int], None]  # file, bytes sent so far, of how many
+
+
+class UploadError(Exception):
+    """The dataset could not be sent."""
+
+    retryable = False
+
+
+class Uploaded(NamedTuple):
+    """What was sent: the training file's path in the container, and the run that it opens."""
+
+    path: str
+    run_id: str
+
+
+def blob_service(connection_string: str | None, account_url: str | None) -> BlobServiceClient:
+    """Open the storage account; an address uses the login of this machine.
+
+    Raises:
+        UploadError: The connection string cannot be read.
+    """
+    sizes: dict[str, Any] = {"max_block_size": _BLOCK, "max_single_put_size": _BLOCK}
+    try:
+        if connection_string:
+            return BlobServiceClient.from_connection_string(connection_string, **sizes)
+    except ValueError as error:
+        raise UploadError(f"the connection string cannot be used: {error}") from error
+    from azure.identity import DefaultAzureCredential
+
+    return BlobServiceClient(account_url or "", credential=DefaultAzureCredential(), **sizes)
+
+
+def send_source(
+    service: BlobServiceClient,
+    source: Source,
+    name: str,
+    options: Mapping[str, Any],
+    *,
+    replace: bool,
+    sent: Sent,
+) -> Uploaded:
+    """Upload a dataset so that exactly one run opens, with all its companions in place.
+
+    Args:
+        service: The storage account.
+        source: The dataset.
+        name: Its name in the cloud.
+        options: What goes into `run.json`; nothing is written if it is empty.
+        replace: Delete companions of an earlier upload of that name, which this run would otherwise use.
+        sent: Told about progress.
+
+    Raises:
+        UploadError: Storage said no, or companions of an earlier upload are in the way.
+    """
+    container = service.get_container_client(UPLOADS)
+    companions: dict[Split, Path] = {
+        split: path for split, path in source.files.items() if split is not Split.TRAIN
+    }
+    try:
+        stale = _stale(container, name, source.suffix, companions, options)
+        if stale and not replace:
+            raise UploadError(
+                f"{', '.join(stale)} of an earlier upload would be used for this run;"
+                " choose another --name, or --replace to delete them"
+            )
+        for path in stale:
+            container.delete_blob(path)
+        in_folder = bool(companions or options)
+        if options:
+            container.upload_blob(f"{name}/{OPTIONS_FILE}", json.dumps(options, indent=2), overwrite=True)
+        for split, file in companions.items():
+            _send(container, f"{name}/{split}{source.suffix}", file, sent)
+        path = f"{name}/train{source.suffix}" if in_folder else f"{name}{source.suffix}"
+        etag = _send(container, path, source.files[Split.TRAIN], sent)
+    except AzureError as error:
+        raise UploadError(f"storage refused the upload: {error}") from error
+    return Uploaded(path, run_id_for(UPLOADS, path, etag))
+
+
+def _stale(
+    container: ContainerClient,
+    name: str,
+    suffix: str,
+    companions: Mapping[Split, Path],
+    options: Mapping[str, Any],
+) -> list[str]:
+    """Blobs that this run would pick up although they are not part of this upload."""
+    if not companions and not options:
+        return []
+    wanted = {f"{name}/{split}{suffix}" for split in COMPANIONS if split not in companions}
+    if not options:
+        wanted.add(f"{name}/{OPTIONS_FILE}")
+    return sorted(blob for blob in container.list_blob_names(name_starts_with=f"{name}/") if blob in wanted)
+
+
+def _send(container: ContainerClient, path: str, file: Path, sent: Sent) -> str:
+    size = file.stat().st_size
+    sent(path, 0, size)
+    blob = container.get_blob_client(path)
+    with file.open("rb") as stream:
+        answer = blob.upload_blob(
+            stream,
+            length=size,
+            overwrite=True,
+            max_concurrency=_PARALLEL,
+            progress_hook=lambda done, _total: sent(path, done, size),
+        )
+    sent(path, size, size)
+    return str(answer["etag"])
