@@ -19,6 +19,7 @@ from azure.storage.blob import BlobServiceClient
 from handlers.advance_run import advance_run
 from handlers.open_run import open_run_for_upload
 from local.azureml import Emulator
+from local.azureml.clock import PACES
 from local.azurite import Azurite
 from shared.adapters.storage import CONTAINERS
 from shared.bootstrap import build_services
@@ -111,11 +112,18 @@ def flow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Flow:
     """The app as `make dev` configures it, against a fresh Azure ML."""
-    shared_emulator.reset()
+    for container in CONTAINERS:
+        client = storage.get_container_client(container)
+        for blob in client.list_blob_names():
+            client.delete_blob(blob)
+    shared_emulator.cloud.reset()
+    shared_emulator.cloud.pace = PACES["instant"]
     for name, value in shared_emulator.environment.items():
         monkeypatch.setenv(name, value)
     example = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
-    settings = Settings.from_env({**example, "TrainingStorage": azurite.connection_string})
+    # Runs of other tests share the store; they are not to wait for one another.
+    unlimited = {"MAX_TRAINING_RUNS": "0", "MAX_LIVE_ENDPOINTS": "0"}
+    settings = Settings.from_env({**example, **unlimited, "TrainingStorage": azurite.connection_string})
     services = build_services(settings, DefaultAzureCredential())
     clock = [datetime.now(UTC)]
     services = replace(services, now=lambda: clock[0], chance=lambda: 0.0)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
 
 import pytest
 
 from handlers.request_changes import cancel_run, delete_endpoint, extend_endpoint
 from handlers.sweep_endpoints import sweep_endpoints
+from local.azureml.clock import PACES
 from shared.domain.run import Run
 from shared.domain.stages import Stage
 from tests.flow.conftest import ROOT, Flow, later
 
-SAMPLE = (ROOT / "local/samples/ultrachat-sample.jsonl").read_bytes()
 BROKEN = (ROOT / "local/samples/broken.jsonl").read_bytes()
 
 
@@ -22,13 +23,21 @@ def name() -> str:
     return f"d{uuid.uuid4().hex[:10]}"
 
 
+def sample() -> bytes:
+    """The sample dataset with one row more, so that no test's content is another's duplicate."""
+    turns = [{"role": "user", "content": uuid.uuid4().hex}, {"role": "assistant", "content": "So be it."}]
+    row = json.dumps({"prompt": "", "prompt_id": "", "messages": turns})
+    return (ROOT / "local/samples/ultrachat-sample.jsonl").read_bytes() + row.encode() + b"\n"
+
+
 def stages(run: Run) -> list[str]:
+    """The stages that a run went through, in order."""
     return [entry.stage.value for entry in run.history]
 
 
 def test_an_upload_is_carried_to_a_live_endpoint_and_taken_away_when_its_time_is_up(flow: Flow) -> None:
     """Every stage in order; metrics, model and smoke test on the record; in the end nothing is left."""
-    run_id = flow.upload(f"{name()}.jsonl", SAMPLE)
+    run_id = flow.upload(f"{name()}.jsonl", sample())
     run = flow.drive(run_id, Stage.LIVE)
 
     assert run.metrics is not None
@@ -66,7 +75,7 @@ def test_an_upload_is_carried_to_a_live_endpoint_and_taken_away_when_its_time_is
 
 def test_an_endpoint_that_nobody_uses_is_deleted(flow: Flow) -> None:
     """The idle limit counts from going live while there has been no request."""
-    run_id = flow.upload(f"{name()}.jsonl", SAMPLE)
+    run_id = flow.upload(f"{name()}.jsonl", sample())
     flow.drive(run_id, Stage.LIVE)
     later(flow, minutes=61)
     assert flow.drive(run_id, Stage.DELETED).ended_because == "not used for 60 minutes"
@@ -85,27 +94,61 @@ def test_a_broken_dataset_is_rejected_before_azure_ml_hears_of_it(flow: Flow) ->
 
 def test_the_same_content_again_is_a_duplicate_unless_forced(flow: Flow) -> None:
     """The second upload points to the first; with `force` it is trained all the same."""
-    first = flow.upload(f"{name()}.jsonl", SAMPLE)
-    flow.drive(first, Stage.TRAINING)
-    second = flow.upload(f"{name()}.jsonl", SAMPLE)
+    content = sample()
+    first = flow.upload(f"{name()}.jsonl", content)
+    flow.drive(first, Stage.LIVE)
+    second = flow.upload(f"{name()}.jsonl", content)
     assert flow.drive(second, Stage.DUPLICATE).duplicate_of == first
 
     folder = name()
     flow.storage.get_blob_client("uploads", f"{folder}/run.json").upload_blob(b'{"force": true}')
-    third = flow.upload(f"{folder}/train.jsonl", SAMPLE)
-    assert flow.drive(third, Stage.TRAINING).duplicate_of is None
+    third = flow.upload(f"{folder}/train.jsonl", content)
+    assert flow.drive(third, Stage.LIVE).duplicate_of is None
 
 
 @pytest.mark.parametrize(
     ("fault", "code", "words"),
     [
         (
-            {
-                "operation": "job",
-                "fail": {"child": "chat_completion_finetune", "message": "CUDA out of memory."},
-            },
+            {"job": {"child": "chat_completion_finetune", "message": "CUDA out of memory."}},
             "JobFailed",
-            "CUDA out of memory",
+            "CUDA out of memory.",
+        ),
+        (
+            {
+                "match": {"operation": "deployments.put"},
+                "status": 400,
+                "body": {
+                    "error": {
+                        "code": "BadRequest",
+                        "message": "The request is invalid.",
+                        "details": [
+                            {
+                                "code": "InferencingClientCreateDeploymentFailed",
+                                "message": "Not enough quota available for Standard_NC24ads_A100_v4.",
+                            },
+                        ],
+                    },
+                },
+            },
+            "InferencingClientCreateDeploymentFailed",
+            "Not enough quota available",
+        ),
+        (
+            {
+                "match": {"operation": "deployment.create"},
+                "operation": {
+                    "status": "Failed",
+                    "error": {"message": "ResourceNotReady: User container has crashed or terminated."},
+                },
+            },
+            "DeploymentFailed",
+            "User container has crashed",
+        ),
+        (
+            {"container": {"status": 500, "reason": "no template"}, "count": None},
+            "ModelError",
+            "no template",
         ),
     ],
 )
@@ -116,8 +159,8 @@ def test_what_goes_wrong_in_azure_ml_ends_the_run_in_its_words(
     words: str,
 ) -> None:
     """The run fails with the service's message and leaves no endpoint."""
-    flow.emulator.add_fault(fault)
-    run_id = flow.upload(f"{name()}.jsonl", SAMPLE)
+    flow.emulator.add_fault(**fault)
+    run_id = flow.upload(f"{name()}.jsonl", sample())
     run = flow.drive(run_id, Stage.FAILED)
     assert run.error is not None
     assert run.error.code == code
@@ -127,7 +170,8 @@ def test_what_goes_wrong_in_azure_ml_ends_the_run_in_its_words(
 
 def test_a_run_can_be_canceled_while_it_trains(flow: Flow) -> None:
     """The job is stopped before the run counts as canceled."""
-    run_id = flow.upload(f"{name()}.jsonl", SAMPLE)
+    flow.emulator.cloud.pace = replace(PACES["instant"], job_queue=3600)
+    run_id = flow.upload(f"{name()}.jsonl", sample())
     flow.drive(run_id, Stage.TRAINING)
     cancel_run(run_id, flow.services)
     flow.drive(run_id, Stage.CANCELED)
@@ -138,7 +182,7 @@ def test_a_run_can_be_canceled_while_it_trains(flow: Flow) -> None:
 
 def test_the_sweeper_removes_endpoints_whose_run_is_unknown(flow: Flow) -> None:
     """An endpoint with this app's tag and no record is deleted; a live run's is left alone."""
-    run_id = flow.upload(f"{name()}.jsonl", SAMPLE)
+    run_id = flow.upload(f"{name()}.jsonl", sample())
     flow.drive(run_id, Stage.LIVE)
     flow.services.endpoints.create(
         "ft-orphan-0123456789",
@@ -152,7 +196,7 @@ def test_the_sweeper_removes_endpoints_whose_run_is_unknown(flow: Flow) -> None:
 
 def test_a_live_run_whose_endpoint_was_deleted_by_hand_ends(flow: Flow) -> None:
     """The sweeper notices, and the run ends as deleted."""
-    run_id = flow.upload(f"{name()}.jsonl", SAMPLE)
+    run_id = flow.upload(f"{name()}.jsonl", sample())
     flow.drive(run_id, Stage.LIVE)
     flow.services.endpoints.delete(run_id)
     assert sweep_endpoints(flow.services) == [run_id]
@@ -161,7 +205,7 @@ def test_a_live_run_whose_endpoint_was_deleted_by_hand_ends(flow: Flow) -> None:
 
 def test_deleting_an_endpoint_takes_everything_away(flow: Flow) -> None:
     """DELETE leads to a verified absence."""
-    run_id = flow.upload(f"{name()}.jsonl", SAMPLE)
+    run_id = flow.upload(f"{name()}.jsonl", sample())
     flow.drive(run_id, Stage.LIVE)
     delete_endpoint(run_id, flow.services)
     flow.drive(run_id, Stage.DELETED)
