@@ -60,7 +60,7 @@ def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
         except FinetuneError as fault:
             decision, changed = _after_fault(run, fault, settings, services)
         save = services.runs.save if isinstance(decision, Do) else services.runs.save_unless_asked
-        stored = save(StoredRun(changed, stored.etag))
+        stored = save(stored, changed)
         if isinstance(decision, Wait) and stored.run == changed:
             break
         if isinstance(decision, Do) and changed.billable == run.billable:

@@ -43,10 +43,13 @@ class RunStore(Protocol):
     def load(self, run_id: str) -> StoredRun:
         """Read a record. Raises UnknownRunError, CorruptRunError."""
 
-    def save(self, stored: StoredRun) -> StoredRun:
-        """Write the advancing worker's fields over callers' newest ones. Raises UnknownRunError."""
+    def save(self, read: StoredRun, run: Run) -> StoredRun:
+        """Write what a worker made of the record that it had read, keeping what callers wrote meanwhile.
 
-    def save_unless_asked(self, stored: StoredRun) -> StoredRun:
+        Raises UnknownRunError, and RunChangedError if another worker has advanced the run meanwhile.
+        """
+
+    def save_unless_asked(self, read: StoredRun, run: Run) -> StoredRun:
         """Like `save`, but if callers wrote meanwhile, leave the record as it is and return it."""
 
     def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
@@ -59,7 +62,7 @@ class RunStore(Protocol):
         """A page of the index in order of run id. Raises RequestError for a cursor that is not ours."""
 
     def park(self, run_id: str, reason: str) -> None:
-        """Take a run out of the timer's hands until somebody retries it; works on unreadable records too."""
+        """Take a run out of the timer's hands until its record is written again; also an unreadable one."""
 
     def unpark(self, run_id: str) -> bool:
         """Undo `park`; False if the run was not parked. Raises UnknownRunError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import binascii
+import uuid
 from collections.abc import Callable, Iterator
 from urllib.parse import quote
 
@@ -22,11 +22,14 @@ from shared.adapters.storage import RUNS, storage_code
 from shared.domain.errors import CorruptRunError, RequestError, RunChangedError, UnknownRunError
 from shared.domain.index import IndexEntry, from_metadata, to_metadata
 from shared.domain.names import is_run_id
-from shared.domain.run import Run, merge_callers_fields
+from shared.domain.run import Run, merge_callers_fields, same_progress
 from shared.ports import RunPage, StoredRun
 
 PATIENCE = 20
 """Times that a writer re-reads a record that changed under it before it lets go."""
+
+WRITE_MARK = "write"
+"""Metadata that tells the writes of a record apart."""
 
 PARKED = "parked"
 PARKED_REASON_LIMIT = 400
@@ -57,11 +60,10 @@ class BlobRunStore:
 
     def load(self, run_id: str) -> StoredRun:
         """See `RunStore.load`."""
-        if not is_run_id(run_id):
-            raise UnknownRunError(f"there is no run {run_id[:64]!r}")
+        blob = self._blob(_checked(run_id))
         with translated(f"reading the record of {run_id}"):
             try:
-                download = self._blob(run_id).download_blob()
+                download = blob.download_blob()
                 body = download.readall()
             except ResourceNotFoundError as fault:
                 raise UnknownRunError(f"there is no run {run_id}") from fault
@@ -71,22 +73,24 @@ class BlobRunStore:
             raise CorruptRunError(f"the record of {run_id} cannot be read: {fault}") from fault
         return StoredRun(run, str(download.properties.etag))
 
-    def save(self, stored: StoredRun) -> StoredRun:
+    def save(self, read: StoredRun, run: Run) -> StoredRun:
         """See `RunStore.save`."""
-        return self._save(stored, yield_to_callers=False)
+        return self._save(read, run, yield_to_callers=False)
 
-    def save_unless_asked(self, stored: StoredRun) -> StoredRun:
+    def save_unless_asked(self, read: StoredRun, run: Run) -> StoredRun:
         """See `RunStore.save_unless_asked`."""
-        return self._save(stored, yield_to_callers=True)
+        return self._save(read, run, yield_to_callers=True)
 
-    def _save(self, stored: StoredRun, *, yield_to_callers: bool) -> StoredRun:
-        run, etag = stored
+    def _save(self, read: StoredRun, run: Run, *, yield_to_callers: bool) -> StoredRun:
+        etag = read.etag
         for _ in range(PATIENCE):
             written = self._replace(run, etag)
             if written is not None:
                 return StoredRun(run, written)
-            # Somebody wrote: a caller's request, or this very write, whose answer was lost on the way.
+            # Somebody wrote: a caller, or a worker that took the run over when this one's lease had run out.
             current = self.load(run.run_id)
+            if not same_progress(current.run, read.run):
+                raise RunChangedError(f"{run.run_id} was advanced by another worker")
             merged = merge_callers_fields(run, current.run)
             if yield_to_callers and merged != run:
                 return current
@@ -135,7 +139,7 @@ class BlobRunStore:
         return self._set_parked(run_id, None)
 
     def _set_parked(self, run_id: str, reason: str | None) -> bool:
-        blob = self._blob(run_id)
+        blob = self._blob(_checked(run_id))
         for _ in range(PATIENCE):
             with translated(f"marking the record of {run_id}"):
                 try:
@@ -159,6 +163,8 @@ class BlobRunStore:
         raise RunChangedError(f"the record of {run_id} changed {PATIENCE} times while it was being marked")
 
     def _replace(self, run: Run, etag: str) -> str | None:
+        """Write over the version `etag`; the new ETag, or None if there is another version by now."""
+        mark = uuid.uuid4().hex
         with translated(f"saving the record of {run.run_id}"):
             try:
                 answer = self._blob(run.run_id).upload_blob(
@@ -166,17 +172,26 @@ class BlobRunStore:
                     overwrite=True,
                     etag=etag,
                     match_condition=MatchConditions.IfNotModified,
-                    metadata=to_metadata(run),
+                    metadata={**to_metadata(run), WRITE_MARK: mark},
                     content_settings=_JSON,
                 )
             except ResourceModifiedError as fault:
                 if storage_code(fault) not in {"ConditionNotMet", ""}:
                     raise
-                return None
+                # A write whose answer got lost is repeated by the SDK, and loses to itself.
+                seen = self._blob(run.run_id).get_blob_properties()
+                return str(seen.etag) if (seen.metadata or {}).get(WRITE_MARK) == mark else None
         return str(answer["etag"])
 
     def _blob(self, run_id: str) -> BlobClient:
         return self._container.get_blob_client(f"{run_id}{_SUFFIX}")
+
+
+def _checked(run_id: str) -> str:
+    """Let nothing into a blob's address that could lead out of the container."""
+    if not is_run_id(run_id):
+        raise UnknownRunError(f"there is no run {run_id[:64]!r}")
+    return run_id
 
 
 def _encode_cursor(token: str) -> str:
@@ -188,5 +203,5 @@ def _decode_cursor(cursor: str | None) -> str | None:
         return None
     try:
         return base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as fault:
+    except ValueError as fault:
         raise RequestError(400, "the cursor is not one of this list", code="InvalidCursor") from fault

@@ -282,6 +282,13 @@ def enter(run: Run, stage: Stage, now: datetime, error: Failure | None = None) -
     )
 
 
+def same_progress(one: Run, other: Run) -> bool:
+    """Whether two versions of a record differ in callers' fields at most."""
+    return other == msgspec.structs.replace(
+        one, requests=other.requests, last_used=other.last_used, due=other.due
+    )
+
+
 def merge_callers_fields(mine: Run, stored: Run) -> Run:
     """Take over what callers wrote to the stored record while `mine` was being worked on."""
     return msgspec.structs.replace(mine, requests=stored.requests, last_used=stored.last_used)

@@ -1,0 +1,403 @@
+"""The promises of `RunStore` and `Claims`, held to the fakes and to blobs in Azurite alike."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from azure.core.exceptions import ServiceResponseError
+from azure.core.pipeline.transport import RequestsTransport
+from azure.storage.blob import BlobLeaseClient
+
+from local.azurite import Azurite
+from shared.adapters.claims import BlobClaims
+from shared.adapters.run_store import BlobRunStore
+from shared.domain.errors import (
+    CorruptRunError,
+    RequestError,
+    RunBusyError,
+    RunChangedError,
+    UnknownRunError,
+)
+from shared.domain.run import Requests, Run, enter
+from shared.domain.stages import Stage
+from shared.ports import Claims, RunStore
+from tests.app.builders import NOW, RUN_ID, a_run
+from tests.app.conftest import OwnContainers
+from tests.app.fakes import MemoryClaims, MemoryRuns
+
+HOSTILE = (
+    "",
+    ".",
+    "..",
+    "../datasets/x",
+    "..%2fx",
+    "ft-a-0123456789/../x",
+    "ft-a-0123456789\n",
+    "x" * 5000,
+    "\x00",
+)
+
+
+@pytest.fixture(params=["memory", "blobs"])
+def runs(request: pytest.FixtureRequest) -> RunStore:
+    """An empty store of either kind."""
+    if request.param == "memory":
+        return MemoryRuns()
+    return BlobRunStore(request.getfixturevalue("containers"))
+
+
+@pytest.fixture(params=["memory", "blobs"])
+def claims(request: pytest.FixtureRequest) -> Claims:
+    """No claims yet, of either kind."""
+    if request.param == "memory":
+        return MemoryClaims()
+    return BlobClaims(request.getfixturevalue("containers"))
+
+
+def changed(run: Run, **changes: Any) -> Run:
+    """The run with some fields changed."""
+    return msgspec.structs.replace(run, **changes)
+
+
+def cancel(run: Run) -> Run:
+    """What a caller's cancellation does to a record."""
+    return changed(run, requests=changed_requests(run, cancel_at=NOW), due=NOW)
+
+
+def changed_requests(run: Run, **changes: Any) -> Requests:
+    """The run's requests with some fields changed."""
+    return msgspec.structs.replace(run.requests, **changes)
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_record_comes_back_as_it_was_written(runs: RunStore, stage: Stage) -> None:
+    """Whatever a run has gathered, it survives storage, microseconds and all."""
+    run = a_run(stage, dataset="Größe 支持 🙂", now=NOW + timedelta(microseconds=1))
+    assert runs.create(run)
+    assert runs.load(run.run_id).run == run
+
+
+def test_a_record_is_created_once(runs: RunStore) -> None:
+    """The second creation says so and changes nothing."""
+    assert runs.create(a_run(Stage.TRAINING))
+    assert not runs.create(a_run(Stage.RECEIVED))
+    assert runs.load(RUN_ID).run.stage is Stage.TRAINING
+
+
+@pytest.mark.parametrize("run_id", [*HOSTILE, "ft-nobody-0123456789"])
+def test_there_is_no_run_of_such_a_name(runs: RunStore, run_id: str) -> None:
+    """Names that would lead out of the container are as unknown as any other."""
+    runs.create(a_run())
+    for ask in (
+        runs.load,
+        runs.unpark,
+        lambda name: runs.park(name, "why"),
+        lambda name: runs.update(name, cancel),
+    ):
+        with pytest.raises(UnknownRunError):
+            ask(run_id)
+
+
+def test_saving_keeps_what_callers_wrote_meanwhile(runs: RunStore) -> None:
+    """A worker's write over a caller's newer one merges the two."""
+    runs.create(a_run(Stage.TRAINED))
+    read = runs.load(RUN_ID)
+    runs.update(RUN_ID, cancel)
+    runs.update(RUN_ID, lambda run: changed(run, last_used=NOW))
+    saved = runs.save(read, changed(read.run, failures=3))
+    assert (saved.run.failures, saved.run.requests.cancel_at, saved.run.last_used) == (3, NOW, NOW)
+    assert runs.load(RUN_ID) == saved
+
+
+def test_saving_yields_to_callers_where_it_should(runs: RunStore) -> None:
+    """`save_unless_asked` gives the caller's version back, so that a new decision can be made on it."""
+    runs.create(a_run(Stage.TRAINED))
+    read = runs.load(RUN_ID)
+    asked = runs.update(RUN_ID, cancel)
+    assert runs.save_unless_asked(read, enter(read.run, Stage.REGISTERED, NOW)).run == asked
+    assert runs.load(RUN_ID).run == asked
+
+
+def test_saving_minds_no_change_that_is_none(runs: RunStore) -> None:
+    """A mark on the record, which changes its version and nothing else, is no request."""
+    runs.create(a_run(Stage.TRAINED))
+    read = runs.load(RUN_ID)
+    runs.park(RUN_ID, "why")
+    moved = enter(read.run, Stage.REGISTERED, NOW)
+    assert runs.save_unless_asked(read, moved).run == moved
+
+
+class LosingAnswers(RequestsTransport):
+    """A network that loses the answer to every first write; the SDK then repeats it."""
+
+    lost = 0
+
+    def send(self, request: Any, **kwargs: Any) -> Any:
+        """Send, and forget what came back."""
+        response = super().send(request, **kwargs)
+        if request.method == "PUT" and "If-Match" in request.headers and self.lost % 2 == 0:
+            self.lost += 1
+            raise ServiceResponseError("the answer was lost")
+        self.lost += request.method == "PUT"
+        return response
+
+
+def test_a_write_whose_answer_was_lost_is_done_once(azurite: Azurite, containers: OwnContainers) -> None:
+    """An SDK that repeats a write which had been done loses to itself: no error, and no second change."""
+    BlobRunStore(containers).create(a_run(Stage.LIVE))
+    transport = LosingAnswers()
+    lossy = OwnContainers.from_connection_string(
+        azurite.connection_string, transport=transport, retry_total=1, initial_backoff=0, increment_base=0
+    )
+    lossy.suffix = containers.suffix
+    with lossy:
+        runs = BlobRunStore(lossy)
+
+        def extend(run: Run) -> Run:
+            until = (run.requests.extended_to or NOW) + timedelta(hours=1)
+            return changed(run, requests=changed_requests(run, extended_to=until))
+
+        assert runs.update(RUN_ID, extend).requests.extended_to == NOW + timedelta(hours=1)
+        read = runs.load(RUN_ID)
+        assert read.run.requests.extended_to == NOW + timedelta(hours=1)
+        saved = runs.save_unless_asked(read, enter(read.run, Stage.DELETING, NOW))
+        assert saved == runs.load(RUN_ID)
+    assert transport.lost == 4, "two writes, each sent twice"
+
+
+def test_a_worker_that_was_overtaken_undoes_nothing(runs: RunStore) -> None:
+    """One whose lease ran out cannot take back what its successor did."""
+    runs.create(a_run(Stage.TRAINED))
+    slow = runs.load(RUN_ID)
+    quick = runs.save(slow, enter(slow.run, Stage.REGISTERED, NOW))
+    quick = runs.save(quick, enter(quick.run, Stage.DEPLOYING, NOW))
+    for save in (runs.save, runs.save_unless_asked):
+        with pytest.raises(RunChangedError):
+            save(slow, changed(slow.run, failures=1))
+    assert runs.load(RUN_ID).run == quick.run
+
+
+def test_updates_of_many_callers_are_all_kept(runs: RunStore) -> None:
+    """Callers who write at once each find the others' writes: nothing is lost."""
+    runs.create(a_run(Stage.LIVE))
+    hour = timedelta(hours=1)
+
+    def extend(run: Run) -> Run:
+        until = (run.requests.extended_to or NOW) + hour
+        return changed(run, requests=changed_requests(run, extended_to=until))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: runs.update(RUN_ID, extend), range(8)))
+    assert runs.load(RUN_ID).run.requests.extended_to == NOW + 8 * hour
+
+
+def test_an_update_that_refuses_writes_nothing(runs: RunStore) -> None:
+    """An error of the change leaves the record and its version alone."""
+    runs.create(a_run(Stage.LIVE))
+    before = runs.load(RUN_ID)
+
+    def refuse(_run: Run) -> Run:
+        raise RequestError(409, "no", code="No")
+
+    with pytest.raises(RequestError):
+        runs.update(RUN_ID, refuse)
+    assert runs.update(RUN_ID, lambda run: run) == before.run
+    assert runs.load(RUN_ID) == before
+
+
+def test_the_index_lists_every_run(runs: RunStore) -> None:
+    """One listing has each run's stage and when it is due, without a record being read."""
+    made = [a_run(stage, run_id=f"ft-a-{number:010x}") for number, stage in enumerate(Stage)]
+    for run in made:
+        runs.create(run)
+    listed = {entry.run_id: (entry.stage, entry.due) for entry in runs.entries()}
+    assert listed == {run.run_id: (run.stage, run.due) for run in made}
+
+
+def test_the_index_follows_the_record(runs: RunStore) -> None:
+    """Whoever writes the record writes its entry with it."""
+    runs.create(a_run(Stage.TRAINED))
+    read = runs.load(RUN_ID)
+    runs.save(read, enter(read.run, Stage.REGISTERED, NOW))
+    runs.update(RUN_ID, lambda run: changed(run, due=NOW + timedelta(hours=1)))
+    (entry,) = runs.entries()
+    assert (entry.stage, entry.due) == (Stage.REGISTERED, NOW + timedelta(hours=1))
+
+
+def test_pages_cover_every_run_once_in_order(runs: RunStore) -> None:
+    """Pages of any size hold all runs, each once, in the order of their names."""
+    names = [f"ft-a-{number:010x}" for number in range(7)]
+    for name in reversed(names):
+        runs.create(a_run(run_id=name))
+    for limit in (1, 3, 7, 8):
+        found: list[str] = []
+        cursor: str | None = None
+        while True:
+            page = runs.page(limit=limit, cursor=cursor)
+            assert len(page.entries) <= limit
+            found += [entry.run_id for entry in page.entries]
+            if (cursor := page.next) is None:
+                break
+        assert found == names
+
+
+def test_an_empty_store_has_one_empty_page(runs: RunStore) -> None:
+    """No runs is an answer."""
+    page = runs.page(limit=5, cursor=None)
+    assert (page.entries, page.next) == ((), None)
+
+
+@pytest.mark.parametrize("cursor", ["x", "é", "====", "%00", "🙂" * 10, "../", "\x00"])
+def test_a_cursor_that_is_none_of_ours_is_refused(runs: RunStore, cursor: str) -> None:
+    """Garbage in a query is the caller's fault, never the server's."""
+    runs.create(a_run())
+    with pytest.raises(RequestError) as caught:
+        runs.page(limit=5, cursor=cursor)
+    assert caught.value.status == 400
+
+
+def test_a_parked_run_waits_for_its_next_write(runs: RunStore) -> None:
+    """Parking shows in the index with its reason; undoing it says whether there was something to undo."""
+    runs.create(a_run(Stage.TRAINING))
+    runs.park(RUN_ID, "Größe: 1\n2 " + "x" * 2000)
+    (entry,) = runs.entries()
+    assert entry.parked is not None
+    assert entry.parked.startswith("Größe: 1\n2 xxx")
+    assert not entry.is_due(NOW + timedelta(days=1))
+    assert runs.load(RUN_ID).run.stage is Stage.TRAINING
+    assert runs.unpark(RUN_ID)
+    assert not runs.unpark(RUN_ID)
+    (entry,) = runs.entries()
+    assert entry.is_due(NOW)
+
+    runs.park(RUN_ID, "again")
+    runs.update(RUN_ID, cancel)
+    assert next(runs.entries()).is_due(NOW)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b"\xff",
+        b"{}",
+        msgspec.json.encode(a_run()).replace(b'"received"', b'"unheard-of"'),
+        msgspec.json.encode(a_run()).replace(b"2026-03-01T12:00:00Z", b"2026-03-01T12:00:00"),
+        msgspec.json.encode({**msgspec.to_builtins(a_run()), "history": []}),
+        msgspec.json.encode(
+            {**msgspec.to_builtins(a_run()), "source": {"container": "uploads", "files": []}},
+        ),
+    ],
+)
+def test_an_unreadable_record_is_a_corrupt_one(
+    body: bytes, request: pytest.FixtureRequest, containers: OwnContainers
+) -> None:
+    """Broken, foreign or incomplete records are told apart from unknown ones, and can be parked."""
+    memory, blobs = MemoryRuns(), BlobRunStore(containers)
+    memory.create(a_run())
+    memory.corrupt(RUN_ID, body)
+    blobs.create(a_run())
+    container = containers.get_container_client("runs")
+    kept = container.get_blob_client(f"{RUN_ID}.json").get_blob_properties().metadata
+    container.upload_blob(f"{RUN_ID}.json", body, overwrite=True, metadata=kept)
+    stores: tuple[RunStore, ...] = (memory, blobs)
+    for store in stores:
+        with pytest.raises(CorruptRunError):
+            store.load(RUN_ID)
+        with pytest.raises(CorruptRunError):
+            store.update(RUN_ID, cancel)
+        store.park(RUN_ID, "CorruptRunError")
+        (entry,) = store.entries()
+        assert entry.needs_attention(NOW)
+        assert store.unpark(RUN_ID)
+
+
+def test_a_foreign_blob_among_the_records_harms_nobody(containers: OwnContainers) -> None:
+    """What somebody else put into the container shows up as needing a person, and is never due."""
+    store = BlobRunStore(containers)
+    store.create(a_run())
+    containers.get_container_client("runs").upload_blob("notes/readme.txt", b"hello")
+    entries = {entry.run_id: entry for entry in store.entries()}
+    foreign = entries.pop(next(name for name in entries if "readme" in name))
+    assert foreign.needs_attention(NOW)
+    assert not foreign.is_due(NOW)
+    assert set(entries) == {RUN_ID}
+
+
+def test_a_run_is_held_by_one_worker_at_a_time(claims: Claims) -> None:
+    """The second worker is told so; when the first is done, or fails, the run is free."""
+    with claims.hold(RUN_ID):
+        with pytest.raises(RunBusyError), claims.hold(RUN_ID):
+            raise AssertionError("held twice")
+        with claims.hold("ft-other-0123456789"):
+            pass
+    with pytest.raises(ZeroDivisionError), claims.hold(RUN_ID):
+        raise ZeroDivisionError
+    with claims.hold(RUN_ID):
+        pass
+
+
+def test_of_many_workers_one_holds_the_run(claims: Claims) -> None:
+    """However many ask at the same moment for a run that nobody ever held, one gets it."""
+    gate, won, lost = threading.Barrier(8), [], []
+
+    def work(worker: int) -> None:
+        gate.wait(10)
+        try:
+            with claims.hold(RUN_ID):
+                won.append(worker)
+                done.wait(10)
+        except RunBusyError:
+            lost.append(worker)
+        if len(lost) == 7:
+            done.set()
+
+    done = threading.Event()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert (len(won), len(lost)) == (1, 7)
+
+
+def test_content_is_claimed_once(claims: Claims) -> None:
+    """The first claim holds, for the same run as often as it asks, and can be handed over once."""
+    assert claims.claim_content("d", "ft-a-0000000001") == "ft-a-0000000001"
+    assert claims.claim_content("d", "ft-a-0000000002") == "ft-a-0000000001"
+    assert claims.claim_content("d", "ft-a-0000000001") == "ft-a-0000000001"
+    assert claims.take_over_content("d", "ft-a-0000000002", previous="ft-a-0000000001")
+    assert not claims.take_over_content("d", "ft-a-0000000003", previous="ft-a-0000000001")
+    assert claims.claim_content("d", "ft-a-0000000003") == "ft-a-0000000002"
+    assert claims.claim_content("e", "ft-a-0000000003") == "ft-a-0000000003"
+
+
+@pytest.mark.parametrize("act", ["claim", "take over"])
+def test_of_many_claims_one_holds(claims: Claims, act: str) -> None:
+    """Ten runs with the same content at once: all agree on the one that has it."""
+    runs = [f"ft-a-{number:010x}" for number in range(10)]
+    claims.claim_content("taken", "ft-z-0123456789")
+    claim: Callable[[str], Any] = {
+        "claim": lambda run: claims.claim_content("free", run) == run,
+        "take over": lambda run: claims.take_over_content("taken", run, previous="ft-z-0123456789"),
+    }[act]
+    with ThreadPoolExecutor(10) as pool:
+        assert sum(pool.map(claim, runs)) == 1
+
+
+def test_a_lost_lease_does_not_break_its_holder(containers: OwnContainers) -> None:
+    """When somebody breaks the lease, the work in hand goes on; its writes are conditional anyway."""
+    claims = BlobClaims(containers)
+    with claims.hold(RUN_ID):
+        blob = containers.get_container_client("claims").get_blob_client(f"run/{RUN_ID}")
+        BlobLeaseClient(blob).break_lease(lease_break_period=0)
+        with claims.hold(RUN_ID):
+            pass
+    with claims.hold(RUN_ID):
+        pass
