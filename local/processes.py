@@ -99,6 +99,15 @@ class ChildProcess:
         """Whether it still runs."""
         return self._process.poll() is None
 
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, negative for a signal; None while it runs."""
+        return self._process.poll()
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send it a signal, and its children none."""
+        self._process.send_signal(number)
+
     def output(self) -> str:
         """What this run has written so far."""
         with self.log.open("rb") as file:

@@ -142,7 +142,7 @@ class BlobEvents:
 
 
 def _message(function_id: str, data: Any) -> dict[str, str]:
-    if not urlsplit(data["url"]).scheme.startswith("http"):
+    if urlsplit(str(data["url"])).scheme not in {"http", "https"}:
         raise ValueError("not the address of a blob")
     blob = BlobClient.from_blob_url(data["url"])
     return {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 PARAMETER = re.compile(
-    r"\{(?P<all>\*{1,2})?(?P<name>[A-Za-z_]\w*)(?P<constraints>(?::[^{}]+)*)(?P<optional>\?)?\}"
+    r"\{(?P<all>\*{1,2})?(?P<name>[A-Za-z_]\w*)(?P<constraints>(?::[^{}]+?)*)(?P<optional>\?)?\}"
 )
 
 CONSTRAINTS: dict[str, Callable[[str, str], bool]] = {

@@ -1,0 +1,187 @@
+"""Blob functions: Event Grid's webhook, path patterns, retries, poison, and the watcher that feeds them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from azure.storage.blob import BlobServiceClient, ContainerClient
+from azure.storage.queue import QueueClient, TextBase64DecodePolicy
+
+from local.azurite import Azurite
+from local.event_grid import DeliveredEvents, Watcher
+from local.host.blob_events import POISON_QUEUE, PathPattern
+from local.processes import wait_until
+from tests.host.conftest import SECONDS, RunningHost, make_queue, take
+
+WEBHOOK = "/runtime/webhooks/blobs?functionName=Host.Functions.uploaded"
+NOTIFICATION = {"aeg-event-type": "Notification"}
+
+
+@pytest.fixture(scope="module")
+def uploads(work_host: RunningHost) -> Iterator[ContainerClient]:
+    """The container that the sample app watches."""
+    with BlobServiceClient.from_connection_string(work_host.storage) as service:
+        yield service.create_container(f"{work_host.prefix}-uploads")
+
+
+def event(url: str) -> list[dict[str, Any]]:
+    """What Event Grid posts, cut down to what the host reads."""
+    return [{"data": {"url": url, "eTag": "0x8D", "blobType": "BlockBlob"}}]
+
+
+def test_an_event_brings_the_blob_to_its_function(work_host: RunningHost, uploads: ContainerClient) -> None:
+    """The webhook answers 202 and the function gets a client of the blob, whatever its name holds."""
+    blob = uploads.upload_blob("team a/Größe 100%.jsonl", b"rows")
+    with work_host.client() as client:
+        assert client.post(WEBHOOK, json=event(blob.url), headers=NOTIFICATION).status_code == 202
+    assert json.loads(take(work_host.queue("results"), 1)[0]) == {
+        "blob": "team a/Größe 100%.jsonl",
+        "content": "rows",
+    }
+
+
+def test_other_paths_and_gone_blobs_are_not_delivered(
+    work_host: RunningHost, uploads: ContainerClient
+) -> None:
+    """Events for blobs outside the path, or deleted since, end without an invocation."""
+    uploads.upload_blob("notes.txt", b"")
+    with work_host.client() as client:
+        for name in ("notes.txt", "gone.jsonl"):
+            url = uploads.get_blob_client(name).url
+            assert client.post(WEBHOOK, json=event(url), headers=NOTIFICATION).status_code == 202
+    assert wait_until(
+        lambda: any(record["message"] == "Blob is gone" for record in work_host.records()), SECONDS
+    )
+    assert any(record["message"] == "Blob does not match the path" for record in work_host.records())
+
+
+def test_a_failing_blob_function_ends_on_the_poison_queue(
+    work_host: RunningHost, uploads: ContainerClient
+) -> None:
+    """After `poisonBlobThreshold` deliveries the platform's own message stands on its poison queue."""
+    blob = uploads.upload_blob("poison.jsonl", b"")
+    with QueueClient.from_connection_string(
+        work_host.storage, POISON_QUEUE, message_decode_policy=TextBase64DecodePolicy()
+    ) as poison:
+        make_queue(poison)
+        with work_host.client() as client:
+            client.post(WEBHOOK, json=event(blob.url), headers=NOTIFICATION)
+        assert [json.loads(message) for message in take(poison, 1)] == [
+            {
+                "Type": "BlobTrigger",
+                "FunctionId": "Host.Functions.uploaded",
+                "BlobType": "BlockBlob",
+                "ContainerName": uploads.container_name,
+                "BlobName": "poison.jsonl",
+                "ETag": '"0x8D"',
+            }
+        ]
+
+
+def test_event_grid_can_subscribe(work_host: RunningHost) -> None:
+    """The validation handshake is answered with its code."""
+    with work_host.client() as client:
+        answer = client.post(
+            WEBHOOK,
+            json=[{"data": {"validationCode": "512d38b6"}}],
+            headers={"aeg-event-type": "SubscriptionValidation"},
+        )
+    assert answer.json() == {"validationResponse": "512d38b6"}
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "content", "status"),
+    [
+        ("", NOTIFICATION, b"[]", 404),
+        ("?functionName=Host.Functions.work", NOTIFICATION, b"[]", 404),
+        ("?functionName=Host.Functions.uploaded&code=wrong", NOTIFICATION, b"[]", 401),
+        ("?functionName=Host.Functions.uploaded", {}, b"[]", 400),
+        ("?functionName=Host.Functions.uploaded", NOTIFICATION, b"not json", 400),
+        ("?functionName=Host.Functions.uploaded", NOTIFICATION, b'[{"data": {}}]', 400),
+        ("?functionName=Host.Functions.uploaded", NOTIFICATION, b'["text"]', 400),
+        ("?functionName=Host.Functions.uploaded", NOTIFICATION, b'[{"data": {"url": 7}}]', 400),
+    ],
+)
+def test_what_is_no_event_is_refused(
+    work_host: RunningHost, query: str, headers: dict[str, str], content: bytes, status: int
+) -> None:
+    """Unknown functions, wrong keys and malformed bodies are problems, never failures of the host."""
+    with work_host.client() as client:
+        answer = client.post(f"/runtime/webhooks/blobs{query}", content=content, headers=headers)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("path", "blob", "matches"),
+    [
+        ("uploads/{name}", "uploads/a.jsonl", True),
+        ("uploads/{name}", "uploads/deep/down/a.jsonl", True),
+        ("uploads/{name}", "uploads2/a.jsonl", False),
+        ("uploads/{name}.csv", "uploads/a.jsonl", False),
+        ("uploads/{set}/train.{kind}", "uploads/team/train.jsonl", True),
+        ("uploads", "uploads/a", False),
+    ],
+)
+def test_path_patterns(path: str, blob: str, matches: bool) -> None:
+    """A pattern's parameters stand for any text, slashes included; all else is literal."""
+    container, _, name = blob.partition("/")
+    assert PathPattern(path).matches(container, name) is matches
+
+
+class Webhook:
+    """Records what is posted, and answers as it is told."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses = list(statuses)
+        self.posted: list[str] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Take one event."""
+        self.posted.append(json.loads(request.content)[0]["subject"].rpartition("/")[2])
+        return httpx.Response(self.statuses.pop(0) if self.statuses else 202)
+
+
+def watch(container: ContainerClient, webhook: Webhook, state: Path) -> Watcher:
+    """A watcher whose posts reach the webhook."""
+    client = httpx.Client(transport=httpx.MockTransport(webhook))
+    return Watcher(container, "http://webhook.test/", DeliveredEvents(state), client)
+
+
+def test_the_watcher_delivers_each_version_once(azurite: Azurite, tmp_path: Path) -> None:
+    """One event for a blob, another when it is overwritten, none for what a watcher before delivered."""
+    webhook = Webhook()
+    with ContainerClient.from_connection_string(azurite.connection_string, "watched-once") as container:
+        container.create_container()
+        container.upload_blob("a.jsonl", b"1")
+        watcher = watch(container, webhook, tmp_path / "state.json")
+        watcher.look()
+        watcher.look()
+        container.upload_blob("a.jsonl", b"2", overwrite=True)
+        watcher.look()
+        watch(container, webhook, tmp_path / "state.json").look()
+    assert webhook.posted == ["a.jsonl", "a.jsonl"]
+
+
+def test_the_watcher_tries_until_it_is_accepted(azurite: Azurite, tmp_path: Path) -> None:
+    """A webhook that fails gets the event again, and a stuck one holds up no other blob."""
+    webhook = Webhook(503, 202, 500)
+    with ContainerClient.from_connection_string(azurite.connection_string, "watched-again") as container:
+        container.create_container()
+        container.upload_blob("a.jsonl", b"1")
+        container.upload_blob("b.jsonl", b"1")
+        watcher = watch(container, webhook, tmp_path / "state.json")
+
+        def settled() -> bool:
+            watcher.look()
+            return len(webhook.posted) >= 4
+
+        assert wait_until(settled, SECONDS)
+        watcher.look()
+    assert sorted(webhook.posted) == ["a.jsonl", "a.jsonl", "a.jsonl", "b.jsonl"]
+    assert webhook.posted[:2] == ["a.jsonl", "b.jsonl"]

@@ -1,0 +1,167 @@
+"""A host starts an app on its own, says why it cannot, and stops in order."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from local.host.host_json import HostJsonError, parse_time_span, read_host_json
+from local.processes import ProcessError, wait_until
+from tests.host.conftest import SECONDS, StartHost
+
+STANDALONE = """
+import importlib.util
+import azure.functions as func
+import own_module
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+
+@app.route(route="imports")
+def imports(req: func.HttpRequest) -> str:
+    found = [name for name in ("handlers", "shared", "tests") if importlib.util.find_spec(name)]
+    return f"{own_module.NAME} {found}"
+"""
+
+
+def write_app(folder: Path, source: str, host_json: str = '{"version": "2.0"}') -> Path:
+    """An app folder with nothing else in it."""
+    folder.mkdir()
+    (folder / "function_app.py").write_text(source)
+    (folder / "host.json").write_text(host_json)
+    return folder
+
+
+def test_an_app_elsewhere_stands_on_its_own(start_host: StartHost, tmp_path: Path) -> None:
+    """It imports its own modules, and none of this checkout's."""
+    folder = write_app(tmp_path / "app", STANDALONE)
+    (folder / "own_module.py").write_text('NAME = "own"')
+    host = start_host(folder)
+    with host.client() as client:
+        assert client.get("/api/imports").text == "own []"
+
+
+BEGINNING = "import azure.functions as func\napp = func.FunctionApp()\n"
+UNSET_SCHEDULE = """
+@app.timer_trigger(arg_name="timer", schedule="%UNSET%")
+def tick(timer: func.TimerRequest) -> None: ...
+"""
+UNSET_CONNECTION = """
+@app.queue_trigger(arg_name="message", queue_name="q", connection="Nowhere")
+def work(message: func.QueueMessage) -> None: ...
+"""
+STREAM_BINDING = """
+@app.blob_trigger(arg_name="stream", path="c/{n}", connection="SampleStorage")
+def read(stream: func.InputStream) -> None: ...
+"""
+SHARED_ROUTE = """
+@app.route(route="a")
+def one(req: func.HttpRequest) -> str: ...
+@app.route(route="A")
+def two(req: func.HttpRequest) -> str: ...
+"""
+NO_BINDING = """
+@app.route(route="a")
+def one(req: func.HttpRequest, other: str) -> str: ...
+"""
+VERSION_2 = '{"version": "2.0"}'
+
+
+@pytest.mark.parametrize(
+    ("source", "host_json", "reason"),
+    [
+        ("app = None", VERSION_2, "no FunctionApp"),
+        ("import nothing_of_this_name", VERSION_2, "nothing_of_this_name"),
+        (BEGINNING, VERSION_2, "declares no functions"),
+        (BEGINNING, '{"version": "1.0"}', "version"),
+        (BEGINNING, "{", "not JSON"),
+        (BEGINNING + UNSET_SCHEDULE, VERSION_2, "%UNSET%"),
+        (BEGINNING + UNSET_CONNECTION, VERSION_2, "Nowhere"),
+        (BEGINNING + STREAM_BINDING, VERSION_2, "InputStream"),
+        (BEGINNING + SHARED_ROUTE, VERSION_2, "one and two"),
+        (BEGINNING + NO_BINDING, VERSION_2, "do not match parameters"),
+    ],
+)
+def test_an_app_that_cannot_be_served_says_why(
+    start_host: StartHost, tmp_path: Path, source: str, host_json: str, reason: str
+) -> None:
+    """The host ends at once, and its log names the cause."""
+    folder = write_app(tmp_path / "app", source, host_json)
+    with pytest.raises(ProcessError, match=r"ended with code 1") as ended:
+        start_host(folder)
+    assert reason in str(ended.value)
+
+
+def test_a_folder_without_an_app_is_refused(start_host: StartHost, tmp_path: Path) -> None:
+    """An empty folder is named in the message."""
+    with pytest.raises(ProcessError, match=str(tmp_path)):
+        start_host(tmp_path)
+
+
+def test_a_signal_lets_invocations_end(start_host: StartHost, tmp_path: Path) -> None:
+    """On SIGTERM a request in work is still answered, and then the host ends with code 0."""
+    gate = tmp_path / "gate"
+    host = start_host("work")
+    with ThreadPoolExecutor(1) as threads, host.client() as client:
+        answer = threads.submit(client.post, "/v1/wait", content=str(gate).encode())
+        assert wait_until(gate.with_suffix(".reached").exists, SECONDS)
+        host.process.send_signal(signal.SIGTERM)
+        assert wait_until(lambda: "Host stops" in host.process.output(), SECONDS)
+        gate.touch()
+        assert answer.result(SECONDS).text == "waited"
+    assert wait_until(lambda: not host.process.alive, 5)
+    assert host.process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stuck_function_cannot_hold_up_the_end(
+    start_host: StartHost, tmp_path: Path, number: signal.Signals
+) -> None:
+    """The host ends within five seconds although a function does not."""
+    gate = tmp_path / "gate"
+    host = start_host("work")
+    host.queue("work").send_message(json.dumps({"wait_for": str(gate)}))
+    assert wait_until(gate.with_suffix(".reached").exists, SECONDS)
+    started = time.monotonic()
+    host.process.send_signal(number)
+    assert wait_until(lambda: not host.process.alive, SECONDS)
+    assert time.monotonic() - started < 5
+    with pytest.raises(httpx.HTTPError), host.client() as client:
+        client.get("/admin/host/status")
+
+
+def test_host_json_is_read_with_its_overrides(tmp_path: Path) -> None:
+    """Values come from the file, then from the settings that the platform lets override it."""
+    path = tmp_path / "host.json"
+    path.write_text(
+        '{"version": "2.0", "functionTimeout": "00:01:30", "extensions": {"queues": {"batchSize": 4}}}'
+    )
+    settings = read_host_json(
+        path, {"AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:05"}
+    )
+    assert settings.function_timeout == 90
+    assert (settings.queues.batch_size, settings.queues.new_batch_threshold) == (4, 2)
+    assert (settings.queues.visibility_timeout, settings.queues.max_dequeue_count) == (5, 5)
+    assert (settings.route_prefix, settings.poison_blob_threshold) == ("api", 5)
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    ['{"queues": {"batchSize": 33}}', '{"queues": {"visibilityTimeout": "5 s"}}', '{"queues": []}'],
+)
+def test_host_json_values_are_checked(tmp_path: Path, extensions: str) -> None:
+    """A value of the wrong form is refused, not taken for something else."""
+    path = tmp_path / "host.json"
+    path.write_text(f'{{"version": "2.0", "extensions": {extensions}}}')
+    with pytest.raises(HostJsonError):
+        read_host_json(path, {})
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("00:00:30", 30), ("1.02:03:04", 93_784), ("00:00:00.2", 0.2)])
+def test_time_spans(text: str, seconds: float) -> None:
+    """Days, hours, minutes and fractions of seconds are read."""
+    assert parse_time_span(text) == seconds
