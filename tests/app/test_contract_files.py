@@ -1,0 +1,153 @@
+"""The promises of `Uploads`, `Datasets` and `Reports`, held to the fakes and to blobs in Azurite alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from shared.adapters.datasets import BLOCK, BlobDatasets, BlobUploads
+from shared.adapters.reports import BlobReports
+from shared.adapters.storage import READ_PIECE
+from shared.domain.dataset import Split
+from shared.domain.errors import UploadReplacedError
+from shared.ports import Datasets, Reports, Uploads
+from tests.app.builders import RUN_ID
+from tests.app.conftest import OwnContainers
+from tests.app.fakes import MemoryDatasets, MemoryReports, MemoryUploads
+
+
+class Files(NamedTuple):
+    """The three ports of one kind, and what they rest on."""
+
+    uploads: Uploads
+    datasets: Datasets
+    reports: Reports
+    put: Callable[[str, bytes], object]
+    remove: Callable[[str], object]
+    pinned: Callable[[], dict[str, bytes]]
+
+
+def _in_memory() -> Files:
+    uploads, datasets = MemoryUploads(), MemoryDatasets()
+    return Files(uploads, datasets, MemoryReports(), uploads.put, uploads.files.pop, lambda: datasets.files)
+
+
+def _in_blobs(service: OwnContainers) -> Files:
+    dropped, pinned = service.get_container_client("uploads"), service.get_container_client("datasets")
+
+    def put(path: str, body: bytes) -> Any:
+        return dropped.upload_blob(path, body, overwrite=True)
+
+    def stored() -> dict[str, bytes]:
+        return {blob.name: pinned.download_blob(blob.name).readall() for blob in pinned.list_blobs()}
+
+    datasets = BlobDatasets(service, "finetune_datasets")
+    return Files(BlobUploads(service), datasets, BlobReports(service), put, dropped.delete_blob, stored)
+
+
+@pytest.fixture(params=["memory", "blobs"])
+def files(request: pytest.FixtureRequest) -> Files:
+    """Empty containers of either kind."""
+    return _in_memory() if request.param == "memory" else _in_blobs(request.getfixturevalue("containers"))
+
+
+def test_an_upload_is_found_with_its_version_and_size(files: Files) -> None:
+    """Each upload of the same path is another version; a path that nobody uploaded is None."""
+    assert files.uploads.find("größe 支持/train.jsonl") is None
+    files.put("größe 支持/train.jsonl", b"one")
+    first = files.uploads.find("größe 支持/train.jsonl")
+    files.put("größe 支持/train.jsonl", b"three")
+    second = files.uploads.find("größe 支持/train.jsonl")
+    assert first is not None
+    assert second is not None
+    assert (first.size, second.size) == (3, 5)
+    assert first.etag != second.etag
+
+
+@pytest.mark.parametrize("size", [0, 1, 10_000])
+def test_an_upload_is_read_as_it_is(files: Files, size: int) -> None:
+    """All bytes in order; an empty file is no bytes, not an error."""
+    body = bytes(index % 251 for index in range(size))
+    files.put("a.jsonl", body)
+    file = files.uploads.find("a.jsonl")
+    assert file is not None
+    assert b"".join(files.uploads.read(file)) == body
+    assert files.uploads.read_small(file, 100) == body[:101]
+
+
+def test_only_the_version_that_was_found_is_read(files: Files) -> None:
+    """Once it was replaced or deleted, reading fails: nobody trains on half of each."""
+    files.put("a.jsonl", b"one")
+    file = files.uploads.find("a.jsonl")
+    assert file is not None
+    files.put("a.jsonl", b"two")
+    for read in (lambda: list(files.uploads.read(file)), lambda: files.uploads.read_small(file, 100)):
+        with pytest.raises(UploadReplacedError, match=r"a\.jsonl"):
+            read()
+    files.remove("a.jsonl")
+    with pytest.raises(UploadReplacedError):
+        list(files.uploads.read(file))
+
+
+def test_what_is_not_committed_never_appears(files: Files) -> None:
+    """A crash or a rejection leaves nothing of a pinned copy to be seen."""
+    with files.datasets.pin(RUN_ID) as copy:
+        copy.sinks[Split.TRAIN](b"rows")
+        assert files.pinned() == {}
+    with pytest.raises(ZeroDivisionError), files.datasets.pin(RUN_ID) as copy:
+        copy.sinks[Split.TRAIN](b"rows")
+        raise ZeroDivisionError
+    assert files.pinned() == {}
+
+
+def test_a_pinned_copy_is_one_file_a_split(files: Files) -> None:
+    """Pieces arrive in order; only the splits that are committed appear; the next copy replaces the first."""
+    for word in (b"first ", b"second "):
+        with files.datasets.pin(RUN_ID) as copy:
+            for split in Split:
+                for piece in (word, split.encode()):
+                    copy.sinks[split](piece)
+            copy.commit([Split.TRAIN, Split.TEST])
+    assert files.pinned() == {
+        f"{RUN_ID}/train.jsonl": b"second train",
+        f"{RUN_ID}/test.jsonl": b"second test",
+    }
+    uri = f"azureml://datastores/finetune_datasets/paths/{RUN_ID}/train.jsonl"
+    assert files.datasets.uri(RUN_ID, Split.TRAIN) == uri
+
+
+def test_reports_are_kept_in_both_forms(files: Files) -> None:
+    """JSON and page, the newest of each; None before there is one."""
+    assert files.reports.load(RUN_ID, html=False) is None
+    files.reports.save(RUN_ID, json=b"{}", html="<p>1")
+    files.reports.save(RUN_ID, json=b'{"a":1}', html="<p>größer")
+    assert files.reports.load(RUN_ID, html=False) == b'{"a":1}'
+    assert files.reports.load(RUN_ID, html=True) == "<p>größer".encode()
+
+
+def test_a_file_replaced_while_it_is_read_is_noticed(containers: OwnContainers) -> None:
+    """Large files come in several requests, and each asks for the same version."""
+    files = _in_blobs(containers)
+    files.put("a.jsonl", b"1" * (2 * READ_PIECE + 1))
+    file = files.uploads.find("a.jsonl")
+    assert file is not None
+    stream = files.uploads.read(file)
+    assert next(stream) == b"1" * READ_PIECE
+    files.put("a.jsonl", b"2" * (2 * READ_PIECE + 1))
+    with pytest.raises(UploadReplacedError):
+        list(stream)
+
+
+def test_a_large_copy_is_staged_block_by_block(containers: OwnContainers) -> None:
+    """Files of many blocks arrive whole and in order, and nothing of them shows before the commit."""
+    files = _in_blobs(containers)
+    piece, expected = BLOCK // 3, []
+    with files.datasets.pin(RUN_ID) as copy:
+        for number in range(20):
+            expected.append(bytes([number]) * piece)
+            copy.sinks[Split.TRAIN](expected[-1])
+        assert files.pinned() == {}
+        copy.commit([Split.TRAIN])
+    assert files.pinned() == {f"{RUN_ID}/train.jsonl": b"".join(expected)}
