@@ -35,7 +35,7 @@ def show_report(run_id: str, *, accept: str | None, services: Services) -> Answe
     report = services.reports.load(run_id, html=html)
     if report is None:
         raise RequestError(404, f"{run_id} has no validation report yet", code="NoReport")
-    return Answer(200, report, "text/html; charset=utf-8" if html else JSON, {"Vary": "Accept"})
+    return Answer(200, report, HTML if html else JSON, {"Vary": "Accept"})
 
 
 def _prefers_html(accept: str) -> bool:
