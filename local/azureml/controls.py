@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -54,7 +55,7 @@ def _add_faults(cloud: Cloud, call: Call) -> Answer:
         added = msgspec.json.decode(call.body, type=Fault | list[Fault])
         for fault in added if isinstance(added, list) else [added]:
             cloud.faults.add(fault)
-    except (msgspec.DecodeError, ValueError) as error:
+    except (msgspec.DecodeError, re.error) as error:
         return _refuse(str(error))
     return json_answer({"faults": len(cloud.faults.all())}, 201)
 

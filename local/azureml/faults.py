@@ -102,7 +102,11 @@ class Faults:
         self._lock = threading.Lock()
 
     def add(self, fault: Fault) -> None:
-        """Sets one more."""
+        """Sets one more.
+
+        Raises:
+            re.error: Its path is no regular expression.
+        """
         re.compile(fault.match.path or "")
         with self._lock:
             self._faults.append(fault)

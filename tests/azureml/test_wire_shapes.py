@@ -116,7 +116,9 @@ class Answers:
 
     def assets(self) -> None:
         rest, got = self.rest, self.by_title
-        data = {"properties": {"dataType": "uri_file", "dataUri": rest.upload("d.jsonl", b""), "description": "d"}}
+        data = {
+            "properties": {"dataType": "uri_file", "dataUri": rest.upload("d.jsonl", b""), "description": "d"}
+        }
         got["data put"] = rest("PUT", "/data/d/versions/foo", data)
         got["data container"] = rest("GET", "/data/d")
         got["model missing"] = rest("GET", "/models/none/versions")
@@ -140,7 +142,9 @@ class Answers:
         }
         got["command job put"] = rest("PUT", "/jobs/command", {"properties": command})
         got["job cancel"] = rest("POST", "/jobs/command/cancel")
-        rest.submit("failing", {"train_file_path": "azureml://datastores/workspaceblobstore/paths/none.jsonl"})
+        rest.submit(
+            "failing", {"train_file_path": "azureml://datastores/workspaceblobstore/paths/none.jsonl"}
+        )
         self.clock.advance(6 * 3600)
         rest("GET", "/jobs/failing")
 
@@ -280,4 +284,3 @@ def test_every_shape_belongs_to_an_operation() -> None:
 def test_a_field_that_is_not_sent_is_noticed(field: str, body: dict[str, Any], found: bool) -> None:
     """The comparison itself: missing, empty and differently typed fields are found."""
     assert (missing(field, body) is None) == found
-

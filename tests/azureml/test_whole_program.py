@@ -1,0 +1,240 @@
+"""The emulator as a process, across restarts, under many clients, and as a source of events."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.azureml import Emulator
+from local.azurite import Azurite
+from tests.azureml.conftest import Rest, chat, conversation, jsonl
+
+ROOT = Path(__file__).parents[2]
+
+
+def wait_until(done: Callable[[], Any], seconds: float = 20) -> Any:
+    """What ``done`` gives once it gives something."""
+    deadline = time.monotonic() + seconds
+    while not (found := done()):
+        assert time.monotonic() < deadline, "waited in vain"
+        threading.Event().wait(0.02)
+    return found
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any], float]]:
+    """``python -m local.azureml`` in a process of its own; its ready file, and the seconds until it came."""
+    ready = tmp_path / "ready.json"
+    began = time.monotonic()
+    command = [
+        sys.executable,
+        "-m",
+        "local.azureml",
+        "--port",
+        "0",
+        "--ready-file",
+        str(ready),
+        "--pace",
+        "instant",
+    ]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
+        wait_until(ready.exists)
+        yield running, json.loads(ready.read_text()), time.monotonic() - began
+        running.send_signal(signal.SIGTERM)
+        running.wait(timeout=10)
+
+
+def test_the_process_comes_up_and_goes_cleanly(
+    process: tuple[subprocess.Popen[str], dict[str, Any], float],
+) -> None:
+    """Its ready file is enough to call it, it prints what to export, and SIGTERM ends it with 0."""
+    running, ready, seconds = process
+    trust = ssl.create_default_context(cafile=ready["ca_bundle"])
+    with httpx.Client(verify=trust) as http:
+        assert http.get(ready["environment"]["ARM_CLOUD_METADATA_URL"]).status_code == 200
+    assert ready["pid"] == running.pid
+    assert seconds < 5
+    assert running.stdout is not None
+    printed = [running.stdout.readline() for _ in ready["environment"]]
+    assert f"export IDENTITY_ENDPOINT='{ready['url']}/msi/token'\n" in printed
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(timeout=10) == 0
+
+
+def test_help_tells_how_to_use_it() -> None:
+    """Every flag, and the environment for a project of one's own."""
+    command = [sys.executable, "-m", "local.azureml", "--help"]
+    text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for wanted in ("--storage", "--folder", "--quota", "--ready-file", "DefaultAzureCredential"):
+        assert wanted in text
+
+
+def test_state_outlives_a_restart(tmp_path: Path, rest_of: Callable[[Emulator], Rest]) -> None:
+    """The endpoint answers as before, with the same key, certificate, tokens and model."""
+    folder = tmp_path / "state"
+    question = chat(conversation(3)["messages"][0]["content"])
+    with Emulator(pace="instant", folder=folder) as emulator:
+        rest = rest_of(emulator)
+        key = rest.serve()
+        token, authority = rest.token, Path(emulator.ca_bundle).read_bytes()
+        before = rest.score(key, question).json()
+    with Emulator(pace="instant", folder=folder) as emulator:
+        rest = rest_of(emulator)
+        assert Path(emulator.ca_bundle).read_bytes() == authority
+        headers = {"Authorization": f"Bearer {token}"}
+        assert rest("GET", "/jobs/job", headers=headers).json()["properties"]["status"] == "Completed"
+        assert rest.score(key, question).json() == before
+        assert rest("GET", "/models/ft/versions/1").status_code == 200
+
+
+def test_a_job_goes_on_after_a_restart(tmp_path: Path, rest_of: Callable[[Emulator], Rest]) -> None:
+    """What was under way is finished by the emulator that comes after."""
+    with Emulator(pace="fast", folder=tmp_path) as emulator:
+        rest = rest_of(emulator)
+        assert rest.train()["properties"]["status"] in ("Preparing", "Running")
+    with Emulator(pace="fast", folder=tmp_path) as emulator:
+        rest = rest_of(emulator)
+        wait_until(lambda: rest("GET", "/jobs/job").json()["properties"]["status"] == "Completed")
+        rest.model()
+
+
+def test_training_reads_from_an_account_outside(
+    azurite: Azurite, rest_of: Callable[[Emulator], Rest]
+) -> None:
+    """A datastore that names Azurite's account is read through its connection string."""
+    from azure.storage.blob import BlobServiceClient
+
+    with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
+        container = service.get_container_client("azureml-emulator-test")
+        if not container.exists():
+            container.create_container()
+        container.upload_blob(
+            "t.jsonl", jsonl([conversation(number) for number in range(30)]), overwrite=True
+        )
+    with Emulator(pace="instant", storage={"devstoreaccount1": azurite.connection_string}) as emulator:
+        rest = rest_of(emulator)
+        body = {
+            "properties": {
+                "datastoreType": "AzureBlob",
+                "accountName": "devstoreaccount1",
+                "containerName": "azureml-emulator-test",
+                "credentials": {"credentialsType": "None"},
+            }
+        }
+        assert rest("PUT", "/datastores/outside", body).status_code == 201
+        for name, state in (("t.jsonl", "Completed"), ("absent.jsonl", "Failed")):
+            uri = f"azureml://datastores/outside/paths/{name}"
+            assert rest.submit(f"job-{state}", {"train_file_path": uri}).status_code == 201
+            assert rest("GET", f"/jobs/job-{state}").json()["properties"]["status"] == state
+
+
+class Webhook:
+    """Takes events, and refuses the first of them."""
+
+    def __init__(self) -> None:
+        taken: list[dict[str, Any]] = []
+        refused: list[int] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if not refused:
+                    refused.append(1)
+                    self.send_response(503)
+                else:
+                    taken.extend(body)
+                    self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Nothing."""
+
+        self.taken = taken
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+def test_status_changes_are_posted(rest_of: Callable[[Emulator], Rest]) -> None:
+    """Nobody polls, the first post is refused, and the last event still says Completed."""
+    webhook = Webhook()
+    url = f"http://127.0.0.1:{webhook.server.server_port}/"
+    try:
+        with Emulator(pace="instant", events_url=url) as emulator:
+            rest = rest_of(emulator)
+            uri = rest.upload("t.jsonl", [conversation(number) for number in range(30)])
+            rest.submit("job", {"train_file_path": uri})
+            wait_until(lambda: [one for one in webhook.taken if one["data"]["runStatus"] == "Completed"])
+    finally:
+        webhook.close()
+    event = webhook.taken[-1]
+    assert event["eventType"] == "Microsoft.MachineLearningServices.RunStatusChanged"
+    assert event["data"]["runId"] == "job"
+
+
+def test_hundreds_of_clients_at_once(rest: Rest) -> None:
+    """Three hundred endpoints made, read and deleted by forty clients, none lost and none mixed up."""
+    trust = ssl.create_default_context(cafile=rest.emulator.ca_bundle)
+    limits = httpx.Limits(max_connections=40)
+    with httpx.Client(base_url=rest.emulator.url, verify=trust, limits=limits, timeout=60) as http:
+        rest.http, own = http, rest.http
+
+        def life(number: int) -> bool:
+            name = f"endpoint-{number}"
+            made = rest.endpoint(name)
+            read = rest("GET", f"/onlineEndpoints/{name}").json()
+            gone = rest("DELETE", f"/onlineEndpoints/{name}")
+            after = rest("GET", f"/onlineEndpoints/{name}")
+            ready = read["name"] == name and read["properties"]["provisioningState"] == "Succeeded"
+            return ready and (made.status_code, gone.status_code, after.status_code) == (201, 202, 404)
+
+        with ThreadPoolExecutor(40) as pool:
+            assert all(pool.map(life, range(300)))
+        rest.http = own
+
+
+def test_many_pollers_of_one_job_see_it_trained_once(rest: Rest) -> None:
+    """The work is done by one of them; all see it done."""
+    uri = rest.upload("t.jsonl", [conversation(number) for number in range(60)])
+    rest.submit("job", {"train_file_path": uri})
+    with ThreadPoolExecutor(20) as pool:
+        states = list(pool.map(lambda _: rest("GET", "/jobs/job").json()["properties"]["status"], range(20)))
+    assert set(states) == {"Completed"}
+    job = rest.emulator.cloud.jobs.get("job")
+    assert job is not None
+    assert len(job.metrics) == 1
+
+
+def test_two_emulators_know_nothing_of_each_other(rest: Rest, rest_of: Callable[[Emulator], Rest]) -> None:
+    """Neither resources nor tokens are shared."""
+    rest.endpoint()
+    with Emulator(pace="instant") as other:
+        elsewhere = rest_of(other)
+        assert elsewhere("GET", "/onlineEndpoints/chat").status_code == 404
+        headers = {"Authorization": f"Bearer {rest.token}"}
+        assert elsewhere("GET", "/computes", headers=headers).status_code == 401
+
+
+def test_the_environment_is_all_strings(rest: Rest) -> None:
+    """So that it can go straight into a process's."""
+    assert all(isinstance(value, str) for value in {**os.environ, **rest.emulator.environment}.values())
