@@ -4,7 +4,7 @@ Whatever is unusual about a line (a fault, a repair, another layout) makes `read
 `diagnosis` takes a closer look. Both write a conversation in one form, so that equal ones have equal bytes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ class Conversation(NamedTuple):
 
     encoded: bytes  # its messages as compact UTF-8 JSON with sorted keys
     turns: int
-    extra_keys: Sequence[str]  # the row's other keys, which the pinned copy leaves out
+    extra_keys: Collection[str]  # the row's other keys, which the pinned copy leaves out
 
 
 def _role_orders(longest: int) -> frozenset[tuple[str, ...]]:
@@ -33,12 +33,17 @@ def _role_orders(longest: int) -> frozenset[tuple[str, ...]]:
 _ROLE_ORDERS = _role_orders(128)
 # Keys of a row that the trainer would have to act on, and that `diagnosis` has something to say about.
 _ROW_KEYS_WITH_MEANING = frozenset(("weight", "tools", "functions"))
+_FRAME = len('{"messages":}\n')
+
+# What the loop over all lines calls, bound once.
+_loads, _dumps, _strip = orjson.loads, orjson.dumps, str.strip
+_SORTED = orjson.OPT_SORT_KEYS
 _role_and_content = itemgetter("role", "content")
 
 
 def encode_messages(messages: list[Message]) -> bytes:
     """Write messages as the pinned copy holds them."""
-    return orjson.dumps(messages, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(messages, option=_SORTED)
 
 
 def decode_messages(encoded: bytes) -> list[Message]:
@@ -57,24 +62,27 @@ def read_clean_line(line: bytes) -> Conversation | None:
         The conversation; None if anything about the line needs a closer look.
     """
     try:
-        row = orjson.loads(line)  # takes nothing but strict JSON in valid UTF-8
+        row = _loads(line)  # takes nothing but strict JSON in valid UTF-8
         messages = row.pop("messages")
-        roles, contents = zip(*map(_role_and_content, messages), strict=True)
+        roles, contents = zip(*map(_role_and_content, messages))  # noqa: B905 - all of them are pairs
+        turns = len(roles)
         if (
             roles not in _ROLE_ORDERS
-            or not _ROW_KEYS_WITH_MEANING.isdisjoint(row)
-            or sum(map(len, messages)) != 2 * len(messages)
-            or not all(map(str.strip, contents))
+            or sum(map(len, messages)) != 2 * turns
+            or not all(map(_strip, contents))
             or "\0" in "".join(contents)
         ):
             return None
-        encoded = orjson.dumps(messages, option=orjson.OPT_SORT_KEYS)
-        extra_bytes = len(orjson.dumps(row)) - 1 if row else 0
-    except (ValueError, TypeError, KeyError, AttributeError, orjson.JSONEncodeError):
+        encoded = _dumps(messages, option=_SORTED)
+        left_over = len(line) - len(encoded) - _FRAME
+        if row:
+            if not _ROW_KEYS_WITH_MEANING.isdisjoint(row):
+                return None
+            left_over -= len(_dumps(row)) - 1
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None  # the shape of the row is not what the statements above take for granted
-    left_over = len(line) - len(encoded) - extra_bytes - len('{"messages":}\n')
-    if left_over and left_over != 4 * len(messages) + 2 * len(row):
+    if left_over and left_over != 4 * turns + 2 * len(row):
         # A key given twice leaves bytes over, because a decoder keeps only one of the two. So do layouts
         # other than the compact one and that of `json.dumps`, with a space after each colon and comma.
         return None
-    return Conversation(encoded, len(messages), tuple(row))
+    return Conversation(encoded, turns, row)

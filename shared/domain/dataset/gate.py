@@ -47,7 +47,7 @@ def check_dataset(
     Args:
         files: At most one file per split, in any order; None counts as training.
         rules: What the dataset is held to.
-        sinks: One for each split; takes the pinned copy's bytes in pieces of about 1 MiB.
+        sinks: One for each split; takes the pinned copy's bytes in pieces of about 256 KiB.
 
     Returns:
         The report. Unless it accepts the dataset, what the sinks were given is to be thrown away.

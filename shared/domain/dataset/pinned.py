@@ -7,7 +7,8 @@ import xxhash
 from .report import SplitSummary
 
 _BEGIN, _END = b'{"messages":', b"}\n"
-_PIECE = 1 << 20  # rows are handed on in pieces of about this many bytes
+_BETWEEN = _END + _BEGIN
+_PIECE = 1 << 18  # rows are handed on in pieces of about this many bytes
 
 
 class PinnedFile:
@@ -15,19 +16,17 @@ class PinnedFile:
 
     def __init__(self, sink: Callable[[bytes], object]) -> None:
         self._sink = sink
-        self._piece = bytearray()
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
         self._hash = xxhash.xxh3_128()
         self._rows = 0
         self._bytes = 0
 
     def add(self, encoded: bytes) -> None:
         """Append one row, given its messages as JSON."""
-        piece = self._piece
-        piece += _BEGIN
-        piece += encoded
-        piece += _END
-        self._rows += 1
-        if len(piece) >= _PIECE:
+        self._waiting.append(encoded)
+        self._waiting_bytes += len(encoded)
+        if self._waiting_bytes >= _PIECE:
             self._hand_on()
 
     def finish(self) -> SplitSummary:
@@ -36,13 +35,15 @@ class PinnedFile:
         Returns:
             What was written.
         """
-        if self._piece:
+        if self._waiting:
             self._hand_on()
         return SplitSummary(rows=self._rows, bytes=self._bytes, digest=self._hash.hexdigest())
 
     def _hand_on(self) -> None:
-        piece = bytes(self._piece)
-        self._piece.clear()
+        piece = b"".join((_BEGIN, _BETWEEN.join(self._waiting), _END))
+        self._rows += len(self._waiting)
+        self._waiting.clear()
+        self._waiting_bytes = 0
         self._hash.update(piece)
         self._bytes += len(piece)
         self._sink(piece)
