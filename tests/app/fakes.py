@@ -484,6 +484,7 @@ class World:
             metrics=self.cloud,
             endpoints=self.cloud,
             scoring=self.cloud,
+            telemetry=OpenTelemetry(),
             now=lambda: self.now,
             chance=lambda: 0.0,
         )

@@ -1,0 +1,399 @@
+"""Advancing: the whole way, each way out of it, and a death or a fault at every single call."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from handlers.advance_run import advance_run
+from handlers.request_changes import cancel_run
+from shared.domain.errors import (
+    CorruptRunError,
+    RunChangedError,
+    ScoringError,
+    ServiceRefusedError,
+    TransientServiceError,
+    UnknownRunError,
+)
+from shared.domain.observation import Provisioning, SeenDeployment, SeenJob
+from shared.domain.run import Metrics, Requests, Run
+from shared.domain.stages import Stage
+from tests.app.builders import NOW, RUN_ID, a_run
+from tests.app.fakes import World
+from tests.app.worlds import SETTINGS, Crash, Trip, advance, drive, rows, stages, upload, whole_life
+
+WHOLE_LIFE = [
+    "received",
+    "validated",
+    "training",
+    "trained",
+    "registered",
+    "deploying",
+    "live",
+    "deleting",
+    "deleted",
+]
+ONCE = {"create_compute", "submit", "register", "create", "deploy", "route_traffic", "delete"}
+
+
+def lifetime() -> list[str]:
+    """Every call of a life without trouble."""
+    trip = Trip()
+    assert stages(whole_life(World(), trip, ())) == WHOLE_LIFE
+    return trip.calls
+
+
+CALLS = lifetime()
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_an_upload_is_carried_through_every_stage(slow: bool) -> None:
+    """Stages in order, each thing asked for once, and at the end nothing is left."""
+    world = World()
+    world.cloud.slow = slow
+    run_id = upload(world)
+    run = drive(world, run_id, Stage.LIVE)
+    assert run.endpoint is not None
+    assert run.endpoint.scoring_uri == f"https://{run_id}/score"
+    assert run.expires_at == run.endpoint.live_since + timedelta(hours=24)
+    assert run.smoke_tests
+    assert all(test.reply == "Hello!" for test in run.smoke_tests)
+    assert {deployment for _, _, deployment in world.cloud.scored} == {"main"}
+    assert world.datasets.files[f"{run_id}/train.jsonl"].startswith(b'{"messages":')
+    assert world.reports.load(run_id, html=True)
+    run = drive(world, run_id, Stage.DELETED)
+    assert stages(run) == WHOLE_LIFE
+    assert sorted(call for call, _ in world.cloud.begun) == sorted(ONCE)
+    assert world.cloud.seen == {}
+    assert run.due is None
+
+
+def test_the_calls_of_a_life_are_few() -> None:
+    """What is not needed is not asked: a life without waiting is a known number of calls."""
+    cloud = [
+        name for name in CALLS if name.partition(".")[0] in {"registry", "workspace", "training", "endpoints"}
+    ]
+    assert len(cloud) <= 30
+    assert len(CALLS) <= 90
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", range(len(CALLS)), ids=[f"{n}-{name}" for n, name in enumerate(CALLS)])
+def test_a_death_at_any_call_changes_nothing_in_the_end(at: int, after: bool) -> None:
+    """Killed before or after any call, the run ends where it would have, with one of each thing."""
+    world = World()
+    run = whole_life(world, Trip(at, after), (Crash,))
+    assert stages(run) == WHOLE_LIFE
+    assert len(world.runs.blobs) == 1
+    assert list(world.cloud.jobs) == list(world.cloud.models) == [run.run_id]
+    assert world.cloud.seen == {}
+    assert run.error is None
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", range(len(CALLS)), ids=[f"{n}-{name}" for n, name in enumerate(CALLS)])
+def test_a_busy_service_at_any_call_is_waited_for(at: int, after: bool) -> None:
+    """A transient fault anywhere, done or not done, costs time and nothing else."""
+    world = World()
+    trip = Trip(at, after, lambda: TransientServiceError("busy", code="Busy", retry_after=7.0))
+    run = whole_life(world, trip, (TransientServiceError,))
+    assert stages(run) == WHOLE_LIFE
+    assert list(world.cloud.jobs) == list(world.cloud.models) == [run.run_id]
+    assert run.error is None
+    assert run.failures == 0
+
+
+CLOUD = frozenset({"registry", "workspace", "training", "metrics", "endpoints", "scoring"})
+CLOUD_CALLS = [name for name in CALLS if name.partition(".")[0] in CLOUD]
+
+
+@pytest.mark.parametrize(
+    "at", range(len(CLOUD_CALLS)), ids=[f"{n}-{name}" for n, name in enumerate(CLOUD_CALLS)]
+)
+def test_a_refusal_at_any_call_leaves_nothing_behind(at: int) -> None:
+    """Whatever the service refuses for good, the run ends, says why, and costs nothing any more."""
+    world = World()
+    trip = Trip(at, False, lambda: ServiceRefusedError("not allowed here", code="Forbidden"), CLOUD)
+    run = whole_life(world, trip, ())
+    assert run.stage in {Stage.FAILED, Stage.DELETED}
+    assert world.cloud.seen == {}
+    assert all(job.state.over for job in world.cloud.jobs.values())
+    if run.stage is Stage.FAILED:
+        assert run.error is not None
+        assert (run.error.code, run.error.message) == ("Forbidden", "not allowed here")
+    else:
+        assert "deleting" in stages(run), "a teardown is tried until it is done"
+        assert run.last_fault is not None
+
+
+def test_the_intent_is_on_record_before_money_is_spent() -> None:
+    """At the moment of submission the stored record says so, whatever happens next."""
+    world = World()
+    run_id = upload(world)
+    noted: list[bool] = []
+    submit = world.cloud.submit
+
+    def watch(run: Run, plan: object) -> None:
+        noted.append(world.runs.load(run_id).run.billable)
+        submit(run, plan)  # type: ignore[arg-type]
+
+    world.cloud.submit = watch  # type: ignore[method-assign]
+    drive(world, run_id, Stage.LIVE)
+    assert noted == [True]
+
+
+def test_a_run_that_another_worker_holds_is_left_alone() -> None:
+    """The second worker goes away without touching it."""
+    world = World()
+    run_id = upload(world)
+    before = world.runs.load(run_id)
+    with world.claims.hold(run_id):
+        assert advance_run(run_id, settings=SETTINGS, services=world.services) is None
+    assert world.runs.load(run_id) == before
+
+
+def test_unknown_and_unreadable_runs_are_said_to_be_so() -> None:
+    """Both are errors of the message, and hold nothing afterwards."""
+    world = World()
+    with pytest.raises(UnknownRunError):
+        advance_run(RUN_ID, settings=SETTINGS, services=world.services)
+    run_id = upload(world)
+    world.runs.corrupt(run_id)
+    with pytest.raises(CorruptRunError):
+        advance_run(run_id, settings=SETTINGS, services=world.services)
+    assert world.claims.held == set()
+
+
+def test_a_run_that_is_over_is_not_touched() -> None:
+    """A late message finds it over and writes nothing."""
+    world = World()
+    world.runs.create(a_run(Stage.FAILED))
+    before = world.runs.load(RUN_ID)
+    assert advance(world, RUN_ID).stage is Stage.FAILED
+    assert world.runs.load(RUN_ID) == before
+    assert world.cloud.begun == []
+
+
+def test_a_rejected_dataset_costs_nothing() -> None:
+    """The report is stored, the reason is on the run, and Azure ML never hears of it."""
+    world = World()
+    run = advance(world, upload(world, body=b'{"messages": []}\n' * 30))
+    assert run.stage is Stage.REJECTED
+    assert run.error is not None
+    assert run.error.code == "DatasetRejected"
+    assert world.reports.load(run.run_id, html=False)
+    assert world.datasets.files == {}
+    assert world.cloud.begun == []
+
+
+def test_an_upload_that_was_replaced_ends_its_run() -> None:
+    """The newer upload has a run of its own; this one says what happened."""
+    world = World()
+    run_id = upload(world)
+    world.uploads.put("support.jsonl", rows(61))
+    run = advance(world, run_id)
+    assert run.stage is Stage.FAILED
+    assert run.error is not None
+    assert "support.jsonl" in run.error.message
+
+
+def test_a_failed_job_ends_the_run_in_its_own_words() -> None:
+    """Through `deleting`, with no endpoint ever made."""
+    world = World()
+    world.cloud.slow = True
+    run_id = upload(world)
+    drive(world, run_id, Stage.TRAINING)
+    world.cloud.jobs[run_id] = SeenJob("Failed", failure="finetune: CUDA out of memory")
+    run = drive(world, run_id, Stage.FAILED)
+    assert run.error is not None
+    assert run.error.message == "finetune: CUDA out of memory"
+    assert stages(run)[-2:] == ["deleting", "failed"]
+    assert "create" not in dict(world.cloud.begun)
+
+
+def test_a_crashed_container_ends_the_run_and_its_endpoint() -> None:
+    """The platform's message stays on the run; the endpoint does not stay."""
+    world = World()
+    world.cloud.slow = True
+    run_id = upload(world)
+    drive(world, run_id, Stage.DEPLOYING)
+    while world.cloud.seen.get(run_id) is None or world.cloud.seen[run_id].deployment is None:
+        world.cloud.settle()
+        advance(world, run_id)
+    world.cloud.seen[run_id] = world.cloud.seen[run_id]._replace(
+        deployment=SeenDeployment(Provisioning.FAILED, "ResourceNotReady: User container has crashed")
+    )
+    run = drive(world, run_id, Stage.FAILED)
+    assert run.error is not None
+    assert run.error.message == "ResourceNotReady: User container has crashed"
+    assert world.cloud.seen == {}
+
+
+def test_a_silent_deployment_never_gets_traffic() -> None:
+    """One that answers without text fails its smoke test; one that is not up yet is tried again."""
+    world = World()
+    world.cloud.answers = lambda _payload: {"output": ""}
+    run = drive(world, upload(world), Stage.FAILED)
+    assert run.error is not None
+    assert run.error.code == "EmptyReply"
+    assert "route_traffic" not in dict(world.cloud.begun)
+    assert world.cloud.seen == {}
+
+
+@pytest.mark.parametrize(("status", "upstream"), [(503, 404), (429, 429), (504, 408), (502, 500), (502, 503)])
+def test_a_deployment_that_is_not_answering_yet_is_tried_again(status: int, upstream: int) -> None:
+    """Overloaded, starting or hiccuping containers get another chance before traffic."""
+    world = World()
+    world.cloud.faults["score"] = [ScoringError(status, "not now", code="X", upstream_status=upstream)]
+    run = drive(world, upload(world), Stage.LIVE)
+    assert run.last_fault is not None
+    assert "smoke test" in run.last_fault.message
+
+
+@pytest.mark.parametrize(("status", "upstream"), [(502, 401), (502, 424), (413, 413)])
+def test_a_deployment_that_fails_its_test_is_taken_away(status: int, upstream: int) -> None:
+    """A model that raises, or an endpoint that lets nobody in, is not retried for hours."""
+    world = World()
+    world.cloud.faults["score"] = [ScoringError(status, "no", code="ModelError", upstream_status=upstream)]
+    run = drive(world, upload(world), Stage.FAILED)
+    assert run.error is not None
+    assert run.error.message == "smoke test: no"
+
+
+def test_a_model_over_the_loss_limit_is_not_registered() -> None:
+    """MAX_EVAL_LOSS holds it back before anything of an endpoint exists."""
+    world = World()
+    world.cloud.logged = Metrics(latest={"eval_loss": 3.0}, history={}, eval_loss=3.0)
+    strict = msgspec.structs.replace(SETTINGS, max_eval_loss=2.0)
+    run = drive(world, upload(world), Stage.FAILED, strict)
+    assert run.error is not None
+    assert run.error.code == "EvalLossTooHigh"
+    assert {call for call, _ in world.cloud.begun} == {"create_compute", "submit"}
+
+
+def test_a_missing_cluster_is_made_first() -> None:
+    """The job is submitted only once its cluster is there."""
+    world = World()
+    world.cloud.slow = True
+    drive(world, upload(world), Stage.TRAINING)
+    assert [call for call, _ in world.cloud.begun] == ["create_compute", "submit"]
+
+
+def test_a_service_that_does_not_show_its_work_is_given_time() -> None:
+    """Nothing is done twice in one invocation, however stale the service's answers are."""
+    world = World()
+    run_id = upload(world)
+    world.cloud.job = lambda _name: None  # type: ignore[method-assign]
+    for expected in (1, 2):
+        run = advance(world, run_id)
+        assert run.stage is Stage.VALIDATED
+        assert [call for call, _ in world.cloud.begun].count("submit") == expected
+        assert run.due is not None
+        assert run.due > world.now
+
+
+def test_answers_that_flicker_do_not_keep_an_invocation_busy() -> None:
+    """An endpoint that is there and gone at every other look is not created without end."""
+    world = World()
+    run_id = upload(world)
+    real, looks = world.cloud.endpoint, iter(range(10_000))
+    world.cloud.endpoint = lambda name: real(name) if next(looks) % 2 else None  # type: ignore[method-assign]
+    advance(world, run_id)
+    assert next(looks) < 20
+
+
+def test_a_wish_that_comes_during_a_step_is_seen_before_the_next() -> None:
+    """A cancellation that arrives while the job is being submitted is acted on in the same invocation."""
+    world = World()
+    world.cloud.slow = True
+    run_id = upload(world)
+    submit = world.cloud.submit
+
+    def meanwhile(run: Run, plan: object) -> None:
+        submit(run, plan)  # type: ignore[arg-type]
+        cancel_run(run_id, world.services)
+
+    world.cloud.submit = meanwhile  # type: ignore[method-assign]
+    drive(world, run_id, Stage.DELETING)
+    run = drive(world, run_id, Stage.CANCELED)
+    assert "training" not in stages(run)
+    assert world.cloud.jobs[run_id].status == "Canceled"
+
+
+def test_a_wish_between_deciding_and_saving_is_not_overwritten() -> None:
+    """An endpoint that is extended in the very moment of its expiry lives on."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    world.now = NOW + timedelta(hours=25)
+    once = iter([True])
+
+    def extend() -> None:
+        if next(once, False):
+            requests = Requests(extended_to=NOW + timedelta(hours=48))
+            world.runs.update(RUN_ID, lambda run: msgspec.structs.replace(run, requests=requests))
+
+    world.runs.before_write = extend
+    assert advance(world, RUN_ID).stage is Stage.LIVE
+
+
+def test_an_overtaken_worker_stops() -> None:
+    """One that lost its lease to another neither saves nor goes on."""
+    world = World()
+    world.runs.create(a_run(Stage.TRAINED))
+    once = iter([True])
+
+    def overtake() -> None:
+        if next(once, False):
+            world.claims.held.clear()
+            _move_on(world)
+
+    world.cloud.jobs[RUN_ID] = SeenJob("Completed")
+    world.runs.before_write = overtake
+    with pytest.raises(RunChangedError):
+        advance_run(RUN_ID, settings=SETTINGS, services=world.services)
+    assert world.runs.load(RUN_ID).run.stage is Stage.DELETING
+
+
+def _move_on(world: World) -> None:
+    read = world.runs.load(RUN_ID)
+    moved = msgspec.structs.replace(a_run(Stage.DELETING), outcome=Stage.CANCELED)
+    world.runs.save(read, moved)
+
+
+def test_faults_back_off_and_are_forgotten() -> None:
+    """Each fault in a row waits longer, as the service asks at least; the next success clears the count."""
+    world = World()
+    run_id = upload(world)
+    world.busy("base_model", times=3)
+    waits = []
+    for failures in (1, 2, 3):
+        run = advance(world, run_id)
+        assert run.failures == failures
+        assert run.due is not None
+        assert run.last_fault is not None
+        waits.append((run.due - world.now).total_seconds())
+        world.now = run.due
+    assert waits == [2.5, 5.0, 10.0]
+    run = advance(world, run_id)
+    assert (run.failures, run.faulty_since) == (0, None)
+
+
+def test_a_busy_teardown_goes_on_for_days() -> None:
+    """A run never ends over an endpoint that the service refuses to delete."""
+    world = World()
+    run_id = upload(world)
+    drive(world, run_id, Stage.LIVE)
+    world.now += timedelta(hours=25)
+    world.cloud.faults["delete"] = [ServiceRefusedError("locked", code="ScopeLocked") for _ in range(300)]
+    for _ in range(290):
+        run = advance(world, run_id)
+        assert run.stage is Stage.DELETING
+        assert run.due is not None
+        world.now = run.due
+    assert run.last_fault is not None
+    assert run.last_fault.code == "ScopeLocked"
+    assert next(world.runs.entries()).needs_attention(world.now)
+    drive(world, run_id, Stage.DELETED)
+    assert world.cloud.seen == {}
