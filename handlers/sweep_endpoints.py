@@ -29,6 +29,10 @@ def sweep_endpoints(services: Services) -> list[str]:
         if entry is None or (entry.stage is not None and entry.stage.terminal):
             _delete_orphan(endpoint, run_id, services)
     now = services.now()
+    for entry in entries.values():
+        if entry.needs_attention(now):
+            # An alert watches for this line; it ends when the line no longer comes.
+            _log.error("a run needs attention", extra={"run_id": entry.run_id, "stage": entry.stage})
     live = [entry for entry in entries.values() if entry.stage is Stage.LIVE]
     lost = [
         entry.run_id for entry in live if entry.run_id not in endpoints and _has_lost(entry.run_id, services)
