@@ -1,0 +1,110 @@
+"""The launcher and the demo as processes: one stack a folder, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.processes import ChildProcess, wait_until
+from local.settings import ROOT, app_environment
+from local.stack import Stack, StackRunningError
+from tests.e2e.runs import SAMPLES
+
+SECONDS = 90.0
+
+
+def exists(pid: int) -> bool:
+    """Whether a process id is in use by anything but a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture
+def launcher(tmp_path: Path) -> Iterator[ChildProcess]:
+    """`python -m local.stack` in a folder of its own, started and ready."""
+    command = [sys.executable, "-m", "local.stack", "--folder", str(tmp_path / "stack")]
+    with ChildProcess(
+        "stack", [*command, "--host", "local", "--port", "0"], tmp_path / "launcher.log", folder=ROOT
+    ) as process:
+        process.wait_ready((tmp_path / "stack" / "stack.json").exists, SECONDS)
+        yield process
+
+
+def addresses(tmp_path: Path) -> dict[str, Any]:
+    """What the launcher wrote."""
+    content: dict[str, Any] = json.loads((tmp_path / "stack" / "stack.json").read_text())
+    return content
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_no_process_outlives_the_launcher(
+    launcher: ChildProcess, tmp_path: Path, number: signal.Signals
+) -> None:
+    """However the launcher ends, killed included, everything that it started ends, too."""
+    pids = addresses(tmp_path)["pids"]
+    assert set(pids) == {"stack", "azurite", "azureml", "functions", "event_grid"}
+    assert all(exists(pid) for pid in pids.values())
+    launcher.send_signal(number)
+    assert wait_until(lambda: not any(exists(pid) for pid in pids.values()), 20)
+
+
+def test_the_launcher_ends_when_a_part_dies(launcher: ChildProcess, tmp_path: Path) -> None:
+    """It stops the rest, says which part it was, and exits with 1."""
+    pids = addresses(tmp_path)["pids"]
+    os.kill(pids["azureml"], signal.SIGKILL)
+    assert wait_until(lambda: not launcher.alive, 20)
+    assert launcher.returncode == 1
+    assert "azureml" in launcher.output().splitlines()[-1]
+    assert not any(exists(pid) for pid in pids.values())
+
+
+def test_a_second_start_finds_the_first(launcher: ChildProcess, tmp_path: Path) -> None:
+    """Its error tells where the running stack answers, and the running one stays untouched."""
+    url = addresses(tmp_path)["functions_url"]
+    with pytest.raises(StackRunningError, match=url):
+        Stack(folder=tmp_path / "stack").start()
+    assert httpx.get(f"{url}/api/health", trust_env=False).status_code == 200
+    assert launcher.alive
+    assert addresses(tmp_path)["function_key"] in launcher.output()
+
+
+def test_the_app_sees_nothing_of_a_real_cloud(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials and settings of the shell do not reach the local app, and overrides win."""
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "real")
+    monkeypatch.setenv("AzureWebJobsDashboard", "real")
+    environment = app_environment("local storage", {"IDENTITY_ENDPOINT": "local"}, {"JOB_POLL_SECONDS": "9"})
+    assert "real" not in environment.values()
+    assert environment["TrainingStorage"] == "local storage"
+    assert environment["IDENTITY_ENDPOINT"] == "local"
+    assert environment["JOB_POLL_SECONDS"] == "9"
+
+
+def test_a_demo_that_fails_says_so(tmp_path: Path) -> None:
+    """With a dataset that is rejected the demo ends with 1, and its last line still is the outcome."""
+    sample = tmp_path / "broken-demo.jsonl"
+    sample.write_bytes((SAMPLES / "broken.jsonl").read_bytes())
+    command = [
+        sys.executable,
+        "-m",
+        "local.demo",
+        "--sample",
+        str(sample),
+        "--folder",
+        str(tmp_path / "demo"),
+    ]
+    with ChildProcess("demo", command, tmp_path / "demo.log", folder=ROOT) as demo:
+        assert wait_until(lambda: not demo.alive, SECONDS)
+        outcome = json.loads(demo.output().splitlines()[-1])
+    assert demo.returncode == 1
+    assert outcome["stages"] == ["received", "rejected"]
+    assert outcome["deleted"] is False
