@@ -7,7 +7,7 @@ import logging
 import msgspec
 
 from shared.domain.fields import Problem
-from shared.domain.names import COMPANIONS, OPTIONS_FILE, Upload, parse_upload, run_id_for
+from shared.domain.names import COMPANIONS, OPTIONS_FILE, SUFFIXES, Upload, parse_upload, run_id_for
 from shared.domain.options import OPTIONS_LIMIT_BYTES, RunOptions, override_options
 from shared.domain.run import Failure, Run, Source, SourceFile, enter, open_run
 from shared.domain.stages import Stage
@@ -56,8 +56,15 @@ def open_run_for_upload(path: str, *, container: str, defaults: RunOptions, serv
 def _companions(upload: Upload, services: Services) -> list[SourceFile]:
     if upload.folder is None:
         return []
-    found = (services.uploads.find(f"{upload.folder}{name}{upload.suffix}") for name in COMPANIONS)
-    return [file for file in found if file is not None]
+    found = []
+    for name in COMPANIONS:
+        # The one that is compressed like the training file wins; another is better than none.
+        for suffix in sorted(SUFFIXES, key=lambda suffix: suffix != upload.suffix):
+            file = services.uploads.find(f"{upload.folder}{name}{suffix}")
+            if file is not None:
+                found.append(file)
+                break
+    return found
 
 
 def _options(upload: Upload, defaults: RunOptions, services: Services) -> tuple[RunOptions, list[Problem]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 
 from handlers.request_changes import delete_endpoint
 from shared.domain.errors import FinetuneError
+from shared.domain.index import IndexEntry
 from shared.domain.stages import Stage
 from shared.ports import Services
 
@@ -15,7 +17,8 @@ _log = logging.getLogger(__name__)
 def sweep_endpoints(services: Services) -> list[str]:
     """Delete orphans, and find live runs that have run out of time or lost their endpoint.
 
-    An orphan is an endpoint that carries this app's tag and whose run is over or unknown.
+    An orphan is an endpoint that carries this app's tag and whose run is over or unknown, or is parked
+    with its time up: nobody advances it, and it goes on costing money.
 
     Returns:
         The runs to advance.
@@ -24,11 +27,10 @@ def sweep_endpoints(services: Services) -> list[str]:
     # lack its record in the listing below.
     endpoints = dict(services.endpoints.tagged_as_ours())
     entries = {entry.run_id: entry for entry in services.runs.entries()}
-    for endpoint, run_id in endpoints.items():
-        entry = entries.get(run_id)
-        if entry is None or (entry.stage is not None and entry.stage.terminal):
-            _delete_orphan(endpoint, run_id, services)
     now = services.now()
+    for endpoint, run_id in endpoints.items():
+        if _is_orphan(entries.get(run_id), now):
+            _delete_orphan(endpoint, run_id, services)
     for entry in entries.values():
         if entry.needs_attention(now):
             # An alert watches for this line; it ends when the line no longer comes.
@@ -38,6 +40,13 @@ def sweep_endpoints(services: Services) -> list[str]:
         entry.run_id for entry in live if entry.run_id not in endpoints and _has_lost(entry.run_id, services)
     ]
     return lost + [entry.run_id for entry in live if entry.run_id not in lost and entry.is_due(now)]
+
+
+def _is_orphan(entry: IndexEntry | None, now: datetime) -> bool:
+    if entry is None:
+        return True
+    overdue = entry.parked is not None and entry.expires is not None and entry.expires <= now
+    return overdue or (entry.stage is not None and entry.stage.terminal)
 
 
 def _delete_orphan(endpoint: str, run_id: str, services: Services) -> None:
