@@ -1,0 +1,175 @@
+"""Preflight refuses what cannot work, and the same content is trained once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from handlers.claim_content import claim_content
+from handlers.plan_training import content_digest, plan_training
+from shared.domain.errors import InvalidRunError
+from shared.domain.observation import Provisioning, SeenCompute
+from shared.domain.run import Run
+from shared.domain.stages import Stage
+from tests.app.builders import OPTIONS, PLAN, RUN_ID, a_run, report
+from tests.app.catalogue import PHI_3
+from tests.app.fakes import World
+
+A100 = "Standard_NC24ads_A100_v4"
+OTHER = "ft-other-0123456789"
+
+
+def plan(world: World, *, allow: bool = False, **options: Any) -> Run:
+    """Plan a validated run with some options changed."""
+    run = a_run(Stage.VALIDATED, options=msgspec.structs.replace(OPTIONS, **options))
+    return plan_training(run, allow_retired_model=allow, services=world.services)
+
+
+def test_a_plan_has_everything_that_is_submitted() -> None:
+    """Versions, GPUs, parameters and names are settled; a missing cluster is to be made."""
+    made = plan(World()).plan
+    assert made is not None
+    assert made.base_model_id == "azureml://registries/azureml/models/Phi-4/versions/8"
+    assert made.component_version == "0.0.82"
+    assert made.gpus_per_node == 1
+    assert made.create_compute
+    assert made.display_name.startswith("Phi-4-support-bs1-cosine-ds2-lora")
+
+
+def test_a_cluster_that_exists_decides_its_size() -> None:
+    """What COMPUTE_SIZE says holds only for a cluster that is yet to be made."""
+    world = World()
+    world.cloud.computes["gpu-cluster"] = SeenCompute(Provisioning.READY, "Standard_NC48ads_A100_v4")
+    made = plan(world, compute_size=A100).plan
+    assert made is not None
+    assert (made.compute_size, made.gpus_per_node, made.create_compute) == (
+        "Standard_NC48ads_A100_v4",
+        2,
+        False,
+    )
+    world.cloud.computes["gpu-cluster"] = SeenCompute(Provisioning.PENDING, "")
+    made = plan(world, compute_size=A100).plan
+    assert made is not None
+    assert made.compute_size == A100
+
+
+def test_serverless_needs_no_cluster() -> None:
+    """Nothing is looked up and nothing is created."""
+    world = World()
+    world.cloud.compute = pytest.fail  # type: ignore[method-assign]
+    made = plan(world, compute="serverless").plan
+    assert made is not None
+    assert not made.create_compute
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"base_model": "Phi-5"}, "no model Phi-5"),
+        ({"base_model": "Phi-4:99"}, "no model"),
+        ({"base_model": PHI_3}, "retired from fine-tuning"),
+        ({"parameters": {"epochs": 3}}, "epochs"),
+        ({"parameters": {"num_train_epochs": 0}}, "at least 1"),
+        ({"compute_size": "Standard_NC6s_v3"}, "COMPUTE_SIZE"),
+        ({"instance_type": "Standard_DS3_v2"}, "DEPLOYMENT_INSTANCE_TYPE"),
+        ({"compute_size": "Standard_NC96ads_A100_v4"}, "not offered"),
+        ({"instance_type": "Standard_NC96ads_A100_v4"}, "DEPLOYMENT_INSTANCE_TYPE"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_it_costs(options: dict[str, Any], words: str) -> None:
+    """Model, sizes and parameters: each refusal says what to change, and nothing was begun."""
+    world = World()
+    with pytest.raises(InvalidRunError, match=words):
+        plan(world, **options)
+    assert world.cloud.begun == []
+
+
+def test_an_archived_model_is_found_by_its_version_only() -> None:
+    """And may be used if the setting says so."""
+    world = World()
+    world.cloud.month = "2026-07"
+    with pytest.raises(InvalidRunError, match="no model"):
+        plan(world, base_model=PHI_3, allow=True)
+    with pytest.raises(InvalidRunError, match="archived"):
+        plan(world, base_model=f"{PHI_3}:15")
+    assert plan(world, base_model=f"{PHI_3}:15", allow=True).plan
+
+
+def test_a_broken_cluster_is_refused() -> None:
+    """With the cluster's own reason."""
+    world = World()
+    world.cloud.computes["gpu-cluster"] = SeenCompute(Provisioning.FAILED, A100, "out of quota")
+    with pytest.raises(InvalidRunError, match="out of quota"):
+        plan(world)
+
+
+def validated(run_id: str = RUN_ID, **changes: Any) -> Run:
+    """A planned run."""
+    return msgspec.structs.replace(a_run(Stage.VALIDATED, plan=PLAN, run_id=run_id), **changes)
+
+
+def holder(world: World, stage: Stage) -> None:
+    """Another run has the content already, and is where it is."""
+    other = a_run(stage, run_id=OTHER)
+    world.runs.create(other)
+    world.claims.claim_content(content_digest(validated(), PLAN), OTHER)
+
+
+def test_what_is_trained_is_what_the_digest_is_of() -> None:
+    """Rows, parameters and base model decide; dataset name, compute and lifetime do not."""
+    base = content_digest(validated(), PLAN)
+    changed = msgspec.structs.replace
+    assert base == content_digest(
+        validated(dataset="other", options=changed(OPTIONS, lifetime_hours=1)), PLAN
+    )
+    assert base == content_digest(validated(), changed(PLAN, compute="elsewhere", gpus_per_node=8))
+    assert base != content_digest(validated(report=report(fingerprint="e" * 64)), PLAN)
+    assert base != content_digest(validated(), changed(PLAN, parameters={"num_train_epochs": 4}))
+    assert base != content_digest(validated(), changed(PLAN, base_model_id="azureml://m/versions/9"))
+
+
+@pytest.mark.parametrize(
+    "stage", [Stage.VALIDATED, Stage.TRAINING, Stage.LIVE, Stage.DELETING, Stage.DELETED]
+)
+def test_the_same_content_is_a_duplicate(stage: Stage) -> None:
+    """While the earlier run goes on, and after it went well."""
+    world = World()
+    holder(world, stage)
+    run = claim_content(validated(), world.services)
+    assert (run.claimed, run.duplicate_of) == (False, OTHER)
+
+
+@pytest.mark.parametrize("stage", [Stage.FAILED, Stage.CANCELED, Stage.REJECTED, Stage.DUPLICATE])
+def test_content_of_a_run_that_came_to_nothing_is_taken_over(stage: Stage) -> None:
+    """A failure is worth another try, and the claim then is the new run's."""
+    world = World()
+    holder(world, stage)
+    assert claim_content(validated(), world.services).claimed
+    third = claim_content(validated("ft-third-0123456789"), world.services)
+    assert not world.runs.create(a_run(run_id=OTHER))
+    assert third.claimed, "a run without a record came to nothing"
+
+
+def test_force_trains_again() -> None:
+    """Whatever became of the earlier run."""
+    world = World()
+    holder(world, Stage.LIVE)
+    forced = validated(options=msgspec.structs.replace(OPTIONS, force=True))
+    assert claim_content(forced, world.services).claimed
+
+
+def test_an_unreadable_earlier_run_harms_no_other() -> None:
+    """Nobody knows what became of it; the new run is its duplicate, not a failure."""
+    world = World()
+    holder(world, Stage.LIVE)
+    world.runs.corrupt(OTHER)
+    assert claim_content(validated(), world.services).duplicate_of == OTHER
+
+
+def test_claiming_again_after_a_death_is_the_same_claim() -> None:
+    """The claim was written, the record was not: the run finds its own."""
+    world = World()
+    assert claim_content(validated(), world.services).claimed
+    assert claim_content(validated(), world.services).claimed

@@ -1,0 +1,127 @@
+"""What callers may ask, in every stage: what is answered, and what is then on the record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from handlers.http import Answer
+from handlers.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
+from shared.domain.errors import CorruptRunError, RequestError, UnknownRunError
+from shared.domain.stages import Stage
+from shared.ports import Services
+from tests.app.builders import NOW, RUN_ID, a_run
+from tests.app.fakes import World
+
+
+def extend(run_id: str, services: Services, hours: Any = 1) -> Answer:
+    """Extend with the settings' usual limit."""
+    return extend_endpoint(run_id, {"hours": hours}, most_hours=168, services=services)
+
+
+WITH_ENDPOINT = {Stage.DEPLOYING, Stage.LIVE, Stage.DELETING}
+EXPECTED: dict[str, tuple[Callable[[str, Services], Answer], Callable[[Stage], int]]] = {
+    "cancel": (cancel_run, lambda stage: 409 if stage.terminal else 202),
+    "retry": (retry_run, lambda stage: 409 if stage.terminal else 202),
+    "delete": (
+        delete_endpoint,
+        lambda stage: 404 if stage.terminal else 202 if stage in WITH_ENDPOINT else 409,
+    ),
+    "extend": (extend, lambda stage: 200 if stage is Stage.LIVE else 409),
+}
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("wish", EXPECTED)
+def test_each_wish_in_each_stage(wish: str, stage: Stage) -> None:
+    """The right status; what is accepted is on the record and due now, what is refused changes nothing."""
+    world = World(now=NOW + timedelta(minutes=5))
+    world.runs.create(a_run(stage, due=None if stage.terminal else NOW + timedelta(days=1)))
+    before = world.runs.load(RUN_ID)
+    ask, expected = EXPECTED[wish]
+    try:
+        answer = ask(RUN_ID, world.services)
+    except RequestError as fault:
+        assert fault.status == expected(stage)
+        assert world.runs.load(RUN_ID).run == before.run
+        return
+    assert answer.status == expected(stage)
+    assert answer.advance == (RUN_ID,)
+    after = world.runs.load(RUN_ID).run
+    assert after.due == world.now
+    assert after.requests != before.run.requests
+    assert after.stage is stage
+    assert world.cloud.begun == []
+
+
+@pytest.mark.parametrize("wish", ["cancel", "delete"])
+def test_asking_twice_is_asking_once(wish: str) -> None:
+    """The first time stands, and nothing is written again."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    ask, _ = EXPECTED[wish]
+    ask(RUN_ID, world.services)
+    first = world.runs.load(RUN_ID)
+    world.now += timedelta(hours=1)
+    assert ask(RUN_ID, world.services).status == 202
+    assert world.runs.load(RUN_ID) == first
+
+
+@pytest.mark.parametrize("wish", EXPECTED)
+@pytest.mark.parametrize("run_id", [RUN_ID, "", "..", "../datasets/x", "x" * 4000, "\x00", "é"])
+def test_what_does_not_exist_is_404(wish: str, run_id: str) -> None:
+    """Unknown and impossible names alike."""
+    ask, _ = EXPECTED[wish]
+    with pytest.raises(UnknownRunError):
+        ask(run_id, World().services)
+
+
+def test_an_extension_adds_to_the_time_that_is_left() -> None:
+    """Each one adds to the last, up to the longest lifetime and not beyond."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    extend(RUN_ID, world.services, 4)
+    answer = extend(RUN_ID, world.services, 0.5)
+    shown = msgspec.json.decode(answer.body)
+    assert shown["endpoint"]["expires_at"] == "2026-03-02T16:30:00Z"
+    assert shown["endpoint"]["idle_at"] is None
+    with pytest.raises(RequestError) as caught:
+        extend(RUN_ID, world.services, 168)
+    assert caught.value.status == 422
+    assert "2026-03-08 12:00 UTC" in caught.value.message
+
+
+@pytest.mark.parametrize("hours", [None, 0, -1, "4", True, [1], {}, 10**400, 24 * 365 + 1])
+def test_an_extension_that_means_nothing_is_400(hours: Any) -> None:
+    """Hours are a number above 0, and a year at most."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    with pytest.raises(RequestError) as caught:
+        extend(RUN_ID, world.services, hours)
+    assert caught.value.status == 400
+
+
+def test_retrying_brings_a_parked_run_back() -> None:
+    """It is due again, whether or not its message still is somewhere."""
+    world = World()
+    world.runs.create(a_run(Stage.TRAINING, due=NOW + timedelta(hours=1)))
+    world.runs.park(RUN_ID, "why")
+    assert retry_run(RUN_ID, world.services).advance == (RUN_ID,)
+    (entry,) = world.runs.entries()
+    assert entry.is_due(NOW)
+
+
+def test_an_unreadable_run_can_be_retried_but_not_changed() -> None:
+    """Somebody who has mended the record has it looked at again; wishes need a record to be on."""
+    world = World()
+    world.runs.create(a_run(Stage.TRAINING))
+    world.runs.park(RUN_ID, "CorruptRunError")
+    world.runs.corrupt(RUN_ID)
+    assert retry_run(RUN_ID, world.services).status == 202
+    for wish in ("cancel", "delete", "extend"):
+        with pytest.raises(CorruptRunError):
+            EXPECTED[wish][0](RUN_ID, world.services)

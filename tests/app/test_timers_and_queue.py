@@ -1,0 +1,180 @@
+"""The timers and the queue: what is due, what is swept, what is parked."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from handlers.schedule_advances import schedule_advances
+from handlers.sweep_endpoints import sweep_endpoints
+from handlers.take_message import LAST_TRY, take_message
+from shared.domain.errors import CorruptRunError, ServiceRefusedError, TransientServiceError
+from shared.domain.names import RUN_TAG
+from shared.domain.observation import Provisioning, SeenEndpoint
+from shared.domain.stages import Stage
+from tests.app.builders import NOW, RUN_ID, a_run
+from tests.app.fakes import World
+from tests.app.worlds import SETTINGS, advance, upload
+
+SOON = NOW + timedelta(seconds=1)
+
+
+def named(number: int) -> str:
+    """A run id."""
+    return f"ft-a-{number:010x}"
+
+
+def with_endpoint(world: World, name: str, run_id: str | None = None) -> None:
+    """An endpoint is there, with this app's tag if it names a run."""
+    world.cloud.seen[name] = SeenEndpoint(Provisioning.READY, None, {})
+    world.cloud.tags[name] = {RUN_TAG: run_id} if run_id else {"team": "other"}
+
+
+def test_the_timer_names_the_runs_that_are_due() -> None:
+    """Due, and not parked; one listing, no record read."""
+    world = World()
+    for number, due in enumerate([NOW, SOON, None, NOW]):
+        world.runs.create(a_run(Stage.TRAINING, run_id=named(number), due=due))
+    world.runs.park(named(3), "why")
+    world.runs.load = pytest.fail  # type: ignore[method-assign]
+    assert schedule_advances(world.services) == [named(0)]
+
+
+def test_a_run_whose_message_was_lost_is_found() -> None:
+    """A wish on the record is enough."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE, due=NOW))
+    assert schedule_advances(world.services) == [RUN_ID]
+
+
+def take(world: World, text: str, delivery: int = 1) -> None:
+    """Deliver a message."""
+    take_message(text, delivery=delivery, settings=SETTINGS, services=world.services)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "../runs/x", '{"run_id": 1}', "x" * 70_000, RUN_ID + "\n", "\ufffd", RUN_ID]
+)
+def test_a_message_that_names_no_run_is_dropped(text: str) -> None:
+    """Garbage and runs that do not exist are no reason to try five times."""
+    take(World(), text)
+
+
+def test_a_message_advances_its_run() -> None:
+    """The one it names."""
+    world = World()
+    run_id = upload(world)
+    take(world, run_id)
+    assert world.runs.load(run_id).run.stage is not Stage.RECEIVED
+
+
+@pytest.mark.parametrize("fault", [CorruptRunError, RecursionError])
+def test_a_run_that_fails_at_every_delivery_is_parked(fault: type[Exception]) -> None:
+    """Only at the last one; the error still reaches the host, which moves the message aside."""
+    world = World()
+    world.runs.create(a_run(Stage.TRAINING))
+    world.cloud.job = lambda _name: _fail(fault)  # type: ignore[method-assign]
+    if fault is CorruptRunError:
+        world.runs.corrupt(RUN_ID)
+    for delivery in range(1, LAST_TRY + 1):
+        assert schedule_advances(world.services) == [RUN_ID]
+        with pytest.raises(fault):
+            take(world, RUN_ID, delivery)
+    assert schedule_advances(world.services) == []
+    (entry,) = world.runs.entries()
+    assert entry.parked is not None
+    assert entry.parked.startswith(fault.__name__)
+
+
+def _fail(fault: type[Exception]) -> None:
+    raise fault("broken")
+
+
+def test_one_broken_run_holds_up_no_other() -> None:
+    """The timer goes on naming the others, and they advance."""
+    world = World()
+    broken, sound = upload(world, "broken.jsonl"), upload(world, "sound.jsonl")
+    world.runs.corrupt(broken)
+    assert set(schedule_advances(world.services)) == {broken, sound}
+    with pytest.raises(CorruptRunError):
+        take(world, broken, LAST_TRY)
+    assert schedule_advances(world.services) == [sound]
+    assert advance(world, sound).stage is not Stage.RECEIVED
+
+
+def test_the_sweep_deletes_orphans_and_nothing_else() -> None:
+    """Endpoints of ours whose run is over or unknown go; others', and those of runs on their way, stay."""
+    world = World()
+    world.runs.create(a_run(Stage.FAILED, run_id=named(0)))
+    world.runs.create(a_run(Stage.DEPLOYING, run_id=named(1)))
+    world.runs.create(a_run(Stage.DELETING, run_id=named(2)))
+    world.runs.create(a_run(Stage.LIVE, run_id=named(3), due=SOON))
+    for number in range(5):
+        with_endpoint(world, named(number), named(number))
+    with_endpoint(world, "somebody-elses")
+    assert sweep_endpoints(world.services) == []
+    assert [name for _, name in world.cloud.begun] == [named(0), named(4)]
+
+
+def test_an_orphan_that_cannot_be_deleted_holds_up_no_other() -> None:
+    """The next ones are deleted all the same, and expired runs are still named."""
+    world = World()
+    for number in range(3):
+        with_endpoint(world, named(number), named(number))
+    with_endpoint(world, RUN_ID, RUN_ID)
+    world.runs.create(a_run(Stage.LIVE))
+    world.cloud.faults["delete"] = [ServiceRefusedError("locked"), TransientServiceError("busy")]
+    assert sweep_endpoints(world.services) == [RUN_ID]
+    assert set(world.cloud.seen) == {named(0), named(1), RUN_ID}
+
+
+def test_a_live_run_whose_endpoint_is_gone_is_ended() -> None:
+    """Somebody deleted it by hand: the run finds out and says why."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE, due=NOW + timedelta(hours=1)))
+    assert sweep_endpoints(world.services) == [RUN_ID]
+    run = advance(world, RUN_ID)
+    assert run.stage is Stage.DELETED
+    assert run.ended_because == "the endpoint was gone"
+
+
+def test_a_live_run_that_cannot_be_looked_at_holds_up_no_other() -> None:
+    """A record that cannot be changed, or a busy service, is left for the next sweep."""
+    world = World()
+    for number in range(3):
+        world.runs.create(a_run(Stage.LIVE, run_id=named(number), due=SOON))
+    world.runs.corrupt(named(0))
+    looks = iter([None, TransientServiceError("busy"), None])
+
+    def look(_name: str) -> None:
+        if (fault := next(looks)) is not None:
+            raise fault
+
+    world.cloud.endpoint = look  # type: ignore[method-assign]
+    assert sweep_endpoints(world.services) == [named(2)]
+
+
+def test_a_parked_runs_endpoint_does_not_outlive_its_time() -> None:
+    """A live run that nobody can advance any more still costs money: the sweep ends it at its expiry."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    with_endpoint(world, RUN_ID, RUN_ID)
+    world.runs.park(RUN_ID, "CorruptRunError")
+    world.runs.corrupt(RUN_ID)
+    sweep_endpoints(world.services)
+    assert RUN_ID in world.cloud.seen
+    world.now += timedelta(hours=24)
+    sweep_endpoints(world.services)
+    assert world.cloud.seen == {}
+
+
+def test_the_sweep_does_not_touch_what_is_being_deployed() -> None:
+    """A run between creating its endpoint and saving so is on its way, not an orphan."""
+    world = World()
+    run = msgspec.structs.replace(a_run(Stage.DEPLOYING), run_id=RUN_ID)
+    world.runs.create(run)
+    with_endpoint(world, RUN_ID, RUN_ID)
+    assert sweep_endpoints(world.services) == []
+    assert world.cloud.begun == []
