@@ -40,7 +40,9 @@ def advance_run(run_id: str, *, settings: Settings, services: Services) -> Run |
     """
     try:
         with services.claims.hold(run_id):
-            return _advance(services.runs.load(run_id), settings, services)
+            stored = services.runs.load(run_id)
+            with services.telemetry.span("advance", stored.run):
+                return _advance(stored, settings, services)
     except RunBusyError:
         _log.info("another worker advances the run", extra={"run_id": run_id})
         return None
@@ -76,7 +78,7 @@ def _apply(decision: Decision, run: Run, seen: Observation, settings: Settings, 
         case Enter(stage, error, outcome, reason):
             if stage is Stage.LIVE:
                 run = _with_endpoint(run, seen, settings, services)
-            _log.info("run enters a stage", extra={"run_id": run.run_id, "stage": stage.value})
+            _report_stage(run, stage, services)
             ended = {"outcome": outcome, "ended_because": reason} if outcome or reason else {}
             return enter(msgspec.structs.replace(run, **ended), stage, services.now(), error)
         case Do(step) if step in COSTLY and not run.billable:
@@ -84,8 +86,15 @@ def _apply(decision: Decision, run: Run, seen: Observation, settings: Settings, 
             return msgspec.structs.replace(run, billable=True)
         case Do(step):
             _log.info("step begins", extra={"run_id": run.run_id, "step": step.value})
-            changed = carry_out(step, run, seen, settings, services)
+            with services.telemetry.span(step.value, run):
+                changed = carry_out(step, run, seen, settings, services)
             return msgspec.structs.replace(changed, due=services.now(), failures=0, faulty_since=None)
+
+
+def _report_stage(run: Run, stage: Stage, services: Services) -> None:
+    _log.info("run enters a stage", extra={"run_id": run.run_id, "stage": stage.value})
+    seconds = (services.now() - run.history[-1].at).total_seconds()
+    services.telemetry.entered(stage, run.stage, seconds)
 
 
 def _noted(run: Run, seen: Observation) -> Run:
@@ -137,7 +146,9 @@ def _after_fault(
             "failures": faulty.failures,
         },
     )
+    services.telemetry.met_fault(run.stage, fault.code, retried=isinstance(decision, Wait))
     if isinstance(decision, Wait):
         return decision, msgspec.structs.replace(faulty, due=decision.until)
+    _report_stage(run, decision.stage, services)
     ended = msgspec.structs.replace(faulty, outcome=decision.outcome)
     return decision, enter(ended, decision.stage, now, decision.error)

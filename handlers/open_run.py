@@ -44,6 +44,7 @@ def open_run_for_upload(path: str, *, container: str, defaults: RunOptions, serv
     options, problems = _options(upload, defaults, services)
     source = Source(container=container, files=(train, *_companions(upload, services)))
     run = open_run(run_id, upload.dataset, source, options, services.now())
+    run = msgspec.structs.replace(run, trace=services.telemetry.begin(run_id))
     if problems:
         run = _rejected(run, problems, services)
     if services.runs.create(run):

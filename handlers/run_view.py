@@ -11,7 +11,7 @@ from shared.domain.index import IndexEntry
 from shared.domain.run import Run
 
 _KEPT_BACK = frozenset(
-    {"smoke_sample", "smoke_tests", "source", "requests", "schema_version", "claimed", "plan"}
+    {"smoke_sample", "smoke_tests", "source", "requests", "schema_version", "claimed", "plan", "trace"}
 )
 
 

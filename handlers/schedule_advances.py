@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from shared.ports import Services
 
 
@@ -11,4 +13,6 @@ def schedule_advances(services: Services) -> list[str]:
     This is also what finds a run whose message was lost.
     """
     now = services.now()
-    return [entry.run_id for entry in services.runs.entries() if entry.is_due(now)]
+    entries = list(services.runs.entries())
+    services.telemetry.counted(Counter(entry.stage or "unreadable" for entry in entries))
+    return [entry.run_id for entry in entries if entry.is_due(now)]

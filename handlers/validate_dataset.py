@@ -21,10 +21,14 @@ def validate_dataset(run: Run, rules: GateRules, services: Services) -> Run:
         DatasetFile(name=file.path, split=_split_of(file.path), chunks=services.uploads.read(file))
         for file in run.source.files
     ]
+    began = services.now()
     with services.datasets.pin(run.run_id) as copy:
         report = check_dataset(files, rules, copy.sinks)
         if report.accepted:
             copy.commit(split for split, summary in report.splits.items() if summary.rows)
+    size = sum(file.size for file in run.source.files)
+    seconds = (services.now() - began).total_seconds()
+    services.telemetry.checked(rows=report.rows, size=size, seconds=seconds)
     services.reports.save(run.run_id, json=_to_json(report), html=report_html(report))
     return msgspec.structs.replace(
         run,

@@ -16,6 +16,8 @@ from shared.ports import Services
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
+    from shared.adapters.telemetry import OpenTelemetry
+
 
 @dataclass(frozen=True, slots=True)
 class App:
@@ -39,8 +41,12 @@ def app() -> App:
     return App(settings, services, LiveEndpoints(services))
 
 
-def build_services(settings: Settings, credential: TokenCredential) -> Services:
-    """Wire every port to Azure."""
+def build_services(
+    settings: Settings,
+    credential: TokenCredential,
+    telemetry: OpenTelemetry | None = None,
+) -> Services:
+    """Wire every port to Azure, each call a span."""
     from shared.adapters.arm import Arm, WorkspaceId, arm_base_url, registry_discovery_url
     from shared.adapters.claims import BlobClaims
     from shared.adapters.datasets import BlobDatasets, BlobUploads
@@ -51,9 +57,11 @@ def build_services(settings: Settings, credential: TokenCredential) -> Services:
     from shared.adapters.run_store import BlobRunStore
     from shared.adapters.scoring import EndpointScoring
     from shared.adapters.storage import blob_service, datastore_address
+    from shared.adapters.telemetry import OpenTelemetry
     from shared.adapters.training import AzureMlTraining
     from shared.adapters.workspace import AzureMlWorkspace
 
+    telemetry = telemetry or OpenTelemetry()
     blobs = blob_service(settings.storage, credential)
     base_url = arm_base_url()
     arm = Arm(credential, base_url, f"{base_url.rstrip('/')}/.default")
@@ -70,7 +78,7 @@ def build_services(settings: Settings, credential: TokenCredential) -> Services:
     )
     datasets = BlobDatasets(blobs, settings.datastore_name)
     endpoints = AzureMlEndpoints(arm, workspace_id, workspace)
-    return Services(
+    plain = Services(
         runs=BlobRunStore(blobs),
         claims=BlobClaims(blobs),
         uploads=BlobUploads(blobs),
@@ -90,9 +98,11 @@ def build_services(settings: Settings, credential: TokenCredential) -> Services:
         metrics=MlflowMetrics(workspace, settings.experiment_name),
         endpoints=endpoints,
         scoring=EndpointScoring(credential, endpoints),
+        telemetry=telemetry,
         now=lambda: datetime.now(UTC),
         chance=random.random,
     )
+    return telemetry.traced(plain)
 
 
 def _credential() -> TokenCredential:

@@ -18,6 +18,7 @@ from shared.domain.dataset import Split
 from shared.domain.index import IndexEntry
 from shared.domain.observation import SeenCompute, SeenEndpoint, SeenJob
 from shared.domain.run import Metrics, ModelFacts, Run, SourceFile, TrainingPlan
+from shared.domain.stages import Stage
 
 
 class StoredRun(NamedTuple):
@@ -214,6 +215,28 @@ class Scoring(Protocol):
         """Like `score`, as traffic decides, for many requests at once."""
 
 
+class Telemetry(Protocol):
+    """What operators see of runs. Never training text, prompts, keys or tokens."""
+
+    def begin(self, run_id: str) -> str | None:
+        """Begin the trace of a run; what it returns is kept on the record."""
+
+    def span(self, name: str, run: Run) -> AbstractContextManager[None]:
+        """A piece of work on a run, in the run's own trace."""
+
+    def entered(self, stage: Stage, left: Stage, seconds: float) -> None:
+        """A run entered a stage after so long in the one before."""
+
+    def met_fault(self, stage: Stage, code: str, *, retried: bool) -> None:
+        """A run met a fault."""
+
+    def checked(self, *, rows: int, size: int, seconds: float) -> None:
+        """The dataset gate read so many rows, from so many uploaded bytes, in so long."""
+
+    def counted(self, runs: Mapping[str, int]) -> None:
+        """There are so many runs in each stage."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """All ports and the two sources of chance, as one argument of a handler.
@@ -234,5 +257,6 @@ class Services:
     metrics: MetricsReader
     endpoints: Endpoints
     scoring: Scoring
+    telemetry: Telemetry
     now: Callable[[], datetime]
     chance: Callable[[], float]

@@ -172,6 +172,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         last_fault: The newest of those faults, kept for people to see.
         smoke_sample: Test conversations to try the deployment with.
         smoke_tests: None until the deployment was tried; empty when the test split had no rows.
+        trace: Context of the run's trace, as W3C `traceparent`.
         last_used: When the endpoint last answered a caller, to within a minute (UTC).
     """
 
@@ -201,6 +202,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: EndpointFacts | None = None
     requests: Requests = Requests()
     last_used: Moment | None = None
+    trace: str | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

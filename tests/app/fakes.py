@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from shared.adapters.telemetry import OpenTelemetry
 from shared.domain.base_model import BaseModel, parse_base_model
 from shared.domain.component import Component, parse_component
 from shared.domain.dataset import Split

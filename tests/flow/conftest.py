@@ -59,6 +59,10 @@ class Flow:
     services: Services
     clock: list[datetime] = field(default_factory=lambda: [datetime.now(UTC)])
 
+    def services_of(self, services: Services) -> Services:
+        """The same services by this flow's clock, and with no jitter."""
+        return replace(services, now=lambda: self.clock[0], chance=lambda: 0.0)
+
     def upload(self, path: str, body: bytes) -> str:
         """Upload a file and open its run."""
         self.storage.get_blob_client("uploads", path).upload_blob(body, overwrite=True)
@@ -124,10 +128,8 @@ def flow(
     # Runs of other tests share the store; they are not to wait for one another.
     unlimited = {"MAX_TRAINING_RUNS": "0", "MAX_LIVE_ENDPOINTS": "0"}
     settings = Settings.from_env({**example, **unlimited, "TrainingStorage": azurite.connection_string})
-    services = build_services(settings, DefaultAzureCredential())
-    clock = [datetime.now(UTC)]
-    services = replace(services, now=lambda: clock[0], chance=lambda: 0.0)
-    return Flow(shared_emulator, storage, settings, services, clock)
+    built = Flow(shared_emulator, storage, settings, build_services(settings, DefaultAzureCredential()))
+    return replace(built, services=built.services_of(built.services))
 
 
 def later(flow: Flow, **span: float) -> None:

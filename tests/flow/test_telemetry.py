@@ -1,0 +1,140 @@
+"""What operators see of a run: one trace from upload to teardown, and metrics, as a collector gets them."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from azure.identity import DefaultAzureCredential
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from handlers.schedule_advances import schedule_advances
+from shared.adapters.telemetry import OpenTelemetry
+from shared.bootstrap import build_services
+from shared.domain.stages import Stage
+from tests.flow.conftest import ROOT, Flow, later
+
+SECRET_WORDS = "the-training-text-that-nobody-may-see"
+
+
+@dataclass
+class Collector:
+    """Receives what the app exports."""
+
+    spans: InMemorySpanExporter
+    metrics: InMemoryMetricReader
+
+    def span_list(self) -> tuple[ReadableSpan, ...]:
+        """Every span so far, in order of their ends."""
+        return self.spans.get_finished_spans()
+
+    def values(self) -> dict[str, Any]:
+        """The data points of every metric, by its name."""
+        data = self.metrics.get_metrics_data()
+        assert data is not None
+        return {
+            metric.name: list(metric.data.data_points)
+            for resource in data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        }
+
+
+@pytest.fixture
+def observed(flow: Flow) -> Iterator[tuple[Flow, Collector]]:
+    """The app with an OpenTelemetry SDK configured, as the Functions worker does it in Azure."""
+    collector = Collector(InMemorySpanExporter(), InMemoryMetricReader())
+    tracers = TracerProvider()
+    tracers.add_span_processor(SimpleSpanProcessor(collector.spans))
+    meters = MeterProvider([collector.metrics])
+    telemetry = OpenTelemetry(tracers.get_tracer("test"), meters.get_meter("test"))
+    services = flow.services_of(build_services(flow.settings, DefaultAzureCredential(), telemetry))
+    yield Flow(flow.emulator, flow.storage, flow.settings, services, flow.clock), collector
+    tracers.shutdown()
+    meters.shutdown()
+
+
+def dataset() -> bytes:
+    """The sample with a row that must not be seen anywhere."""
+    turns = [
+        {"role": "user", "content": f"{SECRET_WORDS} {uuid.uuid4().hex}"},
+        {"role": "assistant", "content": SECRET_WORDS},
+    ]
+    row = json.dumps({"prompt": "", "prompt_id": "", "messages": turns}).encode()
+    return (ROOT / "local/samples/ultrachat-sample.jsonl").read_bytes() + row + b"\n"
+
+
+def test_a_run_is_one_trace_from_upload_to_teardown(observed: tuple[Flow, Collector]) -> None:
+    """Every advance of a run, each step and each outside call of it carry the run's trace id."""
+    flow, collector = observed
+    run_id = flow.upload("watched.jsonl", dataset())
+    flow.drive(run_id, Stage.LIVE)
+    later(flow, hours=25)
+    flow.drive(run_id, Stage.DELETED)
+
+    mine = [span for span in collector.span_list() if (span.attributes or {}).get("run_id") == run_id]
+    assert {span.context.trace_id for span in mine if span.context} == {mine[0].context.trace_id}  # type: ignore[union-attr]
+    names = {span.name for span in mine}
+    assert {
+        "run",
+        "advance",
+        "validate",
+        "submit_job",
+        "register_model",
+        "smoke_test",
+        "delete_endpoint",
+    } <= names
+    trace_id = mine[0].context.trace_id  # type: ignore[union-attr]
+    calls = {
+        span.name for span in collector.span_list() if span.context and span.context.trace_id == trace_id
+    }
+    assert {"training.submit", "training.job", "endpoints.deploy", "scoring.score", "runs.save"} <= calls
+
+
+def test_the_metrics_tell_what_runs_did(observed: tuple[Flow, Collector]) -> None:
+    """Stages entered, time in them, rows and bytes a second, endpoint hours, and runs by stage."""
+    flow, collector = observed
+    run_id = flow.upload("watched.jsonl", dataset())
+    flow.drive(run_id, Stage.LIVE)
+    schedule_advances(flow.services)
+    later(flow, hours=25)
+    flow.drive(run_id, Stage.DELETED)
+
+    values = collector.values()
+    entered = {point.attributes["stage"]: point.value for point in values["finetune.stage.entered"]}
+    assert entered == dict.fromkeys(
+        ("validated", "training", "trained", "registered", "deploying", "live", "deleting", "deleted"),
+        1,
+    )
+    assert values["finetune.rows.checked"][0].value == 101
+    assert values["finetune.endpoint.hours"][0].value == pytest.approx(25, abs=0.1)
+    assert {point.attributes["stage"]: point.value for point in values["finetune.runs"]} == {"live": 1}
+
+
+def test_faults_are_counted(observed: tuple[Flow, Collector]) -> None:
+    """A fault that is retried and one that ends the run can be told apart."""
+    flow, collector = observed
+    flow.emulator.add_fault(match={"operation": "datastores.put"}, status=403)
+    run_id = flow.upload("watched.jsonl", dataset())
+    flow.drive(run_id, Stage.FAILED)
+    points = collector.values()["finetune.faults"]
+    assert [(point.attributes["stage"], point.attributes["retried"], point.value) for point in points] == [
+        ("validated", False, 1),
+    ]
+
+
+def test_no_training_text_leaves_with_telemetry(observed: tuple[Flow, Collector]) -> None:
+    """Neither spans nor metrics carry a word of the dataset."""
+    flow, collector = observed
+    run_id = flow.upload("watched.jsonl", dataset())
+    flow.drive(run_id, Stage.LIVE)
+    exported = " ".join(span.to_json() for span in collector.span_list()) + repr(collector.values())
+    assert SECRET_WORDS not in exported
