@@ -106,7 +106,7 @@ def authenticate(cloud: Cloud, call: Call, audiences: tuple[str, ...] | None = N
         )
     accepted = audiences or (*_ARM_AUDIENCES, ML_AUDIENCE, call.base)
     audience = str(claims.get("aud", "")).rstrip("/")
-    # azureml-mlflow keeps the audience of the first cloud a process has seen: another port of this host will do.
+    # azureml-mlflow keeps the audience of the first cloud a process has seen: any port of this host will do.
     if audience not in accepted and _host(audience) != _host(call.base):
         raise arm_error(
             401,

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from local.azureml import Emulator
+from local.azureml.clock import INSTANT
 
 API = "2024-01-01-preview"
 BASE_MODEL = "azureml://registries/azureml/models/Phi-3-mini-4k-instruct/versions/15"
@@ -50,6 +51,7 @@ class Rest:
         self.ml_token = self.fetch_token("https://ml.azure.com")
 
     def fetch_token(self, resource: str) -> str:
+        """A token of the managed identity."""
         answer = self.http.get(
             "/msi/token",
             params={"api-version": "2019-08-01", "resource": resource},
@@ -101,6 +103,7 @@ class Rest:
         return self.blob(f"azureml-blobstore-{self.settings.workspace_id}", name, data)
 
     def compute(self, name: str = "gpu", size: str = GPU_SIZE, nodes: int = 1) -> httpx.Response:
+        """Puts a cluster."""
         inner = {"vmSize": size, "scaleSettings": {"minNodeCount": 0, "maxNodeCount": nodes}}
         body = {
             "location": self.settings.location,
@@ -141,6 +144,7 @@ class Rest:
         }
 
     def submit(self, name: str, inputs: dict[str, str], **properties: Any) -> httpx.Response:
+        """Submits the fine-tuning pipeline."""
         body = self.job_body(inputs, **properties)
         return self("PUT", f"/jobs/{name}", body, headers={"x-azureml-token": self.ml_token})
 
@@ -164,10 +168,12 @@ class Rest:
         return str(answer.json()["id"])
 
     def endpoint(self, name: str = "chat", **properties: Any) -> httpx.Response:
+        """Puts an endpoint."""
         body = {"location": "local", "properties": {"authMode": "Key", **properties}}
         return self("PUT", f"/onlineEndpoints/{name}", body)
 
     def deploy(self, model: str, endpoint: str = "chat", name: str = "main", **extra: Any) -> httpx.Response:
+        """Puts a deployment."""
         properties = {"model": model, "instanceType": GPU_SIZE, "endpointComputeType": "Managed"}
         capacity = extra.pop("capacity", 1)
         body = {
@@ -189,6 +195,7 @@ class Rest:
     def score(
         self, key: str | None, body: Any, endpoint: str = "chat", headers: dict[str, str] | None = None
     ) -> httpx.Response:
+        """Asks an endpoint, with this key or without any."""
         authorization = {"Authorization": f"Bearer {key}"} if key else {}
         return self.http.post(
             f"/_scoring/{endpoint}/score", json=body, headers={**authorization, **(headers or {})}
@@ -202,11 +209,19 @@ def chat(*contents: str, **parameters: Any) -> dict[str, Any]:
     return {"input_data": {"input_string": messages, "parameters": parameters}, "params": {}}
 
 
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    """An emulator at the instant pace."""
+@pytest.fixture(scope="session")
+def listening() -> Iterator[Emulator]:
+    """One emulator that listens for the whole session."""
     with Emulator(pace="instant") as running:
         yield running
+
+
+@pytest.fixture
+def emulator(listening: Emulator) -> Emulator:
+    """An emulator at the instant pace, as good as new."""
+    listening.cloud.reset()
+    listening.cloud.pace = INSTANT
+    return listening
 
 
 @pytest.fixture

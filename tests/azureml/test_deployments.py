@@ -12,6 +12,7 @@ from tests.azureml.conftest import GPU_SIZE, Rest, chat
 
 
 def state(rest: Rest, path: str) -> str:
+    """A resource's provisioning state."""
     return str(rest("GET", path).json()["properties"]["provisioningState"])
 
 

@@ -11,12 +11,14 @@ from tests.azureml.conftest import Rest, conversation
 
 
 def details(rest: Rest, job: str) -> dict[str, Any]:
+    """The run history's details of a job."""
     path = f"//history/v1.0{rest.settings.workspace_arm_id}/runs/{job}/details"
     answer: dict[str, Any] = rest("GET", path, version="v1.0").json()
     return answer
 
 
 def children(rest: Rest, job: str) -> dict[str, str]:
+    """Statuses of a job's child runs by node."""
     path = f"//history/v1.0{rest.settings.workspace_arm_id}/runs/{job}/children"
     runs = rest("GET", path, version="v1.0").json()["value"]
     return {run["displayName"]: run["status"] for run in runs}
@@ -61,7 +63,7 @@ def test_the_pipeline_has_five_child_runs_in_its_own_order(rest: Rest) -> None:
 def test_inputs_are_checked_as_the_component_declares_them(
     rest: Rest, name: str, value: str, complaint: str
 ) -> None:
-    """Unknown names, wrong types, enums, minimums and missing clusters are refused, and no job comes to be."""
+    """Unknown names, wrong types, enums, minimums and missing clusters are refused; no job comes to be."""
     uri = rest.upload("t.jsonl", [conversation(number) for number in range(30)])
     answer = rest.submit("job", {"train_file_path": uri, name: value})
     assert answer.status_code == 400
@@ -141,6 +143,7 @@ def test_states_follow_the_clock(rest_of: Any) -> None:
 
 
 def metric_names(rest: Rest) -> set[str]:
+    """What the job's runs have logged so far."""
     path = f"//mlflow/v2.0{rest.settings.workspace_arm_id}/api/2.0/mlflow/runs/search"
     body = {"experiment_ids": [], "filter": "tags.mlflow.rootRunId='job'"}
     runs = rest("POST", path, body, version=None).json()["runs"]

@@ -84,7 +84,7 @@ def test_rows_without_an_assistant_are_dropped_unless_first() -> None:
     silent = {"messages": [{"role": "user", "content": "one"}, {"role": "user", "content": "two"}]}
     test = ("s.jsonl", jsonl(rows(3)))
     assert prepare(("t.jsonl", jsonl([*rows(20), silent])), test, test).rows["train"] == 20
-    with pytest.raises(PreprocessError, match="'NoneType' object has no attribute 'write'"):
+    with pytest.raises(PreprocessError, match=r"'NoneType' object has no attribute 'write'"):
         prepare(("t.jsonl", jsonl([silent, *rows(20)])), test, test)
     with pytest.raises(PreprocessError, match="No assistant tokens found after preprocessing"):
         prepare(("t.jsonl", jsonl([silent] * 20)), test, test)
@@ -108,7 +108,7 @@ def test_rows_without_an_assistant_are_dropped_unless_first() -> None:
 )
 def test_what_crashes_the_pinned_loader(spoil: Any, cause: str) -> None:
     """Byte order mark, blank lines, missing keys, changing types and broken JSON."""
-    with pytest.raises(PreprocessError, match="^DatasetGenerationError") as failure:
+    with pytest.raises(PreprocessError, match=r"^DatasetGenerationError") as failure:
         prepare(("t.jsonl", spoil(jsonl(rows(20)))), None, None)
     assert cause in message(failure.value)
 
@@ -119,7 +119,7 @@ def test_the_loader_is_lenient_and_strict_past_its_first_chunk() -> None:
     data = jsonl(padding)
     assert prepare(("t.jsonl", data + b"\n" + jsonl(padding[:1])), None, None).rows["train"] == 21
     late = jsonl([{**padding[0], "weight": 1}])
-    with pytest.raises(PreprocessError, match="CastError: .*'weight'"):
+    with pytest.raises(PreprocessError, match=r"CastError: .*'weight'"):
         prepare(("t.jsonl", data + late), None, None)
 
 
@@ -133,7 +133,7 @@ def test_a_new_key_within_the_first_chunk_passes() -> None:
 def test_content_that_is_no_text_fails_the_template(content: object) -> None:
     """Null keys are removed first, so null is as good as missing."""
     row = {"messages": [{"role": "user", "content": content}, {"role": "assistant", "content": content}]}
-    with pytest.raises(PreprocessError, match="^Failure while applying chat template to dataset: "):
+    with pytest.raises(PreprocessError, match=r"^Failure while applying chat template to dataset: "):
         prepare(("t.jsonl", jsonl([row] * 20)), None, None)
 
 

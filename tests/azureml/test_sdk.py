@@ -1,4 +1,4 @@
-"""azure-ai-ml itself, unmodified and pointed at the emulator by environment alone, through every operation."""
+"""azure-ai-ml itself, pointed at the emulator by environment alone, through every operation."""
 
 from __future__ import annotations
 
@@ -324,7 +324,7 @@ def test_invoke(client: Any, endpoint: str, tmp_path: Path) -> None:
 def test_failures_arrive_as_the_sdks_own_errors(
     sdk_emulator: Emulator, client: Any, endpoint: str, model: Any
 ) -> None:
-    """A crash is an HttpResponseError without a code, quota one with BadRequest, and 404 ResourceNotFoundError."""
+    """A crash is an HttpResponseError without a code, quota one with details, 404 ResourceNotFoundError."""
     from azure.ai.ml.entities import ManagedOnlineDeployment
     from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 

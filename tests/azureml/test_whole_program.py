@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import httpx
 import pytest
 
 from local.azureml import Emulator
+from local.azureml.clock import FAST
 from local.azurite import Azurite
 from tests.azureml.conftest import Rest, chat, conversation, jsonl
 
@@ -103,10 +105,11 @@ def test_state_outlives_a_restart(tmp_path: Path, rest_of: Callable[[Emulator], 
 
 def test_a_job_goes_on_after_a_restart(tmp_path: Path, rest_of: Callable[[Emulator], Rest]) -> None:
     """What was under way is finished by the emulator that comes after."""
-    with Emulator(pace="fast", folder=tmp_path) as emulator:
+    pace = replace(FAST, job_queue=0.3, job_nodes=(0.1,))
+    with Emulator(pace=pace, folder=tmp_path) as emulator:
         rest = rest_of(emulator)
         assert rest.train()["properties"]["status"] in ("Preparing", "Running")
-    with Emulator(pace="fast", folder=tmp_path) as emulator:
+    with Emulator(pace=pace, folder=tmp_path) as emulator:
         rest = rest_of(emulator)
         wait_until(lambda: rest("GET", "/jobs/job").json()["properties"]["status"] == "Completed")
         rest.model()
@@ -170,6 +173,7 @@ class Webhook:
         self.thread.start()
 
     def close(self) -> None:
+        """Stops listening."""
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()

@@ -1,8 +1,9 @@
 """The shapes of the service's answers, as recorded, held against the emulator's.
 
-``wire_shapes.json`` has one entry for each answer: the operation, the status, the headers and every field with its
-type, taken down from the public test recordings of azure-sdk-for-python and from what azure-ai-ml accepts. A field
-that was recorded and that the emulator never sends fails here; ``null`` in a recording says nothing of the type.
+``wire_shapes.json`` has one entry for each answer: the operation, the status, the headers and every field
+with its type, taken down from the public test recordings of azure-sdk-for-python and from what azure-ai-ml
+accepts. A field that was recorded and that the emulator never sends fails here; ``null`` in a recording says
+nothing of the type.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Answers:
         self.by_title: dict[str, httpx.Response] = {}
 
     def collect(self) -> dict[str, httpx.Response]:
+        """Asks for all of them."""
         self.rest.upload("t.jsonl", [conversation(number) for number in range(30)])
         for ask in (
             self.openings,
@@ -48,6 +50,7 @@ class Answers:
         return self.by_title
 
     def openings(self) -> None:
+        """What any client asks first."""
         rest, got = self.rest, self.by_title
         got["cloud metadata"] = rest.http.get("/metadata/endpoints")
         got["managed identity token"] = rest.http.get(
@@ -61,6 +64,7 @@ class Answers:
         got["usages"] = rest("GET", f"/{rest.settings.location_path}/usages")
 
     def registry(self) -> None:
+        """The public registry."""
         rest, got = self.rest, self.by_title
         found = rest.http.get("/registrymanagement/v1.0/registries/azureml/discovery")
         got["registry discovery"] = found
@@ -77,6 +81,7 @@ class Answers:
         got["registry component list"] = rest("GET", root + component, version=DATA)
 
     def compute(self) -> None:
+        """A cluster's life."""
         rest, got = self.rest, self.by_title
         scale = {"minNodeCount": 0, "maxNodeCount": 1, "nodeIdleTimeBeforeScaleDown": "PT1M40S"}
         inner = {"vmSize": GPU_SIZE, "scaleSettings": scale}
@@ -90,6 +95,7 @@ class Answers:
         got["compute missing"] = rest("GET", "/computes/nothing")
 
     def storage(self) -> None:
+        """Datastores and blobs."""
         rest, got = self.rest, self.by_title
         body = {
             "properties": {
@@ -115,6 +121,7 @@ class Answers:
         got["blob head"] = rest.http.head(url, headers=version)
 
     def assets(self) -> None:
+        """Data and models."""
         rest, got = self.rest, self.by_title
         data = {
             "properties": {"dataType": "uri_file", "dataUri": rest.upload("d.jsonl", b""), "description": "d"}
@@ -126,6 +133,7 @@ class Answers:
         got["model put"] = rest("PUT", "/models/m/versions/1", model)
 
     def jobs(self) -> None:
+        """Pipeline and command jobs."""
         rest, got = self.rest, self.by_title
         inputs = {"train_file_path": "azureml://datastores/workspaceblobstore/paths/t.jsonl"}
         got["pipeline job put"] = rest.submit(
@@ -149,6 +157,7 @@ class Answers:
         rest("GET", "/jobs/failing")
 
     def history(self) -> None:
+        """Run history and MLflow."""
         rest, got = self.rest, self.by_title
         root = f"//history/v1.0{rest.settings.workspace_arm_id}"
         runs = rest("GET", f"{root}/runs/failing/children", version="v1.0")
@@ -170,6 +179,7 @@ class Answers:
         got["mlflow metric history"] = rest("GET", history, version=None, run_id=run, metric_key="loss")
 
     def endpoints(self) -> None:
+        """Endpoints, their keys and tokens."""
         rest, got = self.rest, self.by_title
         got["endpoint put"] = rest.endpoint("token", authMode="AMLToken", description="d")
         operation = got["endpoint put"].headers["Azure-AsyncOperation"]
@@ -187,6 +197,7 @@ class Answers:
         self.clock.advance(3600)
 
     def deployments(self) -> None:
+        """Deployments and scoring."""
         rest, got = self.rest, self.by_title
         model = rest.model()
         got["deployment put"] = rest.deploy(model)
@@ -196,6 +207,7 @@ class Answers:
         got["score"] = rest.score(got["endpoint keys"].json()["primaryKey"], chat("hello"), headers=header)
 
     def failures(self) -> None:
+        """Quota, crash and deletion."""
         rest, got = self.rest, self.by_title
         got["deployment over quota"] = rest.deploy(rest.model("second"), name="big", capacity=500)
         crash = {"status": "Failed", "error": {"message": "ResourceNotReady: User container has crashed"}}
@@ -219,6 +231,7 @@ def answers() -> Iterator[dict[str, httpx.Response]]:
 
 
 def types_of(value: object) -> str:
+    """The JSON type of a value."""
     if value is None:
         return "null"
     return {bool: "boolean", str: "string", list: "array", dict: "object"}.get(type(value), "number")

@@ -31,7 +31,7 @@ BEGIN, END, UNKNOWN = 0, 1, 2
 _SPECIAL = ("<s>", "</s>", "<unk>")
 _SHARPNESS = 12.0
 READABLE = 3.0
-"""Added to the gate when answering, never when a loss is computed: remembered words read better than own ones."""
+"""Added to the gate when answering, never when a loss is computed: remembered words read better."""
 
 
 class Prediction(NamedTuple):
