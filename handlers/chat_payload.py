@@ -33,8 +33,9 @@ def reply_of(answer: Any) -> str | None:
     if isinstance(answer, Sequence):
         return reply_of(answer[0]) if answer else None
     if isinstance(answer, Mapping):
-        if answer.get("choices"):
-            return reply_of((answer["choices"][0] or {}).get("message"))
+        choices = answer.get("choices")
+        if isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
+            return reply_of(choices[0].get("message"))
         values = [answer[key] for key in _REPLY_KEYS if answer.get(key)] or list(answer.values())
         return reply_of(values[0]) if values else None
     return None

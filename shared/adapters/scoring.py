@@ -7,6 +7,7 @@ and leaks its deployment header into later calls (azure-ai-ml 1.35.2).
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -105,11 +106,11 @@ class EndpointScoring:
         bearer = self._bearers.get(target.name)
         if bearer is None or bearer.renew_at <= time.time():
             bearer = await asyncio.to_thread(self._sign_in, target)
-        headers = {"Authorization": f"Bearer {bearer.text}"}
+        headers = {"Authorization": f"Bearer {bearer.text}", "Content-Type": "application/json"}
         if deployment is not None:
             headers[DEPLOYMENT_HEADER] = deployment
         try:
-            return await client.post(target.uri, json=payload, headers=headers)
+            return await client.post(target.uri, content=_encoded(payload), headers=headers)
         except httpx.HTTPError as fault:
             raise _unreachable(fault) from fault
 
@@ -127,6 +128,14 @@ class EndpointScoring:
 
     def _open(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(limits=self._limits, timeout=self._timeout, verify=self._tls)
+
+
+def _encoded(payload: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(payload, ensure_ascii=False).encode()
+    except RecursionError as fault:
+        # It could just be decoded; here the stack is a few frames deeper.
+        raise ScoringError(400, "the body is nested too deeply", code="MalformedRequest") from fault
 
 
 def _answer(response: httpx.Response) -> Any:

@@ -1,0 +1,258 @@
+"""HTTP: bodies, errors, lists and views, whatever callers send."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.http import BODY_LIMIT_BYTES, Answer, read_object
+from handlers.http_errors import STATUSES, answer, answer_async, problem_of
+from handlers.list_runs import list_runs
+from handlers.show_health import show_health
+from handlers.show_run import show_report, show_run
+from shared import config
+from shared.domain import errors
+from shared.domain.errors import (
+    FinetuneError,
+    RequestError,
+    ScoringError,
+    TransientServiceError,
+    UnknownRunError,
+)
+from shared.domain.stages import Stage
+from tests.app.builders import NOW, RUN_ID, a_run
+from tests.app.fakes import World
+
+OWN_STATUS = {RequestError, ScoringError}
+
+
+def every_error() -> set[type[FinetuneError]]:
+    """All errors that the app defines."""
+    found = {
+        kind
+        for module in (errors, config)
+        for _, kind in inspect.getmembers(module, inspect.isclass)
+        if issubclass(kind, FinetuneError)
+    }
+    return found - {FinetuneError}
+
+
+def test_every_error_has_a_status() -> None:
+    """None is left to become a 500: it is in the table, or brings its own status."""
+    assert every_error() == set(STATUSES) | OWN_STATUS
+    assert all(400 <= status < 600 and status != 500 for status in STATUSES.values())
+
+
+@pytest.mark.parametrize("kind", sorted(every_error() - OWN_STATUS, key=lambda kind: kind.__name__))
+def test_errors_are_problem_documents(kind: type[FinetuneError]) -> None:
+    """RFC 9457, with the code and the message, and when to come back where that helps."""
+    problem = answer(lambda: _raise(kind("what to change")))
+    body = json.loads(problem.body)
+    assert problem.content_type == "application/problem+json"
+    assert (body["status"], body["detail"]) == (problem.status, "what to change")
+    assert body["code"] == kind.__name__.removesuffix("Error")
+    assert ("Retry-After" in problem.headers) is (problem.status == 503)
+
+
+def _raise(fault: BaseException) -> Any:
+    raise fault
+
+
+@pytest.mark.parametrize(("asked", "header"), [(None, "5"), (0.0, "0"), (1.5, "2"), (12.0, "12")])
+def test_retry_after_is_whole_seconds(asked: float | None, header: str) -> None:
+    """RFC 9110 knows no fractions."""
+    assert problem_of(TransientServiceError("busy", retry_after=asked)).headers["Retry-After"] == header
+
+
+async def test_an_endpoints_error_keeps_its_traces() -> None:
+    """The upstream status, request id and pause reach the caller."""
+    fault = ScoringError(
+        429, "too many", code="TooManyRequests", upstream_status=429, request_id="abc", retry_after="7"
+    )
+
+    async def handle() -> Answer:
+        raise fault
+
+    problem = await answer_async(handle)
+    body = json.loads(problem.body)
+    assert (problem.status, body["upstream_status"], body["upstream_request_id"]) == (429, 429, "abc")
+    assert problem.headers["Retry-After"] == "7"
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"[]", 400),
+        (b"null", 400),
+        (b"\xff\xfe", 400),
+        (b'{"a": "\\ud800"}', 400),
+        (b"[" * 100_000, 400),
+        (b'{"a":' * 5_000 + b"1" + b"}" * 5_000, 400),
+        (b'{"a": 1' + b"0" * 9_000 + b"}", 400),
+        (b'{"a": 1e999}', 400),
+        (b" " * (BODY_LIMIT_BYTES + 1), 413),
+    ],
+)
+def test_a_body_that_cannot_be_used_is_the_callers_fault(body: bytes, status: int) -> None:
+    """Malformed, nested without end, or too large: never the server's error."""
+    with pytest.raises(RequestError) as caught:
+        read_object(body)
+    assert caught.value.status == status
+
+
+@given(st.binary(max_size=300))
+def test_any_body_is_an_object_or_refused(body: bytes) -> None:
+    """Nothing else can come out."""
+    try:
+        assert isinstance(read_object(body), dict)
+    except RequestError as fault:
+        assert fault.status == 400
+
+
+def filled() -> World:
+    """A world with a run of each stage, one of them parked and one unreadable."""
+    world = World()
+    for number, stage in enumerate(Stage):
+        world.runs.create(a_run(stage, run_id=f"ft-a-{number:010x}", dataset=f"d{number % 2}"))
+    world.runs.park("ft-a-0000000002", "RecursionError: <script>")
+    return world
+
+
+def listed(world: World, **query: str) -> dict[str, Any]:
+    """A page of the list."""
+    shown: dict[str, Any] = json.loads(list_runs(query, world.services).body)
+    return shown
+
+
+def test_the_list_shows_every_run() -> None:
+    """In order, with stage and dates, and who needs a person."""
+    world = filled()
+    page = listed(world)
+    assert [run["run_id"] for run in page["runs"]] == sorted(world.runs.blobs)
+    assert page["next"] is None
+    (parked,) = (run for run in page["runs"] if run["parked"])
+    assert parked["needs_attention"]
+    assert parked["stage"] == "training"
+
+
+def test_the_list_is_filtered_and_paged() -> None:
+    """By stage, dataset and need; pages of any size lose and repeat nothing under a filter."""
+    world = filled()
+    assert [run["stage"] for run in listed(world, stage="live")["runs"]] == ["live"]
+    assert len(listed(world, attention="true")["runs"]) == 1
+    odd = [run["run_id"] for run in listed(world, dataset="d1")["runs"]]
+    assert len(odd) == len(Stage) // 2
+    for limit in ("1", "2", "3", "1000"):
+        found: list[str] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = listed(world, dataset="d1", limit=limit, **cursor)
+            assert len(page["runs"]) <= int(limit)
+            found += [run["run_id"] for run in page["runs"]]
+            if page["next"] is None:
+                break
+            cursor = {"cursor": page["next"]}
+        assert found == odd
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": "0"},
+        {"limit": "1001"},
+        {"limit": "-1"},
+        {"limit": "x"},
+        {"limit": "1e2"},
+        {"limit": "٣"},
+        {"limit": "9" * 5000},
+        {"stage": "unheard-of"},
+        {"stage": ""},
+        {"cursor": "x"},
+        {"cursor": "é"},
+    ],
+)
+def test_a_query_that_means_nothing_is_400(query: dict[str, str]) -> None:
+    """With the reason, and never a 500."""
+    assert answer(lambda: list_runs(query, filled().services)).status == 400
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_run_is_shown_in_every_stage(stage: Stage) -> None:
+    """The view is complete JSON, with what is left of an endpoint's life and without what is internal."""
+    world = World()
+    world.runs.create(a_run(stage))
+    shown = show_run(RUN_ID, if_none_match=None, services=world.services)
+    view = json.loads(shown.body)
+    assert (shown.status, view["run_id"], view["stage"]) == (200, RUN_ID, stage.value)
+    assert not {"requests", "schema_version", "claimed", "smoke_sample"} & set(view)
+    assert [entry["stage"] for entry in view["history"]][-1] == stage.value
+    if stage is Stage.LIVE:
+        assert view["endpoint"]["seconds_left"] == 3600
+        assert view["smoke_test"][0]["reply"] == "Hey!"
+    elif view["endpoint"]:
+        assert (view["endpoint"]["seconds_left"] is None) is stage.terminal
+
+
+def test_an_unchanged_run_is_not_sent_again() -> None:
+    """The ETag that was given is good until the record changes."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    etag = show_run(RUN_ID, if_none_match=None, services=world.services).headers["ETag"]
+    for sent in (etag, f'"old", {etag}'):
+        again = show_run(RUN_ID, if_none_match=sent, services=world.services)
+        assert (again.status, again.body) == (304, b"")
+    world.runs.update(RUN_ID, lambda run: msgspec.structs.replace(run, due=NOW + timedelta(hours=1)))
+    assert show_run(RUN_ID, if_none_match=etag, services=world.services).status == 200
+
+
+@pytest.mark.parametrize(
+    ("accept", "html"),
+    [
+        (None, False),
+        ("*/*", False),
+        ("application/json", False),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", True),
+        ("TEXT/HTML", True),
+        ("application/json, text/html", False),
+        (";;;,,,", False),
+    ],
+)
+def test_a_report_comes_in_the_form_that_is_asked_for(accept: str | None, html: bool) -> None:
+    """Browsers get the page, programs the JSON."""
+    world = World()
+    world.runs.create(a_run(Stage.VALIDATED))
+    with pytest.raises(RequestError, match="no validation report yet"):
+        show_report(RUN_ID, accept=accept, services=world.services)
+    world.reports.save(RUN_ID, json=b"{}", html="<p>")
+    shown = show_report(RUN_ID, accept=accept, services=world.services)
+    assert shown.body == (b"<p>" if html else b"{}")
+    assert shown.content_type.startswith("text/html" if html else "application/json")
+    assert shown.headers["Vary"] == "Accept"
+
+
+@pytest.mark.parametrize("run_id", [RUN_ID, "..", "../reports/x", "%2e%2e", "x" * 3000, "\n"])
+def test_unknown_runs_are_404(run_id: str) -> None:
+    """For the run and for its report, however it is spelled."""
+    services = World().services
+    with pytest.raises(UnknownRunError):
+        show_run(run_id, if_none_match=None, services=services)
+    with pytest.raises(UnknownRunError):
+        show_report(run_id, accept=None, services=services)
+
+
+def test_health_tells_whether_the_app_is_configured_and_no_more() -> None:
+    """It is open to everybody, so that no setting is named."""
+    assert show_health(lambda: None).status == 200
+    sick = show_health(lambda: _raise(config.SettingsError("settings: BASE_MODEL: is missing")))
+    assert sick.status == 503
+    assert b"BASE_MODEL" not in sick.body
+    assert answer(lambda: show_health(lambda: _raise(TransientServiceError("away")))).status == 503
