@@ -69,7 +69,7 @@ class _Endpoints:
         family, name, version = self.family, call["name"], call["version"]
         given = call.document().get("properties")
         if not isinstance(given, dict):
-            raise cloud.fault(400, "The properties field is required.", code="BadRequest")
+            raise cloud.error(400, "The properties field is required.", code="BadRequest")
         properties = {**family.defaults, **given}
         self._place(cloud, properties)
         if family is MODEL:
@@ -79,7 +79,7 @@ class _Endpoints:
             if existing is not None:
                 uri = family.uri
                 if uri and existing.properties.get(uri) != properties.get(uri):
-                    raise cloud.fault(
+                    raise cloud.error(
                         400,
                         f"{family.noun} with name {name} and version {version} already exists; its {uri} "
                         "cannot be changed.",
@@ -105,7 +105,7 @@ class _Endpoints:
             return
         address = properties.get(uri)
         if not address:
-            raise cloud.fault(400, f"The {uri} field is required.", code="BadRequest")
+            raise cloud.error(400, f"The {uri} field is required.", code="BadRequest")
         properties[uri] = long_uri(cloud, address)
         output = _JOB_OUTPUT.fullmatch(address)
         if output and self.family is MODEL:
@@ -119,7 +119,7 @@ class _Endpoints:
             raise cloud.not_found("RunNotFound", f"Run {name} not found.")
         advance(cloud, job)
         if status_of(cloud, job) != "Completed" or output not in (job.properties.get("outputs") or {}):
-            raise cloud.fault(400, f"Job {name} has no output '{output}' that could be registered.")
+            raise cloud.error(400, f"Job {name} has no output '{output}' that could be registered.")
 
     def get(self, cloud: Cloud, call: Call) -> Answer:
         """One version."""

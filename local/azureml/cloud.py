@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from local.azureml import datastores, resources
-from local.azureml.blobs import BlobStore
+from local.azureml.blob_store import BlobStore
 from local.azureml.clock import FAST, Clock, Pace, SystemClock, wire_time
 from local.azureml.errors import workspace_error
 from local.azureml.faults import Faults
@@ -72,13 +72,14 @@ class Cloud:
         self.endpoints = Shelf(self.database, "endpoints", resources.Endpoint)
         self.deployments = Shelf(self.database, "deployments", resources.Deployment)
         self.operations = Shelf(self.database, "operations", resources.LongRunning)
+        self.unsettled = {one.id for one in self.operations.values() if not one.settled}
         # What can be made again from the above: locks of jobs at work, loaded models, requests under way.
         self.job_locks: dict[str, threading.Lock] = {}
         self.models: dict[str, Any] = {}
         self.pending: dict[str, Any] = {}
         datastores.add_builtin(self)
 
-    def fault(
+    def error(
         self,
         status: int,
         message: str,
@@ -100,7 +101,7 @@ class Cloud:
 
     def not_found(self, code: str, message: str) -> Exception:
         """404 for an asset, job, endpoint or deployment that is not there."""
-        return self.fault(404, "The specified resource was not found.", detail=(code, message))
+        return self.error(404, "The specified resource was not found.", detail=(code, message))
 
     def reset(self) -> None:
         """Back to a new subscription: no resources, no faults, no calls."""
@@ -120,6 +121,7 @@ class Cloud:
             self.blobs.clear()
             self.models.clear()
             self.pending.clear()
+            self.unsettled.clear()
             self.job_locks.clear()
             self.quota = dict(self.settings.quota)
             datastores.add_builtin(self)

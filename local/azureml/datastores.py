@@ -119,12 +119,12 @@ def render(cloud: Cloud, call: Call, datastore: Datastore) -> dict[str, Any]:
 def _put(cloud: Cloud, call: Call) -> Answer:
     given, name = call.document().get("properties") or {}, call["datastore"]
     if not re.fullmatch(r"[a-zA-Z0-9_]{1,255}", name):
-        raise cloud.fault(400, f"Datastore name '{name}' has other characters than letters, digits and '_'.")
+        raise cloud.error(400, f"Datastore name '{name}' has other characters than letters, digits and '_'.")
     if given.get("datastoreType") not in ("AzureBlob", "AzureDataLakeGen2"):
-        raise cloud.fault(400, f"Datastore type '{given.get('datastoreType')}' is not supported here.")
+        raise cloud.error(400, f"Datastore type '{given.get('datastoreType')}' is not supported here.")
     for needed in ("accountName", "containerName" if given["datastoreType"] == "AzureBlob" else "filesystem"):
         if not given.get(needed):
-            raise cloud.fault(400, f"The {needed} field is required.")
+            raise cloud.error(400, f"The {needed} field is required.")
     credentials = dict(given.get("credentials") or {"credentialsType": "None"})
     secrets = credentials.pop("secrets", None) or {"secretsType": "None"}
     properties = {
@@ -195,7 +195,7 @@ def _list_secrets(cloud: Cloud, call: Call) -> Answer:
     datastore = _found(cloud, call)
     kind = datastore.properties["credentials"]["credentialsType"]
     if kind == "None":
-        raise cloud.fault(400, "No secrets for credentials of type None.")
+        raise cloud.error(400, "No secrets for credentials of type None.")
     if datastore.properties["accountName"] == cloud.settings.blob_account:
         return json_answer({"secretsType": "Sas", "sasToken": shared_access_signature(cloud)})
     return json_answer({**datastore.secrets, "secretsType": kind})

@@ -109,7 +109,7 @@ def _refused(cloud: Cloud, field: str, message: str) -> Exception:
         "traceId": secrets.token_hex(16),
     }
     text = f"InferencingClient HttpRequest error, error detail: {json.dumps(inner, separators=(',', ':'))}"
-    return cloud.fault(
+    return cloud.error(
         400,
         "The request is invalid.",
         code="BadRequest",
@@ -119,14 +119,14 @@ def _refused(cloud: Cloud, field: str, message: str) -> Exception:
 
 def _validate(cloud: Cloud, endpoint: Endpoint, name: str, properties: dict[str, Any]) -> VmSize:
     if not 3 <= len(name) <= 32 or not _NAME.fullmatch(name):
-        raise cloud.fault(
+        raise cloud.error(
             400,
             f"Deployment name '{name}' is invalid: 3 to 32 letters, digits and hyphens, first a letter, last "
             "a letter or digit.",
             code="BadRequest",
         )
     if not endpoint.provisioned:
-        raise cloud.fault(
+        raise cloud.error(
             409, f"Endpoint '{endpoint.name}' is not ready for deployments yet.", code="Conflict"
         )
     refuse_while_busy(cloud, endpoint.operation, f"endpoint '{endpoint.name}'")
@@ -236,7 +236,7 @@ def _delete(cloud: Cloud, call: Call) -> Answer:
             return Answer(204)
         share = (endpoint.properties.get("traffic") or {}).get(deployment.name, 0)
         if share:
-            raise cloud.fault(
+            raise cloud.error(
                 400,
                 f"Deployment '{deployment.name}' still gets {share} % of the traffic. Set it to 0 first.",
                 code="BadRequest",

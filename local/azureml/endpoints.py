@@ -40,7 +40,7 @@ def refuse_while_busy(cloud: Cloud, operation_id: str, what: str) -> None:
     """One change at a time: anything else is a conflict (the text is chosen, not recorded)."""
     operation = cloud.operations.get(operation_id)
     if operation is not None and not operation.settled:
-        raise cloud.fault(
+        raise cloud.error(
             409,
             f"The request could not be completed due to a conflict with the current state of {what}: an "
             f"operation of kind '{operation.kind}' is still in progress.",
@@ -92,7 +92,7 @@ def render(cloud: Cloud, call: Call, endpoint: Endpoint) -> dict[str, Any]:
 
 def _validate(cloud: Cloud, name: str, properties: dict[str, Any], existing: Endpoint | None) -> None:
     if not 3 <= len(name) <= 32 or not _NAME.fullmatch(name):
-        raise cloud.fault(
+        raise cloud.error(
             400,
             f"Endpoint name '{name}' is invalid: 3 to 32 letters, digits and hyphens, first a letter, last a "
             "letter or digit.",
@@ -100,7 +100,7 @@ def _validate(cloud: Cloud, name: str, properties: dict[str, Any], existing: End
         )
     mode = properties.get("authMode")
     if mode not in _AUTH_MODES:
-        raise cloud.fault(
+        raise cloud.error(
             400, f"authMode must be one of {', '.join(_AUTH_MODES)}, not '{mode}'.", code="BadRequest"
         )
     for field in ("traffic", "mirrorTraffic"):
@@ -112,19 +112,19 @@ def _validate_traffic(
 ) -> None:
     for deployment, share in shares.items():
         if not isinstance(share, int) or not 0 <= share <= 100:
-            raise cloud.fault(400, f"{field} of '{deployment}' must be 0 to 100.", code="BadRequest")
+            raise cloud.error(400, f"{field} of '{deployment}' must be 0 to 100.", code="BadRequest")
         known = cloud.deployments.get(f"{name.lower()}/{deployment}") if existing else None
         if known is None:
-            raise cloud.fault(
+            raise cloud.error(
                 400,
                 f"The {field} names deployment '{deployment}', which endpoint '{name}' has not got.",
                 code="BadRequest",
             )
     total = sum(shares.values())
     if field == "traffic" and total not in (0, 100):
-        raise cloud.fault(400, f"Traffic must sum to 0 or 100, not {total}.", code="BadRequest")
+        raise cloud.error(400, f"Traffic must sum to 0 or 100, not {total}.", code="BadRequest")
     if field == "mirrorTraffic" and total > 50:
-        raise cloud.fault(400, f"Mirror traffic may be at most 50, not {total}.", code="BadRequest")
+        raise cloud.error(400, f"Mirror traffic may be at most 50, not {total}.", code="BadRequest")
 
 
 def _put(cloud: Cloud, call: Call) -> Answer:
@@ -138,7 +138,7 @@ def _put(cloud: Cloud, call: Call) -> Answer:
         if existing:
             refuse_while_busy(cloud, existing.operation, f"endpoint '{name}'")
             if existing.properties["authMode"] != properties["authMode"]:
-                raise cloud.fault(400, "authMode of an endpoint cannot be changed.", code="BadRequest")
+                raise cloud.error(400, "authMode of an endpoint cannot be changed.", code="BadRequest")
         kind = "endpoint.update" if existing else "endpoint.create"
         operation = operations.begin(cloud, kind, "oeidp", name.lower(), cloud.pace.endpoint)
         endpoint = Endpoint(
@@ -209,7 +209,7 @@ def accepted(cloud: Cloud, call: Call, operation: LongRunning) -> Answer:
 def _list_keys(cloud: Cloud, call: Call) -> Answer:
     endpoint = find(cloud, call)
     if endpoint.properties["authMode"] != "Key":
-        raise cloud.fault(
+        raise cloud.error(
             400, "Keys can be listed only for endpoints whose authMode is Key.", code="BadRequest"
         )
     return json_answer({"primaryKey": endpoint.primary_key, "secondaryKey": endpoint.secondary_key})
@@ -219,7 +219,7 @@ def _regenerate(cloud: Cloud, call: Call) -> Answer:
     document = call.document()
     kind = document.get("keyType")
     if kind not in ("Primary", "Secondary"):
-        raise cloud.fault(400, f"keyType must be Primary or Secondary, not '{kind}'.", code="BadRequest")
+        raise cloud.error(400, f"keyType must be Primary or Secondary, not '{kind}'.", code="BadRequest")
     with cloud.lock:
         endpoint = find(cloud, call)
         name = endpoint.name.lower()
@@ -232,7 +232,7 @@ def _regenerate(cloud: Cloud, call: Call) -> Answer:
 def _token(cloud: Cloud, call: Call) -> Answer:
     endpoint = find(cloud, call)
     if endpoint.properties["authMode"] != "AMLToken":
-        raise cloud.fault(
+        raise cloud.error(
             400, "Tokens are issued only for endpoints whose authMode is AMLToken.", code="BadRequest"
         )
     now = int(cloud.clock.now().timestamp())

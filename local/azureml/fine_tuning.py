@@ -17,6 +17,7 @@ from local.azureml.training import chat_model
 from local.azureml.training.conversation import Example
 from local.azureml.training.preprocess import Prepared, PreprocessError, prepare
 from local.azureml.training.trainer import Options, train
+from local.azureml.vm_sizes import SIZES
 
 if TYPE_CHECKING:
     from local.azureml.cloud import Cloud
@@ -122,8 +123,21 @@ def _examples(cloud: Cloud, job: Job, split: str) -> list[Example]:
     return [msgspec.json.decode(line, type=Example) for line in data.split(b"\n") if line]
 
 
+def _check_gpus(cloud: Cloud, node: Node, asked: int) -> None:
+    """A node without so many GPUs is found out when training starts (the text is chosen)."""
+    compute = cloud.computes.get(node.compute.lower())
+    size = SIZES.get(str(compute.properties["properties"]["vmSize"]).lower()) if compute else None
+    if size is not None and size.gpus < asked:
+        raise WorkError(
+            "UserError",
+            f"CUDA error: invalid device ordinal. {asked} GPUs were asked for, and a node of {node.compute} "
+            f"({size.name}) has {size.gpus}.",
+        )
+
+
 def _finetune(cloud: Cloud, job: Job, node: Node, definition: dict[str, Any], inputs: dict[str, str]) -> None:
     del definition
+    _check_gpus(cloud, node, Options(inputs).whole("number_of_gpu_to_use_finetuning"))
     model, log, _ = train(
         _examples(cloud, job, "training"), _examples(cloud, job, "validation"), Options(inputs)
     )

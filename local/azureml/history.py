@@ -254,25 +254,6 @@ def _patch(cloud: Cloud, call: Call) -> Answer:
     return json_answer(job_document(cloud, job))
 
 
-def _log(cloud: Cloud, call: Call) -> Answer:
-    """One line for each change of a run's state, with its time."""
-    job, index = find_run(cloud, call["run"])
-    nodes = children(cloud, job) if index is None else [(index, job.nodes[index], "")]
-    lines = [f"[{wire_time(job.submitted)}] Job {job.name} was submitted."]
-    for position, node, _ in nodes:
-        state = node_status(cloud, job, position)
-        if node.starts <= cloud.clock.now():
-            lines.append(f"[{wire_time(node.starts)}] {node.name} started on {node.compute}.")
-        for metric in job.metrics.get(node.run_id, []):
-            at = node.starts + metric.share * (node.ends - node.starts)
-            if metric.key in ("loss", "eval_loss") and at <= cloud.clock.now():
-                lines.append(f"[{wire_time(at)}] step {metric.step}: {metric.key} {metric.value:.4f}")
-        if state in ("Completed", "Failed"):
-            reason = f": {node.error[1]}" if node.error else "."
-            lines.append(f"[{wire_time(node.ends)}] {node.name} {state.lower()}{reason}")
-    return Answer(200, ("\n".join(lines) + "\n").encode(), {"Content-Type": "text/plain; charset=utf-8"})
-
-
 _RUN = f"{HISTORY}/runs/{{run}}"
 ROUTES = (
     Route("history.run", "GET", _RUN, _run, Plane.DATA, Evidence.DRIVEN),
@@ -295,5 +276,4 @@ ROUTES = (
         Plane.DATA,
         Evidence.DRIVEN,
     ),
-    Route("logs.get", "GET", "/_logs/{run}/{file}", _log, Plane.OPEN, Evidence.DRIVEN),
 )

@@ -87,7 +87,7 @@ def _complaint(port: dict[str, Any], value: str) -> str | None:
 
 
 def _check_compute(cloud: Cloud, given: dict[str, str]) -> None:
-    """Clusters must be there; GPUs asked for must be on a node of it."""
+    """Clusters must be there."""
     for name, value in given.items():
         if not name.startswith("compute_") or value == SERVERLESS:
             continue
@@ -97,4 +97,4 @@ def _check_compute(cloud: Cloud, given: dict[str, str]) -> None:
 
 
 def _refusal(cloud: Cloud, message: str) -> Exception:
-    return cloud.fault(400, message, code="UserError", inner=("BadArgument", "ArgumentInvalid"))
+    return cloud.error(400, message, code="UserError", inner=("BadArgument", "ArgumentInvalid"))

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from local.azureml import identity, operations
-from local.azureml.clock import wire_time
+from local.azureml.job_document import cluster_of, experiment_id, render
 from local.azureml.job_inputs import SERVERLESS, check_inputs, given_inputs
 from local.azureml.job_progress import advance, status_of
 from local.azureml.registry import component_id, pipeline_component
@@ -41,118 +41,6 @@ _EXISTS = (
 TERMINAL = frozenset({"Completed", "Failed", "Canceled"})
 
 
-def experiment_id(cloud: Cloud, name: str) -> str:
-    """An experiment's id: the same name has the same one, as long as the workspace is the same."""
-    return str(uuid.uuid5(uuid.UUID(cloud.settings.workspace_id), name))
-
-
-def render(cloud: Cloud, call: Call, job: Job) -> dict[str, Any]:
-    """The job as GET shows it. It carries no error: that is in the run history."""
-    settings, given = cloud.settings, job.properties
-    moment = wire_time(job.submitted)
-    services = {
-        name: {
-            "jobServiceType": name,
-            "port": None,
-            "endpoint": endpoint,
-            "status": None,
-            "errorMessage": None,
-            "properties": None,
-            "nodes": None,
-        }
-        for name, endpoint in (
-            (
-                "Tracking",
-                f"azureml://{call.base.removeprefix('https://')}/mlflow/v1.0{settings.workspace_arm_id}?",
-            ),
-            (
-                "Studio",
-                f"https://ml.azure.com/runs/{job.name}?wsid={settings.studio_workspace}",
-            ),
-        )
-    }
-    properties = {
-        "description": None,
-        "tags": {},
-        "computeId": None,
-        "identity": None,
-        "componentId": None,
-        "notificationSetting": None,
-        "secretsConfiguration": None,
-        "isArchived": False,
-        **given,
-        "displayName": given.get("displayName") or job.name,
-        "experimentName": given.get("experimentName") or "Default",
-        "properties": {**_run_properties(given), **(given.get("properties") or {})},
-        "status": status_of(cloud, job),
-        "services": services,
-        "inputs": given.get("inputs") or None,
-        "outputs": _outputs(given),
-        "sourceJobId": None,
-    }
-    if given.get("jobType") == "Command":
-        properties.update(parentJobName=None, limits=given.get("limits"), queueSettings={"jobTier": "Null"})
-        properties["outputs"] = {
-            "default": _output(
-                {
-                    "jobOutputType": "uri_folder",
-                    "uri": f"azureml://datastores/workspaceartifactstore/ExperimentRun/dcid.{job.name}",
-                }
-            ),
-            **(properties["outputs"] or {}),
-        }
-    return {
-        "id": f"{settings.workspace_arm_id}/jobs/{job.name}",
-        "name": job.name,
-        "type": "Microsoft.MachineLearningServices/workspaces/jobs",
-        "properties": properties,
-        "systemData": {"createdAt": moment, "createdBy": "local", "createdByType": "User"},
-    }
-
-
-def _run_properties(given: dict[str, Any]) -> dict[str, str]:
-    if given.get("jobType") == "Command":
-        return {"_azureml.ComputeTargetType": "amlctrain", "_azureml.ClusterName": _cluster(given)}
-    settings = given.get("settings") or {}
-    return {
-        "azureml.DevPlatv2": "true",
-        "azureml.DatasetAccessMode": "Asset",
-        "azureml.runsource": "azureml.PipelineRun",
-        "runSource": "MFE",
-        "runType": "HTTP",
-        "azureml.parameters": "{}",
-        "azureml.continue_on_step_failure": str(bool(settings.get("continue_on_step_failure", False))),
-        "azureml.continue_on_failed_optional_input": str(
-            bool(settings.get("continue_on_failed_optional_input", True))
-        ),
-        "azureml.enforceRerun": str(bool(settings.get("force_rerun", False))),
-        "azureml.defaultComputeName": _cluster(given),
-        "azureml.defaultDataStoreName": "workspaceblobstore",
-        "azureml.pipelineComponent": "pipelinerun",
-    }
-
-
-def _cluster(given: dict[str, Any]) -> str:
-    return str(given.get("computeId") or "").rpartition("/")[2]
-
-
-def _output(given: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "description": None,
-        "uri": None,
-        "assetName": None,
-        "assetVersion": None,
-        "mode": "ReadWriteMount",
-        "pathOnCompute": None,
-        "autoDeleteSetting": None,
-        **given,
-    }
-
-
-def _outputs(given: dict[str, Any]) -> dict[str, Any] | None:
-    return {name: _output(output) for name, output in (given.get("outputs") or {}).items()} or None
-
-
 def _digest(properties: dict[str, Any]) -> str:
     """Of what may not change once a job has its name."""
     fixed = {name: properties.get(name) for name in _IMMUTABLE}
@@ -163,9 +51,9 @@ def _put(cloud: Cloud, call: Call) -> Answer:
     """201 for a new job; 200 for the same once more; 400 for another under its name. Not an operation."""
     name, properties = call["job"], call.document().get("properties")
     if not isinstance(properties, dict) or properties.get("jobType") not in ("Pipeline", "Command"):
-        raise cloud.fault(400, "properties.jobType must be Pipeline or Command.", code="BadRequest")
+        raise cloud.error(400, "properties.jobType must be Pipeline or Command.", code="BadRequest")
     if not _NAME.fullmatch(name):
-        raise cloud.fault(
+        raise cloud.error(
             400,
             f"Job name '{name}' is invalid: up to 255 letters, digits, '_' and '-', first a letter or digit.",
             code="BadRequest",
@@ -197,7 +85,7 @@ def _put(cloud: Cloud, call: Call) -> Answer:
 
 def _update(cloud: Cloud, call: Call, job: Job, properties: dict[str, Any]) -> Answer:
     if job.digest != _digest(properties):
-        raise cloud.fault(400, _EXISTS, inner=("Immutable", "JobPropertyImmutable"))
+        raise cloud.error(400, _EXISTS, inner=("Immutable", "JobPropertyImmutable"))
     for field in ("tags", "properties"):
         job.properties[field] = {**(job.properties.get(field) or {}), **(properties.get(field) or {})}
     for field in ("description", "displayName", "isArchived"):
@@ -212,7 +100,7 @@ def _check_token(cloud: Cloud, call: Call) -> None:
     token = call.headers.get("x-azureml-token")
     claims = cloud.issuer.read(token) if token else None
     if claims is None or str(claims.get("aud", "")).rstrip("/") != identity.ML_AUDIENCE:
-        raise cloud.fault(
+        raise cloud.error(
             401,
             f"The token in x-azureml-token is not one for {identity.ML_AUDIENCE}.",
             inner=("Auth", "Authentication"),
@@ -246,20 +134,20 @@ def _nodes(cloud: Cloud, properties: dict[str, Any]) -> list[Node]:
 def _command_steps(cloud: Cloud, properties: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """A command job has one node, which is the job itself; its command is not run."""
     if not properties.get("command"):
-        raise cloud.fault(400, "The command field is required.", code="BadRequest")
-    return [("", "command", _cluster(properties) or SERVERLESS, "none")]
+        raise cloud.error(400, "The command field is required.", code="BadRequest")
+    return [("", "command", cluster_of(properties) or SERVERLESS, "none")]
 
 
 def _steps(cloud: Cloud, properties: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     nodes = properties.get("jobs")
     if not isinstance(nodes, dict) or not nodes:
-        raise cloud.fault(400, "A pipeline needs at least one node in jobs.", code="BadRequest")
+        raise cloud.error(400, "A pipeline needs at least one node in jobs.", code="BadRequest")
     steps: list[tuple[str, str, str, str]] = []
     for name, node in nodes.items():
         identifier = str(node.get("componentId", ""))
         if identifier.startswith("azureml://registries/"):
             if identifier != component_id():
-                raise cloud.fault(400, f"Component {identifier} was not found.", code="BadRequest")
+                raise cloud.error(400, f"Component {identifier} was not found.", code="BadRequest")
             given = given_inputs(properties, node)
             check_inputs(cloud, given)
             for inner in pipeline_component()["nodes"]:
@@ -270,7 +158,7 @@ def _steps(cloud: Cloud, properties: dict[str, Any]) -> list[tuple[str, str, str
                 2
             ]
             if compute != SERVERLESS and cloud.computes.get(compute.lower()) is None:
-                raise cloud.fault(
+                raise cloud.error(
                     400, f"Compute '{compute}' was not found in the workspace.", code="BadRequest"
                 )
             steps.append((name, identifier.rpartition("/components/")[2], compute, "none"))

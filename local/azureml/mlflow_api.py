@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from local.azureml.errors import ServiceError
 from local.azureml.history import child_document, children, find_run, job_document
-from local.azureml.jobs import experiment_id, find
+from local.azureml.job_document import experiment_id
+from local.azureml.jobs import find
 from local.azureml.resources import Job, Metric
 from local.azureml.wire import WORKSPACE, Answer, Call, Evidence, Plane, Route, json_answer
 

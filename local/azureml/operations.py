@@ -50,6 +50,7 @@ def begin(cloud: Cloud, kind: str, prefix: str, target: str, seconds: float) -> 
         error=outcome.get("error"),
     )
     cloud.operations.put(operation.id, operation)
+    cloud.unsettled.add(operation.id)
     return operation
 
 
@@ -58,12 +59,6 @@ def fail(cloud: Cloud, operation: LongRunning, error: dict[str, Any]) -> None:
     operation.status = "Failed"
     operation.error = error
     cloud.operations.put(operation.id, operation)
-
-
-def running(cloud: Cloud, operation_id: str) -> bool:
-    """Whether an operation is still going on."""
-    operation = cloud.operations.get(operation_id)
-    return operation is not None and not operation.settled
 
 
 def state_of(cloud: Cloud, operation_id: str, while_running: str) -> str:
@@ -76,15 +71,15 @@ def state_of(cloud: Cloud, operation_id: str, while_running: str) -> str:
 
 def settle(cloud: Cloud) -> None:
     """Ends the operations whose time has come."""
+    if not cloud.unsettled:
+        return
     now = cloud.clock.now()
     with cloud.lock:
-        due = [
-            operation
-            for operation in cloud.operations.values()
-            if not operation.settled and operation.ends is not None and operation.ends <= now
-        ]
+        going = [found for one in cloud.unsettled if (found := cloud.operations.get(one)) is not None]
+        due = [operation for operation in going if operation.ends is not None and operation.ends <= now]
         for operation in sorted(due, key=lambda one: one.ends or now):
             operation.settled = True
+            cloud.unsettled.discard(operation.id)
             cloud.operations.put(operation.id, operation)
             cloud.completions[operation.kind](cloud, operation)
 

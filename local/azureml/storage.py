@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
-from local.azureml.blobs import BlobStore
+from local.azureml.blob_store import BlobStore
 
 
 class Storage:

@@ -110,6 +110,15 @@ def test_data_that_is_not_there_fails_the_preprocessing(rest: Rest) -> None:
     assert "error" not in rest("GET", "/jobs/job").json()["properties"]
 
 
+@pytest.mark.parametrize(("size", "asked"), [("Standard_NC24ads_A100_v4", "2"), ("Standard_DS3_v2", "1")])
+def test_more_gpus_than_a_node_has_fail_the_training(rest: Rest, size: str, asked: str) -> None:
+    """The submission is accepted; the training node finds out."""
+    rest.compute("small", size)
+    trained = rest.train(compute_finetune="small", number_of_gpu_to_use_finetuning=asked)
+    assert trained["properties"]["status"] == "Failed"
+    assert "invalid device ordinal" in details(rest, "job")["error"]["error"]["message"]
+
+
 def test_a_job_can_be_made_to_fail_in_a_node_of_choice(rest: Rest) -> None:
     """A fault names the node and the message; the job's own details carry it."""
     rest.emulator.add_fault(job={"child": "chat_completion_finetune", "message": "CUDA out of memory"})
