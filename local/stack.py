@@ -8,7 +8,6 @@ import fcntl
 import json
 import os
 import shutil
-import signal
 import socket
 import sys
 from collections.abc import Mapping
@@ -23,8 +22,10 @@ from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from local.azurite import ACCOUNT, Azurite
+from local.core_tools import free_port, start_core_tools
 from local.event_grid import STORAGE_SETTING, WEBHOOK_SETTING
-from local.processes import ChildProcess, ProcessError, wait_until
+from local.next_steps import next_steps
+from local.processes import ChildProcess, ProcessError, exit_on_termination, ignore_signals, wait_until
 from local.settings import ROOT, app_environment, example_settings, tool_environment
 
 FOLDER = ROOT / ".local"
@@ -141,7 +142,13 @@ class Stack:
             ProcessError: It did not.
         """
         if self.host == "func" or (self.host == "auto" and shutil.which("func")):
-            self._start_core_tools()
+            # Core Tools ask for no key locally.
+            self.function_key = self.master_key = "not-asked-for-by-func-start"
+            self.port = self.port or free_port()
+            self.functions_url = f"http://127.0.0.1:{self.port}"
+            self._processes["functions"] = start_core_tools(
+                self.app, self.port, self.environment, self._log("functions")
+            )
         else:
             self._start_local_host()
 
@@ -199,23 +206,6 @@ class Stack:
         self.function_key, self.master_key = ready["function_key"], ready["master_key"]
         self.port = int(self.functions_url.rpartition(":")[2])
 
-    def _start_core_tools(self) -> None:
-        # Core Tools ask for no key locally, and take no port 0.
-        self.port = self.port or _free_port()
-        self.functions_url = f"http://127.0.0.1:{self.port}"
-        self.function_key = self.master_key = "not-asked-for-by-func-start"
-        path = f"{Path(sys.executable).parent}{os.pathsep}{self.environment.get('PATH', '')}"
-        process = ChildProcess(
-            "functions",
-            ["func", "start", "--port", str(self.port)],
-            self._log("functions"),
-            {**self.environment, "PATH": path},
-            self.app,
-        )
-        self._processes["functions"] = process
-        with self.client() as client:
-            process.wait_ready(lambda: _answers(client, "/admin/host/status"), START_SECONDS)
-
     def _start_event_grid(self) -> None:
         webhook = (
             f"{self.functions_url}/runtime/webhooks/blobs"
@@ -269,17 +259,6 @@ class Stack:
         unfinished.replace(self.folder / "stack.json")
 
 
-def exit_on_termination() -> None:
-    """Turn SIGTERM into SystemExit, so that contexts are left in order as they are on Ctrl-C."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-
-
-def ignore_signals() -> None:
-    """Keep an impatient second Ctrl-C from interrupting the stopping itself."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the stack until a signal, or until a part of it dies."""
     parser = argparse.ArgumentParser(
@@ -309,7 +288,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with Stack(folder=options.folder.resolve(), host=options.host, pace=options.pace, port=port) as stack:
             try:
-                print(_welcome(stack), flush=True)
+                print(next_steps(stack), flush=True)
                 wait_until(lambda: bool(stack.ended), float("inf"))
                 print(f"ended unexpectedly: {', '.join(stack.ended)}", file=sys.stderr)
             finally:
@@ -322,39 +301,6 @@ def main(arguments: list[str] | None = None) -> int:
     return 1
 
 
-def _welcome(stack: Stack) -> str:
-    azure_ml = f"{stack.azureml_url} (CA: {stack.ca_bundle})"
-    return f"""\
-The stack is up. Ctrl-C stops it.
-
-  functions  {stack.functions_url}
-  key        {stack.function_key}
-  storage    {stack.blob_connection_string}
-  Azure ML   {azure_ml}
-  logs       {stack.folder / "logs"}
-
-Next steps, in another terminal:
-
-  # see what runs
-  curl -s -H "x-functions-key: {stack.function_key}" {stack.functions_url}/api/runs
-
-  # upload a dataset; its run is listed a second later
-  {sys.executable} - <<'PYTHON'
-from azure.storage.blob import BlobClient
-blob = BlobClient.from_connection_string("{stack.blob_connection_string}", "uploads", "first-try.jsonl")
-with open("{ROOT / "local" / "samples" / "ultrachat-sample.jsonl"}", "rb") as rows:
-    blob.upload_blob(rows)
-PYTHON
-"""
-
-
-def _answers(client: httpx.Client, path: str) -> bool:
-    try:
-        return client.get(path).status_code < 500
-    except httpx.HTTPError:
-        return False
-
-
 def _default_port() -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -363,13 +309,6 @@ def _default_port() -> int:
         except OSError:
             return 0
     return DEFAULT_PORT
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

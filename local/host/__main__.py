@@ -6,8 +6,12 @@ import json
 import logging
 import os
 import secrets
+import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from azure.core.exceptions import AzureError
 
 from local.host.host_json import HostJsonError, read_host_json
 from local.host.indexing import IndexingError, load_functions
@@ -73,10 +77,19 @@ def main(arguments: list[str] | None = None) -> int:
         if options.ready_file is not None:
             _write_ready_file(options.ready_file, url, keys)
 
-    ended = asyncio.run(serve(host, listener, ready))
+    return asyncio.run(_run(host, listener, ready))
+
+
+async def _run(host: FunctionHost, listener: socket.socket, ready: Callable[[], None]) -> int:
+    try:
+        ended = await serve(host, listener, ready)
+    except AzureError as error:
+        log.error("Storage cannot be reached", extra={"error": str(error)})  # noqa: TRY400
+        return 1
     if not ended:
-        log.warning("Invocations did not end in time; their messages will be delivered again")
-        # A function still runs in a thread, and Python would wait for it without end.
+        log.warning("Work did not end in time; its messages will be delivered again")
+        # A thread is still busy, in a function or with a storage that does not answer, and Python would
+        # wait for it without end.
         logging.shutdown()
         os._exit(0)
     return 0

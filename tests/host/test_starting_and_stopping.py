@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from local.azurite import Azurite
 from local.host.host_json import HostJsonError, parse_time_span, read_host_json
 from local.processes import ProcessError, wait_until
 from tests.host.conftest import SECONDS, StartHost
@@ -117,21 +119,36 @@ def test_a_signal_lets_invocations_end(start_host: StartHost, tmp_path: Path) ->
     assert host.process.returncode == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stuck_function_cannot_hold_up_the_end(
-    start_host: StartHost, tmp_path: Path, number: signal.Signals
-) -> None:
+def test_a_stuck_function_cannot_hold_up_the_end(start_host: StartHost, tmp_path: Path) -> None:
     """The host ends within five seconds although a function does not."""
     gate = tmp_path / "gate"
     host = start_host("work")
     host.queue("work").send_message(json.dumps({"wait_for": str(gate)}))
     assert wait_until(gate.with_suffix(".reached").exists, SECONDS)
     started = time.monotonic()
-    host.process.send_signal(number)
+    host.process.send_signal(signal.SIGINT)
     assert wait_until(lambda: not host.process.alive, SECONDS)
     assert time.monotonic() - started < 5
     with pytest.raises(httpx.HTTPError), host.client() as client:
         client.get("/admin/host/status")
+
+
+def test_a_storage_that_hangs_cannot_hold_up_the_end(start_host: StartHost) -> None:
+    """The host ends within five seconds although its reads of a queue do not."""
+    with Azurite() as storage:
+        settings = {
+            "AzureWebJobsStorage": storage.connection_string,
+            "SampleStorage": storage.connection_string,
+        }
+        host = start_host("work", settings=settings)
+        os.kill(storage.pid, signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            host.process.send_signal(signal.SIGTERM)
+            assert wait_until(lambda: not host.process.alive, SECONDS)
+            assert time.monotonic() - started < 5
+        finally:
+            os.kill(storage.pid, signal.SIGCONT)
 
 
 def test_host_json_is_read_with_its_overrides(tmp_path: Path) -> None:
