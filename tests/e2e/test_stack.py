@@ -78,6 +78,24 @@ def test_a_second_start_finds_the_first(launcher: ChildProcess, tmp_path: Path) 
     assert addresses(tmp_path)["function_key"] in launcher.output()
 
 
+def test_core_tools_are_used_where_they_are_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`func start` runs in the app's folder with its environment; a program in its place shows how."""
+    func = tmp_path / "bin" / "func"
+    func.parent.mkdir()
+    func.write_text(
+        "#!/bin/sh\n"
+        f'echo "$1 $2 $PWD $AZUREML_WORKSPACE" > {tmp_path}/called\n'
+        'exec python -m local.host --port "$3" --key not-asked-for-by-func-start\n'
+    )
+    func.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{func.parent}{os.pathsep}{os.environ['PATH']}")
+    with Stack(folder=tmp_path / "stack") as stack, stack.client() as client:
+        assert client.get("/api/runs").status_code == 200
+    assert (tmp_path / "called").read_text() == f"start --port {ROOT} local\n"
+
+
 def test_the_app_sees_nothing_of_a_real_cloud(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials and settings of the shell do not reach the local app, and overrides win."""
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "real")
