@@ -67,6 +67,8 @@ var platformSettings = {
   AZURE_CLIENT_ID: identityClientId
   APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
+  // With telemetryMode in host.json: the worker configures OpenTelemetry itself.
+  PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'true'
   // A queue batch is 16 runs (host.json), each of which mostly waits for Azure: threads, not cores.
   PYTHON_THREADPOOL_THREAD_COUNT: '24'
 }
