@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from local.azureml import operations
 from local.azureml.asset_families import MODEL, by_id
-from local.azureml.clock import wire_time
-from local.azureml.endpoints import accepted, endpoint_path, find, refuse_while_busy
+from local.azureml.deployment_document import render, with_defaults
+from local.azureml.endpoints import accepted, find, refuse_while_busy
 from local.azureml.registry import model_ids
 from local.azureml.resources import Deployment, Endpoint, LongRunning
 from local.azureml.served_model import ModelUnusableError, load
@@ -21,82 +21,11 @@ if TYPE_CHECKING:
     from local.azureml.cloud import Cloud
 
 _NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]{0,30}[a-zA-Z0-9])?")
-_REQUESTS = {"maxQueueWait": "PT0S", "requestTimeout": "PT5S", "maxConcurrentRequestsPerInstance": 1}
-_PROBE = {
-    "failureThreshold": 30,
-    "successThreshold": 1,
-    "timeout": "PT2S",
-    "period": "PT10S",
-    "initialDelay": "PT10S",
-}
 CRASHED = "ResourceNotReady: User container has crashed or terminated: {reason}"
 
 
 def _key(endpoint: str, name: str) -> str:
     return f"{endpoint.lower()}/{name}"
-
-
-def render(cloud: Cloud, call: Call, deployment: Deployment) -> dict[str, Any]:
-    """The deployment as GET shows it."""
-    operation = cloud.operations.get(deployment.operation)
-    busy = {"deployment.update": "Updating", "deployment.delete": "Deleting"}.get(
-        operation.kind if operation else "", "Creating"
-    )
-    state = operations.state_of(cloud, deployment.operation, busy)
-    status = f"{call.base}{cloud.settings.location_path}/mfeOperationsStatus/{deployment.operation}"
-    properties = {
-        **deployment.properties,
-        "properties": {
-            **(deployment.properties.get("properties") or {}),
-            "AzureAsyncOperationUri": f"{status}?api-version={call.query.get('api-version', '')}",
-        },
-        "provisioningState": state,
-    }
-    if state == "Succeeded":
-        model = by_id(cloud, MODEL, str(deployment.properties.get("model", "")))
-        folder = f"{model.name}/{model.version}" if model else ""
-        properties["environmentVariables"] = {
-            **(deployment.properties.get("environmentVariables") or {}),
-            "AZUREML_MODEL_DIR": f"/var/azureml-app/azureml-models/{folder}",
-            "AZUREML_ENTRY_SCRIPT": "score.py",
-            "AML_APP_ROOT": "/var/azureml-app/onlinescoring",
-        }
-        properties["privateNetworkConnection"] = False
-    return {
-        "id": f"{endpoint_path(cloud, deployment.endpoint)}/deployments/{deployment.name}",
-        "name": deployment.name,
-        "type": "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/deployments",
-        "properties": properties,
-        "systemData": {
-            "createdAt": wire_time(deployment.created),
-            "createdBy": "local",
-            "lastModifiedAt": wire_time(deployment.modified),
-        },
-        "tags": deployment.tags,
-        "location": deployment.location,
-        "kind": "Managed",
-        "sku": deployment.sku,
-    }
-
-
-def _with_defaults(given: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "description": None,
-        "codeConfiguration": None,
-        "environmentId": None,
-        "environmentVariables": {},
-        "modelMountPath": None,
-        "appInsightsEnabled": False,
-        "instanceType": "Standard_F4s_v2",
-        "egressPublicNetworkAccess": "Enabled",
-        "dataCollector": None,
-        "endpointComputeType": "Managed",
-        **given,
-        "scaleSettings": given.get("scaleSettings") or {"scaleType": "Default"},
-        "requestSettings": {**_REQUESTS, **(given.get("requestSettings") or {})},
-        "livenessProbe": {**_PROBE, **(given.get("livenessProbe") or {})},
-        "readinessProbe": {**_PROBE, **(given.get("readinessProbe") or {})},
-    }
 
 
 def _refused(cloud: Cloud, field: str, message: str) -> Exception:
@@ -163,7 +92,7 @@ def _held(existing: Deployment | None, size: VmSize) -> int:
 def _put(cloud: Cloud, call: Call) -> Answer:
     """Quota is checked at once; what becomes of the container shows only in the operation."""
     document, name, now = call.document(), call["deployment"], cloud.clock.now()
-    properties = _with_defaults(document.get("properties") or {})
+    properties = with_defaults(document.get("properties") or {})
     sku = {"name": "Default", "tier": "Standard", "capacity": 1, **(document.get("sku") or {})}
     with cloud.lock:
         endpoint = find(cloud, call)

@@ -22,6 +22,7 @@ from local.azureml import (
     controls,
     datastores,
     deployments,
+    endpoint_keys,
     endpoints,
     history,
     identity,
@@ -55,6 +56,7 @@ ROUTES = (
     *run_logs.ROUTES,
     *mlflow_api.ROUTES,
     *endpoints.ROUTES,
+    *endpoint_keys.ROUTES,
     *deployments.ROUTES,
     *scoring.ROUTES,
     *blobs.ROUTES,
@@ -63,6 +65,7 @@ ROUTES = (
 COMPLETIONS = {
     **computes.COMPLETIONS,
     **endpoints.COMPLETIONS,
+    **endpoint_keys.COMPLETIONS,
     **deployments.COMPLETIONS,
     **jobs.COMPLETIONS,
 }

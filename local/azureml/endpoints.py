@@ -1,4 +1,4 @@
-"""Managed online endpoints: their life, traffic, keys and tokens."""
+"""Managed online endpoints: their life and traffic."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
 _AUTH_MODES = ("Key", "AMLToken", "AADToken")
-TOKEN_SECONDS, REFRESH_SECONDS = 86_340, 43_140  # recorded: a minute under a day and half a day
 
 
 def endpoint_path(cloud: Cloud, name: str) -> str:
@@ -206,47 +205,6 @@ def accepted(cloud: Cloud, call: Call, operation: LongRunning) -> Answer:
     return json_answer(None, 202, headers)
 
 
-def _list_keys(cloud: Cloud, call: Call) -> Answer:
-    endpoint = find(cloud, call)
-    if endpoint.properties["authMode"] != "Key":
-        raise cloud.error(
-            400, "Keys can be listed only for endpoints whose authMode is Key.", code="BadRequest"
-        )
-    return json_answer({"primaryKey": endpoint.primary_key, "secondaryKey": endpoint.secondary_key})
-
-
-def _regenerate(cloud: Cloud, call: Call) -> Answer:
-    document = call.document()
-    kind = document.get("keyType")
-    if kind not in ("Primary", "Secondary"):
-        raise cloud.error(400, f"keyType must be Primary or Secondary, not '{kind}'.", code="BadRequest")
-    with cloud.lock:
-        endpoint = find(cloud, call)
-        name = endpoint.name.lower()
-        operation = operations.begin(
-            cloud, f"endpoint.regenerate_{kind.lower()}", "oeidp", name, cloud.pace.cancel
-        )
-    return accepted(cloud, call, operation)
-
-
-def _token(cloud: Cloud, call: Call) -> Answer:
-    endpoint = find(cloud, call)
-    if endpoint.properties["authMode"] != "AMLToken":
-        raise cloud.error(
-            400, "Tokens are issued only for endpoints whose authMode is AMLToken.", code="BadRequest"
-        )
-    now = int(cloud.clock.now().timestamp())
-    claims = {"aud": f"endpoint/{endpoint.name}", "exp": now + TOKEN_SECONDS}
-    return json_answer(
-        {
-            "accessToken": cloud.issuer.issue(claims),
-            "tokenType": "Bearer",
-            "expiryTimeUtc": now + TOKEN_SECONDS,
-            "refreshAfterTimeUtc": now + REFRESH_SECONDS,
-        }
-    )
-
-
 def _provisioned(cloud: Cloud, operation: LongRunning) -> None:
     endpoint = cloud.endpoints.get(operation.target)
     if endpoint is not None and operation.status == "Succeeded":
@@ -265,22 +223,10 @@ def _deleted(cloud: Cloud, operation: LongRunning) -> None:
             cloud.models.pop(key, None)
 
 
-def _regenerated(field: str) -> operations.Completion:
-    def complete(cloud: Cloud, operation: LongRunning) -> None:
-        endpoint = cloud.endpoints.get(operation.target)
-        if endpoint is not None and operation.status == "Succeeded":
-            setattr(endpoint, field, secrets.token_urlsafe(24))
-            cloud.endpoints.put(operation.target, endpoint)
-
-    return complete
-
-
 COMPLETIONS = {
     "endpoint.create": _provisioned,
     "endpoint.update": _provisioned,
     "endpoint.delete": _deleted,
-    "endpoint.regenerate_primary": _regenerated("primary_key"),
-    "endpoint.regenerate_secondary": _regenerated("secondary_key"),
 }
 _ONE = f"{WORKSPACE}/onlineEndpoints/{{endpoint}}"
 ROUTES = (
@@ -288,9 +234,4 @@ ROUTES = (
     Route("endpoints.get", "GET", _ONE, _get),
     Route("endpoints.list", "GET", f"{WORKSPACE}/onlineEndpoints", _list, evidence=Evidence.DRIVEN),
     Route("endpoints.delete", "DELETE", _ONE, _delete),
-    Route("endpoints.list_keys", "POST", f"{_ONE}/listKeys", _list_keys),
-    Route(
-        "endpoints.regenerate_keys", "POST", f"{_ONE}/regenerateKeys", _regenerate, evidence=Evidence.DRIVEN
-    ),
-    Route("endpoints.token", "POST", f"{_ONE}/token", _token),
 )
