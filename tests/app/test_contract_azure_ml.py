@@ -1,0 +1,218 @@
+"""The promises of the ports that face Azure ML, held to the fakes and to the adapters over the emulator."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from azure.identity import DefaultAzureCredential
+from azure.storage.blob import BlobServiceClient
+
+from handlers.open_run import open_run_for_upload
+from handlers.plan_training import plan_training
+from handlers.validate_dataset import validate_dataset
+from local.azureml import Emulator
+from local.azurite import Azurite
+from shared.adapters.datasets import BlobUploads
+from shared.adapters.storage import CONTAINERS
+from shared.bootstrap import build_services
+from shared.domain.component import COMPONENT_NAME
+from shared.domain.errors import InvalidRunError
+from shared.domain.names import RUN_TAG
+from shared.domain.observation import Provisioning
+from shared.domain.run import ModelFacts, Run, TrainingPlan
+from shared.ports import ScoringTarget, Services
+from tests.app.fakes import MemoryUploads, World
+from tests.app.worlds import EXAMPLE, SETTINGS, rows
+
+A100 = "Standard_NC24ads_A100_v4"
+
+
+class WritableUploads(BlobUploads):
+    """The uploads container as those who fill it have it."""
+
+    def put(self, path: str, body: bytes) -> None:
+        """Upload a file."""
+        self._container.upload_blob(path, body)
+
+
+@pytest.fixture
+def services(request: pytest.FixtureRequest) -> Iterator[Services]:
+    """The ports of either kind, over an Azure ML that knows nothing yet."""
+    if request.param == "memory":
+        yield World().services
+        return
+    request.getfixturevalue("azure_ml")
+    azurite: Azurite = request.getfixturevalue("azurite")
+    account: BlobServiceClient = request.getfixturevalue("account")
+    for name in CONTAINERS:
+        if not account.get_container_client(name).exists():
+            account.create_container(name)
+    settings = type(SETTINGS).from_env({**EXAMPLE, "TrainingStorage": azurite.connection_string})
+    with DefaultAzureCredential() as credential:
+        built = build_services(settings, credential)
+        yield replace(built, now=lambda: datetime.now(UTC), uploads=WritableUploads(account))
+
+
+both = pytest.mark.parametrize("services", ["memory", "azure"], indirect=True)
+
+
+def planned(services: Services) -> tuple[Run, TrainingPlan]:
+    """A run that is ready to be submitted: uploaded, checked, pinned and planned."""
+    path = f"d{uuid.uuid4().hex[:8]}.jsonl"
+    assert isinstance(services.uploads, MemoryUploads | WritableUploads)
+    services.uploads.put(path, rows())
+    run_id = open_run_for_upload(
+        path, container="uploads", defaults=SETTINGS.default_options(), services=services
+    )
+    assert run_id is not None
+    run = services.runs.load(run_id).run
+    run = validate_dataset(run, SETTINGS.gate_rules(run.options), services)
+    run = plan_training(run, allow_retired_model=True, services=services)
+    assert run.plan is not None
+    services.workspace.create_compute(run.plan.compute, run.plan.compute_size, max_nodes=1)
+    return run, run.plan
+
+
+def trained(services: Services) -> tuple[Run, TrainingPlan, ModelFacts]:
+    """A run whose model is registered."""
+    run, plan = planned(services)
+    services.training.submit(run, plan)
+    job = services.training.job(run.run_id)
+    assert job is not None
+    assert job.state.over, job
+    return run, plan, services.training.register(run, plan)
+
+
+@both
+def test_base_models_and_components_are_found(services: Services) -> None:
+    """The newest of a name, or a version of it; what does not exist is the user's mistake."""
+    newest = services.registry.base_model("Phi-4")
+    assert newest == services.registry.base_model(f"Phi-4:{newest.version}")
+    assert newest.finetune_sizes
+    assert A100 in newest.finetune_sizes
+    assert newest.defaults["num_train_epochs"] == 1
+    component = services.registry.component(COMPONENT_NAME)
+    assert component.inputs["num_train_epochs"].minimum == 1
+    for missing in ("Phi-5", "Phi-4:99"):
+        with pytest.raises(InvalidRunError) as caught:
+            services.registry.base_model(missing)
+        assert caught.value.code == "ModelNotFound"
+    with pytest.raises(InvalidRunError):
+        services.registry.component("no_such_pipeline")
+
+
+@both
+def test_a_cluster_is_made_once(services: Services) -> None:
+    """None before, ready with its size after, and making it again changes nothing."""
+    assert services.workspace.compute("gpu-cluster") is None
+    for _ in range(2):
+        services.workspace.create_compute("gpu-cluster", A100, max_nodes=2)
+    seen = services.workspace.compute("gpu-cluster")
+    assert seen is not None
+    assert (seen.state, seen.size.lower()) == (Provisioning.READY, A100.lower())
+
+
+@both
+def test_sizes_are_known_by_their_gpus(services: Services) -> None:
+    """Whatever the case; a CPU size has none, an unknown one is None."""
+    assert services.workspace.gpus_of(A100) == services.workspace.gpus_of(A100.upper()) == 1
+    assert services.workspace.gpus_of("Standard_DS3_v2") == 0
+    assert services.workspace.gpus_of("Standard_Nonsense") is None
+
+
+@both
+def test_a_job_is_submitted_once(services: Services) -> None:
+    """Submitting again leaves the job as it is; it completes, and canceling it then changes nothing."""
+    run, plan = planned(services)
+    assert services.training.job(run.run_id) is None
+    for _ in range(2):
+        services.training.submit(run, plan)
+    services.training.cancel("ft-nobody-0123456789")
+    job = services.training.job(run.run_id)
+    assert job is not None
+    assert job.status == "Completed"
+    services.training.cancel(run.run_id)
+    assert services.training.job(run.run_id) == job
+
+
+@both
+def test_a_model_is_registered_once(services: Services) -> None:
+    """Its version is the run; registering again gives the same one back."""
+    run, plan, model = trained(services)
+    assert model.name == f"Phi-4-{run.dataset}" or model.name.endswith(run.dataset)
+    assert model.version == run.run_id
+    assert model.id
+    assert services.training.register(run, plan) == model
+    metrics = services.metrics.read(run.run_id)
+    assert metrics.eval_loss is not None
+    assert metrics.train_loss is not None
+
+
+@both
+def test_an_endpoint_lives_and_dies(services: Services) -> None:
+    """Made, deployed to, given traffic, scored, deleted: each twice, as after a death in between."""
+    run, _, model = trained(services)
+    name, endpoints = run.run_id, services.endpoints
+    assert endpoints.endpoint(name) is None
+    for _ in range(2):
+        endpoints.create(name, auth_mode="aad_token", tags={RUN_TAG: name})
+    bare = endpoints.endpoint(name)
+    assert bare is not None
+    assert (bare.state, bare.traffic, bare.deployment) == (Provisioning.READY, {}, None)
+    assert (name, name) in list(endpoints.tagged_as_ours())
+
+    for _ in range(2):
+        endpoints.deploy(name, model_id=model.id, instance_type=A100, instance_count=1)
+    deployed = endpoints.endpoint(name)
+    assert deployed is not None
+    assert deployed.deployment is not None
+    assert (deployed.deployment.state, deployed.traffic) == (Provisioning.READY, {})
+
+    for _ in range(2):
+        endpoints.route_traffic(name)
+    live = endpoints.endpoint(name)
+    assert live is not None
+    assert (live.state, live.traffic) == (Provisioning.READY, {"main": 100})
+    assert (name, name) in list(endpoints.tagged_as_ours()), "tags survive an update"
+
+    target = ScoringTarget(name, live.scoring_uri or "", "aad_token")
+    payload = {"input_data": {"input_string": [[{"role": "user", "content": "What is 2 times two?"}]]}}
+    assert services.scoring.score(target, payload, deployment=None)
+    assert services.scoring.score(target, payload, deployment="main")
+
+    for _ in range(2):
+        endpoints.delete(name)
+    assert endpoints.endpoint(name) is None
+    assert list(endpoints.tagged_as_ours()) == []
+    endpoints.route_traffic(name)
+    assert endpoints.endpoint(name) is None
+
+
+@pytest.mark.parametrize("services", ["azure"], indirect=True)
+def test_the_notebooks_choices_reach_the_job(services: Services, azure_ml: Emulator) -> None:
+    """Name, experiment, tags, data, compute, GPUs and parameters of the job are the plan's."""
+    run, plan = planned(services)
+    services.training.submit(run, plan)
+    (job,) = msgspec.to_builtins(azure_ml.cloud.jobs.values())
+    sent = job["properties"]
+    assert job["name"] == run.run_id
+    assert (sent["displayName"], sent["experimentName"]) == (plan.display_name, "finetune-on-upload")
+    assert sent["tags"][RUN_TAG] == run.run_id
+    assert sent["settings"]["force_rerun"] is True
+    assert sent["settings"]["continue_on_step_failure"] is False
+    assert set(sent["outputs"]) == {"trained_model"}
+    (node,) = sent["jobs"].values()
+    values = {name: given.get("value") or given.get("uri") for name, given in node["inputs"].items()}
+    assert values["mlflow_model_path"] == plan.base_model_id
+    assert values["train_file_path"].endswith(f"/paths/{run.run_id}/train.jsonl")
+    assert {
+        values[f"compute_{step}"] for step in ("model_import", "preprocess", "finetune", "model_evaluation")
+    } == {plan.compute}
+    assert values["number_of_gpu_to_use_finetuning"] == "1"
+    for name, value in plan.parameters.items():
+        assert values[name] == str(value)
