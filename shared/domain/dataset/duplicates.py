@@ -3,6 +3,7 @@
 from array import array
 
 _FLAGS = 0b111  # the low bits of a slot say in which files a conversation was seen
+_TAG = (1 << 64) - 1 - _FLAGS
 _FIRST_SLOTS = 1 << 10
 
 
@@ -29,15 +30,14 @@ class SeenConversations:
             The flags of the files in which it was seen before, 0 if in none.
         """
         slots = self._slots
-        last = len(slots) - 1
-        tag = digest & ~_FLAGS
+        tag = digest & _TAG
         index = digest >> self._shift
         while slot := slots[index]:
-            if slot & ~_FLAGS == tag:
+            if slot & _TAG == tag:
                 if not slot & flag:
                     slots[index] = slot | flag
                 return slot & _FLAGS
-            index = (index + 1) & last
+            index = (index + 1) % len(slots)
         slots[index] = tag | flag
         self._room -= 1
         if not self._room:

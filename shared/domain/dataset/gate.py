@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from .codes import Code
 from .content import FileContent, FileFaultError
@@ -14,7 +13,7 @@ from .pinned import PinnedFile
 from .report import DatasetReport, FileSummary, SplitSummary
 from .rules import GateRules, Split
 from .smoke import SmokeSampler
-from .splitting import Splitter
+from .splitting import Splitter, Write
 from .statistics import Statistics
 from .verdict import judge
 
@@ -80,6 +79,8 @@ class _Check:
         self._pinned = {split: PinnedFile(sinks[split]) for split in Split}
         self._statistics = Statistics(rules.context_window)
         self._smoke = SmokeSampler(rules)
+        self._write: dict[Split, Write] = {split: self._pinned[split].add for split in Split}
+        self._write[Split.TEST] = self._write_test
         self._splitter = Splitter(rules, missing, self._write)
         self._rows = RowCheck(rules, self.log, self._statistics)
         self._files: list[FileSummary] = []
@@ -87,7 +88,7 @@ class _Check:
     def read(self, file: DatasetFile, split: Split) -> None:
         """Check one file and write its rows."""
         content = FileContent(file.name, file.chunks, self._rules)
-        place = self._splitter.add if split is Split.TRAIN else partial(self._write, split)
+        place = self._splitter.add if split is Split.TRAIN else self._write[split]
         lines = FileCheck(file.name, split, self._rows, place)
         try:
             for batch in read_lines(content, self._rules.max_line_bytes):
@@ -136,10 +137,9 @@ class _Check:
             rules=self._rules,
         )
 
-    def _write(self, split: Split, digest: int, encoded: bytes) -> None:
-        self._pinned[split].add(encoded)
-        if split is Split.TEST:
-            self._smoke.add(digest, encoded)
+    def _write_test(self, digest: int, encoded: bytes) -> None:
+        self._pinned[Split.TEST].add(digest, encoded)
+        self._smoke.add(digest, encoded)
 
 
 def _fingerprint(splits: Mapping[Split, SplitSummary]) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 # Lines are cut out of pieces of this size: they stay in the processor's cache, and a piece of nothing but
 # newlines cannot become a list of millions.
-_PIECE = 256 * 1024
+_PIECE = 128 * 1024
 
 
 class LongLine(NamedTuple):

@@ -22,7 +22,7 @@ class PinnedFile:
         self._rows = 0
         self._bytes = 0
 
-    def add(self, encoded: bytes) -> None:
+    def add(self, _digest: int, encoded: bytes) -> None:
         """Append one row, given its messages as JSON."""
         self._waiting.append(encoded)
         self._waiting_bytes += len(encoded)

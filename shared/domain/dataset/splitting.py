@@ -13,8 +13,8 @@ _MIX = 0x9E3779B97F4A7C15  # 2^64 / the golden ratio: Fibonacci hashing
 _WORD = (1 << 64) - 1
 
 
-# Takes the split, the digest and the encoded messages of a row.
-Write = Callable[[Split, int, bytes], None]
+# Takes the digest and the encoded messages of a row.
+Write = Callable[[int, bytes], None]
 
 
 def seed_key(seed: int) -> int:
@@ -36,13 +36,13 @@ class Splitter:
     the held rows follow these.
     """
 
-    def __init__(self, rules: GateRules, missing: Mapping[Split, int], write: Write) -> None:
+    def __init__(self, rules: GateRules, missing: Mapping[Split, int], write: Mapping[Split, Write]) -> None:
         """Set up for one training file.
 
         Args:
             rules: For the seed.
             missing: The splits to be taken from training and their shares in percent.
-            write: Takes each row with its split.
+            write: Takes the rows of each split.
         """
         self._key = seed_key(rules.seed)
         self._missing = dict(missing)
@@ -60,7 +60,7 @@ class Splitter:
     def add(self, digest: int, encoded: bytes) -> None:
         """Take a row, as the digest of its content and its messages; it is written now or later."""
         if self._held is None:
-            self._write(self._split_of(digest), digest, encoded)
+            self._write[self._split_of(digest)](digest, encoded)
             return
         self._held.append((digest, encoded))
         self._held_bytes += len(encoded)
@@ -85,12 +85,14 @@ class Splitter:
             if split is not self._split_of(digest):
                 self._placed[digest] = split
         for digest, encoded in held:
-            self._write(self._split_of(digest), digest, encoded)
+            self._write[self._split_of(digest)](digest, encoded)
 
     def _split_of(self, digest: int) -> Split:
         if digest in self._placed:
             return self._placed[digest]
-        place = rank(digest, self._key)
+        place = (
+            (digest ^ self._key) * _MIX & _WORD
+        ) >> 32  # `rank`, written out: this is called for every row
         if place < self._highest_bound:
             for bound, split in self._bounds:
                 if place < bound:

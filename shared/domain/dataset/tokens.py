@@ -11,7 +11,7 @@ from .conversation import Message
 # A message costs its role and separators in the chat template besides its text.
 _TOKENS_PER_MESSAGE = 4
 _JSON_BYTES_PER_MESSAGE = len('{"content":"","role":"user"},') + 2
-_TOKENS_PER_BYTE = 0.25
+_BYTES_PER_TOKEN = 4
 # For each byte of UTF-8 that a character takes beyond its first.
 _TOKENS_PER_EXTRA_BYTE = 0.15
 
@@ -26,10 +26,12 @@ def estimate_tokens(encoded: bytes, turns: int) -> int:
     Returns:
         Tokens, the chat template's included.
     """
-    tokens = _TOKENS_PER_MESSAGE * turns + _TOKENS_PER_BYTE * (len(encoded) - _JSON_BYTES_PER_MESSAGE * turns)
-    if not encoded.isascii():
-        tokens += _TOKENS_PER_EXTRA_BYTE * (len(encoded) - len(encoded.decode()))
-    return int(tokens)
+    tokens = (
+        len(encoded) - _JSON_BYTES_PER_MESSAGE * turns
+    ) // _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE * turns
+    if encoded.isascii():
+        return tokens
+    return tokens + int(_TOKENS_PER_EXTRA_BYTE * (len(encoded) - len(encoded.decode())))
 
 
 def estimate_prompt_tokens(messages: Iterable[Message]) -> int:
@@ -41,5 +43,5 @@ def estimate_prompt_tokens(messages: Iterable[Message]) -> int:
             break
         text = message["content"]
         size = len(text.encode())
-        tokens += _TOKENS_PER_BYTE * size + _TOKENS_PER_EXTRA_BYTE * (size - len(text))
+        tokens += size / _BYTES_PER_TOKEN + _TOKENS_PER_EXTRA_BYTE * (size - len(text))
     return int(tokens)

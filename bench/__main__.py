@@ -1,0 +1,45 @@
+"""Runs the benchmarks and writes `bench/results.json`: `python -m bench [--megabytes N] [--only NAME]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.gate import measure_memory, measure_speed
+from bench.gate_copy import measure_copy
+
+RESULTS = Path(__file__).parent / "results.json"
+BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "gate_speed": measure_speed,
+    "gate_memory": measure_memory,
+    "gate_copy": measure_copy,
+}
+
+
+def main() -> None:
+    """Run what was asked for; the results of the others stay as they were."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "--megabytes", type=int, default=1_000, help="size of the dataset (default: %(default)s)"
+    )
+    parser.add_argument("--only", choices=BENCHMARKS, action="append", help="may be repeated")
+    options = parser.parse_args()
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results["machine"] = {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+    }
+    for name in options.only or BENCHMARKS:
+        results[name] = BENCHMARKS[name](options.megabytes)
+        print(name, json.dumps(results[name], indent=2))
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
