@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from local.azureml import operations
 from local.azureml.asset_families import MODEL, by_id
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from local.azureml.cloud import Cloud
 
 _NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]{0,30}[a-zA-Z0-9])?")
+LONGEST_REQUEST = timedelta(seconds=180)
+"""Of a managed online endpoint ("Manage resource quotas")."""
+
 CRASHED = "ResourceNotReady: User container has crashed or terminated: {reason}"
 
 
@@ -62,11 +68,23 @@ def _validate(cloud: Cloud, endpoint: Endpoint, name: str, properties: dict[str,
     model = properties.get("model")
     if model and model not in model_ids() and by_id(cloud, MODEL, model) is None:
         raise cloud.not_found("ModelNotFound", f"Model {model} not found.")
+    _check_requests(cloud, properties["requestSettings"])
     instance_type = str(properties["instanceType"])
     size = SIZES.get(instance_type.lower())
     if size is None:
         raise _refused(cloud, "VmSize", f"Instance type {instance_type} is not supported.")
     return size
+
+
+def _check_requests(cloud: Cloud, settings: dict[str, Any]) -> None:
+    try:
+        timeout = msgspec.convert(settings["requestTimeout"], timedelta)
+    except msgspec.ValidationError:
+        raise cloud.error(400, "requestTimeout must be an ISO 8601 duration.", code="BadRequest") from None
+    if not timedelta(0) < timeout <= LONGEST_REQUEST:
+        raise cloud.error(400, "requestTimeout must be at most 180 seconds.", code="BadRequest")
+    if int(settings["maxConcurrentRequestsPerInstance"]) < 1:
+        raise cloud.error(400, "maxConcurrentRequestsPerInstance must be at least 1.", code="BadRequest")
 
 
 def _check_quota(cloud: Cloud, size: VmSize, instances: int, held: int) -> None:

@@ -30,6 +30,7 @@ from local.azureml import (
     mlflow_api,
     operations,
     registry,
+    registry_assets,
     run_logs,
     scoring,
     vm_sizes,
@@ -50,6 +51,7 @@ ROUTES = (
     *computes.ROUTES,
     *datastores.ROUTES,
     *registry.ROUTES,
+    *registry_assets.ROUTES,
     *assets.ROUTES,
     *jobs.ROUTES,
     *history.ROUTES,
@@ -68,6 +70,7 @@ COMPLETIONS = {
     **endpoint_keys.COMPLETIONS,
     **deployments.COMPLETIONS,
     **jobs.COMPLETIONS,
+    **registry_assets.COMPLETIONS,
 }
 START_SECONDS = 10.0
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.azureml.clock import wire_time
 from local.azureml.errors import registry_error
-from local.azureml.wire import REGISTRY, Answer, Call, Evidence, Plane, Route, json_answer
+from local.azureml.wire import PUBLIC_REGISTRY, Answer, Call, Evidence, Plane, Route, json_answer
 
 if TYPE_CHECKING:
     from local.azureml.cloud import Cloud
@@ -119,18 +119,15 @@ def _component() -> dict[str, Any]:
     }
 
 
-def _check(cloud: Cloud, call: Call) -> None:
-    if call["registry"] != NAME:
-        raise registry_error(call["registry"], cloud.settings.location, wire_time(cloud.clock.now()))
-
-
 def _discovery(cloud: Cloud, call: Call) -> Answer:
-    _check(cloud, call)
+    """Of the public registry, and of the one that may be written to."""
     settings = cloud.settings
+    if call["registry"] not in (NAME, settings.registry):
+        raise registry_error(call["registry"], settings.location, wire_time(cloud.clock.now()))
     return json_answer(
         {
             "registryId": "00000000-0000-0000-0000-0000000000ff",
-            "registryName": NAME,
+            "registryName": call["registry"],
             "tenantId": settings.tenant,
             "primaryRegion": settings.location,
             "regions": [settings.location],
@@ -146,14 +143,12 @@ def _discovery(cloud: Cloud, call: Call) -> Answer:
 
 def _list_models(cloud: Cloud, call: Call) -> Answer:
     """Archived versions are left out; an unknown name is an empty list here, not 404."""
-    _check(cloud, call)
     known = call["model"] in _models()
     models = [_model(cloud, call["model"])] if known else []
     return json_answer({"value": [model for model in models if not model["properties"]["isArchived"]]})
 
 
 def _get_model(cloud: Cloud, call: Call) -> Answer:
-    _check(cloud, call)
     name, version = call["model"], call["version"]
     if name not in _models() or version != _models()[name]["version"]:
         raise cloud.not_found("ModelNotFound", f"Model with name: {name} and version: {version} not found.")
@@ -161,14 +156,13 @@ def _get_model(cloud: Cloud, call: Call) -> Answer:
 
 
 def _list_components(cloud: Cloud, call: Call) -> Answer:
-    _check(cloud, call)
+    del cloud
     known = call["component"] == pipeline_component()["name"]
     return json_answer({"value": [_component()] if known else []})
 
 
 def _get_component(cloud: Cloud, call: Call) -> Answer:
     """``azureml_default`` is what a client asks for when it names no version."""
-    _check(cloud, call)
     spec = pipeline_component()
     name, version = call["component"], call["version"]
     if name != spec["name"] or version not in (spec["version"], "azureml_default"):
@@ -179,8 +173,8 @@ def _get_component(cloud: Cloud, call: Call) -> Answer:
 
 
 _MODELS, _COMPONENTS = (
-    f"{REGISTRY}/models/{{model}}/versions",
-    f"{REGISTRY}/components/{{component}}/versions",
+    f"{PUBLIC_REGISTRY}/models/{{model}}/versions",
+    f"{PUBLIC_REGISTRY}/components/{{component}}/versions",
 )
 ROUTES = (
     Route(

@@ -25,7 +25,7 @@ from local.azureml.errors import ServiceError, arm_error
 from local.azureml.faults import Fault
 from local.azureml.wire import Answer, Call, Plane, Route, Router, json_answer
 
-THREADS = 128
+THREADS = 512
 """Requests that are worked on at once; more wait their turn."""
 
 TRANSPORT = "emulator.transport"
@@ -179,7 +179,7 @@ def _check_version(call: Call) -> None:
 
 def _check_names(cloud: Cloud, call: Call) -> None:
     settings, given = cloud.settings, call.parameters
-    if "registry" in given:
+    if "/registries/" in call.path.lower():
         return
     if given.get("subscription", settings.subscription).lower() != settings.subscription.lower():
         raise arm_error(

@@ -26,6 +26,7 @@ class Settings:
     """Names, storage accounts and limits of one emulator.
 
     Attributes:
+        registry: Name of a registry that may be written to, beside the public ``azureml``.
         storage: Connection strings of accounts outside the emulator (Azurite, usually), by account name.
         quota: Cores allowed per VM family; a family that is not named has ``default_quota``.
         folder: Where state is kept between runs; None keeps it in memory.
@@ -36,6 +37,7 @@ class Settings:
     resource_group: str = "local"
     workspace: str = "local"
     location: str = "localregion"
+    registry: str = "local"
     cloud_name: str = "LocalCloud"
     tenant: str = "00000000-0000-0000-0000-0000000000aa"
     workspace_id: str = "00000000-0000-0000-0000-0000000000bb"

@@ -181,6 +181,18 @@ def test_defaults_are_filled_in(rest: Rest) -> None:
     assert "AZUREML_MODEL_DIR" in ready["environmentVariables"]
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{"requestTimeout": "PT181S"}, {"requestTimeout": "soon"}, {"maxConcurrentRequestsPerInstance": 0}],
+)
+def test_request_settings_have_limits(rest: Rest, settings: dict[str, object]) -> None:
+    """At most 180 seconds, at least one request."""
+    rest.train()
+    model = rest.model()
+    rest.endpoint()
+    assert rest.deploy(model, requestSettings=settings).status_code == 400
+
+
 def test_keys_can_be_made_anew(rest: Rest) -> None:
     """The old primary key stops working; the secondary one goes on."""
     key = rest.serve()

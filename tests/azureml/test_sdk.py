@@ -116,6 +116,20 @@ def test_registry_assets(registry: Any) -> None:
     assert len(component.inputs) == 69
 
 
+def test_a_registry_of_ones_own(sdk_emulator: Emulator, tmp_path: Path) -> None:
+    """A local file is uploaded and put by a long-running operation."""
+    from azure.ai.ml import MLClient
+    from azure.ai.ml.entities import Data
+    from azure.identity import DefaultAzureCredential
+
+    own = MLClient(DefaultAzureCredential(), registry_name=sdk_emulator.cloud.settings.registry)
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(jsonl([conversation(1)]))
+    data = Data(name="rows", version="7", type="uri_file", path=str(path))
+    assert own.data.create_or_update(data).version == "7"
+    assert own.data.get("rows", version="7").name == "rows"
+
+
 def test_an_archived_model_is_found_by_version_only() -> None:
     """In the later catalogue the label finds nothing and the version still does."""
     from azure.ai.ml import MLClient

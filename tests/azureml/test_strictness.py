@@ -151,6 +151,24 @@ def test_an_asset_version_keeps_its_address(rest: Rest) -> None:
     assert rest("PUT", "/data/d/versions/1", other).status_code == 400
 
 
+def test_a_registry_of_ones_own_takes_assets(rest: Rest) -> None:
+    """202, an address that ends with the asset's id, and the version is there; the public one refuses."""
+    api = "2021-10-01-dataplanepreview"
+    found = rest.http.get("/registrymanagement/v1.0/registries/local/discovery").json()
+    root = (
+        f"//mferp/managementfrontend/subscriptions/{found['subscriptionId']}/resourceGroups/"
+        f"{found['resourceGroup']}/providers/Microsoft.MachineLearningServices/registries"
+    )
+    body = {"properties": {"dataType": "uri_file", "dataUri": "https://account.blob.core.windows.net/c/x"}}
+    answer = rest("PUT", f"{root}/local/data/d/versions/1", body, version=api)
+    assert (answer.status_code, answer.content) == (202, b"null")
+    identifier = "azureml://registries/local/data/d/versions/1"
+    assert rest("GET", answer.headers["Location"]).json() == {"assetId": identifier}
+    assert rest("GET", f"{root}/local/data/d/versions/1", version=api).json()["id"] == identifier
+    assert len(rest("GET", f"{root}/local/data/d/versions", version=api).json()["value"]) == 1
+    assert rest("PUT", f"{root}/azureml/data/d/versions/1", body, version=api).status_code == 403
+
+
 def test_only_a_finished_jobs_outputs_can_be_registered(rest: Rest) -> None:
     """Unknown jobs, unknown outputs and failed jobs are refused."""
     rest.train()
