@@ -24,6 +24,7 @@ from azure.core.pipeline.policies import (
 from azure.core.rest import HttpRequest, HttpResponse
 
 from shared.adapters.sdk_errors import is_absent, translated
+from shared.domain.errors import TransientServiceError
 
 USER_AGENT = "finetune-on-upload"
 PUBLIC_ARM = "https://management.azure.com/"
@@ -130,7 +131,13 @@ class Arm:
                 if absent_is_none and is_absent(fault):
                     return None
                 raise
-            return response.json() if response.content else None
+            try:
+                return response.json() if response.content else None
+            except ValueError as fault:
+                # A proxy's page, or an answer that was cut short.
+                raise TransientServiceError(
+                    f"{doing}: the answer is not JSON", code="InvalidAnswer"
+                ) from fault
 
     def _absolute(self, url: str) -> str:
         return url if url.startswith("https://") else f"{self._base_url}{url}"

@@ -13,6 +13,7 @@ from shared.adapters.arm import Arm, WorkspaceId
 from shared.adapters.sdk_errors import service_error
 from shared.adapters.workspace import AzureMlWorkspace
 from shared.domain.decide import ALL_TRAFFIC, DEPLOYMENT
+from shared.domain.errors import ServiceRefusedError
 from shared.domain.names import RUN_TAG
 from shared.domain.observation import Provisioning, SeenDeployment, SeenEndpoint, provisioning
 
@@ -126,7 +127,11 @@ class AzureMlEndpoints:
     def _failure(self, facts: Mapping[str, Any]) -> str | None:
         # A resource says only that it failed; why is in the operation that it names.
         url = (facts.get("properties") or {}).get("AzureAsyncOperationUri")
-        status = self._arm.get_url(url, doing="reading why an operation failed") if url else None
+        try:
+            status = self._arm.get_url(url, doing="reading why an operation failed") if url else None
+        except ServiceRefusedError:
+            # An operation is forgotten after a while, and may be closed to us; that it failed is enough.
+            return None
         return service_error(status or {})[1]
 
 

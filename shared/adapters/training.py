@@ -93,7 +93,7 @@ class AzureMlTraining:
         facts = body["properties"]
         studio = ((facts.get("services") or {}).get("Studio") or {}).get("endpoint")
         seen = SeenJob(str(facts.get("status") or ""), studio)
-        return seen._replace(failure=self._failure(name)) if seen.state is JobState.FAILED else seen
+        return seen._replace(failure=self._why(name)) if seen.state is JobState.FAILED else seen
 
     def cancel(self, name: str) -> None:
         """See `Training.cancel`."""
@@ -160,6 +160,14 @@ class AzureMlTraining:
         settings.force_rerun = True
         settings.continue_on_step_failure = False
         return job
+
+    def _why(self, name: str) -> str | None:
+        try:
+            return self._failure(name)
+        except ServiceRefusedError as fault:
+            # That the job failed is known; who may not read why must still be able to take it away.
+            _log.warning("why a job failed cannot be read", extra={"run_id": name, "code": fault.code})
+            return None
 
     def _failure(self, name: str) -> str | None:
         """Find the failed step's own words; the ARM job carries none."""
