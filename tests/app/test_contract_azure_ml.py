@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -216,3 +217,34 @@ def test_the_notebooks_choices_reach_the_job(services: Services, azure_ml: Emula
     assert values["number_of_gpu_to_use_finetuning"] == "1"
     for name, value in plan.parameters.items():
         assert values[name] == str(value)
+
+
+@pytest.mark.parametrize("services", ["azure"], indirect=True)
+def test_a_failed_job_speaks_for_itself(services: Services, azure_ml: Emulator) -> None:
+    """The failed step's own message, though the job has none; a history that is closed hides only that."""
+    run, plan = planned(services)
+    azure_ml.add_fault(job={"child": "chat_completion_finetune", "message": "CUDA out of memory"})
+    services.training.submit(run, plan)
+    job = services.training.job(run.run_id)
+    assert job is not None
+    assert job.status == "Failed"
+    assert job.failure is not None
+    assert "CUDA out of memory" in job.failure
+
+    azure_ml.add_fault(match={"path": "history/v1.0"}, status=403, count=None)
+    assert services.training.job(run.run_id) == job._replace(failure=None)
+
+
+@pytest.mark.parametrize("services", ["azure"], indirect=True)
+def test_submissions_of_one_process_do_not_mix(services: Services, azure_ml: Emulator) -> None:
+    """Jobs that are submitted at once from several threads each get their own data and name."""
+    prepared = [planned(services) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda each: services.training.submit(*each), prepared))
+    jobs = {job.name: job.properties for job in azure_ml.cloud.jobs.values()}
+    assert set(jobs) == {run.run_id for run, _ in prepared}
+    for name, sent in jobs.items():
+        (node,) = sent["jobs"].values()
+        given = msgspec.json.encode([node["inputs"], sent["inputs"]]).decode()
+        assert f"/{name}/train.jsonl" in given
+        assert not any(f"/{other}/" in given for other in jobs if other != name)
