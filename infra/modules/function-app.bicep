@@ -25,6 +25,7 @@ param deploymentContainerName string
 param insightsName string
 
 @description('Settings of the app itself.')
+@secure()
 param settings object
 
 @description('Python version.')

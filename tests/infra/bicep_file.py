@@ -19,7 +19,7 @@ BUILT_IN = {"subscription", "resourceGroup", "environment"}
 FUNCTIONS = BUILT_IN | {
     *("empty", "guid", "listKeys", "loadJsonContent", "resourceId", "string", "subscriptionResourceId"),
     *("toLower", "union", "uniqueString"),
-    *("description", "minLength", "maxLength", "minValue", "maxValue", "allowed"),
+    *("description", "minLength", "maxLength", "minValue", "maxValue", "allowed", "secure"),
 }
 
 
