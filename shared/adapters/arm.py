@@ -23,6 +23,7 @@ from azure.core.pipeline.policies import (
 )
 from azure.core.rest import HttpRequest, HttpResponse
 
+from shared.adapters.retries import CALL_RETRIES, TOKEN_RETRIES
 from shared.adapters.sdk_errors import is_absent, translated
 from shared.domain.errors import TransientServiceError
 
@@ -32,8 +33,6 @@ PUBLIC_REGISTRY_DISCOVERY = "https://eastus.api.azureml.ms/"
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
-RETRIES = 2
-"""Quick repeats within a call; lasting trouble is the run's own backoff, not a sleeping invocation."""
 
 
 class WorkspaceId(NamedTuple):
@@ -61,7 +60,7 @@ class Arm:
             RequestIdPolicy(),
             HeadersPolicy({"Accept": "application/json"}),
             UserAgentPolicy(USER_AGENT),
-            RetryPolicy(retry_total=RETRIES, retry_backoff_factor=0.2, retry_backoff_max=2),
+            RetryPolicy(**CALL_RETRIES),
             BearerTokenCredentialPolicy(credential, scope),
             DistributedTracingPolicy(),
         ]
@@ -154,7 +153,7 @@ def arm_base_url(environment: Mapping[str, str] = os.environ) -> str:
         return PUBLIC_ARM
     plain: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
         metadata_url,
-        policies=[UserAgentPolicy(USER_AGENT), RetryPolicy(retry_total=RETRIES)],
+        policies=[UserAgentPolicy(USER_AGENT), RetryPolicy(**TOKEN_RETRIES)],
     )
     with translated("reading the cloud's metadata"), plain:
         response = plain.send_request(HttpRequest("GET", metadata_url))

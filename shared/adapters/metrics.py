@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from shared.adapters.retries import limit_mlflow_retries
 from shared.adapters.workspace import AzureMlWorkspace
 from shared.domain.errors import ServiceRefusedError, TransientServiceError
 from shared.domain.run import MetricPoint, Metrics
@@ -45,6 +46,7 @@ class MlflowMetrics:
             from mlflow.exceptions import MlflowException
             from mlflow.tracking import MlflowClient
 
+            limit_mlflow_retries()
             try:
                 client = MlflowClient(
                     tracking_uri=self._workspace.properties["properties"]["mlFlowTrackingUri"]

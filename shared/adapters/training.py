@@ -17,6 +17,7 @@ from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ResourceExistsError
 
 from shared.adapters.arm import Arm, WorkspaceId
+from shared.adapters.retries import CALL_RETRIES
 from shared.adapters.sdk_errors import translate, translated
 from shared.adapters.workspace import AzureMlWorkspace
 from shared.domain.component import COMPONENT_NAME
@@ -73,7 +74,9 @@ class AzureMlTraining:
         with _SDK, _sdk_translated(f"submitting job {run.run_id}"):
             from azure.ai.ml import MLClient
 
-            registry = MLClient(self._credential, registry_name=self._registry, enable_telemetry=False)
+            registry = MLClient(
+                self._credential, registry_name=self._registry, enable_telemetry=False, **CALL_RETRIES
+            )
             component = registry.components.get(COMPONENT_NAME, version=plan.component_version)
             job = self._build(component, run, plan)
             try:
@@ -130,7 +133,7 @@ class AzureMlTraining:
     def _client(self) -> MLClient:
         from azure.ai.ml import MLClient
 
-        return MLClient(self._credential, *self._id, enable_telemetry=False)
+        return MLClient(self._credential, *self._id, enable_telemetry=False, **CALL_RETRIES)
 
     def _build(self, component: Any, run: Run, plan: TrainingPlan) -> Any:
         from azure.ai.ml import Input

@@ -1,0 +1,42 @@
+"""How the SDKs may repeat a call by themselves: at once, and hardly ever.
+
+Lasting trouble is the run's own backoff (`shared.domain.backoff`): an invocation that sleeps costs money,
+holds its run's lease, and is forgotten when its process dies. Left alone, azure-storage sleeps 15 s before
+its first repeat, azure-core as long as any `Retry-After` says, and MLflow four minutes in all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from azure.storage.blob import LinearRetry
+
+CALL_RETRIES: dict[str, Any] = {
+    "retry_total": 2,
+    # An answer is an answer: what it says about when to ask again is heeded by the run's backoff.
+    "retry_status": 0,
+    "retry_backoff_factor": 0.2,
+    "retry_backoff_max": 2,
+}
+"""For pipelines of azure-core: two repeats after a broken connection, within a second."""
+
+TOKEN_RETRIES: dict[str, Any] = {"retry_total": 3, "retry_backoff_factor": 0.2, "retry_backoff_max": 2}
+"""For azure-identity: the token service of a host that has just started may need a moment."""
+
+
+def storage_retries() -> LinearRetry:
+    """Two repeats of a storage call, each within two seconds; one such object a client."""
+    return LinearRetry(backoff=1, random_jitter_range=1, retry_total=2)
+
+
+def limit_mlflow_retries() -> None:
+    """Two repeats of a call of MLflow's, within four seconds, unless its own variables say otherwise."""
+    from mlflow import environment_variables as mlflow
+
+    for variable, value in (
+        (mlflow.MLFLOW_HTTP_REQUEST_MAX_RETRIES, 2),
+        (mlflow.MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR, 1),
+        (mlflow.MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER, False),
+    ):
+        if not variable.is_set():
+            variable.set(value)
