@@ -13,6 +13,7 @@ from handlers.open_run import open_run_for_upload
 from handlers.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
 from handlers.schedule_advances import schedule_advances
 from handlers.score_endpoint import score_endpoint
+from handlers.show_dashboard import show_dashboard
 from handlers.show_health import show_health
 from handlers.show_run import show_report, show_run
 from handlers.sweep_endpoints import sweep_endpoints
@@ -165,6 +166,21 @@ def delete(req: func.HttpRequest, advance: func.Out[list[str]]) -> func.HttpResp
     return _render(
         answer(lambda: delete_endpoint(req.route_params["endpoint"], bootstrap.app().services)),
         advance,
+    )
+
+
+@app.function_name("dashboard")
+@app.route(route="dashboard/{file?}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def get_dashboard(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/dashboard`, and the files of the page."""
+    return _render(
+        answer(
+            lambda: show_dashboard(
+                req.route_params.get("file"),
+                url=req.url,
+                if_none_match=req.headers.get("If-None-Match"),
+            ),
+        ),
     )
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).parent.parent
 PACKAGE = CHECKOUT / "dist" / "finetune-on-upload.zip"
 
-SHIPPED = ("function_app.py", "handlers", "host.json", "requirements.txt", "shared")
+SHIPPED = ("dashboard", "function_app.py", "handlers", "host.json", "requirements.txt", "shared")
 """Top-level names of the checkout that Azure runs. `.funcignore` names all others."""
 
 SITE_PACKAGES = Path(".python_packages", "lib", "site-packages")

@@ -28,6 +28,7 @@ FUNCTIONS = {
     "score": "httpTrigger",
     "extend_endpoint": "httpTrigger",
     "delete_endpoint": "httpTrigger",
+    "dashboard": "httpTrigger",
     "health": "httpTrigger",
 }
 ROUTES = {
@@ -39,6 +40,7 @@ ROUTES = {
     "score": ("POST", "endpoints/{endpoint}/score"),
     "extend_endpoint": ("POST", "endpoints/{endpoint}/extend"),
     "delete_endpoint": ("DELETE", "endpoints/{endpoint}"),
+    "dashboard": ("GET", "dashboard/{file?}"),
     "health": ("GET", "health"),
 }
 
@@ -104,7 +106,7 @@ def test_http_functions_have_their_routes_and_keys(functions: dict[str, list[dic
         (trigger,) = (b for b in functions[name] if b["type"] == "httpTrigger")
         assert (trigger["methods"], trigger["route"]) == ([method], route)
         assert str(trigger["authLevel"]).rpartition(".")[2] == (
-            "ANONYMOUS" if name == "health" else "FUNCTION"
+            "ANONYMOUS" if name in {"dashboard", "health"} else "FUNCTION"
         )
 
 

@@ -1,0 +1,108 @@
+// What people may do to a run, each behind a dialog that says what it means.
+
+import * as api from "./api.js";
+import { announce, h } from "./dom.js";
+import { duration, moment, now } from "./format.js";
+import { beforeLive, isOver } from "./stages.js";
+
+/** The buttons that make sense for a run. `done` is called when the app has accepted one. */
+export function actionsFor({ run, parked }, done) {
+  const { stage, run_id: id } = run;
+  const stuck = parked !== null || run.failures > 0;
+  return [
+    stuck && !isOver(stage) && button("retry", "Retry now", () => retry(id, done)),
+    stage === "live" && button("extend", "Extend …", () => extend(run, done)),
+    stage === "live" && button("delete", "Delete endpoint …", () => remove(run, done), "danger"),
+    beforeLive(stage) && button("cancel", "Cancel run …", () => cancel(run, done), "danger"),
+  ];
+}
+
+function button(id, label, act, style = "") {
+  return h("button", { id: `action-${id}`, class: style, type: "button", on: { click: act } }, label);
+}
+
+function retry(id, done) {
+  return confirm({
+    title: "Look at this run again now?",
+    body: ["Whatever it waits for is tried once more, and a parked run goes on. Nothing is done twice."],
+    label: "Retry now",
+    act: () => api.retry(id),
+    said: "The run is looked at again.",
+  }, done);
+}
+
+function cancel(run, done) {
+  return confirm({
+    title: `Cancel ${run.dataset}?`,
+    body: ["Its job is stopped, and everything of it that costs money is taken away. This cannot be undone; uploading the dataset again starts a new run."],
+    label: "Cancel run",
+    danger: true,
+    act: () => api.cancel(run.run_id),
+    said: "The run is being canceled.",
+  }, done);
+}
+
+function remove(run, done) {
+  return confirm({
+    title: "Delete the endpoint?",
+    body: [h("code", {}, run.endpoint.name), " stops answering at once, and is gone within minutes. The trained model stays registered."],
+    label: "Delete endpoint",
+    danger: true,
+    act: () => api.remove(run.endpoint.name),
+    said: "The endpoint is being deleted.",
+  }, done);
+}
+
+function extend(run, done) {
+  const { endpoint } = run;
+  const field = h("input", { id: "hours", type: "number", min: "0.5", max: "8760", step: "0.5", value: "4", required: true, "aria-describedby": "new-end" });
+  const preview = h("p", { id: "new-end", class: "hint" });
+  const show = () => {
+    const end = Date.parse(endpoint.expires_at) + field.valueAsNumber * 3_600_000;
+    preview.textContent = Number.isFinite(end) ? `Until ${moment(new Date(end).toISOString())}, even if nobody uses it.` : "A number of hours is needed.";
+  };
+  field.addEventListener("input", show);
+  show();
+  const left = (Date.parse(endpoint.expires_at) - now()) / 1000;
+  return confirm({
+    title: "Extend the endpoint’s life",
+    body: [h("span", {}, `It has ${duration(left)} left, until ${moment(endpoint.expires_at)}.`)],
+    fields: [h("label", { for: "hours" }, "Hours to add"), field, preview],
+    label: "Extend",
+    act: () => api.extend(endpoint.name, field.valueAsNumber),
+    said: "The endpoint lives longer.",
+  }, done);
+}
+
+/** Ask, act, and stay open with the app's own words if it refuses. Resolves when the dialog is gone. */
+function confirm({ title, body, fields = [], label, danger = false, act, said }, done) {
+  const fault = h("p", { class: "note bad", role: "alert", hidden: true });
+  const yes = h("button", { class: danger ? "danger solid" : "primary", type: "submit", value: "yes" }, label);
+  const submit = async (event) => {
+    event.preventDefault();
+    yes.disabled = true;
+    fault.hidden = true;
+    try {
+      await act();
+      dialog.close();
+      announce(said);
+      await done();
+    } catch (problem) {
+      fault.textContent = problem.message;
+      fault.hidden = false;
+    } finally {
+      yes.disabled = false;
+    }
+  };
+  const dialog = h("dialog", { "aria-labelledby": "dialog-title", on: { close: () => dialog.remove() } },
+    h("form", { method: "dialog", on: { submit } },
+      h("h2", { id: "dialog-title" }, title),
+      h("p", {}, body),
+      fields.length > 0 && h("div", { class: "fields" }, fields),
+      fault,
+      h("div", { class: "choices" },
+        h("button", { type: "button", autofocus: fields.length === 0, on: { click: () => dialog.close() } }, "Keep as it is"),
+        yes)));
+  document.body.append(dialog);
+  dialog.showModal();
+}

@@ -1,0 +1,58 @@
+// The page's start: its key, its addresses (#/, #/runs/<id>, …/report, …/chat), and word of its connection.
+
+import * as api from "./api.js";
+import { announce, h } from "./dom.js";
+import { startClock } from "./format.js";
+import { Poller } from "./poller.js";
+import { overview } from "./overview.js";
+import { runPage } from "./run_page.js";
+import { signIn } from "./sign_in.js";
+
+const main = document.getElementById("main");
+const connection = document.getElementById("connection");
+const signOut = document.getElementById("sign-out");
+
+let poller = null;
+
+function open() {
+  poller?.stop();
+  const [, section, id, page] = location.hash.replace(/^#/, "").split("/");
+  const view = section === "runs" && id ? runPage(decodeURIComponent(id), page || "summary", refresh) : overview();
+  document.title = `${view.title} · finetune-on-upload`;
+  main.replaceChildren(view.element);
+  signOut.hidden = api.savedKey() === null;
+  poller = new Poller(view.look, (state) => tell(state, view));
+}
+
+function refresh() {
+  return poller?.now();
+}
+
+function tell({ online, fault, again }, view) {
+  if (fault?.status === 401 || fault?.status === 403) return askForKey(api.savedKey() === null ? "" : fault.message);
+  if (!online && fault.status >= 400 && fault.status < 500) view.refuse(fault);
+  const away = !online && !(fault.status >= 400 && fault.status < 500);
+  connection.dataset.state = away ? "away" : "live";
+  const words = away ? `${fault.message} Next try in ${again} s.` : "Live";
+  if (connection.textContent !== words) connection.replaceChildren(h("span", { class: "lamp", "aria-hidden": "true" }), words);
+}
+
+function askForKey(refusal) {
+  poller?.stop();
+  api.forgetKey();
+  signOut.hidden = true;
+  connection.replaceChildren();
+  document.title = "Key needed · finetune-on-upload";
+  main.replaceChildren(signIn(refusal, open));
+  main.querySelector("input").focus();
+}
+
+window.addEventListener("hashchange", () => {
+  open();
+  main.focus({ preventScroll: true });
+  window.scrollTo(0, 0);
+  announce(document.title);
+});
+signOut.addEventListener("click", () => askForKey(""));
+startClock();
+open();

@@ -1,0 +1,93 @@
+// One run: its head with what may be done, and three pages below it (summary, report, chat).
+
+import * as api from "./api.js";
+import { actionsFor } from "./actions.js";
+import { chatPage } from "./chat.js";
+import { announce, h, Part } from "./dom.js";
+import { until } from "./format.js";
+import { badge } from "./overview.js";
+import { reportPage } from "./report.js";
+import { isMoving, isOver, meaning } from "./stages.js";
+import { summaryPage } from "./summary.js";
+
+const MOVING_SECONDS = 1.5;
+const RESTING_SECONDS = 5;
+const OVER_SECONDS = 30;
+const PAGES = { summary: { name: "Run", make: summaryPage }, report: { name: "Dataset report", make: reportPage }, chat: { name: "Chat", make: chatPage } };
+
+/** The page at `#/runs/<id>` and below. */
+export function runPage(id, page, refresh) {
+  const { make } = PAGES[page] ?? PAGES.summary;
+  const body = make(id);
+  let stage;
+  const head = new Part(h("header", { class: "run-head" }), (state) => drawHead(state, refresh));
+  const faults = new Part(h("div", { class: "faults" }), drawFaults);
+  const missing = h("div");
+  const element = h("article", { class: "run" },
+    h("a", { class: "back", href: "#/" }, "← All runs"), head.element, navigation(id, page), faults.element, missing, body.element);
+  head.element.append(h("div", { class: "ghost" }));
+
+  async function look() {
+    const run = await api.run(id);
+    const waiting = isOver(run.stage) ? null : await api.parked(id, run.dataset);
+    missing.replaceChildren();
+    head.show({ run: headOf(run), parked: waiting });
+    faults.show({ error: run.error, last_fault: isOver(run.stage) ? null : run.last_fault, parked: waiting, failures: run.failures, due: run.due, duplicate_of: run.duplicate_of });
+    await body.show(run);
+    if (stage !== undefined && stage !== run.stage) announce(`${run.dataset} is ${run.stage}. ${meaning(run.stage)}`);
+    stage = run.stage;
+    if (isOver(stage)) return OVER_SECONDS;
+    return isMoving(stage) ? MOVING_SECONDS : RESTING_SECONDS;
+  }
+
+  const refuse = (fault) => {
+    head.element.replaceChildren(h("h1", {}, fault.status === 404 ? "No such run" : "This run cannot be shown"));
+    missing.replaceChildren(h("p", { class: "note bad", role: "alert" }, fault.message));
+  };
+  return { title: `${id} · ${(PAGES[page] ?? PAGES.summary).name}`, element, look, refuse };
+}
+
+/** Only what the head shows, so that it is not drawn anew for anything else. */
+function headOf({ run_id, dataset, stage, endpoint, failures, ended_because, outcome }) {
+  const times = endpoint && { name: endpoint.name, expires_at: endpoint.expires_at, idle_at: endpoint.idle_at };
+  return { run_id, dataset, stage, endpoint: times, failures, ended_because, outcome };
+}
+
+function drawHead(state, refresh) {
+  const { run } = state;
+  return [
+    h("div", { class: "run-title" },
+      h("h1", {}, run.dataset, " ", badge(run.stage)),
+      h("p", { class: "id" }, run.run_id),
+      h("p", { class: "lead" }, leadOf(run))),
+    h("div", { class: "actions" }, actionsFor(state, refresh)),
+  ];
+}
+
+function leadOf(run) {
+  const { stage, endpoint } = run;
+  if (stage === "live" && endpoint) {
+    return ["The endpoint answers. It is deleted in ", until(endpoint.expires_at),
+      endpoint.idle_at && Date.parse(endpoint.idle_at) < Date.parse(endpoint.expires_at) && [", or in ", until(endpoint.idle_at), " if nobody uses it"], "."];
+  }
+  if (stage === "deleting" && run.outcome) return [meaning(stage), ` It will then be ${run.outcome}.`];
+  return run.ended_because ? `${meaning(stage)} ${run.ended_because}` : meaning(stage);
+}
+
+function drawFaults({ error, last_fault: fault, parked, failures, due, duplicate_of: twin }) {
+  return [
+    parked !== null && h("section", { class: "note warn" }, h("h2", {}, "Parked: it waits for you"),
+      h("p", { class: "words" }, parked || "Five attempts to advance it failed."), h("p", { class: "hint" }, "Mend the cause, then retry.")),
+    error && h("section", { class: "note bad" }, h("h2", {}, error.code), h("p", { class: "words" }, error.message),
+      h("p", { class: "hint" }, `While ${error.stage}.`)),
+    fault && failures > 0 && h("section", { class: "note warn" }, h("h2", {}, `${fault.code}, ${failures === 1 ? "once" : `${failures} times`} in a row`),
+      h("p", { class: "words" }, fault.message), h("p", { class: "hint" }, "The run tries again by itself", due && [", in ", until(due)], ".")),
+    twin && h("section", { class: "note calm" }, h("p", {}, "The same content was trained before by ", h("a", { href: `#/runs/${encodeURIComponent(twin)}` }, twin), ".")),
+  ];
+}
+
+function navigation(id, page) {
+  const base = `#/runs/${encodeURIComponent(id)}`;
+  return h("nav", { class: "pages", "aria-label": "Pages of this run" }, Object.entries(PAGES).map(([key, { name }]) =>
+    h("a", { href: key === "summary" ? base : `${base}/${key}`, "aria-current": key === page ? "page" : null }, name)));
+}

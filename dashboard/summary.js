@@ -1,0 +1,97 @@
+// A run's first page: timeline, loss curves, smoke test, and the facts.
+
+import { lossCurves } from "./chart.js";
+import { h, Part } from "./dom.js";
+import { bytes, capital, count, decimal, hours, moment, since, until } from "./format.js";
+import { isOver } from "./stages.js";
+import { timeline } from "./timeline.js";
+
+/** What to show of a run, and where. */
+export function summaryPage() {
+  const parts = [
+    [new Part(h("section", { class: "card span" }), (run) => [h("h2", {}, "Stages"), timeline(run)]), ({ history, stage, outcome }) => ({ history, stage, outcome })],
+    [new Part(h("section", { class: "card" }), drawLoss), ({ metrics, stage }) => ({ metrics, over: isOver(stage) })],
+    [new Part(h("section", { class: "card facts" }), drawFacts), factsOf],
+    [new Part(h("section", { class: "card span" }), drawSmokeTest), ({ smoke_test: tests, stage }) => ({ tests, over: isOver(stage) })],
+  ];
+  const element = h("div", { class: "grid" }, parts.map(([part]) => part.element));
+  return { element, show: (run) => parts.forEach(([part, pick]) => part.show(pick(run))) };
+}
+
+function drawLoss({ metrics, over }) {
+  const title = h("h2", {}, "Loss ", h("small", {}, "nats per token"));
+  const curves = metrics && lossCurves(metrics);
+  if (curves) return [title, curves];
+  return [title, h("p", { class: "empty" }, over ? "Training logged no loss." : "The curves are drawn when training is complete.")];
+}
+
+function drawSmokeTest({ tests, over }) {
+  const title = h("h2", {}, "Smoke test ", h("small", {}, "held-out conversations, asked before the endpoint got traffic"));
+  if (!tests) return [title, h("p", { class: "empty" }, over ? "It was never asked." : "It is asked as soon as the deployment is up.")];
+  if (tests.length === 0) return [title, h("p", { class: "empty" }, "The test split had no rows to ask.")];
+  return [title, h("ol", { class: "exchanges" }, tests.map(exchange))];
+}
+
+function exchange({ prompt, expected, reply }) {
+  const earlier = prompt.slice(0, -1);
+  return h("li", {},
+    earlier.length > 0 && h("details", {}, h("summary", {}, `${earlier.length} earlier ${earlier.length === 1 ? "message" : "messages"}`),
+      earlier.map(({ role, content }) => h("p", { class: "earlier" }, h("b", {}, capital(role)), " ", content))),
+    h("p", { class: "asked" }, prompt.at(-1)?.content),
+    h("div", { class: "pair" },
+      h("div", {}, h("h3", {}, "The model answered"), h("p", {}, reply)),
+      h("div", { class: "truth" }, h("h3", {}, "The data says"), h("p", {}, expected))));
+}
+
+function factsOf(run) {
+  const { endpoint, options, model, job, metrics, plan, upload, report, money, opened_at: opened, history } = run;
+  return { endpoint: endpoint && { ...endpoint, seconds_left: undefined }, options, model, job, losses: metrics && [metrics.train_loss, metrics.eval_loss], plan, upload, report, money, opened: opened ?? history[0].at, live: run.stage === "live" };
+}
+
+function drawFacts({ endpoint, options, model, job, losses, plan, upload, report, money, opened, live }) {
+  return [
+    h("h2", {}, "Facts"),
+    group("Dataset", [
+      ["Upload", upload.files.map(({ path, size }) => `${path} (${bytes(size)})`).join(", ")],
+      ["Opened", moment(opened)],
+      report && ["Rows", Object.entries(report.rows).map(([split, rows]) => `${count(rows)} ${split}`).join(", ")],
+      report && ["Tokens", `${count(report.tokens)}, estimated`],
+    ]),
+    group("Training", [
+      ["Base model", plan ? `${plan.base_model_name}, version ${plan.base_model_version}` : options.base_model],
+      job && ["Job", [job.status, safeLink(job.studio_url, "Azure ML studio")]],
+      ["Compute", `${options.compute}, ${options.compute_size}`],
+      losses?.[0] != null && ["Mean training loss", decimal(losses[0])],
+      losses?.[1] != null && ["Evaluation loss", decimal(losses[1])],
+      model && ["Model", model.name],
+    ]),
+    endpoint && group("Endpoint", [
+      ["Live since", moment(endpoint.live_since)],
+      live && ["Deleted in", until(endpoint.expires_at)],
+      live && ["If idle", endpoint.idle_at ? ["in ", until(endpoint.idle_at)] : "kept"],
+      live && ["Last used", endpoint.last_used ? [since(endpoint.last_used), " ago"] : "not yet"],
+      ["Runs on", `${options.instance_count} × ${options.instance_type}`],
+    ]),
+    money && group("Time and money", moneyRows(money)),
+    plan && h("details", { id: "parameters" }, h("summary", {}, "Training parameters"), list(Object.entries(plan.parameters))),
+  ];
+}
+
+function moneyRows(money) {
+  return Object.entries(money)
+    .filter(([, value]) => typeof value === "number" || typeof value === "string")
+    .map(([name, value]) => [capital(name.replaceAll("_", " ")), name.endsWith("hours") ? hours(value) : String(value)]);
+}
+
+function group(title, rows) {
+  return [h("h3", {}, title), list(rows.filter(Boolean))];
+}
+
+function list(rows) {
+  return h("dl", {}, rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+}
+
+/** A link only to the web, whatever the record says. */
+function safeLink(address, label) {
+  return address?.startsWith("https://") ? [" · ", h("a", { href: address, target: "_blank", rel: "noreferrer" }, label, h("span", { class: "unseen" }, " (new tab)"))] : null;
+}

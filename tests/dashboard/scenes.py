@@ -1,0 +1,153 @@
+"""Runs in every state that the dashboard shows, made on a real stack as users and services make them."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError
+from azure.storage.blob import BlobClient, ContainerClient
+
+from local.processes import wait_until
+from local.stack import Stack
+
+SAMPLES = Path(__file__).parents[2] / "local" / "samples"
+PATIENCE_SECONDS = 120.0
+UNLIMITED = {"MAX_TRAINING_RUNS": "0", "MAX_LIVE_ENDPOINTS": "0"}
+"""Settings of the stack: no run is to wait for another's place."""
+
+OUT_OF_MEMORY = {
+    "job": {
+        "child": "chat_completion_finetune",
+        "message": "CUDA out of memory. Tried to allocate 1.17 GiB (GPU 0; 79.15 GiB total capacity; 77.02"
+        " GiB already allocated). Lower per_device_train_batch_size, or choose a larger VM size.",
+    }
+}
+
+
+class Scenes:
+    """Makes runs and waits for them to get where they are wanted."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.api = stack.client()
+        trust = ssl.create_default_context(cafile=stack.ca_bundle)
+        self._azureml = httpx.Client(base_url=stack.azureml_url, verify=trust, trust_env=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.api.close()
+        self._azureml.close()
+
+    def pace(self, name: str) -> None:
+        """How long things take in Azure ML, for what begins from now on."""
+        self._azureml.patch("/_emulator/state", json={"pace": name}).raise_for_status()
+
+    def fault(self, fault: Mapping[str, Any]) -> None:
+        """Have something go wrong in Azure ML."""
+        self._azureml.post("/_emulator/faults", json=fault).raise_for_status()
+
+    def no_faults(self) -> None:
+        """Have nothing go wrong any more."""
+        self._azureml.delete("/_emulator/faults").raise_for_status()
+
+    def upload(self, dataset: str, *, sample: str = "ultrachat-sample.jsonl", **options: Any) -> str:
+        """Upload a dataset with its options, and wait until its run is there.
+
+        Returns:
+            The run's id.
+        """
+        self._put(f"{dataset}/run.json", json.dumps({"force": True, **options}).encode())
+        self._put(f"{dataset}/train.jsonl", (SAMPLES / sample).read_bytes())
+        found: list[str] = []
+
+        def opened() -> bool:
+            listed = self.api.get("/api/runs", params={"dataset": dataset}).raise_for_status().json()["runs"]
+            found[:] = [entry["run_id"] for entry in listed]
+            return bool(found)
+
+        assert wait_until(opened, PATIENCE_SECONDS), f"no run was opened for {dataset}"
+        return found[0]
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """A run, as the API shows it now."""
+        shown: dict[str, Any] = self.api.get(f"/api/runs/{run_id}").raise_for_status().json()
+        return shown
+
+    def wait(self, run_id: str, stage: str) -> dict[str, Any]:
+        """Wait until a run is in a stage."""
+        seen: dict[str, Any] = {}
+
+        def arrived() -> bool:
+            seen.update(self.run(run_id))
+            return bool(seen["stage"] == stage)
+
+        assert wait_until(arrived, PATIENCE_SECONDS), f"{run_id} is {seen.get('stage')}, not {stage}: {seen}"
+        return seen
+
+    def live(self, dataset: str, **options: Any) -> str:
+        """A run whose endpoint answers."""
+        run_id = self.upload(dataset, **options)
+        self.wait(run_id, "live")
+        return run_id
+
+    def training(self, dataset: str) -> str:
+        """A run whose job takes its time."""
+        self.pace("timed")
+        run_id = self.upload(dataset)
+        self.wait(run_id, "training")
+        self.pace("instant")
+        return run_id
+
+    def failed(self, dataset: str) -> str:
+        """A run whose training ran out of memory."""
+        self.fault(OUT_OF_MEMORY)
+        run_id = self.upload(dataset)
+        self.wait(run_id, "failed")
+        return run_id
+
+    def rejected(self, dataset: str) -> str:
+        """A run whose dataset has faults of every kind."""
+        run_id = self.upload(dataset, sample="broken.jsonl")
+        self.wait(run_id, "rejected")
+        return run_id
+
+    def struggling(self, dataset: str) -> str:
+        """A run whose job Azure ML is too busy to take, until there are no faults any more."""
+        words = {
+            "error": {"code": "ServiceUnavailable", "message": "The workspace is busy; try again later."}
+        }
+        busy = {"match": {"operation": "jobs.put", "path": f"/jobs/ft-{dataset}"}}
+        self.fault({**busy, "count": None, "status": 503, "body": words})
+        run_id = self.upload(dataset)
+        stumbled = wait_until(lambda: bool(self.run(run_id)["failures"]), PATIENCE_SECONDS)
+        assert stumbled, self.run(run_id)
+        return run_id
+
+    def park(self, run_id: str, reason: str) -> None:
+        """Mark a run as the app does when a message about it has failed for the last time."""
+        with ContainerClient.from_connection_string(self.stack.blob_connection_string, "runs") as container:
+            blob = container.get_blob_client(f"{run_id}.json")
+
+            def marked() -> bool:
+                seen = blob.get_blob_properties()
+                try:
+                    blob.set_blob_metadata(
+                        {**(seen.metadata or {}), "parked": reason},
+                        etag=seen.etag,
+                        match_condition=MatchConditions.IfNotModified,
+                    )
+                except ResourceModifiedError:
+                    return False
+                return True
+
+            assert wait_until(marked, PATIENCE_SECONDS), f"{run_id} kept changing"
+
+    def _put(self, name: str, content: bytes) -> None:
+        with BlobClient.from_connection_string(self.stack.blob_connection_string, "uploads", name) as blob:
+            blob.upload_blob(content, overwrite=True)
