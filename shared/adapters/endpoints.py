@@ -72,11 +72,11 @@ class AzureMlEndpoints:
         if body is None:
             return
         facts = body["properties"]
-        self._put(
-            name,
-            endpoint_body(body["location"], facts["authMode"], body.get("tags") or {}, ALL_TRAFFIC),
-            f"routing traffic of endpoint {name}",
-        )
+        changed = endpoint_body(body["location"], facts["authMode"], body.get("tags") or {}, ALL_TRAFFIC)
+        if "publicNetworkAccess" in facts:
+            # A PUT replaces: an endpoint that a policy has closed to the public must stay closed.
+            changed["properties"]["publicNetworkAccess"] = facts["publicNetworkAccess"]
+        self._put(name, changed, f"routing traffic of endpoint {name}")
 
     def delete(self, name: str) -> None:
         """See `Endpoints.delete`."""

@@ -1,0 +1,172 @@
+"""What the adapters send is what unmodified azure-ai-ml sends for the same thing, byte for byte as JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from azure.ai.ml import MLClient
+from azure.ai.ml.entities import (
+    AmlCompute,
+    AzureBlobDatastore,
+    ManagedOnlineDeployment,
+    ManagedOnlineEndpoint,
+    OnlineRequestSettings,
+    ProbeSettings,
+)
+from azure.core.exceptions import HttpResponseError
+from azure.core.pipeline.transport import RequestsTransport
+from azure.identity import DefaultAzureCredential
+
+from local.azureml import Emulator
+from local.azurite import Azurite
+from shared.adapters.storage import blob_service, datastore_address
+from shared.bootstrap import build_services
+from shared.config import Settings
+from shared.ports import Services
+from tests.app.worlds import EXAMPLE
+
+NAME = "ft-bodies-0123456789"
+MODEL = "azureml://registries/azureml/models/Phi-4/versions/8"
+A100 = "Standard_NC24ads_A100_v4"
+TAGS = {"finetune-on-upload-run": NAME}
+
+Put = tuple[str, dict[str, list[str]], Any]
+
+
+@pytest.fixture
+def puts(monkeypatch: pytest.MonkeyPatch) -> list[Put]:
+    """Every PUT that leaves this process through azure-core: path, query, decoded body."""
+    seen: list[Put] = []
+    send = RequestsTransport.send
+
+    def watch(self: RequestsTransport, request: Any, **kwargs: Any) -> Any:
+        if request.method == "PUT":
+            parts = urlsplit(request.url)
+            body = request.content if hasattr(request, "content") else request.data
+            seen.append((parts.path, parse_qs(parts.query), json.loads(body)))
+        return send(self, request, **kwargs)
+
+    monkeypatch.setattr(RequestsTransport, "send", watch)
+    return seen
+
+
+@pytest.fixture
+def services(azure_ml: Emulator, azurite: Azurite) -> Services:
+    """The real adapters."""
+    settings = Settings.from_env({**EXAMPLE, "TrainingStorage": azurite.connection_string})
+    return build_services(settings, DefaultAzureCredential())
+
+
+@pytest.fixture
+def sdk(azure_ml: Emulator) -> Iterator[MLClient]:
+    """The SDK's own client of the same workspace."""
+    with DefaultAzureCredential() as credential:
+        yield MLClient(
+            credential,
+            EXAMPLE["AZURE_SUBSCRIPTION_ID"],
+            EXAMPLE["AZURE_RESOURCE_GROUP"],
+            EXAMPLE["AZUREML_WORKSPACE"],
+        )
+
+
+def sent(puts: list[Put], act: Callable[[], object]) -> Put:
+    """The one PUT that an action makes; what comes of it does not matter here."""
+    puts.clear()
+    with contextlib.suppress(HttpResponseError):
+        act()
+    (put,) = puts
+    return put
+
+
+def _endpoint(**changes: Any) -> ManagedOnlineEndpoint:
+    return ManagedOnlineEndpoint(name=NAME, auth_mode="aad_token", tags=TAGS, **changes)
+
+
+def test_the_endpoint(services: Services, sdk: MLClient, puts: list[Put]) -> None:
+    """A new endpoint without traffic."""
+    theirs = sent(puts, lambda: sdk.online_endpoints.begin_create_or_update(_endpoint()).result(30))
+    ours = sent(puts, lambda: services.endpoints.create(NAME, auth_mode="aad_token", tags=TAGS))
+    assert ours == theirs
+
+
+def test_the_traffic(services: Services, sdk: MLClient, puts: list[Put]) -> None:
+    """The same endpoint with everything on the one deployment."""
+    services.endpoints.create(NAME, auth_mode="aad_token", tags=TAGS)
+    services.endpoints.deploy(NAME, model_id=MODEL, instance_type=A100, instance_count=1)
+
+    def update() -> None:
+        endpoint = sdk.online_endpoints.get(NAME)
+        endpoint.traffic = {"main": 100}
+        sdk.online_endpoints.begin_create_or_update(endpoint).result(30)
+
+    theirs = sent(puts, update)
+    ours = sent(puts, lambda: services.endpoints.route_traffic(NAME))
+    assert _meaning(ours) == _meaning(theirs)
+
+
+def _meaning(put: Put) -> Put:
+    """A PUT without what the SDK only echoes from the answer to its GET."""
+    path, query, body = put
+    properties = {key: value for key, value in body["properties"].items() if key != "properties"}
+    kept = ("location", "tags", "identity")
+    return path, query, {key: body.get(key) for key in kept} | {"properties": properties}
+
+
+def test_the_deployment(services: Services, sdk: MLClient, puts: list[Put]) -> None:
+    """The notebook's deployment: probes after 600 s, 90 s a request, an MLflow model by its id."""
+    services.endpoints.create(NAME, auth_mode="aad_token", tags=TAGS)
+    deployment = ManagedOnlineDeployment(
+        name="main",
+        endpoint_name=NAME,
+        model=MODEL,
+        instance_type=A100,
+        instance_count=2,
+        liveness_probe=ProbeSettings(initial_delay=600),
+        request_settings=OnlineRequestSettings(
+            request_timeout_ms=90_000, max_concurrent_requests_per_instance=1
+        ),
+    )
+    theirs = sent(puts, lambda: sdk.online_deployments.begin_create_or_update(deployment).result(30))
+    ours = sent(
+        puts,
+        lambda: services.endpoints.deploy(NAME, model_id=MODEL, instance_type=A100, instance_count=2),
+    )
+    assert ours == theirs
+
+
+def test_the_cluster(services: Services, sdk: MLClient, puts: list[Put]) -> None:
+    """A GPU cluster that scales to zero within two minutes."""
+    cluster = AmlCompute(
+        name="gpu-cluster",
+        size=A100,
+        tier="dedicated",
+        min_instances=0,
+        max_instances=3,
+        idle_time_before_scale_down=120,
+        ssh_public_access_enabled=False,
+    )
+    theirs = sent(puts, lambda: sdk.compute.begin_create_or_update(cluster).result(30))
+    ours = sent(puts, lambda: services.workspace.create_compute("gpu-cluster", A100, max_nodes=3))
+    assert ours == theirs
+
+
+def test_the_datastore(services: Services, sdk: MLClient, puts: list[Put], azurite: Azurite) -> None:
+    """A blob datastore without credentials, at the account's own address."""
+    ours = sent(puts, services.workspace.ensure_datastore)
+    settings = Settings.from_env({**EXAMPLE, "TrainingStorage": azurite.connection_string})
+    with DefaultAzureCredential() as credential, blob_service(settings.storage, credential) as service:
+        address = datastore_address(service)
+    datastore = AzureBlobDatastore(
+        name="finetune_datasets",
+        account_name=address.account,
+        container_name="datasets",
+        endpoint=address.endpoint,
+        protocol=address.protocol,
+    )
+    theirs = sent(puts, lambda: sdk.datastores.create_or_update(datastore))
+    assert ours == theirs
