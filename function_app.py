@@ -6,10 +6,13 @@ import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
 from handlers.advance_run import advance_run
+from handlers.chat_completions import complete_chat
 from handlers.http import Answer, read_object
 from handlers.http_errors import answer, answer_async
+from handlers.list_models import list_models, show_model
 from handlers.list_runs import list_runs
 from handlers.open_run import open_run_for_upload
+from handlers.openai_errors import answer_openai
 from handlers.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
 from handlers.schedule_advances import schedule_advances
 from handlers.score_endpoint import score_endpoint
@@ -138,6 +141,50 @@ async def post_score(req: func.HttpRequest) -> func.HttpResponse:
         return await score_endpoint(req.route_params["endpoint"], req.get_body(), built.live, built.services)
 
     return _render(await answer_async(handle))
+
+
+@app.function_name("chat_completions")
+@app.route(route="v1/chat/completions", methods=["POST"], auth_level=func.AuthLevel.ANONYMOUS)
+async def post_chat_completions(req: func.HttpRequest) -> func.HttpResponse:
+    """`POST /api/v1/chat/completions`; the key is checked by the handler, which also takes bearer tokens."""
+
+    async def handle() -> Answer:
+        built = bootstrap.app()
+        return await complete_chat(
+            req.headers,
+            req.get_body(),
+            keys=built.settings.accepted_keys,
+            models=built.models,
+            live=built.live,
+            services=built.services,
+        )
+
+    return _render(await answer_openai(handle))
+
+
+@app.function_name("list_models")
+@app.route(route="v1/models", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def get_models(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/v1/models`; the key is checked by the handler."""
+
+    async def handle() -> Answer:
+        built = bootstrap.app()
+        return await list_models(req.headers, built.settings.accepted_keys, built.models)
+
+    return _render(await answer_openai(handle))
+
+
+@app.function_name("get_model")
+@app.route(route="v1/models/{model}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+async def get_model(req: func.HttpRequest) -> func.HttpResponse:
+    """`GET /api/v1/models/{model}`; the key is checked by the handler."""
+
+    async def handle() -> Answer:
+        built = bootstrap.app()
+        model = req.route_params["model"]
+        return await show_model(model, req.headers, built.settings.accepted_keys, built.models)
+
+    return _render(await answer_openai(handle))
 
 
 @app.function_name("extend_endpoint")

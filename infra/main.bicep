@@ -54,7 +54,8 @@ param allowComputeCreation bool = false
 @description('VM size of deployments.')
 param deploymentInstanceType string = 'Standard_NC24ads_A100_v4'
 
-@description('App settings to set otherwise than below, by their names in the README.')
+@description('App settings to set otherwise than below, by their names in the README. Some are secrets.')
+@secure()
 param settingOverrides object = {}
 
 @description('Python of the function app, a version that Flex Consumption offers.')
@@ -151,6 +152,11 @@ var defaultSettings = {
   OPERATION_POLL_SECONDS: '10'
   ADVANCE_SCHEDULE: '0 * * * * *'
   SWEEP_SCHEDULE: '0 */15 * * * *'
+  API_KEYS: ''
+  PRICES_PER_HOUR: '{}'
+  WEBHOOK_URL: ''
+  WEBHOOK_SECRET: ''
+  WEBHOOK_FORMAT: 'cloudevents'
 }
 var appSettings = union(defaultSettings, settingOverrides)
 

@@ -7,6 +7,7 @@ import argparse
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import socket
 import sys
@@ -147,7 +148,7 @@ class Stack:
             self.port = self.port or free_port()
             self.functions_url = f"http://127.0.0.1:{self.port}"
             self._processes["functions"] = start_core_tools(
-                self.app, self.port, self.environment, self._log("functions")
+                self.app, self.port, self._functions_environment(), self._log("functions")
             )
         else:
             self._start_local_host()
@@ -195,16 +196,22 @@ class Stack:
         self.environment = app_environment(self.blob_connection_string, ready["environment"], self.settings)
 
     def _start_local_host(self) -> None:
-        keys = ["--key", self.function_key, "--master-key", self.master_key] if self.function_key else []
+        # Chosen here and kept over restarts: the app accepts the function key under /api/v1, too.
+        self.function_key = self.function_key or secrets.token_urlsafe(24)
+        self.master_key = self.master_key or secrets.token_urlsafe(24)
+        keys = [f"--key={self.function_key}", f"--master-key={self.master_key}"]
         ready = self._start_python(
             "functions",
             "local.host",
             ["--app", str(self.app), "--port", str(self.port), *keys],
-            self.environment,
+            self._functions_environment(),
         )
         self.functions_url = ready["url"]
         self.function_key, self.master_key = ready["function_key"], ready["master_key"]
         self.port = int(self.functions_url.rpartition(":")[2])
+
+    def _functions_environment(self) -> dict[str, str]:
+        return {**self.environment, "API_KEYS": self.function_key, **self.settings}
 
     def _start_event_grid(self) -> None:
         webhook = (

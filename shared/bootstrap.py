@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
+from handlers.live_models import LiveModels
 from handlers.score_endpoint import LiveEndpoints
 from shared.config import Settings
 from shared.ports import Services
@@ -26,6 +27,7 @@ class App:
     settings: Settings
     services: Services
     live: LiveEndpoints
+    models: LiveModels
 
 
 @cache
@@ -38,7 +40,7 @@ def app() -> App:
     """
     settings = Settings.from_env(os.environ)
     services = build_services(settings, _credential())
-    return App(settings, services, LiveEndpoints(services))
+    return App(settings, services, LiveEndpoints(services), LiveModels(services))
 
 
 def build_services(

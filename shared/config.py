@@ -24,6 +24,7 @@ DATA_CONNECTION = "TrainingStorage"
 """Prefix of the data account's connection settings, as the blob and queue triggers name it."""
 
 _CRON_FIELDS = 6
+_JSON_FIELDS = frozenset({"finetune_parameters", "prices_per_hour"})
 
 
 class SettingsError(FinetuneError):
@@ -159,6 +160,26 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sweep_schedule: Annotated[str, Meta(description="When endpoints are swept: six-field schedule, UTC.")] = (
         "0 */15 * * * *"
     )
+    api_keys: Annotated[
+        str | None,
+        Meta(description="Keys of `/api/v1`, separated by commas, e.g. the function key; empty: nobody's."),
+    ] = None
+    prices_per_hour: Annotated[
+        dict[str, Annotated[float, Meta(ge=0)]],
+        Meta(description="JSON object, VM size to price per hour: runs then show cost. None is built in."),
+    ] = {}
+    webhook_url: Annotated[
+        Annotated[str, Meta(pattern=r"^https?://[^/]+")] | None,
+        Meta(description="Where each stage change is announced; empty: nowhere."),
+    ] = None
+    webhook_secret: Annotated[
+        str | None,
+        Meta(description="Secret that signs announcements (HMAC-SHA256); empty leaves them unsigned."),
+    ] = None
+    webhook_format: Annotated[
+        Literal["cloudevents", "teams", "slack"],
+        Meta(description="Form of announcements: `cloudevents`, or a message for `teams` or `slack`."),
+    ] = "cloudevents"
     storage: StorageConnection = StorageConnection()
 
     @classmethod
@@ -177,12 +198,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             if environment.get(field.name.upper(), "").strip()
         }
         problems: list[Problem] = []
-        if "finetune_parameters" in values:
+        for name in _JSON_FIELDS & values.keys():
             try:
-                values["finetune_parameters"] = msgspec.json.decode(values["finetune_parameters"])
+                values[name] = msgspec.json.decode(values[name])
             except (msgspec.DecodeError, UnicodeError) as fault:
-                problems.append(Problem("FINETUNE_PARAMETERS", f"is not JSON: {fault}"))
-                del values["finetune_parameters"]
+                problems.append(Problem(name.upper(), f"is not JSON: {fault}"))
+                del values[name]
         converted, faults = convert_fields(cls, values, strict=False)
         problems += [Problem(name.upper(), message) for name, message in faults]
         problems += [
@@ -209,6 +230,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             idle_minutes=self.endpoint_idle_minutes,
             row_policy=self.row_policy,
         )
+
+    @property
+    def accepted_keys(self) -> tuple[str, ...]:
+        """The keys that `/api/v1` accepts."""
+        return tuple(key for key in map(str.strip, (self.api_keys or "").split(",")) if key)
 
     def gate_rules(self, options: RunOptions) -> GateRules:
         """The dataset gate's rules for a run."""

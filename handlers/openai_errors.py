@@ -1,0 +1,53 @@
+"""Errors under `/v1`: the statuses of everywhere else in the form that OpenAI's clients read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from handlers.http import JSON, Answer
+from handlers.http_errors import problem_of
+from shared.domain.errors import FinetuneError, RequestError
+from shared.domain.openai_chat import OpenAIRequestError
+
+
+class OpenAIFault(msgspec.Struct, frozen=True):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIError(msgspec.Struct, frozen=True):
+    """The body of every error under `/v1`."""
+
+    error: OpenAIFault
+
+
+_TYPES = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+async def answer_openai(handle: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Await a handler; its errors become answers in OpenAI's form."""
+    try:
+        return await handle()
+    except OpenAIRequestError as fault:
+        refusal = RequestError(400, fault.message, code=fault.code)
+        return _render(refusal, fault.param)
+    except FinetuneError as fault:
+        return _render(fault, None)
+
+
+def _render(fault: FinetuneError, param: str | None) -> Answer:
+    problem = problem_of(fault)
+    kind = "server_error" if problem.status >= 500 else _TYPES.get(problem.status, "invalid_request_error")
+    if fault.code == "model_not_found":
+        param = "model"
+    error = OpenAIError(OpenAIFault(message=fault.message, type=kind, param=param, code=fault.code))
+    headers = dict(problem.headers)
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return Answer(problem.status, msgspec.json.encode(error), JSON, headers)

@@ -1,0 +1,314 @@
+"""OpenAI's chat completions in Azure ML's terms: what of a request can be honoured, and the answer's form.
+
+A parameter is either mapped to one of the fine-tuned model's, or known to change nothing, or refused by its
+name. Nothing is ignored that would have changed the answer.
+
+Source: OpenAI's API reference, "Create chat completion", "The chat completion chunk object" and "Errors".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from shared.domain.errors import FinetuneError
+from shared.domain.fields import convert_fields
+
+MOST_STOPS = 4
+DONE = b"data: [DONE]\n\n"
+
+
+class OpenAIRequestError(FinetuneError):
+    """A chat completion request that cannot be honoured.
+
+    Attributes:
+        param: The parameter at fault, or None if it is the body as a whole.
+    """
+
+    def __init__(self, message: str, *, param: str | None, code: str) -> None:
+        super().__init__(message, code=code)
+        self.param = param
+
+
+class TextPart(msgspec.Struct, frozen=True):
+    """A piece of a message's text."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatTurn(msgspec.Struct, frozen=True):
+    """One message of a request; `developer` is what newer clients call the system."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Annotated[str, Meta(min_length=1)] | Annotated[list[TextPart], Meta(min_length=1)]
+    name: str | None = None
+
+
+class StreamOptions(msgspec.Struct, frozen=True):
+    """What a stream ends with."""
+
+    include_usage: bool | None = None
+
+
+class ChatCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The parameters of a chat completion that mean something here."""
+
+    model: Annotated[str, Meta(min_length=1, description="Endpoint name, or dataset name.")]
+    messages: Annotated[list[ChatTurn], Meta(min_length=1)]
+    temperature: Annotated[
+        Annotated[float, Meta(ge=0, le=2)] | None,
+        Meta(description="0 is greedy decoding. Without it and `top_p`, as the model is configured."),
+    ] = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
+    stop: Annotated[
+        str | Annotated[list[str], Meta(max_length=MOST_STOPS)] | None,
+        Meta(description="The reply ends before the first of these."),
+    ] = None
+    n: Annotated[Literal[1] | None, Meta(description="One reply a request.")] = None
+    seed: Annotated[
+        int | None,
+        Meta(description="Only with `temperature` 0: the model's draws take no seed."),
+    ] = None
+    stream: Annotated[
+        bool | None,
+        Meta(description="`true` answers with server-sent events, all at once when the reply is there."),
+    ] = None
+    stream_options: StreamOptions | None = None
+
+
+class Completion(NamedTuple):
+    """A request in Azure ML's terms.
+
+    Attributes:
+        model: What the request names.
+        messages: The conversation.
+        parameters: Generation parameters of the fine-tuned model.
+        stops: Texts that end the reply.
+        stream: Whether server-sent events are asked for.
+        include_usage: Whether the stream is to end with the usage.
+    """
+
+    model: str
+    messages: list[dict[str, str]]
+    parameters: dict[str, Any]
+    stops: tuple[str, ...]
+    stream: bool
+    include_usage: bool
+
+
+class Reply(NamedTuple):
+    """What a model said.
+
+    Attributes:
+        text: Its reply.
+        finish_reason: `stop`, unless the endpoint said otherwise.
+        usage: Counts of tokens if the endpoint gave them; never estimated.
+    """
+
+    text: str
+    finish_reason: str = "stop"
+    usage: Mapping[str, Any] | None = None
+
+
+class ReplyMessage(msgspec.Struct, frozen=True):
+    """The message of an answer."""
+
+    content: str
+    role: Literal["assistant"] = "assistant"
+    refusal: None = None
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """The one choice of an answer."""
+
+    message: ReplyMessage
+    finish_reason: str
+    index: int = 0
+    logprobs: None = None
+
+
+class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer. `usage` is there only when the endpoint counted tokens; `model` is the endpoint."""
+
+    id: str
+    created: Annotated[int, Meta(description="Seconds since 1970.")]
+    model: str
+    choices: list[Choice]
+    object: Literal["chat.completion"] = "chat.completion"
+    usage: dict[str, Any] | UnsetType = UNSET
+
+
+class Delta(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a chunk adds to the reply."""
+
+    role: Literal["assistant"] | UnsetType = UNSET
+    content: str | UnsetType = UNSET
+
+
+class ChunkChoice(msgspec.Struct, frozen=True):
+    """The one choice of a chunk."""
+
+    delta: Delta
+    finish_reason: str | None = None
+    index: int = 0
+    logprobs: None = None
+
+
+class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of a stream."""
+
+    id: str
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    usage: dict[str, Any] | UnsetType = UNSET
+
+
+_HARMLESS = frozenset(
+    {
+        *("user", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"),
+        *("parallel_tool_calls", "prompt_cache_retention"),
+    },
+)
+"""Parameters that change nothing in a text that a model without tools writes."""
+
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "logit_bias": ({},),
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "functions": ([],),
+    "function_call": ("none", "auto"),
+    "response_format": ({"type": "text"},),
+    "modalities": (["text"],),
+    "store": (False,),
+}
+"""Parameters that a fine-tuned model does not have, and the values that ask for nothing; null never does."""
+
+
+def read_completion(body: Mapping[str, Any]) -> Completion:
+    """Read a request.
+
+    Raises:
+        OpenAIRequestError: Naming the first parameter that cannot be honoured.
+    """
+    request = _typed(body)
+    _refuse_unknown(body)
+    if request.seed is not None and request.temperature != 0:
+        raise _unsupported("seed", "the model's draws take no seed; temperature 0 repeats itself without one")
+    stops = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
+    return Completion(
+        model=request.model,
+        messages=[_message(turn) for turn in request.messages],
+        parameters=_parameters(request),
+        stops=tuple(stop for stop in stops if stop),
+        stream=bool(request.stream),
+        include_usage=bool(request.stream_options and request.stream_options.include_usage),
+    )
+
+
+def end_at(text: str, stops: tuple[str, ...]) -> str:
+    """Cut a reply before the first of `stops` that is in it."""
+    return text[: min((at for at in map(text.find, stops) if at >= 0), default=len(text))]
+
+
+def completion_of(reply: Reply, *, id: str, model: str, created: int) -> ChatCompletion:
+    """Put a reply in OpenAI's form."""
+    return ChatCompletion(
+        id=id,
+        created=created,
+        model=model,
+        choices=[Choice(message=ReplyMessage(reply.text), finish_reason=reply.finish_reason)],
+        usage=dict(reply.usage) if reply.usage else UNSET,
+    )
+
+
+def events_of(
+    reply: Reply,
+    *,
+    id: str,
+    model: str,
+    created: int,
+    include_usage: bool,
+) -> bytes:
+    """Put a whole reply in OpenAI's form of a stream: who speaks, what is said, why it ended, and an end."""
+
+    def chunk(*choices: ChunkChoice, usage: dict[str, Any] | UnsetType = UNSET) -> bytes:
+        event = ChatCompletionChunk(id=id, created=created, model=model, choices=[*choices], usage=usage)
+        return b"data: " + msgspec.json.encode(event) + b"\n\n"
+
+    events = [
+        chunk(ChunkChoice(Delta(role="assistant", content=""))),
+        chunk(ChunkChoice(Delta(content=reply.text))),
+        chunk(ChunkChoice(Delta(), finish_reason=reply.finish_reason)),
+    ]
+    if include_usage and reply.usage:
+        events.append(chunk(usage=dict(reply.usage)))
+    return b"".join((*events, DONE))
+
+
+def _typed(body: Mapping[str, Any]) -> ChatCompletionRequest:
+    converted, problems = convert_fields(ChatCompletionRequest, body, strict=True)
+    for name in ("model", "messages"):
+        if name not in body:
+            raise OpenAIRequestError(
+                f"you must provide {name}", param=name, code="missing_required_parameter"
+            )
+    if problems:
+        name, message = problems[0]
+        raise OpenAIRequestError(f"{name}: {message}", param=name, code="invalid_value")
+    return ChatCompletionRequest(**converted)
+
+
+def _refuse_unknown(body: Mapping[str, Any]) -> None:
+    known = {field.name for field in msgspec.structs.fields(ChatCompletionRequest)} | _HARMLESS
+    for name, value in body.items():
+        if name in known:
+            continue
+        if name not in _NEUTRAL:
+            raise OpenAIRequestError(
+                f"unrecognized request argument: {name}", param=name, code="unknown_parameter"
+            )
+        if value is not None and value not in _NEUTRAL[name]:
+            raise _unsupported(name, "the fine-tuned model has nothing of the kind")
+
+
+def _parameters(request: ChatCompletionRequest) -> dict[str, Any]:
+    """The generation parameters of Hugging Face models, as the chat-completion notebook sends them."""
+    parameters: dict[str, Any] = {}
+    if request.temperature == 0 or request.top_p == 0:
+        parameters["do_sample"] = False
+    elif request.temperature is not None or request.top_p is not None:
+        parameters["do_sample"] = True
+        if request.temperature is not None:
+            parameters["temperature"] = request.temperature
+        if request.top_p is not None:
+            parameters["top_p"] = request.top_p
+    limits = {request.max_tokens, request.max_completion_tokens} - {None}
+    if len(limits) > 1:
+        message = "max_tokens and max_completion_tokens say different things; give one of them"
+        raise OpenAIRequestError(message, param="max_tokens", code="invalid_value")
+    if limits:
+        parameters["max_new_tokens"] = limits.pop()
+    return parameters
+
+
+def _message(turn: ChatTurn) -> dict[str, str]:
+    role = "system" if turn.role == "developer" else turn.role
+    content = turn.content if isinstance(turn.content, str) else "".join(part.text for part in turn.content)
+    return {"role": role, "content": content}
+
+
+def _unsupported(name: str, why: str) -> OpenAIRequestError:
+    message = f"{name} is not supported: {why}"
+    return OpenAIRequestError(message, param=name, code="unsupported_parameter")

@@ -1,0 +1,154 @@
+"""What of OpenAI's request is honoured, and what is refused by its name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.domain.openai_chat import (
+    DONE,
+    Completion,
+    OpenAIRequestError,
+    Reply,
+    completion_of,
+    end_at,
+    events_of,
+    read_completion,
+)
+
+HELLO = [{"role": "user", "content": "Hello?"}]
+
+
+def read(**parameters: Any) -> Completion:
+    """Read a request with these parameters."""
+    return read_completion({"model": "support", "messages": HELLO, **parameters})
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ({}, {}),
+        ({"temperature": 0}, {"do_sample": False}),
+        ({"top_p": 0}, {"do_sample": False}),
+        ({"temperature": 0.7}, {"do_sample": True, "temperature": 0.7}),
+        ({"top_p": 0.9}, {"do_sample": True, "top_p": 0.9}),
+        ({"temperature": 1, "top_p": 0.5}, {"do_sample": True, "temperature": 1.0, "top_p": 0.5}),
+        ({"max_tokens": 20}, {"max_new_tokens": 20}),
+        ({"max_completion_tokens": 20}, {"max_new_tokens": 20}),
+        ({"max_tokens": 20, "max_completion_tokens": 20}, {"max_new_tokens": 20}),
+        ({"temperature": None, "max_tokens": None, "stop": None, "n": None}, {}),
+    ],
+)
+def test_parameters_become_the_models(asked: dict[str, Any], sent: dict[str, Any]) -> None:
+    """Temperature 0 is greedy, a temperature or a nucleus samples, and silence leaves it to the model."""
+    assert read(**asked).parameters == sent
+
+
+@pytest.mark.parametrize(
+    ("parameters", "param"),
+    [
+        ({"temperature": 3}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"top_p": 1.5}, "top_p"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": 10, "max_completion_tokens": 20}, "max_tokens"),
+        ({"n": 2}, "n"),
+        ({"seed": 7}, "seed"),
+        ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
+        ({"stream": "yes"}, "stream"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "tool", "content": "42"}]}, "messages"),
+        ({"messages": [{"role": "assistant", "content": None}]}, "messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, "messages"),
+        ({"model": 4}, "model"),
+        ({"logprobs": True}, "logprobs"),
+        ({"presence_penalty": 0.5}, "presence_penalty"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"temprature": 0.5}, "temprature"),
+    ],
+)
+def test_what_cannot_be_honoured_is_named(parameters: dict[str, Any], param: str) -> None:
+    """Nothing that would have changed the answer is ignored; the error's `param` says what it was."""
+    with pytest.raises(OpenAIRequestError) as caught:
+        read(**parameters)
+    assert caught.value.param == param
+
+
+@pytest.mark.parametrize("name", ["model", "messages"])
+def test_a_missing_parameter_is_named(name: str) -> None:
+    """`model` and `messages` cannot be left out."""
+    body = {"model": "support", "messages": HELLO}
+    del body[name]
+    with pytest.raises(OpenAIRequestError) as caught:
+        read_completion(body)
+    assert (caught.value.param, caught.value.code) == (name, "missing_required_parameter")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"user": "somebody", "metadata": {"a": "b"}},
+        {"presence_penalty": 0, "frequency_penalty": 0.0, "logprobs": False, "logit_bias": {}},
+        {"tools": None, "tool_choice": "auto", "response_format": {"type": "text"}, "store": False},
+        {"seed": 7, "temperature": 0},
+        {"stream_options": {"include_usage": True}, "stream": True},
+    ],
+)
+def test_what_changes_nothing_is_taken(parameters: dict[str, Any]) -> None:
+    """Clients send defaults and labels; neither they nor a seed for greedy decoding change an answer."""
+    assert read(**parameters).model == "support"
+
+
+def test_messages_become_texts() -> None:
+    """Text parts are joined, and the developer speaks as the system."""
+    parts = [{"type": "text", "text": "Hello"}, {"type": "text", "text": " there"}]
+    completion = read(
+        messages=[{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}]
+    )
+    assert completion.messages == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hello there"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stop", "text"),
+    [(None, "one. two. three."), (".", "one"), (["three", "two"], "one. "), ("four", "one. two. three.")],
+)
+def test_a_reply_ends_before_the_first_stop(stop: Any, text: str) -> None:
+    """Of several stops the one that comes first in the text counts; it is not part of the reply."""
+    assert end_at("one. two. three.", read(stop=stop).stops) == text
+
+
+def test_usage_is_never_invented() -> None:
+    """It is left out when the endpoint counts no tokens, and passed on when it does."""
+    facts = {"id": "chatcmpl-1", "model": "ft-support-0123456789", "created": 1}
+    silent = msgspec.to_builtins(completion_of(Reply("Hi!"), **facts))
+    assert "usage" not in silent
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    told = msgspec.to_builtins(completion_of(Reply("Hi!", "length", usage), **facts))
+    assert told["usage"] == usage
+    assert told["choices"][0]["finish_reason"] == "length"
+    assert b"usage" not in events_of(Reply("Hi!"), include_usage=True, **facts)
+    assert b"usage" not in events_of(Reply("Hi!", "stop", usage), include_usage=False, **facts)
+
+
+def test_a_stream_is_made_of_events() -> None:
+    """Each is one `data:` line and a blank one; the last says that it is over."""
+    usage = {"total_tokens": 5}
+    body = events_of(
+        Reply("Hi!\n\ndata: no", "stop", usage), id="chatcmpl-1", model="m", created=1, include_usage=True
+    )
+    assert body.endswith(DONE)
+    events = [msgspec.json.decode(event.removeprefix(b"data: ")) for event in body.split(b"\n\n")[:-2]]
+    assert [event["choices"][0]["delta"] if event["choices"] else event["usage"] for event in events] == [
+        {"role": "assistant", "content": ""},
+        {"content": "Hi!\n\ndata: no"},
+        {},
+        usage,
+    ]
+    assert {(event["id"], event["object"]) for event in events} == {("chatcmpl-1", "chat.completion.chunk")}
