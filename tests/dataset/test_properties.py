@@ -69,7 +69,7 @@ def outcome(checked: Checked) -> tuple[bytes, dict[Split, bytes]]:
 
 
 @given(lines=st.lists(LINE, max_size=12), gzipped=st.sampled_from(["", ".gz", ".zst"]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_bytes_give_a_report(lines: list[bytes], gzipped: str) -> None:
     """Whatever is uploaded, the gate answers with a report that can be written down, never an exception."""
     checked = check_bytes(b"\n".join(lines), f"x.jsonl{gzipped}")
@@ -84,7 +84,7 @@ def test_any_bytes_give_a_report(lines: list[bytes], gzipped: str) -> None:
     cuts=st.lists(st.integers(0, 2_000), max_size=12),
     limit=st.sampled_from([20, 60, 1 << 22]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_chunk_boundaries_change_nothing(lines: list[bytes], cuts: list[int], limit: int) -> None:
     """However the bytes arrive, report and copy are the same."""
     data = b"\n".join([*lines, *good_rows(3)])
@@ -112,7 +112,7 @@ def test_valid_rows_come_out_equal(rows: list[list[dict[str, Any]]], compact: bo
 
 
 @given(ROW)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_both_ways_to_read_a_row_agree(value: dict[str, Any]) -> None:
     """A row means the same whether its layout lets it take the fast way or not."""
     verdicts = set()

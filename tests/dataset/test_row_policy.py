@@ -43,6 +43,16 @@ def test_drop_has_a_limit() -> None:
     report = check_lines([*good_rows(40), *[b"{}"] * 5], DROP).report
     assert not report.accepted
     assert report.counts["E303"] == 1
+    assert report.reason.startswith(
+        "11.1 % of the rows are unusable; 10 % may be dropped (E303); 5 of 45 rows"
+    )
+
+
+def test_a_file_that_was_not_read_to_its_end_is_the_reason() -> None:
+    """A fault of the file itself comes before any faulty row in it."""
+    rules = GateRules(max_uncompressed_bytes=3_000)
+    report = check_bytes(b"{}\n" + jsonl(good_rows(40)), rules=rules, chunks=[1_000, 2_000]).report
+    assert report.reason == "math.jsonl: the file has more than 3,000 bytes; upload a smaller one (E002)."
 
 
 def test_the_trainer_keeps_exactly_the_rows_that_the_report_predicts() -> None:

@@ -73,6 +73,13 @@ class GateRules(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"split shares are whole percentages above 0 that add up to 100, not {shares}")
         if not 0 <= self.max_dropped_percent <= 100:
             raise ValueError(f"max_dropped_percent lies between 0 and 100, not {self.max_dropped_percent}")
-        for name in ("context_window", "max_line_bytes", "max_uncompressed_bytes", "max_expansion"):
+        limits = (
+            "context_window",
+            "max_line_bytes",
+            "max_uncompressed_bytes",
+            "max_expansion",
+            "issues_per_code",
+        )
+        for name in limits:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")

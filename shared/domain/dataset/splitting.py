@@ -12,7 +12,6 @@ _RANKS = 1 << 32
 _MIX = 0x9E3779B97F4A7C15  # 2^64 / the golden ratio: Fibonacci hashing
 _WORD = (1 << 64) - 1
 
-
 # Takes the digest and the encoded messages of a row.
 Write = Callable[[int, bytes], None]
 
@@ -90,9 +89,7 @@ class Splitter:
     def _split_of(self, digest: int) -> Split:
         if digest in self._placed:
             return self._placed[digest]
-        place = (
-            (digest ^ self._key) * _MIX & _WORD
-        ) >> 32  # `rank`, written out: this is called for every row
+        place = ((digest ^ self._key) * _MIX & _WORD) >> 32  # as `rank` says; written out for speed
         if place < self._highest_bound:
             for bound, split in self._bounds:
                 if place < bound:

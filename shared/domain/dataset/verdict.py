@@ -4,16 +4,19 @@ from collections.abc import Mapping
 
 from .codes import Code
 from .issue_log import IssueLog
-from .report import SplitSummary, Verdict
+from .report import Issue, SplitSummary, Verdict
 from .rules import GateRules, RowPolicy, Split
 
-# Faults of a file or the dataset: they reject it under either row policy.
-_FATAL = (
+# A file that was not read to its end, or is not there: the reason, whatever else was found.
+_UNREAD = (
     Code.CORRUPT_COMPRESSION,
     Code.FILE_TOO_LARGE,
     Code.EXPANDS_TOO_MUCH,
     Code.TOO_MANY_BLANK_LINES,
     Code.NO_TRAINING_FILE,
+)
+# Faults of the dataset as a whole: they reject it under either row policy.
+_FATAL = (
     Code.NO_ROWS,
     Code.TOO_FEW_TRAINING_ROWS,
     Code.EMPTY_SPLIT,
@@ -42,12 +45,17 @@ def judge(
     if rules.row_policy is RowPolicy.DROP and share > rules.max_dropped_percent:
         message = f"{share:.1f} % of the rows are unusable; {rules.max_dropped_percent:g} % may be dropped"
         log.add(Code.TOO_MANY_DROPPED, message)
+    unread = next((issue for issue in log.issues if issue.code in _UNREAD), None)
+    if unread is not None:
+        return Verdict.REJECTED, f"{_sentence(unread)}."
+    if dropped and rules.row_policy is RowPolicy.STRICT:
+        within = share <= rules.max_dropped_percent
+        advice = "correct the rows and upload again" + (', or set row_policy to "drop"' if within else "")
+        return Verdict.REJECTED, f"{_faulty_rows(log, rows, dropped)}; {advice}."
     fatal = next((issue for issue in log.issues if issue.code in _FATAL), None)
-    if dropped and (rules.row_policy is RowPolicy.STRICT or fatal is not None):
-        return Verdict.REJECTED, _row_reason(log, rules, rows, dropped)
     if fatal is not None:
-        where = f"{fatal.file}: " if fatal.file else ""
-        return Verdict.REJECTED, f"{where}{fatal.message} ({fatal.code})."
+        rest = f"; {_faulty_rows(log, rows, dropped)}" if dropped else ""
+        return Verdict.REJECTED, f"{_sentence(fatal)}{rest}."
     left_out = f"; {dropped:,} unusable rows were left out" if dropped else ""
     counts = ", ".join(f"{splits[split].rows:,} for {split}" for split in Split)
     return Verdict.ACCEPTED, f"{kept:,} rows can be trained on: {counts}{left_out}."
@@ -57,8 +65,8 @@ def _judge_splits(log: IssueLog, rules: GateRules, splits: Mapping[Split, SplitS
     training = splits[Split.TRAIN].rows
     if training < rules.min_training_rows:
         message = (
-            f"{training} rows are left for training, at least {rules.min_training_rows} are needed;"
-            f" upload at least {rules.min_training_rows + 2}, so that validation and test get one each"
+            f"{training} rows are left for training, where at least {rules.min_training_rows} are needed;"
+            " upload more rows"
         )
         log.add(Code.TOO_FEW_TRAINING_ROWS, message)
     for split in (Split.VALIDATION, Split.TEST):
@@ -73,12 +81,12 @@ def _judge_splits(log: IssueLog, rules: GateRules, splits: Mapping[Split, SplitS
             )
 
 
-def _row_reason(log: IssueLog, rules: GateRules, rows: int, dropped: int) -> str:
+def _sentence(issue: Issue) -> str:
+    where = f"{issue.file}: " if issue.file else ""
+    return f"{where}{issue.message} ({issue.code})"
+
+
+def _faulty_rows(log: IssueLog, rows: int, dropped: int) -> str:
     first = next(issue for issue in log.found if issue.code.is_error and issue.line is not None)
-    advice = "correct the rows and upload again"
-    if rules.row_policy is RowPolicy.STRICT and 100 * dropped / rows <= rules.max_dropped_percent:
-        advice += ', or set row_policy to "drop"'
-    return (
-        f"{dropped:,} of {rows:,} rows cannot be trained on, the first in {first.file} line {first.line}"
-        f" ({first.code}: {first.message}); {advice}."
-    )
+    place = f"{first.file} line {first.line} ({first.code}: {first.message})"
+    return f"{dropped:,} of {rows:,} rows cannot be trained on, the first in {place}"
