@@ -64,19 +64,23 @@ class Timer:
             if started < due:
                 continue  # the loop's clock ran ahead of the wall clock
             await self._tick(past_due=started - due > PAST_DUE)
-            following = self.next_after(due)
-            # Never answer a backlog with a burst: one late invocation stands for all that were missed.
-            due = max(following, self.last_before(datetime.now(UTC)))
+            due = self.due_after(due, datetime.now(UTC))
 
     def next_after(self, moment: datetime) -> datetime:
         """The first tick later than a moment."""
         tick: datetime = self._iterate(moment).get_next(datetime)
         return tick
 
-    def last_before(self, moment: datetime) -> datetime:
-        """The last tick earlier than a moment."""
-        tick: datetime = self._iterate(moment).get_prev(datetime)
-        return tick
+    def due_after(self, served: datetime, now: datetime) -> datetime:
+        """The tick to serve next.
+
+        Args:
+            served: The tick whose invocation has just ended.
+            now: When it ended. Of the ticks missed until then only the last is made up for: a backlog is
+                never answered with a burst.
+        """
+        last_missed: datetime = self._iterate(now).get_prev(datetime)
+        return max(self.next_after(served), last_missed)
 
     def _iterate(self, moment: datetime) -> Any:
         return croniter(self._schedule, moment, second_at_beginning=True)

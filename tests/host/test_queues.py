@@ -61,6 +61,7 @@ def test_a_message_that_is_not_base64_is_poison(work_host: RunningHost) -> None:
         orders.send_message('{"n": 2}')
         assert json.loads(take(work_host.queue("results"), 1)[0])["order"] == {"n": 2}
         assert take(poison, 1) == ["***"]
+    assert any(record["message"] == "Message cannot be read" for record in work_host.records())
 
 
 def test_a_killed_host_loses_no_message(start_host: StartHost, tmp_path: Path) -> None:

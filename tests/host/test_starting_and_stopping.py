@@ -15,7 +15,7 @@ import pytest
 from local.azurite import Azurite
 from local.host.host_json import HostJsonError, parse_time_span, read_host_json
 from local.processes import ProcessError, wait_until
-from tests.host.conftest import SECONDS, StartHost
+from tests.host.conftest import SECONDS, StartHost, take
 
 STANDALONE = """
 import importlib.util
@@ -105,18 +105,24 @@ def test_a_folder_without_an_app_is_refused(start_host: StartHost, tmp_path: Pat
 
 
 def test_a_signal_lets_invocations_end(start_host: StartHost, tmp_path: Path) -> None:
-    """On SIGTERM a request in work is still answered, and then the host ends with code 0."""
-    gate = tmp_path / "gate"
+    """On SIGTERM requests and messages in work still end well, and then the host ends with code 0."""
+    gate, queue_gate = tmp_path / "gate", tmp_path / "queue_gate"
     host = start_host("work")
+    orders = host.queue("work")
+    orders.send_message(json.dumps({"wait_for": str(queue_gate)}))
+    assert wait_until(queue_gate.with_suffix(".reached").exists, SECONDS)
     with ThreadPoolExecutor(1) as threads, host.client() as client:
         answer = threads.submit(client.post, "/v1/wait", content=str(gate).encode())
         assert wait_until(gate.with_suffix(".reached").exists, SECONDS)
         host.process.send_signal(signal.SIGTERM)
         assert wait_until(lambda: "Host stops" in host.process.output(), SECONDS)
         gate.touch()
+        queue_gate.touch()
         assert answer.result(SECONDS).text == "waited"
     assert wait_until(lambda: not host.process.alive, 5)
     assert host.process.returncode == 0
+    assert len(take(host.queue("results"), 1)) == 1
+    assert orders.get_queue_properties().approximate_message_count == 0
 
 
 def test_a_stuck_function_cannot_hold_up_the_end(start_host: StartHost, tmp_path: Path) -> None:

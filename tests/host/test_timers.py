@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -30,6 +30,14 @@ def test_schedules_that_cannot_be_read_stop_the_host(schedule: str) -> None:
     """The error names the function and the schedule."""
     with pytest.raises(ScheduleError, match="sweep"):
         Timer("sweep", schedule, ignore)
+
+
+@pytest.mark.parametrize(("seconds", "due"), [(0.3, 1), (1.3, 1), (5.5, 5)])
+def test_only_the_last_missed_tick_is_made_up_for(seconds: float, due: int) -> None:
+    """After an invocation of so many seconds, the tick that comes next in a schedule of each second."""
+    served = datetime(2026, 3, 1, 10, 0, 0, tzinfo=UTC)
+    next_due = Timer("t", "* * * * * *", ignore).due_after(served, served + timedelta(seconds=seconds))
+    assert next_due == served + timedelta(seconds=due)
 
 
 async def test_a_timer_never_runs_beside_itself() -> None:
