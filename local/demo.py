@@ -182,22 +182,28 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--folder", type=Path, default=FOLDER / "demo", help="for logs (default: %(default)s)"
     )
+    parser.add_argument(
+        "--app",
+        type=Path,
+        default=ROOT,
+        help="the app's folder, such as an unpacked deployment package (default: this checkout)",
+    )
     options = parser.parse_args(arguments)
     exit_on_termination()
     story = Story()
-    outcome, faults = _run(options.sample, options.folder.resolve(), story)
+    outcome, faults = _run(options.sample, options.app.resolve(), options.folder.resolve(), story)
     outcome.seconds = round(story.seconds, 1)
     story.end(faults, options.folder / "logs")
     print(outcome.as_json(), flush=True)
     return 1 if faults else 0
 
 
-def _run(sample: Path, folder: Path, story: Story) -> tuple[Outcome, list[str]]:
+def _run(sample: Path, app: Path, folder: Path, story: Story) -> tuple[Outcome, list[str]]:
     outcome, faults = Outcome(), []
     pids: dict[str, int] = {}
     try:
         story.title("Start storage, Azure ML and the function app on this machine")
-        with Stack(folder=folder) as stack, stack.client() as client:
+        with Stack(folder=folder, app=app) as stack, stack.client() as client:
             pids = stack.pids
             demo = Demo(stack, client, story)
             outcome = demo.outcome
