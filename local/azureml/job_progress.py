@@ -28,10 +28,15 @@ def advance(cloud: Cloud, job: Job) -> None:
         for node in job.nodes:
             if stopped_at(job, now) is not None or node.starts > now:
                 return
-            if job.cancel_asked is not None and node.starts >= job.cancel_asked:
+            if _held_back(job, node):
                 return
             if not node.done:
                 _work(cloud, job, node)
+
+
+def _held_back(job: Job, node: Node) -> bool:
+    """Whether a node does not start because the job was asked to stop before."""
+    return job.cancel_asked is not None and node.starts >= job.cancel_asked and not node.done
 
 
 def _settled(job: Job) -> bool:
@@ -98,6 +103,8 @@ def node_status(cloud: Cloud, job: Job, index: int) -> str | None:
         return "Completed"
     if stopped is not None:
         return "Canceled"
+    if _held_back(job, node):
+        return None
     if now >= node.starts:
         return "Running"
     return "Queued" if index == 0 or now >= job.nodes[index - 1].ends else None

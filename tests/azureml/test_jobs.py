@@ -179,6 +179,21 @@ def test_cancelling_stops_a_job_between_its_nodes(rest_of: Any) -> None:
         assert rest("GET", "/jobs/job").json()["properties"]["status"] == "Canceled"
 
 
+def test_no_node_starts_once_a_job_is_to_stop(rest_of: Any) -> None:
+    """Even when the cancellation itself never comes through."""
+    clock = ManualClock()
+    with Emulator(pace="timed", clock=clock) as emulator:
+        rest = rest_of(emulator)
+        rest.train()
+        clock.advance(200)
+        emulator.add_fault(match={"operation": "job.cancel"}, operation={"status": "Never"})
+        rest("POST", "/jobs/job/cancel")
+        clock.advance(10_000)
+        assert rest("GET", "/jobs/job").json()["properties"]["status"] == "CancelRequested"
+        assert list(children(rest, "job")) == ["ft_nlp_common_validation"]
+        assert emulator.cloud.blobs.list(f"azureml-blobstore-{rest.settings.workspace_id}", "azureml/") == []
+
+
 def test_cancelling_what_is_over_changes_nothing(rest: Rest) -> None:
     """A finished job stays finished."""
     rest.train()
