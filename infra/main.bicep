@@ -332,6 +332,16 @@ module alerts 'modules/alerts.bicep' = {
   }
 }
 
+module workbook 'modules/workbook.bicep' = {
+  scope: group
+  name: 'workbook'
+  params: {
+    insightsName: monitoring.outputs.insightsName
+    location: location
+    tags: tags
+  }
+}
+
 output AZURE_RESOURCE_GROUP_NAME string = names.resourceGroup
 output FUNCTION_APP_NAME string = functionApp.outputs.functionAppName
 output FUNCTION_APP_URL string = functionApp.outputs.url
