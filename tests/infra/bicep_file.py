@@ -17,7 +17,16 @@ BUILT_IN = {"subscription", "resourceGroup", "environment"}
 """Functions that the files call on a name of their own; everything else that is called is in FUNCTIONS."""
 
 FUNCTIONS = BUILT_IN | {
-    *("empty", "guid", "listKeys", "loadJsonContent", "loadTextContent", "resourceId", "string", "subscriptionResourceId"),
+    *(
+        "empty",
+        "guid",
+        "listKeys",
+        "loadJsonContent",
+        "loadTextContent",
+        "resourceId",
+        "string",
+        "subscriptionResourceId",
+    ),
     *("toLower", "union", "uniqueString"),
     *("description", "minLength", "maxLength", "minValue", "maxValue", "allowed", "secure"),
 }
