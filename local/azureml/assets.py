@@ -19,6 +19,7 @@ from local.azureml.asset_families import (
 from local.azureml.clock import wire_time
 from local.azureml.datastores import long_uri
 from local.azureml.job_progress import advance, status_of
+from local.azureml.request_bodies import AssetBody
 from local.azureml.resources import AssetVersion
 from local.azureml.wire import WORKSPACE, Answer, Call, Evidence, Route, json_answer
 
@@ -67,9 +68,7 @@ class _Endpoints:
     def put(self, cloud: Cloud, call: Call) -> Answer:
         """201 for a new version; 200 for one that is there, whose address may not change."""
         family, name, version = self.family, call["name"], call["version"]
-        given = call.document().get("properties")
-        if not isinstance(given, dict):
-            raise cloud.error(400, "The properties field is required.", code="BadRequest")
+        given = cloud.body(call, AssetBody)["properties"]
         properties = {**family.defaults, **given}
         self._place(cloud, properties)
         if family is MODEL:

@@ -8,6 +8,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from local.azureml import datastores, resources
 from local.azureml.blob_store import BlobStore
 from local.azureml.clock import FAST, Clock, Pace, SystemClock, wire_time
@@ -15,9 +17,11 @@ from local.azureml.errors import workspace_error
 from local.azureml.faults import Faults
 from local.azureml.identity import Issuer
 from local.azureml.operations import Completion
+from local.azureml.request_bodies import complaint
 from local.azureml.settings import Settings
 from local.azureml.shelves import Database, Shelf
 from local.azureml.storage import Storage
+from local.azureml.wire import Call
 
 CALLS_KEPT = 10_000
 
@@ -98,6 +102,18 @@ class Cloud:
             location=self.settings.location,
             time=wire_time(self.clock.now()),
         )
+
+    def body(self, call: Call, kind: type[msgspec.Struct]) -> dict[str, Any]:
+        """The body of a call as it came, once its types are those of ``kind``.
+
+        Raises:
+            ServiceError: 400 with the field that is wrong.
+        """
+        document = call.document()
+        wrong = complaint(document, kind)
+        if wrong is not None:
+            raise self.error(400, f"The request is invalid: {wrong}.", code="BadRequest")
+        return document
 
     def not_found(self, code: str, message: str) -> Exception:
         """404 for an asset, job, endpoint or deployment that is not there."""

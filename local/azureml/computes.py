@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from local.azureml import operations
 from local.azureml.clock import wire_time
 from local.azureml.errors import arm_error
+from local.azureml.request_bodies import ComputeBody
 from local.azureml.resources import Compute, LongRunning
 from local.azureml.vm_sizes import SIZES, limit
 from local.azureml.wire import WORKSPACE, Answer, Call, Evidence, Route, json_answer
@@ -110,7 +111,7 @@ def _validate(cloud: Cloud, name: str, properties: dict[str, Any]) -> None:
 
 def _put(cloud: Cloud, call: Call) -> Answer:
     """Creating and updating are the same call, and both answer 201."""
-    document, name = call.document(), call["compute"]
+    document, name = cloud.body(call, ComputeBody), call["compute"]
     properties = document.get("properties") or {}
     _validate(cloud, name, properties)
     now = cloud.clock.now()

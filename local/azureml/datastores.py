@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from local.azureml.blobs import shared_access_signature
 from local.azureml.clock import wire_time
+from local.azureml.request_bodies import DatastoreBody
 from local.azureml.resources import Datastore
 from local.azureml.wire import WORKSPACE, Answer, Call, Route, json_answer
 
@@ -117,7 +118,7 @@ def render(cloud: Cloud, call: Call, datastore: Datastore) -> dict[str, Any]:
 
 
 def _put(cloud: Cloud, call: Call) -> Answer:
-    given, name = call.document().get("properties") or {}, call["datastore"]
+    given, name = cloud.body(call, DatastoreBody)["properties"], call["datastore"]
     if not re.fullmatch(r"[a-zA-Z0-9_]{1,255}", name):
         raise cloud.error(400, f"Datastore name '{name}' has other characters than letters, digits and '_'.")
     if given.get("datastoreType") not in ("AzureBlob", "AzureDataLakeGen2"):

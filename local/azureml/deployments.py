@@ -15,6 +15,7 @@ from local.azureml.asset_families import MODEL, by_id
 from local.azureml.deployment_document import render, with_defaults
 from local.azureml.endpoints import accepted, find, refuse_while_busy
 from local.azureml.registry import model_ids
+from local.azureml.request_bodies import DeploymentBody, LogsBody
 from local.azureml.resources import Deployment, Endpoint, LongRunning
 from local.azureml.served_model import ModelUnusableError, load
 from local.azureml.vm_sizes import SIZES, VmSize, cores_reserved, limit, usage
@@ -109,7 +110,8 @@ def _held(existing: Deployment | None, size: VmSize) -> int:
 
 def _put(cloud: Cloud, call: Call) -> Answer:
     """Quota is checked at once; what becomes of the container shows only in the operation."""
-    document, name, now = call.document(), call["deployment"], cloud.clock.now()
+    document, name = cloud.body(call, DeploymentBody), call["deployment"]
+    now = cloud.clock.now()
     properties = with_defaults(document.get("properties") or {})
     sku = {"name": "Default", "tier": "Standard", "capacity": 1, **(document.get("sku") or {})}
     with cloud.lock:
@@ -197,7 +199,7 @@ def _delete(cloud: Cloud, call: Call) -> Answer:
 
 def _logs(cloud: Cloud, call: Call) -> Answer:
     deployment = _found(cloud, call)
-    tail = int(call.document().get("tail") or 100)
+    tail = int(cloud.body(call, LogsBody).get("tail") or 100)
     return json_answer({"content": "\n".join(deployment.logs[-tail:]) + "\n"})
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.azureml import operations
 from local.azureml.clock import wire_time
+from local.azureml.request_bodies import EndpointBody
 from local.azureml.resources import Endpoint, LongRunning
 from local.azureml.wire import WORKSPACE, Answer, Call, Evidence, Route, json_answer
 
@@ -128,8 +129,8 @@ def _validate_traffic(
 
 def _put(cloud: Cloud, call: Call) -> Answer:
     """201 for a new endpoint, 200 for a change of one."""
-    document, name = call.document(), call["endpoint"]
-    properties = document.get("properties") or {}
+    document, name = cloud.body(call, EndpointBody), call["endpoint"]
+    properties = document["properties"]
     now = cloud.clock.now()
     with cloud.lock:
         existing = cloud.endpoints.get(name.lower())

@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
-from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import msgspec
@@ -88,7 +88,7 @@ class Announcer:
             try:
                 with urlopen(request, timeout=10):  # noqa: S310  # nosec B310
                     return True
-            except URLError as error:
+            except (OSError, HTTPException) as error:
                 _log.warning("event was not taken", extra={"reason": str(error)})
                 if self._over.wait(LOOK_EVERY_SECONDS):
                     return False

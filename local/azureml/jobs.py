@@ -14,6 +14,7 @@ from local.azureml.job_document import cluster_of, experiment_id, render
 from local.azureml.job_inputs import SERVERLESS, check_inputs, given_inputs
 from local.azureml.job_progress import advance, status_of
 from local.azureml.registry import component_id, pipeline_component
+from local.azureml.request_bodies import JobBody
 from local.azureml.resources import Job, LongRunning, Node
 from local.azureml.wire import WORKSPACE, Answer, Call, Evidence, Route, json_answer
 
@@ -49,8 +50,8 @@ def _digest(properties: dict[str, Any]) -> str:
 
 def _put(cloud: Cloud, call: Call) -> Answer:
     """201 for a new job; 200 for the same once more; 400 for another under its name. Not an operation."""
-    name, properties = call["job"], call.document().get("properties")
-    if not isinstance(properties, dict) or properties.get("jobType") not in ("Pipeline", "Command"):
+    name, properties = call["job"], cloud.body(call, JobBody)["properties"]
+    if properties["jobType"] not in ("Pipeline", "Command"):
         raise cloud.error(400, "properties.jobType must be Pipeline or Command.", code="BadRequest")
     if not _NAME.fullmatch(name):
         raise cloud.error(

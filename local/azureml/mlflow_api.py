@@ -14,6 +14,7 @@ from local.azureml.errors import ServiceError
 from local.azureml.history import child_document, children, find_run, job_document
 from local.azureml.job_document import experiment_id
 from local.azureml.jobs import find
+from local.azureml.request_bodies import RunSearchBody
 from local.azureml.resources import Job, Metric
 from local.azureml.wire import WORKSPACE, Answer, Call, Evidence, Plane, Route, json_answer
 
@@ -119,7 +120,7 @@ def _get_history(cloud: Cloud, call: Call) -> Answer:
 
 def _search_runs(cloud: Cloud, call: Call) -> Answer:
     """Newest first, of the experiments that are named, filtered as MLflow does."""
-    given = call.document()
+    given = cloud.body(call, RunSearchBody)
     experiments = given.get("experiment_ids") or []
     clauses = _clauses(given.get("filter") or "")
     found = []
@@ -207,7 +208,7 @@ def _experiment_by_id(cloud: Cloud, call: Call) -> Answer:
 
 
 def _search_experiments(cloud: Cloud, call: Call) -> Answer:
-    given = call.document() if call.body else dict(call.query)
+    given = cloud.body(call, RunSearchBody) if call.body else dict(call.query)
     clauses = _clauses(given.get("filter") or "")
     documents = [_experiment(identifier, name) for identifier, name in _experiments(cloud).items()]
     kept = [one for one in documents if all(_holds({"info": one, "data": {}}, clause) for clause in clauses)]

@@ -14,6 +14,7 @@ from local.azureml.blobs import shared_access_signature
 from local.azureml.clock import wire_time
 from local.azureml.errors import ServiceError, arm_error
 from local.azureml.registry import NAME as PUBLIC
+from local.azureml.request_bodies import AssetBody
 from local.azureml.resources import AssetVersion, LongRunning
 from local.azureml.wire import REGISTRY, Answer, Call, Evidence, Plane, Route, json_answer
 
@@ -60,7 +61,7 @@ class _Calls:
         """202; the version is there once its operation has ended."""
         if call["registry"] == PUBLIC:
             raise _read_only(self.family.segment)
-        given = call.document().get("properties") or {}
+        given = cloud.body(call, AssetBody)["properties"]
         address = self.family.uri or ""
         if not given.get(address):
             raise cloud.error(400, f"The {address} field is required.", code="BadRequest")

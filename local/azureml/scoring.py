@@ -21,6 +21,7 @@ from local.azureml import operations
 from local.azureml.errors import ServiceError
 from local.azureml.faults import Container
 from local.azureml.identity import ML_AUDIENCE, bearer
+from local.azureml.request_bodies import Sampling, complaint
 from local.azureml.resources import Deployment, Endpoint
 from local.azureml.served_model import ModelUnusableError, load
 from local.azureml.training.chat_model import answer
@@ -165,7 +166,7 @@ def _container(
     try:
         payload = json.loads(call.body)
         conversations, parameters = _conversations(payload)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _model_error(deployment, 400, f"Could not read the request: {error!r}") from None
     model = cloud.models.get(key)
     if model is None:  # the emulator was restarted since the deployment was made
@@ -180,6 +181,9 @@ def _conversations(payload: Any) -> tuple[list[list[dict[str, Any]]], dict[str, 
     """Azure ML's chat payload: one conversation, or a list of them."""
     data = payload["input_data"]
     given, parameters = data["input_string"], data.get("parameters") or {}
+    wrong = complaint(parameters, Sampling)
+    if wrong is not None:
+        raise ValueError(wrong)
     if not isinstance(given, list) or not given:
         raise ValueError("input_string must be a list of messages or of conversations")
     conversations = [given] if isinstance(given[0], dict) else given

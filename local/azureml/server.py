@@ -6,6 +6,7 @@ Handlers are plain functions and run in threads, so that one that trains or read
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import uuid
 from functools import partial
@@ -28,6 +29,7 @@ from local.azureml.wire import Answer, Call, Plane, Route, Router, json_answer
 THREADS = 512
 """Requests that are worked on at once; more wait their turn."""
 
+_log = logging.getLogger(__name__)
 TRANSPORT = "emulator.transport"
 
 
@@ -115,6 +117,13 @@ class Server:
             answer = refusal or route.handler(cloud, call)
         except ServiceError as error:
             answer = error.answer
+        except Exception:
+            # The edge: one broken call must not break the connection that others use.
+            _log.exception("call failed", extra={"operation": route.operation})
+            answer = json_answer(
+                {"error": {"code": "InternalServerError", "message": "The emulator failed; see its log."}},
+                500,
+            )
         if route.plane in (Plane.ARM, Plane.REGISTRY):
             answer.headers = {**_resource_manager_headers(call, route), **answer.headers}
         return answer

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
 
 from local.azureml import Emulator, ManualClock
 from local.azureml.identity import Issuer
-from tests.azureml.conftest import Rest
+from tests.azureml.conftest import GPU_SIZE, Rest, chat
 
 
 def test_a_call_without_a_token_is_refused(rest: Rest) -> None:
@@ -104,6 +106,77 @@ def test_bodies_must_be_json_objects(rest: Rest, body: bytes) -> None:
         headers={"Authorization": f"Bearer {rest.token}"},
     )
     assert answer.status_code == 400
+
+
+MISFITS = (None, 1, -1, "x", [], {}, True, [1], {"a": 1}, 1.5)
+
+
+def misfitted(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The body with each of its values, however deep, replaced by each misfit in turn."""
+
+    def places(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+        for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+            yield (*path, key)
+            yield from places(value[key], (*path, key))
+
+    for path in places(body, ()):
+        for misfit in MISFITS:
+            spoilt = copy.deepcopy(body)
+            inner = spoilt
+            for key in path[:-1]:
+                inner = inner[key]
+            inner[path[-1]] = misfit
+            yield spoilt
+
+
+BODIES: dict[str, dict[str, Any]] = {
+    "computes/gpu": {
+        "properties": {
+            "computeType": "AmlCompute",
+            "properties": {"vmSize": GPU_SIZE, "scaleSettings": {"minNodeCount": 0, "maxNodeCount": 1}},
+        }
+    },
+    "datastores/own": {
+        "properties": {
+            "datastoreType": "AzureBlob",
+            "accountName": "a",
+            "containerName": "c",
+            "credentials": {"credentialsType": "None"},
+        }
+    },
+    "data/d/versions/1": {"properties": {"dataUri": "azureml://datastores/own/paths/x", "tags": {"a": "b"}}},
+    "jobs/command": {"properties": {"jobType": "Command", "command": "ls", "inputs": {"a": {"uri": "x"}}}},
+    "onlineEndpoints/chat": {
+        "tags": {"a": "b"},
+        "identity": {"type": "SystemAssigned"},
+        "properties": {"authMode": "Key", "traffic": {"main": 100}},
+    },
+    "onlineEndpoints/chat/deployments/main": {
+        "sku": {"capacity": 1},
+        "properties": {
+            "instanceType": GPU_SIZE,
+            "requestSettings": {"requestTimeout": "PT5S", "maxConcurrentRequestsPerInstance": 1},
+            "livenessProbe": {"initialDelay": "PT1S"},
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_a_misfit_anywhere_in_a_body_is_no_crash(rest: Rest, path: str) -> None:
+    """Whatever is put wherever: it is taken or refused, and what was kept can be shown."""
+    rest.endpoint()
+    for body in misfitted(BODIES[path]):
+        answer = rest("PUT", f"/{path}", body)
+        assert answer.status_code < 500, (body, answer.text)
+        assert rest("GET", f"/{path}").status_code < 500, body
+
+
+def test_a_misfit_in_a_chat_request_is_the_models_error(rest: Rest) -> None:
+    """An answer or 424, never a crash of the emulator."""
+    key = rest.serve()
+    for body in misfitted(chat("hi", "a", "b", temperature=0.5, top_p=0.9, max_new_tokens=3)):
+        assert rest.score(key, body).status_code in (200, 424), body
 
 
 def test_blobs_want_a_signature(rest: Rest) -> None:
