@@ -290,14 +290,16 @@ class MemoryCloud:
 
     Attributes:
         slow: Whether operations stay pending until `settle`.
+        hidden: Whether jobs are not to be seen yet, though they are there.
         faults: Errors to raise, each once, by the name of the call that meets it.
         begun: Every call that created or removed something, in order.
         answers: What deployments reply to scoring.
     """
 
     slow: bool = False
+    hidden: bool = False
     month: str = "2026-05"
-    faults: dict[str, list[FinetuneError]] = field(default_factory=dict)
+    faults: dict[str, list[Exception]] = field(default_factory=dict)
     begun: list[tuple[str, str]] = field(default_factory=list)
     computes: dict[str, SeenCompute] = field(default_factory=dict)
     datastores: int = 0
@@ -359,7 +361,7 @@ class MemoryCloud:
     def job(self, name: str) -> SeenJob | None:
         """See `Training.job`."""
         self._meet("job")
-        return self.jobs.get(name)
+        return None if self.hidden else self.jobs.get(name)
 
     def cancel(self, name: str) -> None:
         """See `Training.cancel`."""

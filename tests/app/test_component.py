@@ -132,7 +132,7 @@ def test_any_choice_is_taken_or_refused(chosen: dict[str, Any]) -> None:
 
 def test_the_display_name_is_the_notebooks() -> None:
     """Model, dataset, batch size over all GPUs, schedule, DeepSpeed, LoRA, checkpoints, length."""
-    values = {
+    values: dict[str, str | int | float] = {
         "per_device_train_batch_size": 2,
         "gradient_accumulation_steps": 3,
         "num_nodes_finetune": 1,

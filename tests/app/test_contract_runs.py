@@ -133,7 +133,7 @@ def test_saving_minds_no_change_that_is_none(runs: RunStore) -> None:
     assert runs.save_unless_asked(read, moved).run == moved
 
 
-class LosingAnswers(RequestsTransport):
+class LosingAnswers(RequestsTransport):  # type: ignore[misc]
     """A network that loses the answer to every first write; the SDK then repeats it."""
 
     lost = 0
@@ -348,7 +348,9 @@ def test_a_run_is_held_by_one_worker_at_a_time(claims: Claims) -> None:
 
 def test_of_many_workers_one_holds_the_run(claims: Claims) -> None:
     """However many ask at the same moment for a run that nobody ever held, one gets it."""
-    gate, won, lost = threading.Barrier(8), [], []
+    gate = threading.Barrier(8)
+    won: list[int] = []
+    lost: list[int] = []
 
     def work(worker: int) -> None:
         gate.wait(10)

@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 IMPORT_SECONDS = 0.4
+OVER_AZURES_OWN = 1.3
 TRIES = 5
 
 FUNCTIONS = {
@@ -88,8 +89,10 @@ def functions() -> dict[str, list[dict[str, object]]]:
 
 
 def test_importing_needs_no_environment_and_is_quick() -> None:
-    """A cold start pays for the import; it needs no setting and stays under 0.4 s."""
-    assert seconds("import function_app") - seconds("pass") < IMPORT_SECONDS
+    """A cold start pays for the import: under 0.4 s, or when slow, little over Azure's own packages."""
+    bare = seconds("pass")
+    azures_own = seconds("import azure.functions, azurefunctions.extensions.bindings.blob") - bare
+    assert seconds("import function_app") - bare < max(IMPORT_SECONDS, OVER_AZURES_OWN * azures_own)
 
 
 def test_importing_leaves_the_heavy_packages_alone() -> None:

@@ -50,7 +50,7 @@ def test_every_error_has_a_status() -> None:
     assert all(400 <= status < 600 and status != 500 for status in STATUSES.values())
 
 
-@pytest.mark.parametrize("kind", sorted(every_error() - OWN_STATUS, key=lambda kind: kind.__name__))
+@pytest.mark.parametrize("kind", sorted(every_error() - OWN_STATUS, key=str))
 def test_errors_are_problem_documents(kind: type[FinetuneError]) -> None:
     """RFC 9457, with the code and the message, and when to come back where that helps."""
     problem = answer(lambda: _raise(kind("what to change")))

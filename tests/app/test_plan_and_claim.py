@@ -58,7 +58,7 @@ def test_a_cluster_that_exists_decides_its_size() -> None:
 def test_serverless_needs_no_cluster() -> None:
     """Nothing is looked up and nothing is created."""
     world = World()
-    world.cloud.compute = pytest.fail  # type: ignore[method-assign]
+    world.cloud.faults["compute"] = [AssertionError("it was looked up")]
     made = plan(world, compute="serverless").plan
     assert made is not None
     assert not made.create_compute

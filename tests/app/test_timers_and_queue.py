@@ -38,7 +38,8 @@ def test_the_timer_names_the_runs_that_are_due() -> None:
     for number, due in enumerate([NOW, SOON, None, NOW]):
         world.runs.create(a_run(Stage.TRAINING, run_id=named(number), due=due))
     world.runs.park(named(3), "why")
-    world.runs.load = pytest.fail  # type: ignore[method-assign]
+    for name in map(named, range(4)):
+        world.runs.corrupt(name)
     assert schedule_advances(world.services) == [named(0)]
 
 
@@ -75,7 +76,7 @@ def test_a_run_that_fails_at_every_delivery_is_parked(fault: type[Exception]) ->
     """Only at the last one; the error still reaches the host, which moves the message aside."""
     world = World()
     world.runs.create(a_run(Stage.TRAINING))
-    world.cloud.job = lambda _name: _fail(fault)  # type: ignore[method-assign]
+    world.cloud.faults["job"] = [fault("broken") for _ in range(LAST_TRY)]
     if fault is CorruptRunError:
         world.runs.corrupt(RUN_ID)
     for delivery in range(1, LAST_TRY + 1):
@@ -86,10 +87,6 @@ def test_a_run_that_fails_at_every_delivery_is_parked(fault: type[Exception]) ->
     (entry,) = world.runs.entries()
     assert entry.parked is not None
     assert entry.parked.startswith(fault.__name__)
-
-
-def _fail(fault: type[Exception]) -> None:
-    raise fault("broken")
 
 
 def test_one_broken_run_holds_up_no_other() -> None:
@@ -145,14 +142,8 @@ def test_a_live_run_that_cannot_be_looked_at_holds_up_no_other() -> None:
     world = World()
     for number in range(3):
         world.runs.create(a_run(Stage.LIVE, run_id=named(number), due=SOON))
-    world.runs.corrupt(named(0))
-    looks = iter([None, TransientServiceError("busy"), None])
-
-    def look(_name: str) -> None:
-        if (fault := next(looks)) is not None:
-            raise fault
-
-    world.cloud.endpoint = look  # type: ignore[method-assign]
+    world.runs.corrupt(named(1))
+    world.busy("endpoint")
     assert sweep_endpoints(world.services) == [named(2)]
 
 

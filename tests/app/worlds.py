@@ -118,8 +118,13 @@ class Fragile:
 
 def fragile(services: Services, trip: Trip) -> Services:
     """The same services, with every call of every port counted."""
-    ports = [each.name for each in fields(Services) if each.name not in {"now", "chance"}]
-    return replace(services, **{name: Fragile(name, getattr(services, name), trip) for name in ports})
+    uncounted = {"now", "chance", "telemetry"}
+    ports: dict[str, Any] = {
+        each.name: Fragile(each.name, getattr(services, each.name), trip)
+        for each in fields(Services)
+        if each.name not in uncounted
+    }
+    return replace(services, **ports)
 
 
 def whole_life(world: World, trip: Trip, survives: tuple[type[BaseException], ...]) -> Run:
