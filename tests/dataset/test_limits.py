@@ -77,7 +77,7 @@ def test_damaged_compression_is_a_finding(suffix: str) -> None:
     """A compressed file that is cut short, altered or not compressed at all is reported as that."""
     plain = jsonl(good_rows(60))
     packed = gzip.compress(plain) if suffix == ".gz" else zstandard.ZstdCompressor().compress(plain)
-    damaged = (packed[:-20], packed[: len(packed) // 2] + bytes(20), plain)
+    damaged = (packed[:-20], packed[: len(packed) // 2] + bytes(20), plain, packed + packed[:-20])
     for data in damaged:
         report = check_bytes(data, "d.jsonl" + suffix).report
         assert report.counts["E001"] == 1

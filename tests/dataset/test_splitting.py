@@ -34,6 +34,7 @@ def test_a_share_of_one_percent_is_never_empty() -> None:
     """Even a tiny share has rows in a dataset larger than what is held back."""
     rules = GateRules(train_percent=98, validation_percent=1, test_percent=1)
     assert min(counts(good_rows(1_100), rules)) >= 1
+    assert counts(good_rows(60), rules) == (58, 1, 1)
 
 
 @pytest.mark.parametrize("rows", [60, 3_000])
@@ -96,9 +97,12 @@ def test_rows_in_two_uploaded_splits_draw_a_warning() -> None:
     """A conversation that is in training and in test is counted as leaked, with its line."""
     checked = check(
         DatasetFile("d/train.jsonl", Split.TRAIN, [jsonl(good_rows(30))]),
-        DatasetFile("d/test.jsonl", Split.TEST, [jsonl([*good_rows(5, first=500), *good_rows(2)])]),
+        DatasetFile(
+            "d/test.jsonl", Split.TEST, [jsonl([*good_rows(5, first=500), *good_rows(2), *good_rows(1)])]
+        ),
     )
-    assert [line for line, _ in checked.found("W104")] == [6, 7]
+    assert [line for line, _ in checked.found("W104")] == [6, 7, 8]
+    assert [line for line, _ in checked.found("W103")] == [8]
     assert "train" in checked.found("W104")[0][1]
     assert checked.report.accepted
 
