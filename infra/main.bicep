@@ -75,6 +75,10 @@ param datasetRetentionDays int = 30
 @minValue(30)
 param recordRetentionDays int = 365
 
+@description('Copies of stored data: in three zones, or in one place where the region has no zones.')
+@allowed(['Standard_ZRS', 'Standard_LRS'])
+param storageRedundancy string = 'Standard_ZRS'
+
 @description('Mail address that alerts go to; empty shows them in the portal only.')
 param alertEmail string = ''
 
@@ -197,6 +201,7 @@ module storage 'modules/storage.bicep' = {
     dataStorageName: names.dataStorage
     datasetRetentionDays: datasetRetentionDays
     recordRetentionDays: recordRetentionDays
+    redundancy: storageRedundancy
     privateNetwork: privateNetwork
     location: location
     tags: tags
@@ -240,6 +245,7 @@ module workspace 'modules/workspace.bicep' = if (createWorkspace) {
     insightsName: monitoring.outputs.insightsName
     trainingPrincipalId: identities.outputs.trainingPrincipalId
     dataStorageName: storage.outputs.dataStorageName
+    redundancy: storageRedundancy
     privateNetwork: privateNetwork
     location: location
     tags: tags

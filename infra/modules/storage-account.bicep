@@ -12,6 +12,10 @@ param queues array = []
 @description('Lifecycle rules, as the management policy takes them.')
 param lifecycleRules array = []
 
+@description('Copies: in three zones of the region, or in one place where a region has no zones.')
+@allowed(['Standard_ZRS', 'Standard_LRS'])
+param redundancy string
+
 @description('Days that deleted and overwritten blobs can be brought back.')
 @minValue(1)
 @maxValue(365)
@@ -31,7 +35,7 @@ resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
   location: location
   tags: tags
   kind: 'StorageV2'
-  sku: { name: 'Standard_ZRS' }
+  sku: { name: redundancy }
   properties: {
     accessTier: 'Hot'
     allowBlobPublicAccess: false

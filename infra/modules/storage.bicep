@@ -15,6 +15,9 @@ param recordRetentionDays int
 @description('Whether only private endpoints and trusted Azure services get in.')
 param privateNetwork bool
 
+@description('Copies of stored data, as storage accounts name them.')
+param redundancy string
+
 @description('Region.')
 param location string
 
@@ -29,6 +32,7 @@ module host 'storage-account.bicep' = {
   params: {
     name: hostStorageName
     containers: [deploymentContainer]
+    redundancy: redundancy
     privateNetwork: privateNetwork
     location: location
     tags: tags
@@ -40,7 +44,7 @@ module data 'storage-account.bicep' = {
   params: {
     name: dataStorageName
     containers: ['uploads', 'datasets', 'runs', 'reports', 'claims', deadLetterContainer]
-    queues: ['advance', 'advance-poison', 'webjobs-blobtrigger-poison']
+    queues: ['advance', 'advance-poison', 'news', 'news-poison', 'webjobs-blobtrigger-poison']
     lifecycleRules: [
       {
         name: 'delete-pinned-copies'
@@ -74,6 +78,7 @@ module data 'storage-account.bicep' = {
         }
       }
     ]
+    redundancy: redundancy
     privateNetwork: privateNetwork
     location: location
     tags: tags

@@ -21,6 +21,9 @@ param dataStorageName string
 @description('Whether jobs run in a network that Azure ML manages, and storage is closed to all others.')
 param privateNetwork bool
 
+@description('Copies of stored data, as storage accounts name them.')
+param redundancy string
+
 @description('Region.')
 param location string
 
@@ -34,6 +37,7 @@ module account 'storage-account.bicep' = {
   name: 'storage-workspace'
   params: {
     name: storageName
+    redundancy: redundancy
     privateNetwork: privateNetwork
     location: location
     tags: tags
@@ -63,7 +67,6 @@ resource keyVault 'Microsoft.KeyVault/vaults@2023-07-01' = {
       name: 'standard'
     }
     enableRbacAuthorization: true
-    enablePurgeProtection: true
     enableSoftDelete: true
     softDeleteRetentionInDays: 7
     publicNetworkAccess: 'Enabled'

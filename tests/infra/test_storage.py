@@ -20,10 +20,10 @@ def test_containers_are_the_codes() -> None:
 
 
 def test_queues_are_the_codes() -> None:
-    """The queue of the triggers is made, with the two that the host writes what it gave up to."""
+    """The queues of the triggers are made, with those that the host writes what it gave up to."""
     given = _data_account().modules["data"][1]
-    advance = function_app.ADVANCE
-    assert strings(given["queues"]) == [advance, f"{advance}-poison", "webjobs-blobtrigger-poison"]
+    ours = [f"{queue}{end}" for queue in (function_app.ADVANCE, function_app.NEWS) for end in ("", "-poison")]
+    assert strings(given["queues"]) == [*ours, "webjobs-blobtrigger-poison"]
 
 
 def test_the_app_reaches_every_container() -> None:
