@@ -49,6 +49,13 @@ var rules = [
     window: 'PT5M'
     query: 'AppTraces | where Message == "run enters a stage" and tostring(Properties.stage) == "failed"'
   }
+  {
+    name: 'announcement-lost'
+    title: 'The webhook did not take an announcement'
+    severity: 3
+    window: 'PT5M'
+    query: 'AppTraces | where Message == "news refused by the webhook" or Message == "news dropped"'
+  }
 ]
 
 resource logs 'Microsoft.OperationalInsights/workspaces@2023-09-01' existing = {
