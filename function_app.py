@@ -6,7 +6,9 @@ import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
 from handlers.advance_run import advance_run
+from handlers.announce import announce
 from handlers.chat_completions import complete_chat
+from handlers.hear_of_job import hear_of_job
 from handlers.http import Answer, read_object
 from handlers.http_errors import answer, answer_async
 from handlers.list_models import list_models, show_model
@@ -25,6 +27,7 @@ from shared import bootstrap
 
 CONNECTION = "TrainingStorage"
 ADVANCE = "advance"
+NEWS = "news"
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -65,6 +68,26 @@ def advance_run_of_message(message: func.QueueMessage) -> None:
     take_message(
         message.get_body().decode("utf-8", "replace"),
         delivery=message.dequeue_count or 1,
+        settings=built.settings,
+        services=built.services,
+    )
+
+
+@app.function_name("job_status_changed")
+@app.event_grid_trigger(arg_name="event")
+@app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
+def job_status_changed(event: func.EventGridEvent, advance: func.Out[list[str]]) -> None:
+    """Azure ML tells of a job, where it is subscribed to; the timer finds out anyway."""
+    advance.set(hear_of_job(event.event_type, event.get_json()))
+
+
+@app.function_name("announce")
+@app.queue_trigger(arg_name="message", queue_name=NEWS, connection=CONNECTION)
+def announce_stage(message: func.QueueMessage) -> None:
+    """A stage change is to be announced."""
+    built = bootstrap.app()
+    announce(
+        message.get_body().decode("utf-8", "replace"),
         settings=built.settings,
         services=built.services,
     )

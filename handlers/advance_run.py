@@ -12,6 +12,7 @@ from datetime import timedelta
 
 import msgspec
 
+from handlers.announce import note_stages
 from handlers.observe import observe
 from handlers.steps import carry_out
 from shared.config import Settings
@@ -62,6 +63,7 @@ def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
         except FinetuneError as fault:
             decision, changed = _after_fault(run, fault, settings, services)
         save = services.runs.save if isinstance(decision, Do) else services.runs.save_unless_asked
+        note_stages(changed, len(run.history), services)
         stored = save(stored, changed)
         if isinstance(decision, Wait) and stored.run == changed:
             break

@@ -6,6 +6,7 @@ import logging
 
 import msgspec
 
+from handlers.announce import note_stages
 from shared.domain.fields import Problem
 from shared.domain.names import COMPANIONS, OPTIONS_FILE, SUFFIXES, Upload, parse_upload, run_id_for
 from shared.domain.options import OPTIONS_LIMIT_BYTES, RunOptions, override_options
@@ -47,6 +48,7 @@ def open_run_for_upload(path: str, *, container: str, defaults: RunOptions, serv
     run = msgspec.structs.replace(run, trace=services.telemetry.begin(run_id))
     if problems:
         run = _rejected(run, problems, services)
+    note_stages(run, 0, services)
     if services.runs.create(run):
         _log.info("run opened", extra=extra)
     else:

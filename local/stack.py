@@ -31,8 +31,9 @@ from local.settings import ROOT, app_environment, example_settings, tool_environ
 
 FOLDER = ROOT / ".local"
 CONTAINERS = ("uploads", "datasets", "runs", "reports", "claims")
-QUEUES = ("advance",)
+QUEUES = ("advance", "news")
 UPLOAD_FUNCTION = "dataset_uploaded"
+JOB_FUNCTION = "job_status_changed"
 START_SECONDS = 60.0
 DEFAULT_PORT = 7071
 
@@ -83,6 +84,7 @@ class Stack:
         """
         self._claim_folder()
         try:
+            self._choose_address()
             self._start_storage()
             self._start_azureml()
             self.start_functions()
@@ -142,16 +144,26 @@ class Stack:
         Raises:
             ProcessError: It did not.
         """
-        if self.host == "func" or (self.host == "auto" and shutil.which("func")):
-            # Core Tools ask for no key locally.
-            self.function_key = self.master_key = "not-asked-for-by-func-start"
-            self.port = self.port or free_port()
-            self.functions_url = f"http://127.0.0.1:{self.port}"
+        if self._by_core_tools:
             self._processes["functions"] = start_core_tools(
                 self.app, self.port, self._functions_environment(), self._log("functions")
             )
         else:
             self._start_local_host()
+
+    @property
+    def _by_core_tools(self) -> bool:
+        return self.host == "func" or (self.host == "auto" and shutil.which("func") is not None)
+
+    def _choose_address(self) -> None:
+        """Settle where the function host will be and its keys: its app and Azure ML are told beforehand."""
+        self.port = self.port or free_port()
+        self.functions_url = f"http://127.0.0.1:{self.port}"
+        if self._by_core_tools:
+            # Core Tools ask for no key locally.
+            self.function_key = self.master_key = "not-asked-for-by-func-start"
+        else:
+            self.function_key, self.master_key = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
 
     def _claim_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -189,6 +201,7 @@ class Stack:
                 *("--subscription", values["AZURE_SUBSCRIPTION_ID"]),
                 *("--resource-group", values["AZURE_RESOURCE_GROUP"]),
                 *("--workspace", values["AZUREML_WORKSPACE"]),
+                *("--events-url", self._webhook("eventgrid", JOB_FUNCTION)),
             ],
             tool_environment(),
         )
@@ -196,28 +209,20 @@ class Stack:
         self.environment = app_environment(self.blob_connection_string, ready["environment"], self.settings)
 
     def _start_local_host(self) -> None:
-        # Chosen here and kept over restarts: the app accepts the function key under /api/v1, too.
-        self.function_key = self.function_key or secrets.token_urlsafe(24)
-        self.master_key = self.master_key or secrets.token_urlsafe(24)
         keys = [f"--key={self.function_key}", f"--master-key={self.master_key}"]
-        ready = self._start_python(
+        self._start_python(
             "functions",
             "local.host",
             ["--app", str(self.app), "--port", str(self.port), *keys],
             self._functions_environment(),
         )
-        self.functions_url = ready["url"]
-        self.function_key, self.master_key = ready["function_key"], ready["master_key"]
-        self.port = int(self.functions_url.rpartition(":")[2])
 
     def _functions_environment(self) -> dict[str, str]:
+        # The app accepts the host's key under /api/v1, too, where it checks keys itself.
         return {**self.environment, "API_KEYS": self.function_key, **self.settings}
 
     def _start_event_grid(self) -> None:
-        webhook = (
-            f"{self.functions_url}/runtime/webhooks/blobs"
-            f"?functionName=Host.Functions.{UPLOAD_FUNCTION}&code={self.function_key}"
-        )
+        webhook = self._webhook("blobs", f"Host.Functions.{UPLOAD_FUNCTION}")
         self._processes["event_grid"] = ChildProcess(
             "event_grid",
             [sys.executable, "-m", "local.event_grid", "--state", str(self.folder / "event_grid.json")],
@@ -229,6 +234,10 @@ class Stack:
             },
             ROOT,
         )
+
+    def _webhook(self, kind: str, function: str) -> str:
+        query = f"functionName={function}&code={self.function_key}"
+        return f"{self.functions_url}/runtime/webhooks/{kind}?{query}"
 
     def _start_python(
         self, name: str, module: str, arguments: list[str], environment: Mapping[str, str]

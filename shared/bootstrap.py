@@ -54,6 +54,7 @@ def build_services(
     from shared.adapters.datasets import BlobDatasets, BlobUploads
     from shared.adapters.endpoints import AzureMlEndpoints
     from shared.adapters.metrics import MlflowMetrics
+    from shared.adapters.news import NoNews, QueueNews, news_queue
     from shared.adapters.registry import AzureMlRegistry
     from shared.adapters.reports import BlobReports
     from shared.adapters.run_store import BlobRunStore
@@ -61,6 +62,7 @@ def build_services(
     from shared.adapters.storage import blob_service, datastore_address
     from shared.adapters.telemetry import OpenTelemetry
     from shared.adapters.training import AzureMlTraining
+    from shared.adapters.webhook import HttpWebhook
     from shared.adapters.workspace import AzureMlWorkspace
 
     telemetry = telemetry or OpenTelemetry()
@@ -100,6 +102,8 @@ def build_services(
         metrics=MlflowMetrics(workspace, settings.experiment_name),
         endpoints=endpoints,
         scoring=EndpointScoring(credential, endpoints),
+        news=QueueNews(news_queue(settings.storage, credential)) if settings.webhook_url else NoNews(),
+        webhook=HttpWebhook(settings.webhook_url or ""),
         telemetry=telemetry,
         now=lambda: datetime.now(UTC),
         chance=random.random,
@@ -110,4 +114,6 @@ def build_services(
 def _credential() -> TokenCredential:
     from azure.identity import DefaultAzureCredential
 
-    return DefaultAzureCredential()
+    from shared.adapters.retries import TOKEN_RETRIES
+
+    return DefaultAzureCredential(**TOKEN_RETRIES)

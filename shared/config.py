@@ -32,10 +32,11 @@ class SettingsError(FinetuneError):
 
 
 class StorageConnection(msgspec.Struct, frozen=True):
-    """How to reach the data account: a connection string, or the blob service's address with an identity."""
+    """How to reach the data account: a connection string, or the services' addresses with an identity."""
 
     connection_string: str | None = None
     blob_service_uri: str | None = None
+    queue_service_uri: str | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,7 +213,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             if field.required and field.name not in values
         ]
         problems += _check_meaning(converted)
-        converted["storage"] = _storage(environment, problems)
+        news = "webhook_url" in converted
+        converted["storage"] = _storage(environment, problems, news=news)
         if problems:
             raise SettingsError("settings: " + "; ".join(map(str, sorted(problems))))
         return cls(**converted)
@@ -229,6 +231,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             lifetime_hours=self.endpoint_lifetime_hours,
             idle_minutes=self.endpoint_idle_minutes,
             row_policy=self.row_policy,
+        )
+
+    @property
+    def workspace_uri(self) -> str:
+        """The workspace, as Azure Resource Manager names it."""
+        return (
+            f"/subscriptions/{self.azure_subscription_id}/resourceGroups/{self.azure_resource_group}"
+            f"/providers/Microsoft.MachineLearningServices/workspaces/{self.azureml_workspace}"
         )
 
     @property
@@ -280,7 +290,7 @@ def _check_meaning(values: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def _storage(environment: Mapping[str, str], problems: list[Problem]) -> StorageConnection:
+def _storage(environment: Mapping[str, str], problems: list[Problem], *, news: bool) -> StorageConnection:
     text = environment.get(DATA_CONNECTION, "").strip()
     address = environment.get(f"{DATA_CONNECTION}__blobServiceUri", "").strip()
     if not text and not address:
@@ -291,4 +301,11 @@ def _storage(environment: Mapping[str, str], problems: list[Problem]) -> Storage
         )
     if address and not re.match(r"^https?://[^/]+", address):
         problems.append(Problem(f"{DATA_CONNECTION}__blobServiceUri", "must be an http(s) address"))
-    return StorageConnection(connection_string=text or None, blob_service_uri=address or None)
+    queues = environment.get(f"{DATA_CONNECTION}__queueServiceUri", "").strip()
+    if news and not text and not queues:
+        problems.append(Problem(f"{DATA_CONNECTION}__queueServiceUri", "is missing: news wait on a queue"))
+    return StorageConnection(
+        connection_string=text or None,
+        blob_service_uri=address or None,
+        queue_service_uri=queues or None,
+    )

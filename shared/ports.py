@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from shared.domain.base_model import BaseModel
 from shared.domain.component import Component
 from shared.domain.dataset import Split
 from shared.domain.index import IndexEntry
+from shared.domain.news import Notice
 from shared.domain.observation import SeenCompute, SeenEndpoint, SeenJob
 from shared.domain.run import Metrics, ModelFacts, Run, SourceFile, TrainingPlan
 from shared.domain.stages import Stage
@@ -215,6 +216,20 @@ class Scoring(Protocol):
         """Like `score`, as traffic decides, for many requests at once."""
 
 
+class News(Protocol):
+    """Where stage changes wait to be announced."""
+
+    def put_down(self, notice: Notice, *, delay: timedelta) -> None:
+        """Put a notice down, to be read out after `delay`."""
+
+
+class Webhook(Protocol):
+    """Who is told."""
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Tell once. Raises TransientServiceError, or ServiceRefusedError if asking again is no use."""
+
+
 class Telemetry(Protocol):
     """What operators see of runs. Never training text, prompts, keys or tokens."""
 
@@ -257,6 +272,8 @@ class Services:
     metrics: MetricsReader
     endpoints: Endpoints
     scoring: Scoring
+    news: News
+    webhook: Webhook
     telemetry: Telemetry
     now: Callable[[], datetime]
     chance: Callable[[], float]

@@ -5,10 +5,18 @@ from collections.abc import Iterator
 import pytest
 
 from local.azurite import Azurite
+from tests.live_stack import LiveStack, live_stack_in
 
 
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite]:
     """A real storage emulator, one for the whole session: tests keep apart by container and queue names."""
     with Azurite() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
+    """Everything running, with a model that is live, for tests that leave it so."""
+    with live_stack_in(tmp_path_factory.mktemp("live")) as running:
         yield running

@@ -36,7 +36,8 @@ the storage that keeps the host's own queues. Logs go to standard error, one JSO
   /api/*                    the app's HTTP functions (header x-functions-key, or ?code=)
   /admin/functions/{name}   POST {"input": "..."} runs any other function (master key)
   /admin/host/status        (master key)
-  /runtime/webhooks/blobs   Event Grid's webhook for blob functions
+  /runtime/webhooks/blobs      Event Grid's webhook for blob functions
+  /runtime/webhooks/eventgrid  Event Grid's webhook for its own functions
 """
 
 

@@ -123,6 +123,11 @@ def timer_request(*, past_due: bool) -> Any:
     return _converter("timerTrigger").decode(meta.Datum(envelope, "json"), trigger_metadata={})
 
 
+def event_grid_event(event: Mapping[str, Any]) -> Any:
+    """The argument of an Event Grid-triggered function."""
+    return _converter("eventGridTrigger").decode(meta.Datum(json.dumps(event), "json"), trigger_metadata={})
+
+
 def blob_client(function: Function, container: str, name: str) -> Any:
     """The argument of a blob-triggered function: an SDK client, made by the blob extension.
 

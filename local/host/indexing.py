@@ -14,7 +14,7 @@ from typing import Any
 import local
 
 SETTING = re.compile(r"%([^%]+)%")
-TRIGGERS = {"httpTrigger", "timerTrigger", "queueTrigger", "blobTrigger"}
+TRIGGERS = {"httpTrigger", "timerTrigger", "queueTrigger", "blobTrigger", "eventGridTrigger"}
 OUTPUTS = {"http", "queue"}
 
 

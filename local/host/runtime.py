@@ -15,6 +15,7 @@ from starlette.routing import Route
 from local.host.admin import Admin
 from local.host.bindings import queue_message, timer_request
 from local.host.blob_events import POISON_QUEUE, BlobEvents, trigger_queue
+from local.host.event_grid_events import EventGridEvents
 from local.host.host_json import HostSettings
 from local.host.http_functions import HttpFunctions
 from local.host.indexing import Function
@@ -63,6 +64,7 @@ class FunctionHost:
         self._queues = Queues(settings, encode=host_json.queues.base64)
         self._invoker = Invoker(self._queues, timeout=host_json.function_timeout, folder=str(folder))
         self._blobs = BlobEvents(functions, self._queues, trigger_queue(self._host_id), keys, self._invoker)
+        self._events = EventGridEvents(functions, keys, self._invoker)
         self._admin = Admin(functions, self._host_id, keys, self._invoker)
         self._http = HttpFunctions(functions, host_json.route_prefix, keys, self._invoker)
         self._listeners = self._make_listeners(functions, host_json, lease)
@@ -84,6 +86,7 @@ class FunctionHost:
                 Route("/admin/functions", self._admin.list_functions, methods=["GET"]),
                 Route("/admin/functions/{name}", self._admin.invoke, methods=["POST"]),
                 Route("/runtime/webhooks/blobs", self._blobs.webhook, methods=["POST"]),
+                Route("/runtime/webhooks/eventgrid", self._events.webhook, methods=["POST"]),
                 Route("/{path:path}", self._http.__call__, methods=METHODS),
             ],
             exception_handlers={404: _not_found, 405: _not_found, 500: _internal_error},

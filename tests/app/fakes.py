@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -33,6 +33,7 @@ from shared.domain.errors import (
 )
 from shared.domain.index import IndexEntry, from_metadata, to_metadata
 from shared.domain.names import RUN_TAG, is_run_id, model_name
+from shared.domain.news import Notice
 from shared.domain.observation import Provisioning, SeenCompute, SeenDeployment, SeenEndpoint, SeenJob
 from shared.domain.run import (
     Metrics,
@@ -461,6 +462,35 @@ class MemoryCloud:
 
 
 @dataclass
+class MemoryNews:
+    """The queue of news, and the receiver at its other end.
+
+    Attributes:
+        waiting: What was put down, and the delay it was put down with.
+        taken: Bodies and headers that the receiver took.
+        faults: What the next calls meet, by name.
+    """
+
+    waiting: list[tuple[Notice, timedelta]] = field(default_factory=list)
+    taken: list[tuple[bytes, Mapping[str, str]]] = field(default_factory=list)
+    faults: dict[str, list[FinetuneError]] = field(default_factory=dict)
+
+    def put_down(self, notice: Notice, *, delay: timedelta) -> None:
+        """See `News.put_down`."""
+        self._meet("put_down")
+        self.waiting.append((notice, delay))
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """See `Webhook.post`."""
+        self._meet("post")
+        self.taken.append((body, headers))
+
+    def _meet(self, call: str) -> None:
+        if self.faults.get(call):
+            raise self.faults[call].pop(0)
+
+
+@dataclass
 class World:
     """All fakes together, and the clock."""
 
@@ -470,6 +500,7 @@ class World:
     datasets: MemoryDatasets = field(default_factory=MemoryDatasets)
     reports: MemoryReports = field(default_factory=MemoryReports)
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
+    news: MemoryNews = field(default_factory=MemoryNews)
     now: datetime = NOW
 
     @property
@@ -487,6 +518,8 @@ class World:
             metrics=self.cloud,
             endpoints=self.cloud,
             scoring=self.cloud,
+            news=self.news,
+            webhook=self.news,
             telemetry=OpenTelemetry(),
             now=lambda: self.now,
             chance=lambda: 0.0,

@@ -20,6 +20,8 @@ FUNCTIONS = {
     "dataset_uploaded": "blobTrigger",
     "schedule_advances": "timerTrigger",
     "advance_run": "queueTrigger",
+    "job_status_changed": "eventGridTrigger",
+    "announce": "queueTrigger",
     "sweep_endpoints": "timerTrigger",
     "list_runs": "httpTrigger",
     "get_run": "httpTrigger",
@@ -129,13 +131,17 @@ def test_uploads_come_by_event_grid(functions: dict[str, list[dict[str, object]]
     assert trigger["connection"] == "TrainingStorage"
 
 
-def test_every_queue_binding_is_the_queue_of_advances(functions: dict[str, list[dict[str, object]]]) -> None:
-    """One queue, one account."""
+def test_there_are_two_queues(functions: dict[str, list[dict[str, object]]]) -> None:
+    """Runs to advance, and news to announce, in one account."""
     queues = [b for bindings in functions.values() for b in bindings if str(b["type"]).startswith("queue")]
-    assert {(b["queueName"], b["connection"]) for b in queues} == {("advance", "TrainingStorage")}
+    assert {(b["queueName"], b["connection"]) for b in queues} == {
+        ("advance", "TrainingStorage"),
+        ("news", "TrainingStorage"),
+    }
     sending = {name for name, bindings in functions.items() if any(b["type"] == "queue" for b in bindings)}
     assert sending == {
         "schedule_advances",
+        "job_status_changed",
         "sweep_endpoints",
         "cancel_run",
         "retry_run",

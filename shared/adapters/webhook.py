@@ -1,0 +1,42 @@
+"""The receiver of news, over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import httpx
+
+from shared.domain.errors import ServiceRefusedError, TransientServiceError
+
+SECONDS = 10.0
+
+REFUSALS = frozenset({400, 405, 410, 413, 415, 422})
+"""Answers after which the same message is not worth sending again. Any other may be somebody's
+misconfiguration, and is gone once they have seen to it."""
+
+
+class HttpWebhook:
+    """See `Webhook`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._client: httpx.Client | None = None
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """See `Webhook.post`. Redirects are not followed: the address is the one that was configured."""
+        if self._client is None:
+            self._client = httpx.Client(timeout=SECONDS)
+        try:
+            response = self._client.post(self._url, content=body, headers=dict(headers))
+        except httpx.HTTPError as fault:
+            message = f"the webhook cannot be reached ({type(fault).__name__})"
+            raise TransientServiceError(message, code="WebhookUnreachable") from fault
+        if response.is_success:
+            return
+        message = f"the webhook answered {response.status_code}"
+        if response.status_code in REFUSALS:
+            raise ServiceRefusedError(message, code="WebhookRefused")
+        asked = response.headers.get("retry-after", "")
+        raise TransientServiceError(
+            message, code="WebhookFailed", retry_after=float(asked) if asked.isdecimal() else None
+        )

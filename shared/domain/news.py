@@ -1,0 +1,216 @@
+"""News of runs: what is said when a run enters a stage, in the forms that receivers take.
+
+A notice names one entry of a run's history. It is put down before the record is written and read out
+after, so that nothing on the record goes untold; a notice whose entry never came about is dropped. The
+same entry may be told twice, always under the same id.
+
+Sources: CloudEvents 1.0 (cloudevents.io), its JSON format and its HTTP webhook rules; Standard Webhooks 1.0
+(standardwebhooks.com) for signatures; Adaptive Cards 1.4 as Teams' incoming webhooks take them; Slack's
+"Sending messages using incoming webhooks".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from shared.domain.run import Failure, Run, StageEntry
+from shared.domain.stages import Stage
+
+EVENT_TYPE = "finetune.run.stage.entered"
+CLOUD_EVENT = "application/cloudevents+json; charset=utf-8"
+JSON = "application/json; charset=utf-8"
+
+SETTLING = timedelta(seconds=1)
+"""How long a notice waits before it is read out: by then the record is written."""
+
+_FIRST_RETRY = timedelta(seconds=30)
+_LONGEST_RETRY = timedelta(hours=1)
+ATTEMPTS = 30
+"""With these delays, how often a notice is tried: for a day."""
+
+ATTEMPTS_WITHOUT_RECORD = 6
+"""How often an entry is looked for that the record does not have: for about half an hour."""
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a run's history that is to be told, and how often that was tried."""
+
+    run_id: str
+    index: Annotated[int, Meta(ge=0)]
+    attempt: Annotated[int, Meta(ge=0)] = 0
+
+    @property
+    def id(self) -> str:
+        """The same for every telling of the same entry."""
+        return f"{self.run_id}/{self.index}"
+
+
+class StageNews(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told: the `data` of a cloud event.
+
+    Attributes:
+        previous: The stage before, or None.
+        over: Whether nothing comes after this stage.
+        because: Why the run is being taken away, when nothing went wrong.
+        error: What went wrong, in the service's words.
+        endpoint: Name of the endpoint, once it is live.
+        expires_at: When its time is up (UTC).
+    """
+
+    run_id: str
+    dataset: str
+    index: int
+    stage: Stage
+    previous: Stage | None
+    entered_at: datetime
+    over: bool
+    because: str | None
+    error: Failure | None
+    endpoint: str | None
+    expires_at: datetime | None
+
+
+def delay_before(attempt: int, asked: float | None = None) -> timedelta:
+    """How long to wait before an attempt: 30 s, doubling up to an hour, or what the receiver asked for."""
+    if asked is not None:
+        return min(timedelta(seconds=max(asked, 1)), _LONGEST_RETRY)
+    return min(_FIRST_RETRY * 2 ** min(attempt - 1, 10), _LONGEST_RETRY) if attempt else SETTLING
+
+
+def stage_news(run: Run, index: int) -> StageNews:
+    """Read one entry of a record's history out.
+
+    Raises:
+        IndexError: If the history does not have it.
+    """
+    entry = run.history[index]
+    left = {earlier.stage for earlier in run.history[:index]}
+    error = run.error if run.error is not None and run.error.stage in left else None
+    leaving = entry.stage is Stage.DELETING or entry.stage.terminal
+    lives = run.endpoint is not None and run.endpoint.live_since <= entry.at and not entry.stage.terminal
+    return StageNews(
+        run_id=run.run_id,
+        dataset=run.dataset,
+        index=index,
+        stage=entry.stage,
+        previous=_before(run.history, index),
+        entered_at=entry.at,
+        over=entry.stage.terminal,
+        because=run.ended_because if leaving else None,
+        error=error,
+        endpoint=run.endpoint.name if lives and run.endpoint else None,
+        expires_at=run.expires_at if lives else None,
+    )
+
+
+def render(news: StageNews, id: str, form: str, source: str) -> tuple[str, bytes]:
+    """Put news in the form of a receiver.
+
+    Args:
+        news: What is told.
+        id: The event's id.
+        form: `cloudevents`, `teams` or `slack`.
+        source: Whose news it is, as a URI reference: the workspace.
+
+    Returns:
+        Content type and body.
+    """
+    if form == "teams":
+        return JSON, msgspec.json.encode(_teams(news))
+    if form == "slack":
+        return JSON, msgspec.json.encode({"text": _slack(news)})
+    event = {
+        "specversion": "1.0",
+        "id": id,
+        "source": source,
+        "type": EVENT_TYPE,
+        "subject": news.run_id,
+        "time": news.entered_at,
+        "datacontenttype": "application/json",
+        "data": news,
+    }
+    return CLOUD_EVENT, msgspec.json.encode(event)
+
+
+def sign(secret: str, id: str, sent: datetime, body: bytes) -> dict[str, str]:
+    """Sign a request as Standard Webhooks does: HMAC-SHA256 over id, time and raw body.
+
+    Args:
+        secret: Either `whsec_` and base64, as that standard writes secrets, or any text.
+        id: The event's id.
+        sent: The time of this very attempt.
+        body: The body as it is sent.
+
+    Returns:
+        The headers `webhook-id`, `webhook-timestamp` (seconds since 1970) and `webhook-signature`.
+    """
+    timestamp = str(int(sent.timestamp()))
+    digest = hmac.new(_key(secret), f"{id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    return {
+        "webhook-id": id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+    }
+
+
+def _key(secret: str) -> bytes:
+    if secret.startswith("whsec_"):
+        try:
+            return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        except binascii.Error:
+            pass
+    return secret.encode()
+
+
+def _before(history: tuple[StageEntry, ...], index: int) -> Stage | None:
+    return history[index - 1].stage if index else None
+
+
+def _facts(news: StageNews) -> dict[str, str]:
+    facts = {"Dataset": news.dataset, "Run": news.run_id}
+    if news.expires_at is not None:
+        facts["Until"] = f"{news.expires_at:%Y-%m-%d %H:%M} UTC"
+    if news.because is not None:
+        facts["Because"] = news.because
+    if news.error is not None:
+        facts["Error"] = f"{news.error.code}: {news.error.message}"
+    return facts
+
+
+def _teams(news: StageNews) -> dict[str, Any]:
+    title = {
+        "type": "TextBlock",
+        "text": f"{news.dataset} is {news.stage}",
+        "weight": "bolder",
+        "size": "medium",
+        "wrap": True,
+        "color": "attention" if news.error else "default",
+    }
+    facts = [{"title": name, "value": value} for name, value in _facts(news).items()]
+    card = {
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "body": [title, {"type": "FactSet", "facts": facts}],
+    }
+    attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "content": card}
+    return {"type": "message", "attachments": [attachment]}
+
+
+def _slack(news: StageNews) -> str:
+    lines = [f"*{_escape(news.dataset)}* is *{news.stage}*"]
+    lines += [f"{name}: {_escape(value)}" for name, value in _facts(news).items() if name != "Dataset"]
+    return "\n".join(lines)
+
+
+def _escape(text: str) -> str:
+    """Slack's own three escapes: nothing in a dataset's name or an error may call people or make links."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

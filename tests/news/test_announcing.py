@@ -1,0 +1,209 @@
+"""From a stage change to a message that was taken: nothing is lost, nothing is made up, no run waits."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+import function_app
+from handlers.announce import announce, note_stages
+from shared.adapters.news import QUEUE
+from shared.config import Settings
+from shared.domain.errors import ServiceRefusedError, TransientServiceError
+from shared.domain.news import (
+    ATTEMPTS,
+    ATTEMPTS_WITHOUT_RECORD,
+    Notice,
+    delay_before,
+    render,
+    sign,
+    stage_news,
+)
+from shared.domain.run import Failure, enter
+from shared.domain.stages import Stage
+from tests.app.builders import NOW, PATH, RUN_ID, a_run
+from tests.app.fakes import World
+from tests.app.worlds import SETTINGS, drive, upload
+
+SECRET = "whsec_" + base64.b64encode(b"only between us").decode()
+TOLD = msgspec.structs.replace(SETTINGS, webhook_url="https://example.test/hook", webhook_secret=SECRET)
+
+
+def read_out(world: World, settings: Settings = TOLD) -> None:
+    """Deliver everything that waits, once."""
+    waiting, world.news.waiting = world.news.waiting, []
+    for notice, _ in waiting:
+        announce(msgspec.json.encode(notice).decode(), settings=settings, services=world.services)
+
+
+def told(world: World) -> list[dict[str, Any]]:
+    """The events that were taken."""
+    return [json.loads(body) for body, _ in world.news.taken]
+
+
+def test_a_life_is_told_stage_by_stage() -> None:
+    """Each entry of the history is one event, with an id of its own and the record's own time."""
+    world = World()
+    run = drive(world, upload(world), Stage.DELETED)
+    read_out(world)
+    events = told(world)
+    assert [event["data"]["stage"] for event in events] == [stage.value for stage in PATH]
+    assert [event["id"] for event in events] == [f"{run.run_id}/{index}" for index in range(len(PATH))]
+    assert [msgspec.convert(event["time"], type(NOW)) for event in events] == [e.at for e in run.history]
+    assert {event["subject"] for event in events} == {run.run_id}
+    assert [event["data"]["over"] for event in events] == [False] * (len(PATH) - 1) + [True]
+
+
+def test_a_notice_is_put_down_before_the_record_is_written() -> None:
+    """A process that dies between the two loses no news: the notice finds whatever the record says later."""
+    world = World()
+    run = a_run(Stage.TRAINING)
+    world.runs.create(run)
+    ahead = enter(run, Stage.TRAINED, NOW)
+    note_stages(ahead, len(run.history), world.services)
+    read_out(world)
+    assert told(world) == []
+    assert [notice.attempt for notice, _ in world.news.waiting] == [1]
+    world.runs.save(world.runs.load(RUN_ID), ahead)
+    read_out(world)
+    assert [event["data"]["stage"] for event in told(world)] == ["trained"]
+
+
+def test_an_entry_that_never_comes_is_forgotten() -> None:
+    """After a few looks the notice is dropped, with nothing announced."""
+    world = World()
+    note_stages(a_run(Stage.LIVE), 6, world.services)
+    looks = 0
+    while world.news.waiting:
+        read_out(world)
+        looks += 1
+    assert looks == ATTEMPTS_WITHOUT_RECORD
+    assert told(world) == []
+
+
+def test_a_receiver_that_is_down_is_told_for_a_day() -> None:
+    """Pauses grow to an hour and add up to about a day; then the news is dropped, and not before."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    note_stages(a_run(Stage.LIVE), 6, world.services)
+    world.news.faults["post"] = [TransientServiceError("down") for _ in range(ATTEMPTS)]
+    waited = timedelta()
+    while world.news.waiting:
+        waited += world.news.waiting[0][1]
+        read_out(world)
+    assert timedelta(hours=20) < waited < timedelta(hours=28)
+    assert world.news.faults["post"] == []
+    assert told(world) == []
+
+
+def test_a_receiver_may_ask_for_time() -> None:
+    """Its Retry-After is heeded, up to an hour."""
+    assert delay_before(1, 300) == timedelta(minutes=5)
+    assert delay_before(1, 10**9) == timedelta(hours=1)
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    note_stages(a_run(Stage.LIVE), 6, world.services)
+    world.news.faults["post"] = [TransientServiceError("busy", retry_after=120)]
+    read_out(world)
+    ((_, delay),) = world.news.waiting
+    assert delay == timedelta(minutes=2)
+
+
+def test_a_refusal_is_final() -> None:
+    """A receiver that says that the message is wrong does not get it again."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    note_stages(a_run(Stage.LIVE), 6, world.services)
+    world.news.faults["post"] = [ServiceRefusedError("gone")]
+    read_out(world)
+    assert world.news.waiting == []
+
+
+def test_a_queue_that_is_down_holds_no_run_up() -> None:
+    """The run goes its whole way; only its news are lost."""
+    world = World()
+    world.news.faults["put_down"] = [TransientServiceError("down") for _ in PATH]
+    drive(world, upload(world), Stage.DELETED)
+    assert world.news.waiting == []
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"run_id": "../x", "index": 0}', '{"index": 0}'])
+def test_other_messages_are_dropped(text: str) -> None:
+    """Whatever stands on the queue, it is no reason to fail."""
+    world = World()
+    announce(text, settings=TOLD, services=world.services)
+    assert (world.news.waiting, world.news.taken) == ([], [])
+
+
+def test_without_a_webhook_nothing_is_told() -> None:
+    """Notices of an app that had one a moment ago are dropped."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    note_stages(a_run(Stage.LIVE), 0, world.services)
+    read_out(world, SETTINGS)
+    assert (world.news.waiting, world.news.taken) == ([], [])
+
+
+def test_the_signature_is_that_of_standard_webhooks() -> None:
+    """HMAC-SHA256 over id, timestamp and raw body, so that neither can be changed nor sent again later."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    note_stages(a_run(Stage.LIVE), 6, world.services)
+    read_out(world)
+    ((body, headers),) = world.news.taken
+    signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
+    digest = hmac.new(b"only between us", signed, hashlib.sha256).digest()
+    assert headers["webhook-signature"] == "v1," + base64.b64encode(digest).decode()
+    assert headers["webhook-timestamp"] == str(int(NOW.timestamp()))
+    assert headers["Content-Type"].startswith("application/cloudevents+json")
+
+
+def test_the_signature_follows_the_standards_own_example() -> None:
+    """The example that Standard Webhooks publishes comes out as printed there."""
+    id_, secret = "msg_p5jXN8AQM9LWM0D4loKWxJek", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    sent = NOW.fromtimestamp(1614265330, NOW.tzinfo)
+    headers = sign(secret, id_, sent, b'{"test": 2432232314}')
+    assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_news_of_a_failure_has_the_services_words() -> None:
+    """The error stands in the news of the stages that it led to, and in none before."""
+    run = a_run(Stage.TRAINING)
+    error = Failure(code="JobFailed", message="CUDA out of memory", stage=Stage.TRAINING, at=NOW)
+    later = NOW + timedelta(minutes=1)
+    run = enter(enter(run, Stage.DELETING, later, error), Stage.FAILED, later)
+    assert [stage_news(run, index).error for index in (2, 3, 4)] == [None, error, error]
+
+
+@pytest.mark.parametrize("form", ["teams", "slack"])
+def test_chat_messages_say_what_and_why(form: str) -> None:
+    """Dataset, stage, run and the error are in the text, and nothing in them is markup."""
+    error = Failure(code="JobFailed", message="<!channel> CUDA & co", stage=Stage.TRAINING, at=NOW)
+    run = enter(a_run(Stage.TRAINING, dataset="support"), Stage.DELETING, NOW, error)
+    content_type, body = render(stage_news(run, 3), "id", form, "source")
+    message = json.loads(body)
+    assert content_type.startswith("application/json")
+    text = json.dumps(message)
+    assert "support" in text
+    assert "deleting" in text
+    assert RUN_ID in text
+    if form == "slack":
+        assert set(message) == {"text"}
+        assert "&lt;!channel&gt; CUDA &amp; co" in message["text"]
+    else:
+        (attachment,) = message["attachments"]
+        assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
+        assert attachment["content"]["type"] == "AdaptiveCard"
+
+
+def test_the_trigger_listens_where_notices_are_put() -> None:
+    """The queue has one name."""
+    assert function_app.NEWS == QUEUE
+    assert Notice(run_id=RUN_ID, index=3).id == f"{RUN_ID}/3"
