@@ -13,7 +13,7 @@ from local.stack import Stack
 
 SAMPLES = Path(__file__).parents[2] / "local" / "samples"
 OVER = {"deleted", "rejected", "duplicate", "failed", "canceled"}
-STAGE_SECONDS = 120.0
+STAGE_SECONDS = 240.0
 
 
 def upload(stack: Stack, name: str, content: bytes) -> None:

@@ -56,6 +56,15 @@ def uploaded(client: blob.BlobClient, result: func.Out[str]) -> None:
     result.set(json.dumps({"blob": client.blob_name, "content": client.download_blob().readall().decode()}))
 
 
+@app.event_grid_trigger(arg_name="event")
+@app.queue_output(arg_name="result", queue_name=RESULTS, connection=CONNECTION)
+def heard(event: func.EventGridEvent, result: func.Out[str]) -> None:
+    """Reports an event."""
+    if event.event_type == "Sample.Fail":
+        raise RuntimeError("as typed")
+    result.set(json.dumps({"type": event.event_type, "subject": event.subject, "data": event.get_json()}))
+
+
 @app.timer_trigger(arg_name="timer", schedule="%SCHEDULE%", run_on_startup=False)
 @app.queue_output(arg_name="result", queue_name=RESULTS, connection=CONNECTION)
 def tick(timer: func.TimerRequest, result: func.Out[str]) -> None:
