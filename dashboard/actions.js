@@ -65,7 +65,7 @@ function extend(run, done) {
   show();
   const left = (Date.parse(endpoint.expires_at) - now()) / 1000;
   return confirm({
-    title: "Extend the endpoint’s life",
+    title: "Extend the endpoint",
     body: [h("span", {}, `It has ${duration(left)} left, until ${moment(endpoint.expires_at)}.`)],
     fields: [h("label", { for: "hours" }, "Hours to add"), field, preview],
     label: "Extend",

@@ -33,7 +33,7 @@ function tell({ online, fault, again }, view) {
   if (!online && fault.status >= 400 && fault.status < 500) view.refuse(fault);
   const away = !online && !(fault.status >= 400 && fault.status < 500);
   connection.dataset.state = away ? "away" : "live";
-  const words = away ? `${fault.message} Next try in ${again} s.` : "Live";
+  const words = away ? `${fault.message} Next try in ${again} s.` : "Connected";
   if (connection.textContent !== words) connection.replaceChildren(h("span", { class: "lamp", "aria-hidden": "true" }), words);
 }
 

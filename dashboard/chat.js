@@ -29,7 +29,8 @@ export function chatPage(id) {
     event.preventDefault();
     composer.requestSubmit();
   });
-  const room = h("div", { class: "chat" }, h("section", { class: "card talk" }, log, suggestions.element, composer), settings.element);
+  const talk = h("section", { class: "card talk" }, log, suggestions.element, composer);
+  const room = h("div", { class: "chat" }, talk, settings.element);
   const closed = new Part(h("div"), (stage) => stage && h("p", { class: "card empty" },
     beforeLive(stage) ? "The model can be asked as soon as its endpoint is live." : "The endpoint is gone, and the model with it. It is still registered in Azure ML."));
 
@@ -57,8 +58,10 @@ export function chatPage(id) {
   function draw() {
     const waiting = asking && h("p", { class: "turn assistant waiting" }, h("span", { class: "unseen" }, "The model is answering"), h("i"), h("i"), h("i"));
     log.replaceChildren(...turns.map(bubble), ...(waiting ? [waiting] : []));
-    if (turns.length === 0 && !asking) log.append(h("p", { class: "empty" }, "Nothing said yet. Ask something, or take a question that the model has not been trained on:"));
-    suggestions.element.hidden = turns.length > 0 || asking !== null;
+    if (turns.length === 0 && !asking) log.append(h("p", { class: "empty" }, "Ask something, or begin with a question that was held back from training:"));
+    const fresh = turns.length === 0 && asking === null;
+    talk.classList.toggle("fresh", fresh);
+    suggestions.element.hidden = !fresh;
     send.disabled = asking !== null;
     stop.hidden = asking === null;
     clear.hidden = turns.length === 0;

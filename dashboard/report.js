@@ -7,6 +7,7 @@ import { isOver } from "./stages.js";
 
 const KINDS = [["E", "Faults", "bad"], ["W", "Warnings", "warn"], ["R", "Repaired in the copy that training reads", "calm"]];
 const MOST_BARS = 12;
+const OPENED = 3; // kinds of faults that show their lines at once
 
 /** The page at `#/runs/<id>/report`; a report is written once, and so fetched once. */
 export function reportPage(id) {
@@ -56,13 +57,13 @@ function findings({ counts, issues }) {
     const found = codes.filter((code) => code.startsWith(letter));
     return found.length > 0 && h("section", { class: "card" },
       h("h2", {}, title, " ", h("small", {}, count(found.reduce((sum, code) => sum + counts[code], 0)))),
-      found.map((code) => finding(code, counts[code], byCode[code] ?? [], tone)));
+      found.map((code, at) => finding(code, counts[code], byCode[code] ?? [], tone, at < OPENED)));
   });
 }
 
-function finding(code, times, issues, tone) {
+function finding(code, times, issues, tone, early) {
   const [first] = issues;
-  return h("details", { id: `finding-${code}`, class: "finding", open: tone === "bad" && times <= 3 },
+  return h("details", { id: `finding-${code}`, class: "finding", open: tone === "bad" && early },
     h("summary", {}, h("code", { class: `code ${tone}` }, code), h("span", { class: "first" }, first?.message ?? ""), h("span", { class: "times" }, count(times))),
     h("ul", {}, issues.map(({ file, line, message, excerpt }) => h("li", {},
       h("span", { class: "place" }, `${file ?? "dataset"}${line === null ? "" : `:${line}`}`),
@@ -90,7 +91,7 @@ function bars(title, all) {
       all.map(({ label, rows, over }, at) => {
         const [middle, tall] = [room * (at + 0.5), Math.max(rows ? 2 : 0, ((floor - top) * rows) / most)];
         return svg("g", {},
-          svg("rect", { class: over ? "bar over" : "bar", x: middle - thick / 2, y: floor - tall, width: thick, height: tall, rx: 3 }),
+          svg("rect", { class: over ? "column-bar over" : "column-bar", x: middle - thick / 2, y: floor - tall, width: thick, height: tall, rx: 3 }),
           svg("text", { class: "value", x: middle, y: floor - tall - 6, "text-anchor": "middle" }, count(rows)),
           svg("text", { x: middle, y: floor + 17, "text-anchor": "middle" }, label));
       })));

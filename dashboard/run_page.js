@@ -21,7 +21,7 @@ export function runPage(id, page, refresh) {
   const body = make(id);
   let stage;
   const head = new Part(h("header", { class: "run-head" }), (state) => drawHead(state, refresh));
-  const faults = new Part(h("div", { class: "faults" }), drawFaults);
+  const faults = new Part(h("div", { class: "faults" }), (state) => drawFaults(state, id, page));
   const missing = h("div");
   const element = h("article", { class: "run" },
     h("a", { class: "back", href: "#/" }, "← All runs"), head.element, navigation(id, page), faults.element, missing, body.element);
@@ -74,12 +74,13 @@ function leadOf(run) {
   return run.ended_because ? `${meaning(stage)} ${run.ended_because}` : meaning(stage);
 }
 
-function drawFaults({ error, last_fault: fault, parked, failures, due, duplicate_of: twin }) {
+function drawFaults({ error, last_fault: fault, parked, failures, due, duplicate_of: twin }, id, page) {
+  const inReport = error?.code === "DatasetRejected"; // where it stands with its lines
   return [
     parked !== null && h("section", { class: "note warn" }, h("h2", {}, "Parked: it waits for you"),
       h("p", { class: "words" }, parked || "Five attempts to advance it failed."), h("p", { class: "hint" }, "Mend the cause, then retry.")),
-    error && h("section", { class: "note bad" }, h("h2", {}, error.code), h("p", { class: "words" }, error.message),
-      h("p", { class: "hint" }, `While ${error.stage}.`)),
+    error && !(inReport && page === "report") && h("section", { class: "note bad" }, h("h2", {}, error.code), h("p", { class: "words" }, error.message),
+      h("p", { class: "hint" }, inReport ? h("a", { href: `#/runs/${encodeURIComponent(id)}/report` }, "Every line that it is about") : `While ${error.stage}.`)),
     fault && failures > 0 && h("section", { class: "note warn" }, h("h2", {}, `${fault.code}, ${failures === 1 ? "once" : `${failures} times`} in a row`),
       h("p", { class: "words" }, fault.message), h("p", { class: "hint" }, "The run tries again by itself", due && [", in ", until(due)], ".")),
     twin && h("section", { class: "note calm" }, h("p", {}, "The same content was trained before by ", h("a", { href: `#/runs/${encodeURIComponent(twin)}` }, twin), ".")),

@@ -12,9 +12,10 @@ export function summaryPage() {
     [new Part(h("section", { class: "card span" }), (run) => [h("h2", {}, "Stages"), timeline(run)]), ({ history, stage, outcome }) => ({ history, stage, outcome })],
     [new Part(h("section", { class: "card" }), drawLoss), ({ metrics, stage }) => ({ metrics, over: isOver(stage) })],
     [new Part(h("section", { class: "card facts" }), drawFacts), factsOf],
-    [new Part(h("section", { class: "card span" }), drawSmokeTest), ({ smoke_test: tests, stage }) => ({ tests, over: isOver(stage) })],
+    [new Part(h("section", { class: "card" }), drawSmokeTest), ({ smoke_test: tests, stage }) => ({ tests, over: isOver(stage) })],
   ];
-  const element = h("div", { class: "grid" }, parts.map(([part]) => part.element));
+  const [stages, loss, facts, smokeTest] = parts.map(([part]) => part.element);
+  const element = h("div", { class: "grid" }, stages, h("div", { class: "column" }, loss, smokeTest), facts);
   return { element, show: (run) => parts.forEach(([part, pick]) => part.show(pick(run))) };
 }
 
@@ -60,8 +61,9 @@ function drawFacts({ endpoint, options, model, job, losses, plan, upload, report
     group("Training", [
       ["Base model", plan ? `${plan.base_model_name}, version ${plan.base_model_version}` : options.base_model],
       job && ["Job", [job.status, safeLink(job.studio_url, "Azure ML studio")]],
-      ["Compute", `${options.compute}, ${options.compute_size}`],
-      losses?.[0] != null && ["Mean training loss", decimal(losses[0])],
+      ["Compute", options.compute],
+      ["VM size", options.compute_size],
+      losses?.[0] != null && ["Training loss", decimal(losses[0])],
       losses?.[1] != null && ["Evaluation loss", decimal(losses[1])],
       model && ["Model", model.name],
     ]),
@@ -70,7 +72,7 @@ function drawFacts({ endpoint, options, model, job, losses, plan, upload, report
       live && ["Deleted in", until(endpoint.expires_at)],
       live && ["If idle", endpoint.idle_at ? ["in ", until(endpoint.idle_at)] : "kept"],
       live && ["Last used", endpoint.last_used ? [since(endpoint.last_used), " ago"] : "not yet"],
-      ["Runs on", `${options.instance_count} × ${options.instance_type}`],
+      ["VM size", options.instance_count === 1 ? options.instance_type : `${options.instance_count} × ${options.instance_type}`],
     ]),
     money && group("Time and money", moneyRows(money)),
     plan && h("details", { id: "parameters" }, h("summary", {}, "Training parameters"), list(Object.entries(plan.parameters))),

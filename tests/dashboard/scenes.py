@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from local.stack import Stack
 
 SAMPLES = Path(__file__).parents[2] / "local" / "samples"
 PATIENCE_SECONDS = 120.0
+SETTLED_SECONDS = 2.5
 UNLIMITED = {"MAX_TRAINING_RUNS": "0", "MAX_LIVE_ENDPOINTS": "0"}
 """Settings of the stack: no run is to wait for another's place."""
 
@@ -129,24 +131,26 @@ class Scenes:
         assert stumbled, self.run(run_id)
         return run_id
 
-    def park(self, run_id: str, reason: str) -> None:
-        """Mark a run as the app does when a message about it has failed for the last time."""
+    def parked(self, dataset: str, reason: str) -> str:
+        """A run in training, marked as the app marks one when a message about it failed for the last time."""
+        run_id = self.training(dataset)
+
+        def lost() -> bool:
+            listed = self.api.get("/api/runs", params={"attention": "true", "dataset": dataset})
+            return listed.raise_for_status().json()["runs"] == []
+
         with ContainerClient.from_connection_string(self.stack.blob_connection_string, "runs") as container:
             blob = container.get_blob_client(f"{run_id}.json")
-
-            def marked() -> bool:
+            # A worker that is looking at the run right now writes over the mark, once.
+            while wait_until(lost, SETTLED_SECONDS):
                 seen = blob.get_blob_properties()
-                try:
+                with contextlib.suppress(ResourceModifiedError):
                     blob.set_blob_metadata(
                         {**(seen.metadata or {}), "parked": reason},
                         etag=seen.etag,
                         match_condition=MatchConditions.IfNotModified,
                     )
-                except ResourceModifiedError:
-                    return False
-                return True
-
-            assert wait_until(marked, PATIENCE_SECONDS), f"{run_id} kept changing"
+        return run_id
 
     def _put(self, name: str, content: bytes) -> None:
         with BlobClient.from_connection_string(self.stack.blob_connection_string, "uploads", name) as blob:

@@ -1,0 +1,142 @@
+"""Every button, pressed in Chromium, and what becomes of the run on the real stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from playwright.sync_api import Page, expect
+
+from tests.dashboard.conftest import take_picture
+from tests.dashboard.scenes import Scenes
+
+
+def stage_of(page: Page):
+    """The badge in the head of a run's page."""
+    return page.locator("h1 .badge")
+
+
+def test_extending_moves_the_end(scenes: Scenes, live_run: str, open_page: Callable[..., Page]) -> None:
+    """The dialog says until when; the app's record has it afterwards."""
+    before = datetime.fromisoformat(scenes.run(live_run)["endpoint"]["expires_at"])
+    page = open_page(f"/runs/{live_run}")
+    page.get_by_role("button", name="Extend …").click()
+    dialog = page.get_by_role("dialog", name="Extend the endpoint")
+    dialog.get_by_label("Hours to add").fill("2")
+    expect(dialog.get_by_text("even if nobody uses it")).to_be_visible()
+    take_picture(page, "dialog")
+    dialog.get_by_role("button", name="Extend", exact=True).click()
+    expect(dialog).to_have_count(0)
+    expect(page.locator(".lead")).to_contain_text("1 d")
+    after = datetime.fromisoformat(scenes.run(live_run)["endpoint"]["expires_at"])
+    assert after - before == timedelta(hours=2)
+
+
+def test_a_refusal_is_read_in_the_dialog(
+    scenes: Scenes, live_run: str, open_page: Callable[..., Page]
+) -> None:
+    """The dialog stays open with the app's words, so that the number can be corrected."""
+    page = open_page(f"/runs/{live_run}")
+    page.get_by_role("button", name="Extend …").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Hours to add").fill("5000")
+    dialog.get_by_role("button", name="Extend", exact=True).click()
+    expect(dialog.get_by_role("alert")).to_contain_text("at the longest")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_role("button", name="Extend …")).to_be_focused()
+
+
+def test_deleting_is_confirmed_and_followed(scenes: Scenes, open_page: Callable[..., Page]) -> None:
+    """Nothing happens before the confirmation; after it the page follows the run to its end by itself."""
+    run_id = scenes.live("short-lived")
+    page = open_page(f"/runs/{run_id}")
+    page.get_by_role("button", name="Delete endpoint …").click()
+    dialog = page.get_by_role("dialog", name="Delete the endpoint?")
+    keep = dialog.get_by_role("button", name="Keep as it is")
+    expect(keep).to_be_focused()
+    keep.click()
+    assert scenes.run(run_id)["stage"] == "live"
+    page.get_by_role("button", name="Delete endpoint …").click()
+    dialog.get_by_role("button", name="Delete endpoint").click()
+    expect(stage_of(page)).to_have_text("deleted")
+    expect(page.locator("#announcements")).to_contain_text("deleted")
+    expect(page.locator(".actions button")).to_have_count(0)
+    assert scenes.run(run_id)["stage"] == "deleted"
+
+
+def test_canceling_stops_a_run(scenes: Scenes, open_page: Callable[..., Page]) -> None:
+    """A run in training is canceled, and its page says so."""
+    page = open_page(f"/runs/{scenes.training('code-review')}")
+    expect(stage_of(page)).to_have_text("training")
+    page.get_by_role("button", name="Cancel run …").click()
+    page.get_by_role("dialog", name="Cancel code-review?").get_by_role("button", name="Cancel run").click()
+    expect(stage_of(page)).to_have_text("canceled", timeout=60_000)
+
+
+def test_retrying_has_a_run_looked_at_again(scenes: Scenes, open_page: Callable[..., Page]) -> None:
+    """A run that stumbles shows the fault and a button; once the cause is gone, the button gets it going."""
+    run_id = scenes.struggling("ticket-triage")
+    page = open_page(f"/runs/{run_id}")
+    expect(page.locator(".note.warn")).to_contain_text("The workspace is busy; try again later.")
+    take_picture(page, "struggling")
+    scenes.no_faults()
+    page.get_by_role("button", name="Retry now").click()
+    page.get_by_role("dialog").get_by_role("button", name="Retry now").click()
+    expect(stage_of(page)).to_have_text("live", timeout=60_000)
+
+
+def test_a_parked_run_says_why_and_can_be_retried(scenes: Scenes, open_page: Callable[..., Page]) -> None:
+    """Parked runs do nothing until somebody asks."""
+    page = open_page(f"/runs/{scenes.parked('stuck', 'KeyError: a key that nobody foresaw')}")
+    expect(page.locator(".note.warn")).to_contain_text("KeyError: a key that nobody foresaw")
+    page.get_by_role("button", name="Retry now").click()
+    page.get_by_role("dialog").get_by_role("button", name="Retry now").click()
+    expect(page.locator(".note.warn")).to_have_count(0)
+
+
+def test_a_conversation_takes_turns(scenes: Scenes, live_run: str, open_page: Callable[..., Page]) -> None:
+    """Each question goes with all that was said; settings go with it; starting over forgets."""
+    page = open_page(f"/runs/{live_run}/chat")
+    page.locator(".suggestions button").first.click()
+    expect(page.locator(".turn.assistant:not(.waiting)")).to_have_count(1)
+    page.get_by_label("System message").fill("Be brief.")
+    page.get_by_label("Your message").fill("And in one sentence?")
+    with page.expect_request("**/score") as asked:
+        page.keyboard.press("Enter")
+    body = asked.value.post_data_json
+    assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant", "user"]
+    assert body["max_new_tokens"] == 200
+    assert body["do_sample"] is False
+    expect(page.locator(".turn.assistant:not(.waiting)")).to_have_count(2)
+    take_picture(page, "chat")
+    page.get_by_role("link", name="Dataset report").click()
+    page.get_by_role("link", name="Chat").click()
+    expect(page.locator(".turn")).to_have_count(4)
+    page.get_by_role("button", name="Start over").click()
+    expect(page.locator(".turn")).to_have_count(0)
+
+
+def test_a_question_that_fails_is_not_lost(
+    scenes: Scenes, live_run: str, open_page: Callable[..., Page]
+) -> None:
+    """The model's own trouble is shown in words, and the question is back in the box."""
+    scenes.fault(
+        {"match": {"target": f"{live_run}/main"}, "container": {"status": 500, "reason": "out of memory"}}
+    )
+    page = open_page(f"/runs/{live_run}/chat")
+    page.get_by_label("Your message").fill("Are you well?")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator(".log .note.bad")).to_be_visible()
+    expect(page.get_by_label("Your message")).to_have_value("Are you well?")
+    scenes.no_faults()
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator(".turn.assistant:not(.waiting)")).to_have_count(1)
+    expect(page.locator(".log .note.bad")).to_have_count(0)
+
+
+def test_only_a_live_model_can_be_asked(rejected_run: str, open_page: Callable[..., Page]) -> None:
+    """Where there is no endpoint, the page says so instead of failing."""
+    page = open_page(f"/runs/{rejected_run}/chat")
+    expect(page.locator(".card.empty")).to_contain_text("endpoint is")
+    expect(page.get_by_label("Your message")).to_be_hidden()

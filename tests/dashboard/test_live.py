@@ -1,0 +1,71 @@
+"""The page stays true by itself, asks no more than it has to, and bears being alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from playwright.sync_api import Page, Route, expect
+
+from tests.dashboard.scenes import Scenes
+
+
+def test_a_run_appears_and_moves_without_a_reload(scenes: Scenes, open_page: Callable[..., Page]) -> None:
+    """An upload shows up in the list, comes to life, and is announced to those who listen."""
+    page = open_page("/")
+    scenes.upload("fresh-upload")
+    row = page.locator(".runs tbody tr").filter(has_text="fresh-upload")
+    expect(row).to_be_visible()
+    expect(row.locator(".badge")).to_have_text("live", timeout=60_000)
+    expect(page.locator("#announcements")).to_contain_text("fresh-upload is")
+
+
+def test_what_has_not_changed_is_not_sent_again(live_run: str, open_page: Callable[..., Page]) -> None:
+    """Looks at a run are conditional: the same version is answered with 304 and drawn once."""
+    page = open_page(f"/runs/{live_run}")
+    page.locator("h1").evaluate("heading => heading.dataset.seen = 'yes'")
+    with page.expect_response(lambda answer: answer.url.endswith(live_run) and answer.status == 304):
+        pass
+    expect(page.locator("h1")).to_have_attribute("data-seen", "yes")
+
+
+def test_nobody_looking_means_nobody_asking(live_run: str, open_page: Callable[..., Page]) -> None:
+    """A hidden tab asks nothing; it asks at once when it is looked at again."""
+    page = open_page("/")
+    hide = "document.dispatchEvent(new Event('visibilitychange'))"
+    asked: list[str] = []
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+    with page.expect_response("**/api/runs?*"):
+        page.evaluate("delete document.hidden; " + hide)
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+    page.on("request", lambda request: asked.append(request.url))
+    page.clock.install()
+    page.clock.run_for(60_000)
+    assert asked == []
+
+
+def test_a_lost_connection_is_said_and_found_again(live_run: str, open_page: Callable[..., Page]) -> None:
+    """What was known stays on the page; the page tries again with patience, and at once when back online."""
+    page = open_page("/")
+    connection = page.locator("#connection")
+    page.context.set_offline(True)
+    expect(connection).to_contain_text("cannot be reached")
+    expect(connection).to_contain_text("Next try in")
+    expect(page.get_by_role("link", name="support-chat")).to_be_visible()
+    page.context.set_offline(False)
+    expect(connection).to_have_text("Connected")
+
+
+def test_tries_grow_further_apart(live_run: str, open_page: Callable[..., Page]) -> None:
+    """An app that is down is not hammered: 2, 4, 8 seconds and so on."""
+    page = open_page("/")
+    times: list[float] = []
+
+    def fail(route: Route) -> None:
+        times.append(time.monotonic())
+        route.fulfill(status=503, json={"detail": "The app is starting."})
+
+    page.route("**/api/runs?*", fail)
+    expect(page.locator("#connection")).to_have_text("The app is starting. Next try in 8 s.", timeout=30_000)
+    first, second, third = times[:3]
+    assert third - second > 1.5 * (second - first)

@@ -1,0 +1,164 @@
+"""What the pages show, in Chromium, of runs on the real stack."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.dashboard.conftest import take_picture
+from tests.dashboard.scenes import Scenes
+
+
+def test_the_key_is_asked_for_once_and_stays_in_the_tab(
+    scenes: Scenes, live_run: str, context_of: Callable[..., BrowserContext]
+) -> None:
+    """A wrong key is refused in words; the right one outlives a reload, and goes when it is told to."""
+    page = context_of().new_page()
+    page.goto(f"{scenes.stack.functions_url}/api/dashboard")
+    page.get_by_label("Key").fill("not-the-key")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("That key was refused")
+    take_picture(page, "key-refused")
+    page.get_by_label("Key").fill(scenes.stack.function_key)
+    page.get_by_role("button", name="Show the runs").click()
+    expect(page.get_by_role("link", name="support-chat")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("link", name="support-chat")).to_be_visible()
+    assert page.evaluate("localStorage.length") == 0
+    assert scenes.stack.function_key not in page.content() + page.url
+    page.get_by_role("button", name="Forget key").click()
+    expect(page.get_by_label("Key")).to_be_focused()
+    page.reload()
+    expect(page.get_by_label("Key")).to_be_visible()
+
+
+def test_what_needs_a_person_comes_first(
+    live_run: str, rejected_run: str, parked_run: str, open_page: Callable[..., Page]
+) -> None:
+    """Parked, then moving, then live, then ended; each with its stage, its age, and the time it has left."""
+    page = open_page("/")
+    rows = page.locator(".runs tbody tr")
+    expect(rows.first).to_contain_text("sales-emails")
+    expect(rows.first).to_contain_text("'Paused' is no status that this app knows")
+    live = rows.filter(has_text="support-chat")
+    expect(live).to_contain_text(re.compile(r"23 h 5\d min|1 d"))
+    names = rows.locator("a").all_inner_texts()
+    assert names.index("sales-emails") < names.index("support-chat") < names.index("broken-export")
+    take_picture(page, "overview")
+
+
+def test_tiles_and_search_narrow_the_list(
+    live_run: str, rejected_run: str, parked_run: str, open_page: Callable[..., Page]
+) -> None:
+    """A tile shows its group only, and all again when it is pressed again."""
+    page = open_page("/")
+    rows = page.locator(".runs tbody tr")
+    tile = page.get_by_role("button", name=re.compile("Need attention"))
+    tile.click()
+    expect(rows).to_have_count(1)
+    expect(tile).to_have_attribute("aria-pressed", "true")
+    expect(tile).to_be_focused()
+    tile.click()
+    page.get_by_label("Search for a dataset or a run").fill("BROKEN")
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("broken-export")
+    page.get_by_label("Search for a dataset or a run").fill("nothing like it")
+    expect(page.get_by_text("No run is like that.")).to_be_visible()
+
+
+def test_an_empty_store_says_how_to_begin(scenes: Scenes, open_page: Callable[..., Page], context_of) -> None:
+    """The first thing that anybody sees tells what to do."""
+    page = open_page("/")
+    page.route("**/api/runs?*", lambda route: route.fulfill(json={"runs": [], "next": None}))
+    page.reload()
+    expect(page.get_by_role("heading", name="No runs yet")).to_be_visible()
+    take_picture(page, "empty")
+
+
+def test_a_run_tells_its_story(scenes: Scenes, live_run: str, open_page: Callable[..., Page]) -> None:
+    """Stages with their times, curves of both losses, the smoke test beside the truth, and the facts."""
+    run = scenes.run(live_run)
+    page = open_page(f"/runs/{live_run}")
+    stages = page.locator(".timeline li:not(.ahead) b").all_inner_texts()
+    assert [stage.lower() for stage in stages] == [entry["stage"] for entry in run["history"]]
+    expect(page.locator(".timeline li[aria-current=step]")).to_contain_text("Live")
+    expect(page.locator(".curve.train path")).to_have_attribute("d", re.compile(r"^M[\d.]+ [\d.]+L"))
+    expect(page.locator(".curve.eval circle")).to_have_count(2)
+    test = run["smoke_test"][0]
+    pair = page.locator(".exchanges li").first
+    expect(pair).to_contain_text(test["prompt"][-1]["content"])
+    expect(pair.locator(".pair > div").nth(0)).to_contain_text(test["reply"].strip())
+    expect(pair.locator(".pair > div").nth(1)).to_contain_text(test["expected"])
+    expect(page.locator(".facts")).to_contain_text("80 train, 10 validation, 10 test")
+    take_picture(page, "run")
+
+
+def test_curves_are_read_with_keys_and_as_a_table(
+    scenes: Scenes, live_run: str, open_page: Callable[..., Page]
+) -> None:
+    """The same numbers for the pointer, the keyboard, and a screen reader."""
+    losses = scenes.run(live_run)["metrics"]["history"]["loss"]
+    page = open_page(f"/runs/{live_run}")
+    curve = page.get_by_role("slider", name="Loss at training step")
+    curve.focus()
+    page.keyboard.press("Home")
+    expect(curve).to_have_attribute("aria-valuenow", str(losses[0]["step"]))
+    expect(curve).to_have_attribute("aria-valuetext", re.compile(f"Training {losses[0]['value']:#.4g}"))
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".tip")).to_contain_text(f"Step {losses[1]['step']}")
+    curve.hover()
+    expect(page.locator(".tip")).to_be_visible()
+    page.get_by_text("As a table").click()
+    table = page.get_by_role("region", name="Loss by step")
+    expect(table.locator("tbody tr").first).to_contain_text(f"{losses[0]['value']:#.4g}")
+
+
+def test_the_report_names_every_fault_with_its_line(
+    scenes: Scenes, rejected_run: str, open_page: Callable[..., Page]
+) -> None:
+    """The run's page leads to it; codes, messages, places and excerpts are the gate's own."""
+    report = scenes.api.get(f"/api/runs/{rejected_run}/report").json()
+    page = open_page(f"/runs/{rejected_run}")
+    expect(page.locator(".note.bad")).to_contain_text("DatasetRejected")
+    page.get_by_role("link", name="Every line that it is about").click()
+    expect(page.get_by_role("heading", name="Rejected", exact=True)).to_be_visible()
+    expect(page.locator(".finding")).to_have_count(len(report["counts"]))
+    first = report["issues"][0]
+    expect(page.locator(f"#finding-{first['code']}")).to_contain_text(f"{first['file']}:{first['line']}")
+    expect(page.locator(".bars svg")).to_have_count(3)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as a page").click()
+    assert download.value.suggested_filename == f"{rejected_run}-report.html"
+    assert b"<!doctype html>" in download.value.path().read_bytes()[:20]
+    take_picture(page, "report")
+
+
+def test_errors_are_shown_in_the_services_words(scenes: Scenes, open_page: Callable[..., Page]) -> None:
+    """What Azure ML said is what a person reads."""
+    page = open_page(f"/runs/{scenes.failed('legal-summaries')}")
+    expect(page.locator(".note.bad")).to_contain_text("CUDA out of memory. Tried to allocate 1.17 GiB")
+    expect(page.locator(".timeline li").last).to_contain_text("Failed")
+    take_picture(page, "failed")
+
+
+def test_an_unknown_run_is_said_to_be_unknown(open_page: Callable[..., Page]) -> None:
+    """The address may be old, or mistyped."""
+    page = open_page("/runs/ft-nothing-0123456789")
+    expect(page.get_by_role("heading", name="No such run")).to_be_visible()
+
+
+def test_texts_of_strangers_stay_texts(scenes: Scenes, open_page: Callable[..., Page]) -> None:
+    """A dataset's name, or a service's message, may hold markup; none of it becomes part of the page."""
+    attack = "<img src=x onerror=\"document.title='taken'\">"
+    page = open_page("/")
+    nothing = dict.fromkeys(("opened_at", "entered_at", "due", "expires_at"))
+    told = {"stage": "training", "dataset": attack, "parked": attack, "needs_attention": True}
+    entry = {"run_id": "ft-x-0123456789", **nothing, **told}
+    page.route("**/api/runs?*", lambda route: route.fulfill(json={"runs": [entry], "next": None}))
+    page.reload()
+    expect(page.get_by_role("link", name=attack)).to_be_visible()
+    expect(page.locator(".reason")).to_have_text(attack)
+    assert page.locator("main img").count() == 0
+    assert "taken" not in page.title()
