@@ -35,9 +35,10 @@ def answer(model: LanguageModel, messages: list[dict[str, Any]], parameters: dic
     greedy = not parameters.get("do_sample", False) or temperature <= 0
     most = min(int(parameters.get("max_new_tokens", 256)), MOST_NEW_TOKENS)
     question = question_of(messages)
+    neighbours = model.memory.neighbours(question)
     said: list[str] = []
     while len(said) < most:
-        chances = model.next_chances(question, said)
+        chances = model.next_chances(question, neighbours, said)
         token = max(chances, key=chances.__getitem__) if greedy else None
         if token is None:
             token = _drawn(chances, temperature, float(parameters.get("top_p", 1.0)), draw)

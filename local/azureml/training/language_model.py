@@ -10,7 +10,7 @@ probabilities sum to one, so its cross-entropy is a real loss.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,10 +25,12 @@ WIDTH = 24
 CONTEXT = 3
 ORDERS = (4, 3, 2, 1)
 NEIGHBOURS = 8
-VOCABULARY = 1500
+VOCABULARY = 1000
 ANSWER_TOKENS = 256
 BEGIN, END, UNKNOWN = 0, 1, 2
 _SPECIAL = ("<s>", "</s>", "<unk>")
+COMMON = 0.1
+"""Words at least this rare (in nats) tell questions apart; those that nearly all share only cost time."""
 _SHARPNESS = 12.0
 READABLE = 3.0
 """Added to the gate when answering, never when a loss is computed: remembered words read better."""
@@ -46,7 +48,7 @@ class Memory:
 
     def __init__(self) -> None:
         self.examples: list[Example] = []
-        self._followers: list[dict[tuple[str, ...], list[str]]] = []
+        self._followers: list[dict[tuple[str, ...], Counter[str]]] = []
         self._postings: dict[str, list[tuple[int, float]]] = defaultdict(list)
         self._norms: list[float] = []
 
@@ -54,12 +56,12 @@ class Memory:
         """Remembers one more answer."""
         index = len(self.examples)
         self.examples.append(example)
-        followers: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        followers: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
         answer = [*tokens(example.answer)[:ANSWER_TOKENS], _SPECIAL[END]]
         before = [_SPECIAL[BEGIN]] * ORDERS[0]
         for token in answer:
             for order in ORDERS:
-                followers[tuple(before[-order:])].append(token)
+                followers[tuple(before[-order:])][token] += 1
             before.append(token)
         self._followers.append(dict(followers))
         for word, weight in example.question.items():
@@ -77,6 +79,8 @@ class Memory:
             postings = self._postings.get(word, [])
             rarity = math.log((count + 1) / (len(postings) + 0.5))
             norm += (weight * rarity) ** 2
+            if rarity < COMMON:
+                continue
             for index, other in postings:
                 scores[index] += weight * other * rarity * rarity
         best = sorted(scores.items(), key=lambda item: -item[1])[: 4 * NEIGHBOURS]
@@ -99,9 +103,9 @@ class Memory:
             for index, likeness in neighbours:
                 followers = self._followers[index].get(context)
                 if followers:
-                    share = math.exp(_SHARPNESS * (likeness - 1)) / len(followers)
-                    for token in followers:
-                        votes[token] += share
+                    share = math.exp(_SHARPNESS * (likeness - 1)) / followers.total()
+                    for token, count in followers.items():
+                        votes[token] += share * count
             if votes:
                 total = sum(votes.values())
                 return Prediction({token: vote / total for token, vote in votes.items()}, order)
@@ -169,9 +173,10 @@ class LanguageModel:
             self._backward(contexts, question, hidden, chances_all, targets, responsibility, gradients)
         return float(-np.log(mixed).sum()), len(answer)
 
-    def next_chances(self, question: dict[str, float], before: list[str]) -> dict[str, float]:
-        """Probabilities of the next token, for answering."""
-        neighbours = self.memory.neighbours(question)
+    def next_chances(
+        self, question: dict[str, float], neighbours: list[tuple[int, float]], before: list[str]
+    ) -> dict[str, float]:
+        """Probabilities of the next token of an answer, given what memory finds alike to its question."""
         chances, order = self.memory.predict(neighbours, [*[_SPECIAL[BEGIN]] * ORDERS[0], *before])
         targets = np.array([self.ids.get(token, UNKNOWN) for token in before[-CONTEXT:]] + [UNKNOWN])
         if len(before) >= CONTEXT:
