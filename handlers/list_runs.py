@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from handlers.http import Answer, json_answer
-from handlers.run_view import entry_view
+from handlers.run_view import RunPageView, entry_view
 from shared.domain.errors import RequestError
 from shared.domain.index import IndexEntry
 from shared.domain.stages import Stage
@@ -49,7 +49,7 @@ def list_runs(query: Mapping[str, str], services: Services) -> Answer:
         cursor = page.next
         if cursor is None or len(found) >= limit:
             break
-    return json_answer(200, {"runs": [entry_view(entry, now) for entry in found], "next": cursor})
+    return json_answer(200, RunPageView(runs=[entry_view(entry, now) for entry in found], next=cursor))
 
 
 def _limit(text: str | None) -> int:

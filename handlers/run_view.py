@@ -2,55 +2,133 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from shared.domain.index import IndexEntry
-from shared.domain.run import Run
+from shared.domain.money import Money, money
+from shared.domain.run import Run, SmokeTest, Source, TrainingPlan
+from shared.domain.stages import Stage
 
 _KEPT_BACK = frozenset(
     {"smoke_sample", "smoke_tests", "source", "requests", "schema_version", "claimed", "plan", "trace"}
 )
 
 
-def run_view(run: Run, now: datetime) -> dict[str, Any]:
-    """The whole of a run."""
-    view: dict[str, Any] = {
+class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
+    """A live endpoint and the time that it has."""
+
+    name: str
+    live_since: datetime
+    expires_at: datetime | None
+    idle_at: Annotated[datetime | None, Meta(description="When it will have been unused for too long.")]
+    idle_minutes: float
+    last_used: Annotated[datetime | None, Meta(description="To within a minute.")]
+    seconds_left: Annotated[
+        Annotated[int, Meta(ge=0)] | None, Meta(description="Until it is deleted; null once its run is over.")
+    ]
+
+
+class EntryView(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as the list shows it."""
+
+    run_id: str
+    dataset: str
+    stage: Annotated[Stage | None, Meta(description="null if the record cannot be read.")]
+    opened_at: datetime | None
+    entered_at: datetime | None
+    due: datetime | None
+    expires_at: datetime | None
+    parked: Annotated[str | None, Meta(description="Why the run waits for somebody's retry.")]
+    needs_attention: bool
+
+
+class RunPageView(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of the list."""
+
+    runs: list[EntryView]
+    next: Annotated[str | None, Meta(description="The next page's cursor; null at the end.")]
+
+
+if TYPE_CHECKING:
+    RunView = Any
+else:
+    # A run as it is kept, without what is nobody's business: whatever a run comes to have, its view has.
+    RunView = msgspec.defstruct(
+        "RunView",
+        [
+            *(
+                (field.name, EndpointView | None if field.name == "endpoint" else field.type)
+                for field in msgspec.structs.fields(Run)
+                if field.name not in _KEPT_BACK
+            ),
+            ("upload", Source),
+            ("smoke_test", tuple[SmokeTest, ...] | None),
+            ("plan", TrainingPlan | None),
+            ("money", Money | UnsetType, UNSET),
+        ],
+        frozen=True,
+        kw_only=True,
+        namespace={"__doc__": "The whole of a run. `money` is in the answer of `GET /api/runs/{id}` only."},
+    )
+
+
+def run_view(run: Run, now: datetime, prices: Mapping[str, float] | None = None) -> RunView:
+    """The whole of a run.
+
+    Args:
+        run: The record.
+        now: UTC.
+        prices: Prices per hour by VM size; None leaves the counting out.
+    """
+    kept = {
         field.name: getattr(run, field.name)
         for field in msgspec.structs.fields(run)
         if field.name not in _KEPT_BACK
     }
-    view["upload"] = {"container": run.source.container, "files": run.source.files}
-    view["smoke_test"] = run.smoke_tests
-    view["plan"] = run.plan
-    if run.endpoint is not None:
-        view["endpoint"] = {
-            "name": run.endpoint.name,
-            "live_since": run.endpoint.live_since,
-            "expires_at": run.expires_at,
-            "idle_at": run.idle_at,
-            "idle_minutes": run.options.idle_minutes,
-            "last_used": run.last_used,
-            "seconds_left": _seconds_left(run, now),
-        }
-    return view
+    return RunView(
+        **kept
+        | {
+            "upload": run.source,
+            "smoke_test": run.smoke_tests,
+            "plan": run.plan,
+            "endpoint": _endpoint_view(run, now),
+            "money": UNSET if prices is None else money(run, prices, now),
+        },
+    )
 
 
-def entry_view(entry: IndexEntry, now: datetime) -> dict[str, Any]:
+def entry_view(entry: IndexEntry, now: datetime) -> EntryView:
     """A run as the list shows it."""
-    return {
-        "run_id": entry.run_id,
-        "dataset": entry.dataset,
-        "stage": entry.stage,
-        "opened_at": entry.opened,
-        "entered_at": entry.entered,
-        "due": entry.due,
-        "expires_at": entry.expires,
-        "parked": entry.parked,
-        "needs_attention": entry.needs_attention(now),
-    }
+    return EntryView(
+        run_id=entry.run_id,
+        dataset=entry.dataset,
+        stage=entry.stage,
+        opened_at=entry.opened,
+        entered_at=entry.entered,
+        due=entry.due,
+        expires_at=entry.expires,
+        parked=entry.parked,
+        needs_attention=entry.needs_attention(now),
+    )
+
+
+def _endpoint_view(run: Run, now: datetime) -> EndpointView | None:
+    if run.endpoint is None:
+        return None
+    return EndpointView(
+        name=run.endpoint.name,
+        live_since=run.endpoint.live_since,
+        expires_at=run.expires_at,
+        idle_at=run.idle_at,
+        idle_minutes=run.options.idle_minutes,
+        last_used=run.last_used,
+        seconds_left=_seconds_left(run, now),
+    )
 
 
 def _seconds_left(run: Run, now: datetime) -> int | None:

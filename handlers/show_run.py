@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from handlers.http import JSON, Answer, json_answer
 from handlers.run_view import run_view
 from shared.domain.errors import RequestError
@@ -10,8 +12,22 @@ from shared.ports import Services
 HTML = "text/html"
 
 
-def show_run(run_id: str, *, if_none_match: str | None, services: Services) -> Answer:
+def show_run(
+    run_id: str,
+    *,
+    if_none_match: str | None,
+    services: Services,
+    prices: Mapping[str, float] | None = None,
+) -> Answer:
     """Show one run; 304 if the caller's copy is the newest.
+
+    What the clock alone changes, the time left and the money, does not make a copy old.
+
+    Args:
+        run_id: The run.
+        if_none_match: The ETag of the caller's copy.
+        services: The ports.
+        prices: Prices per hour by VM size.
 
     Raises:
         UnknownRunError: If there is no such run.
@@ -20,7 +36,7 @@ def show_run(run_id: str, *, if_none_match: str | None, services: Services) -> A
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
     if if_none_match is not None and etag in if_none_match:
         return Answer(304, b"", JSON, headers)
-    return json_answer(200, run_view(run, services.now()), headers=headers)
+    return json_answer(200, run_view(run, services.now(), prices or {}), headers=headers)
 
 
 def show_report(run_id: str, *, accept: str | None, services: Services) -> Answer:

@@ -1,0 +1,125 @@
+"""What a run has used, what that cost where prices are known, and what its teardown saves.
+
+Hours come from the record's own times, so that they are known for every run at any moment, ended or not:
+
+- Training counts from the job's submission to when its end was seen. Waiting for a node and the seconds
+  between two looks are in it, so that it is the most that the nodes can have run.
+- An endpoint counts from when its deployment was begun, since its nodes cost from then on, to when it was
+  seen to be gone.
+- Saved is what the same endpoint would have used since then, had nobody deleted it: the Azure ML
+  chat-completion notebook ends with the advice to delete the endpoint, and leaves doing so to its reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from shared.domain.run import Run
+from shared.domain.stages import Stage
+
+NODES_PARAMETER = "num_nodes_finetune"
+"""Input of the training component: nodes of its fine-tuning step (its default is 1)."""
+
+ASSUMPTION = (
+    "Times are those of the stages: training includes waiting for nodes. Saved is against the same endpoint"
+    " left running until now."
+)
+
+_Hours = Annotated[float, Meta(ge=0)] | None
+_Cost = (
+    Annotated[float, Meta(ge=0, description="In the currency of PRICES_PER_HOUR; null without a price.")]
+    | None
+)
+
+
+class Money(msgspec.Struct, frozen=True, kw_only=True):
+    """A run's use of what costs money; a number is None until there is something to count.
+
+    Node hours are hours times the nodes that were there at once.
+
+    Attributes:
+        training_node_hours: Of the training job's GPU nodes.
+        training_cost: Their price.
+        endpoint_live_hours: How long the endpoint was there for callers, or has been until now.
+        endpoint_node_hours: Of the deployment's nodes.
+        endpoint_cost: Their price.
+        saved_node_hours: Of the deployment's nodes since the endpoint was deleted.
+        saved_cost: Their price.
+        assumption: How all this is counted.
+    """
+
+    training_node_hours: _Hours
+    training_cost: _Cost
+    endpoint_live_hours: _Hours
+    endpoint_node_hours: _Hours
+    endpoint_cost: _Cost
+    saved_node_hours: _Hours
+    saved_cost: _Cost
+    assumption: str = ASSUMPTION
+
+
+def money(run: Run, prices: Mapping[str, float], now: datetime) -> Money:
+    """Count what a run has used.
+
+    Args:
+        run: The record.
+        prices: Price per hour by VM size; sizes are compared without regard to case, as Azure does.
+        now: UTC; what has not ended counts until then.
+    """
+    priced = {size.lower(): price for size, price in prices.items()}
+    live = _hours(_span(run, Stage.LIVE, now), 1)
+    training = _hours(_span(run, Stage.TRAINING, now), _training_nodes(run))
+    endpoint = _hours(_until_gone(run, now), run.options.instance_count)
+    gone = run.history[-1].at if run.stage.terminal and live is not None else None
+    saved = _hours(_elapsed(gone, now) if gone else None, run.options.instance_count)
+    serving_price = priced.get(run.options.instance_type.lower())
+    return Money(
+        training_node_hours=training,
+        training_cost=_cost(training, priced.get(run.plan.compute_size.lower()) if run.plan else None),
+        endpoint_live_hours=live,
+        endpoint_node_hours=endpoint,
+        endpoint_cost=_cost(endpoint, serving_price),
+        saved_node_hours=saved,
+        saved_cost=_cost(saved, serving_price),
+    )
+
+
+def _span(run: Run, stage: Stage, now: datetime) -> timedelta | None:
+    """How long the run was in a stage, or has been until now; None if it never was."""
+    for entry, following in zip(run.history, (*run.history[1:], None), strict=True):
+        if entry.stage is stage:
+            return _elapsed(entry.at, following.at if following else now)
+    return None
+
+
+def _until_gone(run: Run, now: datetime) -> timedelta | None:
+    """From the beginning of the deployment to when the run was over, or until now."""
+    begun = run.entered(Stage.DEPLOYING)
+    if begun is None:
+        return None
+    return _elapsed(begun, run.history[-1].at if run.stage.terminal else now)
+
+
+def _elapsed(start: datetime, end: datetime) -> timedelta:
+    return max(end - start, timedelta())
+
+
+def _hours(span: timedelta | None, nodes: int) -> float | None:
+    return None if span is None else round(span / timedelta(hours=1) * nodes, 4)
+
+
+def _cost(hours: float | None, price: float | None) -> float | None:
+    return None if hours is None or price is None else round(hours * price, 2)
+
+
+def _training_nodes(run: Run) -> int:
+    """Nodes as the plan has them: a number, or its digits."""
+    try:
+        return max(1, int(run.plan.parameters.get(NODES_PARAMETER, 1))) if run.plan else 1
+    except (ValueError, OverflowError):
+        return 1
