@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
-SOURCES := function_app.py handlers shared local tools
+SOURCES := function_app.py handlers shared local tools chaos
 ARGS ?=
 
 PYTHON_READY := $(VENV)/.ready
@@ -13,7 +13,7 @@ NODE_READY := node_modules/.ready
 CHECKOV_READY := $(VENV)/checkov/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test dev bench check lint types imports security audit lock package browser clean
+.PHONY: help setup demo test chaos dev bench check lint types imports security audit lock package browser clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ demo: setup  ## upload a sample dataset, follow it to a live endpoint, chat with
 
 test: setup  ## all tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+chaos: setup  ## kill, repeat, spoil and race everything; ARGS='--seed 1' repeats one
+	@$(BIN)/python -m chaos $(ARGS)
 
 dev: setup  ## the whole stack in the foreground, until Ctrl-C
 	@$(BIN)/python -m local.stack $(ARGS)

@@ -31,8 +31,9 @@ def storage_retries() -> LinearRetry:
 
 def limit_mlflow_retries() -> None:
     """Two repeats of a call of MLflow's, within four seconds, unless its own variables say otherwise."""
-    from mlflow import environment_variables as mlflow
+    from mlflow import environment_variables
 
+    mlflow: Any = environment_variables
     for variable, value in (
         (mlflow.MLFLOW_HTTP_REQUEST_MAX_RETRIES, 2),
         (mlflow.MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR, 1),

@@ -1,0 +1,101 @@
+"""`python -m chaos`: kill, repeat, spoil and race everything, and print one table of what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from chaos.arena import Arena, Case, Verdict
+from chaos.crashes import MAIN, crashes, record
+from chaos.faults import mishaps, transients
+from chaos.fleet import Fleet
+from chaos.isolation import isolation
+from chaos.races import duplicates, races
+from chaos.schedules import schedules
+from chaos.table import Table
+from chaos.world import world
+from local.azureml.clock import INSTANT
+
+BRISK = replace(
+    INSTANT, name="brisk", compute=0.05, endpoint=0.05, deployment=0.05, endpoint_delete=0.05, job_queue=0.05
+)
+"""Everything takes a moment, so that runs wait and are looked at again."""
+
+
+def main() -> int:
+    """Try everything, and say with the exit code whether all of it came out well."""
+    arguments = _arguments()
+    seed = random.randrange(10**9) if arguments.seed is None else arguments.seed
+    print(f"seed {seed}", flush=True)
+    began = time.monotonic()
+    table = Table()
+    with world() as around, Fleet(around.environment(), arguments.alter) as fleet:
+        arena = Arena(around, fleet)
+        calls = record(arena, MAIN).calls
+        _say(f"a run makes {len(calls)} calls in {len({stage for stage, _ in calls})} stages")
+        parts: dict[str, Callable[[], Iterator[Case]]] = {
+            "crashes": lambda: crashes(arena, calls, arguments.every),
+            "races": lambda: races(arena, calls, arguments.every),
+            "duplicates": lambda: duplicates(arena),
+            "faults": lambda: transients(arena),
+            "mishaps": lambda: mishaps(arena),
+            "isolation": lambda: isolation(arena),
+            "schedules": lambda: schedules(arena, seed, arguments.schedules),
+        }
+        for name in arguments.only or parts:
+            # Calls are numbered in the courses that were recorded, which must not wait.
+            around.emulator.cloud.pace = INSTANT if name in {"crashes", "races"} else BRISK
+            _try_all(parts[name](), table, arguments.lanes)
+            _say(f"{name}: {time.monotonic() - began:.0f} s")
+    print(table.render())
+    print(f"longest invocation {table.longest:.1f} s; {time.monotonic() - began:.0f} s in all; seed {seed}")
+    for note in table.notes:
+        print(f"! {note}")
+    for fault in sorted(set(table.idle)):
+        print(f"! {fault}: {table.idle.count(fault)} of its cases never met the fault")
+    return 0 if table.clean else 1
+
+
+def _try_all(cases: Iterable[Case], table: Table, lanes: int) -> None:
+    lock = threading.Lock()
+
+    def attempt(case: Case) -> None:
+        try:
+            verdict = case.run()
+        except Exception as fault:  # a case that cannot be carried out is a run nobody can vouch for
+            verdict = Verdict(0, 1, 0, 0, 0, 1, f"{type(fault).__name__}: {fault}")
+        with lock:
+            table.add(case.fault, verdict)
+            if verdict.note:
+                _say(f"{case.fault}: {verdict.note}")
+
+    with ThreadPoolExecutor(lanes) as pool:
+        list(pool.map(attempt, cases))
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    add = parser.add_argument
+    add("--seed", type=int, help="of the randomised schedules, to have the same ones again")
+    add("--schedules", type=int, default=200, help="how many of them (%(default)s)")
+    add("--every", type=int, default=1, help="crash and race at each so-many-th call alone (%(default)s)")
+    add("--lanes", type=int, default=2 * (os.cpu_count() or 1), help="runs at a time (%(default)s)")
+    names = ["crashes", "races", "duplicates", "faults", "mishaps", "isolation", "schedules"]
+    add("--only", nargs="+", choices=names, help="some parts alone")
+    add("--alter", metavar="MODULE:FUNCTION", help="changes the app's services, to see whether it shows")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

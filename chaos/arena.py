@@ -1,0 +1,107 @@
+"""One case after another: what it does to a run, and what the auditor says of the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from chaos.fleet import Fleet
+from chaos.host import Host, Plans
+from chaos.world import World
+from shared.domain.stages import Stage
+
+
+class Verdict(NamedTuple):
+    """What came of one case.
+
+    Attributes:
+        injected: How many times the fault was really met.
+        runs: How many runs it was about.
+        expected: How many of them ended as they should have.
+        duplicates: Jobs, model versions, endpoints and deployments beyond the first of a run.
+        leaked: Endpoints that are there, and jobs that run, after the end.
+        lost: Runs that never ended.
+        note: What to tell when anything of that is wrong.
+        struck: `METHOD target` of the calls that were hit.
+        longest: Seconds of the longest invocation.
+    """
+
+    injected: int
+    runs: int
+    expected: int
+    duplicates: int
+    leaked: int
+    lost: int
+    note: str = ""
+    struck: tuple[str, ...] = ()
+    longest: float = 0.0
+
+
+class Case(NamedTuple):
+    """Something to try: the fault's name, as in the table, and how to try it."""
+
+    fault: str
+    run: Callable[[], Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Arena:
+    """Where cases are tried."""
+
+    world: World
+    fleet: Fleet
+
+    def host(self, plans: Plans | None = None, *, warm: bool = False) -> Host:
+        """A host with a new upload; see `Host`."""
+        return Host(self.world, self.fleet, self.world.upload(), plans, warm=warm)
+
+    def judge(
+        self,
+        host: Host,
+        end: Stage | None,
+        expected: frozenset[Stage],
+        *,
+        injected: int | None = None,
+        holds: bool = True,
+    ) -> Verdict:
+        """Compare the end with what it should be.
+
+        Args:
+            host: What carried the run.
+            end: The stage that it ended in; None if it did not.
+            expected: The stages that it may end in.
+            injected: How often the fault was met; as often as calls were hit, if left out.
+            holds: Whether everything else that the case looks at was right.
+        """
+        audit = self.world.audit(host.upload)
+        right = end in expected and holds
+        if end is Stage.DELETED:
+            # It went all the way: then there was one of everything.
+            right = right and (audit.jobs, audit.models, audit.endpoints, audit.deployments) == (1, 1, 1, 1)
+        wrong = not right or audit.duplicates or audit.running or end is None
+        note = self._explain(host, end) if wrong else ""
+        if not wrong:
+            self.world.forget(host.upload)
+        met = len(host.struck) if injected is None else injected
+        struck = tuple(host.struck)
+        lost = int(end is None)
+        return Verdict(met, 1, int(right), audit.duplicates, audit.running, lost, note, struck, host.longest)
+
+    def _explain(self, host: Host, end: Stage | None) -> str:
+        entry = self.world.entry(host.upload.run_id)
+        why = ""
+        if entry is not None and entry.stage is not None:
+            record = self.world.record(host.upload.run_id)
+            failure = record.error or record.last_fault
+            why = f"; {failure.code}: {failure.message}" if failure else ""
+        hits = ", ".join(_short(call) for call in host.struck[:6])
+        return (
+            f"{host.upload.run_id} ended as {end}; {self.world.audit(host.upload)}{why}; "
+            f"hit: {hits or 'nothing'}; deaths: {host.deaths}; raised: {dict(host.faults)}"
+        )
+
+
+def _short(call: str) -> str:
+    method, _, target = call.partition(" ")
+    return f"{method} …{target.partition('?')[0][-60:]}"

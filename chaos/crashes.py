@@ -1,0 +1,132 @@
+"""A worker that is killed before and after every call that it makes, in every stage.
+
+Each course is first run once unharmed, to record its calls. Then it is run again for each of them and each
+side of it, and the host delivers again what the dead worker had in hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from chaos.arena import Arena, Case, Verdict
+from chaos.host import Host
+from chaos.wire import Strike, Trouble
+from shared.domain.stages import Stage
+
+KILLS = (Trouble.KILL_BEFORE, Trouble.KILL_AFTER)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A way that a run can take.
+
+    Attributes:
+        name: As in the table.
+        end: Where it leads.
+        since: The stage from which it differs from the main course: earlier calls are that one's.
+        hold: Whether to keep the run in that stage until the next tick, by a busy service.
+        wish: The function that a caller calls once the run is found in that stage.
+        faults: What Azure ML is told to do to the run of a name.
+    """
+
+    name: str
+    end: Stage
+    since: Stage = Stage.RECEIVED
+    hold: bool = False
+    wish: str | None = None
+    faults: Callable[[str], list[dict[str, Any]]] = lambda _run_id: []
+
+
+def _failing_job(run_id: str) -> list[dict[str, Any]]:
+    job = {"child": "chat_completion_finetune", "message": "CUDA out of memory."}
+    return [{"match": {"target": run_id}, "job": job}]
+
+
+def _crashing_deployment(run_id: str) -> list[dict[str, Any]]:
+    error = {"message": "ResourceNotReady: User container has crashed or terminated."}
+    match = {"operation": "deployment.create", "target": f"{run_id}/main"}
+    return [{"match": match, "operation": {"status": "Failed", "error": error}}]
+
+
+MAIN = Course("upload to teardown", Stage.DELETED)
+COURSES = (
+    Course("cancel while training", Stage.CANCELED, Stage.TRAINING, hold=True, wish="cancel_run"),
+    Course("cancel while deploying", Stage.CANCELED, Stage.DEPLOYING, hold=True, wish="cancel_run"),
+    Course("delete while live", Stage.DELETED, Stage.LIVE, wish="delete_endpoint"),
+    Course("job fails", Stage.FAILED, Stage.TRAINING, faults=_failing_job),
+    Course("deployment fails", Stage.FAILED, Stage.DEPLOYING, faults=_crashing_deployment),
+)
+
+
+class Recording(NamedTuple):
+    """The calls of a course, and the number of the first that comes after the caller's wish."""
+
+    calls: list[tuple[str, str]]
+    wished: int
+
+
+def record(arena: Arena, course: Course, held_at: int | None = None) -> Recording:
+    """Run a course unharmed and note its calls.
+
+    Raises:
+        RuntimeError: If it does not end as it should even so.
+    """
+    host = arena.host(iter([_hold(held_at)]))
+    verdict, wished = _carry(arena, course, host, injected=1)
+    if verdict.note:
+        raise RuntimeError(f"{course.name}, with nobody in its way: {verdict.note}")
+    return Recording(host.calls, wished)
+
+
+def crashes(arena: Arena, main: list[tuple[str, str]], every: int = 1) -> Iterator[Case]:
+    """Every kill of every course.
+
+    Args:
+        arena: Where they are tried.
+        main: The calls of the main course.
+        every: Try each so-many-th call alone.
+    """
+    yield from _kills(arena, MAIN, main, None, 0, every)
+    for course in COURSES:
+        first = next(index for index, (stage, _) in enumerate(main) if stage == course.since)
+        held_at = first if course.hold else None
+        calls, wished = record(arena, course, held_at)
+        yield from _kills(arena, course, calls, held_at, wished or first, every)
+
+
+def _kills(
+    arena: Arena, course: Course, calls: list[tuple[str, str]], held_at: int | None, first: int, every: int
+) -> Iterator[Case]:
+    for number in range(first, len(calls), every):
+        for trouble in KILLS:
+            strikes = [*_hold(held_at), Strike(trouble, call=number)]
+            yield Case(f"{trouble} a call: {course.name}", partial(_killed, arena, course, strikes))
+
+
+def _killed(arena: Arena, course: Course, strikes: list[Strike]) -> Verdict:
+    host = arena.host(iter([strikes]))
+    verdict, _ = _carry(arena, course, host)
+    # The hold is not what is counted.
+    return verdict._replace(injected=host.deaths)
+
+
+def _carry(arena: Arena, course: Course, host: Host, injected: int | None = None) -> tuple[Verdict, int]:
+    wished = 0
+    for fault in course.faults(host.upload.run_id):
+        arena.world.emulator.add_fault(**fault)
+
+    def wish(stage: Stage) -> None:
+        nonlocal wished
+        if stage is course.since and course.wish is not None:
+            wished = len(host.calls)
+            host.deliver(course.wish, host.upload.run_id)
+
+    end = host.carry(wish)
+    return arena.judge(host, end, frozenset({course.end}), injected=injected), wished
+
+
+def _hold(call: int | None) -> list[Strike]:
+    return [] if call is None else [Strike(Trouble.STATUS, call=call, status=429, retry_after=30)]

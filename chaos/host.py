@@ -1,0 +1,165 @@
+"""A host that delivers at least once: what Event Grid, the timers and the queue promise, and no more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from chaos.fleet import Fleet, Worker, WorkerDiedError
+from chaos.wire import Strike
+from chaos.worker import Invocation, Outcome
+from chaos.world import Upload, World
+from shared.domain.stages import Stage
+
+MOST_DELIVERIES = 5
+"""Of a queue message, before it is poison: `maxDequeueCount` in host.json."""
+
+REDELIVERY = timedelta(seconds=30)
+"""`visibilityTimeout` in host.json."""
+
+MOST_TICKS = 300
+"""A run that is not over after this many ticks of the timer is lost."""
+
+Plans = Iterator[list[Strike]]
+
+
+class Host:
+    """Carries one run to its end, on workers that may die at any moment.
+
+    Attributes:
+        now: The time, which moves on to when the run is due instead of passing.
+        deaths: How many workers died.
+        faults: How often an invocation raised, by what it raised.
+        calls: Every call of the first worker's life: the run's stage, and `METHOD target`.
+        struck: Calls that the plans have hit.
+        longest: Duration of the longest invocation, seconds.
+        parked: How often an operator had to bring the run back.
+        drops: How many more messages of the queue get lost.
+        on_pause: What others do while a worker stands still.
+    """
+
+    def __init__(
+        self, world: World, fleet: Fleet, upload: Upload, plans: Plans | None = None, *, warm: bool = False
+    ) -> None:
+        """Begin with a worker that has done nothing yet.
+
+        Args:
+            world: What the workers talk to.
+            fleet: Where workers come from.
+            upload: What is delivered first.
+            plans: A plan for the wire of each worker in turn; none when they run out.
+            warm: Whether to take workers that have served other runs, as a busy host would, instead of
+                new ones, which make all the calls that there are.
+        """
+        self.world, self.fleet, self.upload = world, fleet, upload
+        self.now = datetime.now(UTC)
+        self.deaths = 0
+        self.faults: Counter[str] = Counter()
+        self.calls: list[tuple[str, str]] = []
+        self.struck: list[str] = []
+        self.longest = 0.0
+        self.parked = 0
+        self.drops = 0
+        self.on_pause: Callable[[], None] = lambda: None
+        self._warm = warm
+        self._plans = plans or iter(())
+        self._worker: Worker | None = None
+        self._seen: set[Stage] = set()
+
+    def carry(self, at_stage: Callable[[Stage], None] = lambda _stage: None) -> Stage | None:
+        """Deliver the upload and everything that follows from it, until the run is over.
+
+        Args:
+            at_stage: Called before the first tick that finds the run in a stage: where people interfere.
+
+        Returns:
+            The stage that the run ended in, or None if it is lost.
+        """
+        try:
+            self.deliver("dataset_uploaded", self.upload.path)
+            for _ in range(MOST_TICKS):
+                entry = self.world.entry(self.upload.run_id)
+                if entry is None or entry.stage is None:
+                    return None
+                if entry.stage.terminal:
+                    return entry.stage
+                if entry.stage not in self._seen:
+                    self._seen.add(entry.stage)
+                    at_stage(entry.stage)
+                if entry.parked is not None:
+                    self.parked += 1
+                    self.deliver("retry_run", self.upload.run_id)
+                self.tick(entry.due)
+            return None
+        finally:
+            self.close()
+
+    def tick(self, due: datetime | None) -> None:
+        """Let the time come at which the run is due, and the timer and the queue do what they do then."""
+        self.now = max(self.now + timedelta(seconds=1), due or self.now)
+        for message in self.deliver("schedule_advances"):
+            if message != self.upload.run_id:
+                continue
+            if self.drops:
+                self.drops -= 1
+                continue
+            self.deliver("advance_run", message)
+
+    def deliver(self, function: str, argument: str = "") -> list[str]:
+        """Deliver an event until it is taken, or poison; returns what was put on the queue."""
+        for delivery in range(1, MOST_TICKS):
+            count = min(delivery, MOST_DELIVERIES)
+            outcome = self._attempt(Invocation(function, self.now, argument, count))
+            if outcome is not None and outcome.error is None:
+                return outcome.messages
+            if outcome is not None:
+                self.faults[outcome.error or ""] += 1
+                if delivery >= MOST_DELIVERIES:
+                    break
+            self.now += REDELIVERY
+        return []
+
+    def aside(self, function: str, argument: str = "") -> Outcome:
+        """Have another worker, without a plan, carry out one invocation at the same time."""
+        worker = self.fleet.lend()
+        outcome = worker.run(Invocation(function, self.now, argument, strikes=[]))
+        self.fleet.take_back(worker)
+        return outcome
+
+    def close(self, *, dead: bool = False) -> None:
+        """Let the worker go."""
+        if self._worker is not None:
+            if self._warm and not dead:
+                self.fleet.take_back(self._worker)
+            else:
+                self._worker.close()
+            self._worker = None
+
+    def _engage(self) -> Worker:
+        if self._warm:
+            return self.fleet.lend()
+        # A datastore of its own, so that its creation is part of the run.
+        return self.fleet.spawn(DATASTORE_NAME=f"s_{self.upload.dataset}")
+
+    def _attempt(self, invocation: Invocation) -> Outcome | None:
+        if self._worker is None:
+            self._worker = self._engage()
+            invocation = msgspec.structs.replace(invocation, strikes=next(self._plans, []))
+        try:
+            outcome = self._worker.run(invocation, self.on_pause)
+        except WorkerDiedError as death:
+            self.deaths += 1
+            if death.at is not None:
+                self.struck.append(death.at[1])
+            self.close(dead=True)
+            # The lease outlives its holder; sixty seconds of waiting would show nothing more.
+            self.world.expire_lease(self.upload.run_id)
+            return None
+        self.longest = max(self.longest, outcome.seconds)
+        if self.deaths == 0:
+            self.calls = outcome.calls
+        self.struck += outcome.struck
+        return outcome

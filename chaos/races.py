@@ -1,0 +1,129 @@
+"""Two at once: duplicate events, overtaken workers, and people and timers that come in between.
+
+A worker is stopped before one of its calls, somebody else does something in full, and the worker goes on.
+That is done at every call that writes, so that no interleaving of two writers is left to luck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+
+from chaos.arena import Arena, Case, Verdict
+from chaos.host import Host
+from chaos.wire import Strike, Trouble
+from chaos.worker import Invocation
+from shared.domain.stages import Stage
+
+ENDED = frozenset({Stage.DELETED})
+AT_ONCE = 10
+DUPLICATED_RUNS = 3
+IN_BETWEEN = ("GET", "HEAD")
+
+
+def duplicates(arena: Arena) -> Iterator[Case]:
+    """Some runs, each of whose events comes ten times at once."""
+    for _ in range(DUPLICATED_RUNS):
+        yield Case(f"each event {AT_ONCE} times at once", partial(_ten_times, arena))
+
+
+def races(arena: Arena, main: list[tuple[str, str]], every: int = 1) -> Iterator[Case]:
+    """Every race, at every write of the main course where it can happen, or at each so-many-th."""
+    before_teardown = {"received", "validated", "training", "trained", "registered", "deploying"}
+    for number, (stage, target) in enumerate(main):
+        if target.startswith(IN_BETWEEN) or number % every:
+            continue
+        yield Case("worker overtaken after its lease ran out", partial(_overtaken, arena, number))
+        if stage in before_teardown:
+            yield Case("cancel during an advance", partial(_canceled, arena, number))
+        if stage in {"registered", "deploying"}:
+            yield Case("sweep during a deployment", partial(_swept, arena, number))
+    for number in [number for number, (stage, _) in enumerate(main) if stage == "live"]:
+        yield Case("extend during a teardown", partial(_extended, arena, number))
+
+
+def _paused(arena: Arena, number: int, meanwhile: Callable[[Host], None]) -> tuple[Host, Stage | None]:
+    host = arena.host(iter([[Strike(Trouble.PAUSE_BEFORE, call=number)]]))
+    host.on_pause = lambda: meanwhile(host)
+    return host, host.carry()
+
+
+def _overtaken(arena: Arena, number: int) -> Verdict:
+    def overtake(host: Host) -> None:
+        arena.world.expire_lease(host.upload.run_id)
+        if arena.world.entry(host.upload.run_id) is None:
+            host.aside("dataset_uploaded", host.upload.path)
+        else:
+            host.aside("advance_run", host.upload.run_id)
+
+    host, end = _paused(arena, number, overtake)
+    return arena.judge(host, end, ENDED)
+
+
+def _canceled(arena: Arena, number: int) -> Verdict:
+    accepted: list[bool] = []
+
+    def cancel(host: Host) -> None:
+        accepted.append(host.aside("cancel_run", host.upload.run_id).error is None)
+
+    host, end = _paused(arena, number, cancel)
+    # It is unknown before its record is there, and live when its last write was under way.
+    unheard = any(accepted) is False
+    expected = ENDED if unheard else frozenset({Stage.CANCELED, Stage.DELETED})
+    holds = unheard or arena.world.record(host.upload.run_id).requests.cancel_at is not None
+    return arena.judge(host, end, expected, holds=holds)
+
+
+def _swept(arena: Arena, number: int) -> Verdict:
+    host, end = _paused(arena, number, lambda host: _discard(host.aside("sweep_endpoints")))
+    went = [entry.stage for entry in arena.world.record(host.upload.run_id).history]
+    return arena.judge(host, end, ENDED, holds=Stage.LIVE in went)
+
+
+def _extended(arena: Arena, number: int) -> Verdict:
+    promised: list[datetime] = []
+
+    def extend(host: Host) -> None:
+        if host.aside("extend_endpoint", host.upload.run_id).error is None:
+            until = arena.world.record(host.upload.run_id).expires_at
+            assert until is not None
+            promised.append(until)
+
+    host, end = _paused(arena, number, extend)
+    record = arena.world.record(host.upload.run_id)
+    torn_down = record.entered(Stage.DELETING)
+    kept = not promised or (torn_down is not None and torn_down >= promised[0] - timedelta(seconds=1))
+    return arena.judge(host, end, ENDED, holds=kept)
+
+
+def _discard(_outcome: object) -> None:
+    return None
+
+
+def _ten_times(arena: Arena) -> Verdict:
+    """Deliver every event of a run to ten workers at the same moment."""
+    host = arena.host()
+    events = 0
+
+    def deliver(function: str, argument: str) -> None:
+        nonlocal events
+        workers = [arena.fleet.lend() for _ in range(AT_ONCE)]
+        for worker in workers:
+            worker.begin(Invocation(function, host.now, argument, strikes=[]))
+        for worker in workers:
+            worker.finish()
+            arena.fleet.take_back(worker)
+        events += AT_ONCE
+
+    deliver("dataset_uploaded", host.upload.path)
+    for _ in range(50):
+        entry = arena.world.entry(host.upload.run_id)
+        assert entry is not None
+        if entry.stage is None or entry.stage.terminal:
+            break
+        host.now = max(host.now + timedelta(seconds=1), entry.due or host.now)
+        deliver("advance_run", host.upload.run_id)
+    entry = arena.world.entry(host.upload.run_id)
+    end = entry.stage if entry and entry.stage and entry.stage.terminal else None
+    return arena.judge(host, end, ENDED, injected=events)

@@ -1,0 +1,74 @@
+"""The table of what was tried and what came of it."""
+
+from __future__ import annotations
+
+from chaos.arena import Verdict
+
+HEADINGS = (
+    "fault",
+    "times injected",
+    "runs",
+    "finished as expected",
+    "duplicate jobs",
+    "leaked endpoints",
+    "lost runs",
+)
+DUPLICATES, LEAKED, LOST = 3, 4, 5
+
+
+class Table:
+    """One row a fault, in order of first appearance, and their sum."""
+
+    def __init__(self) -> None:
+        """Begin without rows."""
+        self._rows: dict[str, list[int]] = {}
+        self.notes: list[str] = []
+        self.idle: list[str] = []
+        self.longest = 0.0
+
+    def add(self, fault: str, verdict: Verdict) -> None:
+        """Count one more case."""
+        row = self._rows.setdefault(fault, [0] * (len(HEADINGS) - 1))
+        for column, value in enumerate(_numbers(verdict)):
+            row[column] += value
+        if verdict.note:
+            self.notes.append(f"{fault}: {verdict.note}")
+        if not verdict.injected:
+            self.idle.append(fault)
+        self.longest = max(self.longest, verdict.longest)
+
+    @property
+    def total(self) -> list[int]:
+        """The sum of all rows."""
+        return [sum(column) for column in zip(*self._rows.values(), strict=True)] or [0] * (len(HEADINGS) - 1)
+
+    @property
+    def clean(self) -> bool:
+        """Whether every run ended as it should have, once, and everything planned did happen."""
+        total = self.total
+        return total[1] == total[2] and not any(total[DUPLICATES:]) and not self.idle and total[1] > 0
+
+    def render(self) -> str:
+        """The table as text."""
+        body = [(name, *map(str, row)) for name, row in self._rows.items()]
+        body.append(("all", *map(str, self.total)))
+        widths = [max(len(row[column]) for row in (HEADINGS, *body)) for column in range(len(HEADINGS))]
+
+        def line(row: tuple[str, ...]) -> str:
+            cells = [row[0].ljust(widths[0])]
+            cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+            return " | ".join(cells)
+
+        rule = "-+-".join("-" * width for width in widths)
+        return "\n".join([line(HEADINGS), rule, *map(line, body[:-1]), rule, line(body[-1])])
+
+
+def _numbers(verdict: Verdict) -> tuple[int, ...]:
+    return (
+        verdict.injected,
+        verdict.runs,
+        verdict.expected,
+        verdict.duplicates,
+        verdict.leaked,
+        verdict.lost,
+    )

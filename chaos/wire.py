@@ -1,0 +1,273 @@
+"""The worker's outgoing calls, seen and spoilt below every SDK.
+
+Python's two kinds of sockets are wrapped in the worker process, where the bytes of a request are handed
+over for sending and where those of its answer are picked up. azure-core, azure-storage, azure-ai-ml, MLflow
+and httpx all pass here, so that a call that somebody adds tomorrow is found without being named, and
+nothing of the app is replaced.
+
+A call is numbered from 0, in the order of sending, from when a plan is laid.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+_STAGE = re.compile(rb"x-ms-meta-stage: (\w+)", re.IGNORECASE)
+"""The header with which a run's record is saved: from then on the run is in this stage."""
+
+_HEAD = 16_384
+_REQUEST = re.compile(rb"(GET|PUT|POST|DELETE|HEAD|PATCH|OPTIONS) (\S+) HTTP/1\.[01]\r\n")
+
+SLOW_SECONDS = 0.05
+"""Pause in the middle of a slow answer: long enough to arrive in pieces, short enough to do it often."""
+
+
+class Trouble(StrEnum):
+    """What can happen to one call."""
+
+    KILL_BEFORE = "kill before"
+    # SIGKILL; not a byte of the request has left.
+    KILL_AFTER = "kill after"
+    # SIGKILL; the answer has arrived, and the app has not seen it.
+    PAUSE_BEFORE = "pause before"
+    # The process stands still before the request leaves, until it is told to go on.
+    RESET = "connection reset"
+    # The request never arrives.
+    LOST = "answer lost"
+    # The request is served; the connection breaks instead of answering.
+    TIMEOUT = "timeout"
+    # The request is served; its answer does not come in time.
+    STATUS = "error status"
+    # The service answers `status`, and does nothing.
+    SLOW = "slow body"
+    # The answer comes in pieces.
+
+
+class Strike(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Trouble for the call of one number, or for each of the first calls whose target has `path` in it.
+
+    Attributes:
+        call: Number of the call; None leaves it to `path`.
+        path: What is to be in `METHOD target`, for strikes that are not bound to a number.
+        times: How many calls a strike by `path` hits.
+        status: Status of the answer, for `Trouble.STATUS`.
+        retry_after: Seconds in its `Retry-After` header, or None for no such header.
+        body: JSON text of that answer.
+    """
+
+    trouble: Trouble
+    call: int | None = None
+    path: str | None = None
+    times: int = 1
+    status: int = 503
+    retry_after: int | None = None
+    body: str = '{"error": {"code": "ServerBusy", "message": "The server is busy."}}'
+
+
+class _Exchange:
+    """One connection's newest request."""
+
+    __slots__ = ("answered", "fake", "strike", "target")
+
+    def __init__(self) -> None:
+        self.answered = True
+        self.target = ""
+        self.strike: Strike | None = None
+        self.fake: bytes | None = None
+
+
+class Wire:
+    """Watches this process's connections to other machines, and carries out the plan laid for them."""
+
+    def __init__(self, notify: Callable[[str, str], None], resume: Callable[[], None]) -> None:
+        """Begin without a plan.
+
+        Args:
+            notify: Told what a kill or a pause is about to hit: trouble and `METHOD target`.
+            resume: Returns once a pause is over.
+        """
+        self.calls: list[tuple[str, str]] = []
+        self.struck: list[str] = []
+        self.stage = "received"
+        self._plan: list[Strike] = []
+        self._hits: dict[int, int] = {}
+        self._notify, self._resume = notify, resume
+        self._lock = threading.Lock()
+        self._exchanges: WeakKeyDictionary[socket.socket, _Exchange] = WeakKeyDictionary()
+
+    def plan(self, strikes: list[Strike]) -> None:
+        """Lay a new plan, and number calls from 0 again."""
+        with self._lock:
+            self.calls, self.struck = [], []
+            self._plan, self._hits = strikes, {}
+
+    def sending(self, connection: socket.socket, data: Any) -> bool:
+        """Look at bytes that are about to leave; False if they must not."""
+        exchange = self._exchanges.get(connection)
+        if exchange is None:
+            exchange = self._exchanges[connection] = _Exchange()
+        head = bytes(memoryview(data)[:_HEAD]) if exchange.answered else b""
+        if head and (line := _REQUEST.match(head)):
+            exchange.answered = False
+            exchange.target = f"{line[1].decode()} {line[2].decode()}"
+            exchange.strike = self._begin(exchange)
+            if saved := _STAGE.search(head):
+                self.stage = saved[1].decode()
+            exchange.fake = _fake(exchange.strike)
+        return exchange.fake is None
+
+    def receiving(self, connection: socket.socket, take: Callable[[], bytes | int]) -> bytes | int:
+        """Let the answer's next bytes in, or something else."""
+        exchange = self._exchanges.get(connection)
+        if exchange is None:
+            return take()
+        strike = exchange.strike
+        if strike is not None and strike.trouble is Trouble.SLOW:
+            time.sleep(SLOW_SECONDS)
+            exchange.strike = None
+        taken = take()
+        if exchange.answered:
+            return taken
+        exchange.answered = True
+        match strike.trouble if strike else None:
+            case Trouble.KILL_AFTER:
+                self._notify(Trouble.KILL_AFTER, exchange.target)
+                os.kill(os.getpid(), signal.SIGKILL)
+            case Trouble.LOST:
+                raise ConnectionResetError(104, "the answer was lost")
+            case Trouble.TIMEOUT:
+                raise TimeoutError("timed out")
+        return taken
+
+    def fake_of(self, connection: socket.socket, limit: int) -> bytes | None:
+        """The next bytes of an invented answer; None if the real one is wanted."""
+        exchange = self._exchanges.get(connection)
+        if exchange is None or exchange.fake is None:
+            return None
+        piece, exchange.fake = exchange.fake[:limit], exchange.fake[limit:]
+        exchange.answered = True
+        return piece
+
+    def _begin(self, exchange: _Exchange) -> Strike | None:
+        with self._lock:
+            number = len(self.calls)
+            self.calls.append((self.stage, exchange.target))
+            strike = self._next_strike(number, exchange.target)
+            if strike is not None:
+                self.struck.append(exchange.target)
+        match strike.trouble if strike else None:
+            case Trouble.KILL_BEFORE:
+                self._notify(Trouble.KILL_BEFORE, exchange.target)
+                os.kill(os.getpid(), signal.SIGKILL)
+            case Trouble.PAUSE_BEFORE:
+                self._notify(Trouble.PAUSE_BEFORE, exchange.target)
+                self._resume()
+            case Trouble.RESET:
+                exchange.answered = True
+                raise ConnectionResetError(104, "connection reset by peer")
+        return strike
+
+    def _next_strike(self, number: int, target: str) -> Strike | None:
+        for index, strike in enumerate(self._plan):
+            if strike.call is not None:
+                due = strike.call == number
+            else:
+                due = (strike.path or "") in target and self._hits.get(index, 0) < strike.times
+            if due:
+                self._hits[index] = self._hits.get(index, 0) + 1
+                return strike
+        return None
+
+
+def _fake(strike: Strike | None) -> bytes | None:
+    if strike is None or strike.trouble is not Trouble.STATUS:
+        return None
+    body = strike.body.encode()
+    head = [
+        f"HTTP/1.1 {strike.status} Trouble",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    ]
+    if strike.retry_after is not None:
+        head.append(f"Retry-After: {strike.retry_after}")
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+def watch(wire: Wire) -> None:
+    """Put `wire` under every socket that this process will open to another machine."""
+    plain: Any = socket.socket
+    _watch_sending(wire, plain, "send", "sendall")
+    _watch_receiving(wire, plain)
+    # sendall, recv and recv_into of a TLS socket end up in these two.
+    _watch_sending(wire, ssl.SSLSocket, "send")
+    _watch_tls_receiving(wire)
+
+
+def _remote(connection: Any) -> bool:
+    return bool(connection.family == socket.AF_INET and connection.fileno() >= 0)
+
+
+def _encrypted(connection: Any) -> bool:
+    return getattr(connection, "_sslobj", None) is not None
+
+
+def _watch_sending(wire: Wire, kind: Any, *names: str) -> None:
+    def wrap(name: str) -> None:
+        original = getattr(kind, name)
+
+        def watched(self: Any, data: Any, *rest: Any) -> Any:
+            ours = _encrypted(self) if kind is ssl.SSLSocket else _remote(self)
+            if ours and not wire.sending(self, data):
+                return memoryview(data).nbytes if name == "send" else None
+            return original(self, data, *rest)
+
+        setattr(kind, name, watched)
+
+    for name in names:
+        wrap(name)
+
+
+def _watch_receiving(wire: Wire, kind: Any) -> None:
+    recv, recv_into = kind.recv, kind.recv_into
+
+    def watched_recv(self: Any, size: int, *rest: Any) -> Any:
+        fake = wire.fake_of(self, size)
+        return wire.receiving(self, lambda: recv(self, size, *rest)) if fake is None else fake
+
+    def watched_recv_into(self: Any, buffer: Any, size: int = 0, *rest: Any) -> Any:
+        fake = wire.fake_of(self, size or memoryview(buffer).nbytes)
+        if fake is None:
+            return wire.receiving(self, lambda: recv_into(self, buffer, size, *rest))
+        memoryview(buffer).cast("B")[: len(fake)] = fake
+        return len(fake)
+
+    kind.recv, kind.recv_into = watched_recv, watched_recv_into
+
+
+def _watch_tls_receiving(wire: Wire) -> None:
+    tls: Any = ssl.SSLSocket
+    read = tls.read
+
+    def watched_read(self: Any, size: int = 1024, buffer: Any = None) -> Any:
+        fake = wire.fake_of(self, size)
+        if fake is None:
+            return wire.receiving(self, lambda: read(self, size, buffer))
+        if buffer is None:
+            return fake
+        memoryview(buffer).cast("B")[: len(fake)] = fake
+        return len(fake)
+
+    tls.read = watched_read

@@ -1,0 +1,212 @@
+"""A worker of the app in a process of its own, to be killed at will.
+
+`python -m chaos.worker SOCKET` imports the app and its SDKs once and then forks a worker for each line of
+its standard input, a JSON object of environment variables of its own. A worker connects to SOCKET and
+carries out one invocation after another: what `function_app` does in each trigger, with the time given
+from outside, so that waiting costs none.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import inspect
+import json
+import logging
+import os
+import pkgutil
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from chaos.wire import Strike, Wire, watch
+from handlers.advance_run import advance_run
+from handlers.open_run import open_run_for_upload
+from handlers.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
+from handlers.schedule_advances import schedule_advances
+from handlers.sweep_endpoints import sweep_endpoints
+from handlers.take_message import take_message
+from shared import adapters, bootstrap
+from shared.config import Settings
+from shared.ports import Services
+
+HEAVY = (
+    "azure.ai.ml.dsl._component_func",
+    "azure.ai.ml.entities._component.component_factory",
+    "azure.ai.ml.entities._job.pipeline._load_component",
+    "azure.identity._credentials.app_service",
+    "azureml.mlflow._store.tracking.store",
+    "azureml.mlflow._tracking.request_header.azureml_request_header_provider",
+    "httpx",
+    "mlflow.tracking.request_header.registry",
+    *(f"shared.adapters.{module.name}" for module in pkgutil.iter_modules(adapters.__path__)),
+)
+"""What a first run imports: once for all workers instead of once in each."""
+
+
+class Invocation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One call of a function by its host.
+
+    Attributes:
+        function: A key of `FUNCTIONS`.
+        argument: Blob name, run id or message, as the function takes it.
+        delivery: 1 for the first delivery of the event.
+        now: The time.
+        strikes: A new plan for the wire, numbered from this invocation on; None keeps the old one.
+    """
+
+    function: str
+    now: datetime
+    argument: str = ""
+    delivery: int = 1
+    strikes: list[Strike] | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of an invocation.
+
+    Attributes:
+        error: What the function raised, or None.
+        messages: What it put on the queue.
+        calls: Stage and `METHOD target` of every call since the plan was laid.
+        struck: Those that the plan hit during this invocation.
+        seconds: How long it took.
+        halted: The trouble and call at which a worker stands still, or is about to be killed.
+    """
+
+    error: str | None = None
+    messages: list[str] = []
+    calls: list[tuple[str, str]] = []
+    struck: list[str] = []
+    seconds: float = 0.0
+    halted: tuple[str, str] | None = None
+
+
+def _dataset_uploaded(call: Invocation, settings: Settings, services: Services) -> list[str]:
+    defaults = settings.default_options()
+    run_id = open_run_for_upload(call.argument, container="uploads", defaults=defaults, services=services)
+    if run_id is not None:
+        advance_run(run_id, settings=settings, services=services)
+    return []
+
+
+def _advance_run(call: Invocation, settings: Settings, services: Services) -> list[str]:
+    take_message(call.argument, delivery=call.delivery, settings=settings, services=services)
+    return []
+
+
+def _extend(call: Invocation, settings: Settings, services: Services) -> list[str]:
+    most = settings.endpoint_max_lifetime_hours
+    return list(extend_endpoint(call.argument, {"hours": 2}, most_hours=most, services=services).advance)
+
+
+FUNCTIONS: dict[str, Callable[[Invocation, Settings, Services], list[str]]] = {
+    "dataset_uploaded": _dataset_uploaded,
+    "advance_run": _advance_run,
+    "schedule_advances": lambda _call, _settings, services: schedule_advances(services),
+    "sweep_endpoints": lambda _call, _settings, services: sweep_endpoints(services),
+    "cancel_run": lambda call, _settings, services: list(cancel_run(call.argument, services).advance),
+    "delete_endpoint": lambda call, _settings, services: list(
+        delete_endpoint(call.argument, services).advance
+    ),
+    "extend_endpoint": _extend,
+    "retry_run": lambda call, _settings, services: list(retry_run(call.argument, services).advance),
+}
+
+
+class _Channel:
+    """Lines of JSON to and from the harness."""
+
+    def __init__(self, address: str) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.connect(address)
+        self._lines = self._socket.makefile("rb")
+
+    def send(self, message: Any) -> None:
+        self._socket.sendall(msgspec.json.encode(message) + b"\n")
+
+    def receive(self) -> bytes:
+        return self._lines.readline()
+
+
+def serve(address: str, alter: Callable[[Services], Services]) -> None:
+    """Carry out invocations until the harness hangs up."""
+    channel = _Channel(address)
+    wire = Wire(
+        lambda trouble, target: channel.send(Outcome(halted=(trouble, target))),
+        lambda: None if channel.receive() else sys.exit(),
+    )
+    watch(wire)
+    random.seed()
+    settings = Settings.from_env(os.environ)
+    clock: list[datetime] = []
+    services: Services | None = None
+    channel.send(os.getpid())
+    while line := channel.receive():
+        call = msgspec.json.decode(line, type=Invocation)
+        clock[:] = [call.now]
+        if call.strikes is not None:
+            wire.plan(call.strikes)
+        began, error, messages = time.monotonic(), None, []
+        try:
+            if services is None:
+                services = alter(_services(settings, clock))
+            messages = FUNCTIONS[call.function](call, settings, services)
+        except Exception as fault:  # the host's own catch: whatever a function raises, it is delivered again
+            error = f"{type(fault).__name__}: {fault}"
+        seconds = time.monotonic() - began
+        channel.send(Outcome(error, messages, wire.calls, wire.struck, seconds))
+        wire.struck = []
+
+
+def _services(settings: Settings, clock: list[datetime]) -> Services:
+    from azure.identity import DefaultAzureCredential
+
+    built = bootstrap.build_services(settings, DefaultAzureCredential())
+    return replace(built, now=lambda: clock[0])
+
+
+def _unaltered(services: Services) -> Services:
+    return services
+
+
+def _named(name: str) -> Callable[[Services], Services]:
+    module, _, function = name.partition(":")
+    found: Callable[[Services], Services] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def main() -> None:
+    """Fork a worker for each line on standard input, until its end."""
+    address = sys.argv[1]
+    alter = _named(sys.argv[2]) if len(sys.argv) > 2 else _unaltered
+    for module in HEAVY:
+        importlib.import_module(module)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    # Faults are what is expected here; the table tells of those that matter.
+    logging.getLogger().addHandler(logging.NullHandler())
+    # azure-ai-ml asks for it at each submission, and the first time it reads every module's source path.
+    inspect.stack()
+    # What was imported is never garbage: collecting it again in each child would copy all its pages.
+    gc.collect()
+    gc.freeze()
+    for line in sys.stdin:
+        if os.fork() == 0:
+            sys.stdin.close()
+            os.environ.update(json.loads(line))
+            try:
+                serve(address, alter)
+            finally:
+                os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

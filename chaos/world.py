@@ -1,0 +1,198 @@
+"""Everything around the workers: storage, Azure ML, and an auditor who believes neither records nor logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.storage.blob import BlobLeaseClient, BlobServiceClient
+
+from local.azureml import Emulator
+from local.azureml.job_progress import status_of
+from local.azurite import Azurite
+from shared.adapters.storage import CONTAINERS
+from shared.domain.index import IndexEntry, from_metadata
+from shared.domain.names import run_id_for
+from shared.domain.run import Run
+
+ROOT = Path(__file__).parents[1]
+ROWS = 16
+"""Rows of training data: as few as the pipeline takes, since it is not what is tested."""
+
+ENDED_JOBS = frozenset({"Completed", "Failed", "Canceled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A dataset that was dropped in storage, and the run that it must become."""
+
+    dataset: str
+    path: str
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What one upload has caused in Azure ML, by Azure ML's own account.
+
+    Attributes:
+        jobs: Jobs ever submitted for it.
+        models: Model versions registered.
+        endpoints: Endpoints ever created.
+        deployments: Deployments ever created.
+        running: Jobs that still run, and endpoints that are still there.
+    """
+
+    jobs: int
+    models: int
+    endpoints: int
+    deployments: int
+    running: int
+
+    @property
+    def duplicates(self) -> int:
+        """How much there is of anything that there may be one of."""
+        made = (self.jobs, self.models, self.endpoints, self.deployments)
+        return sum(max(0, count - 1) for count in made)
+
+
+class World:
+    """Azurite and the Azure ML emulator."""
+
+    def __init__(self, azurite: Azurite, emulator: Emulator) -> None:
+        """Create the containers."""
+        self.emulator = emulator
+        self._spoilt: dict[str, bytes] = {}
+        self._connection = azurite.connection_string
+        self._blobs = BlobServiceClient.from_connection_string(self._connection)
+        for name in CONTAINERS:
+            if not self._blobs.get_container_client(name).exists():
+                self._blobs.create_container(name)
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        """The whole environment of a worker."""
+        example: dict[str, str] = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
+        chosen = {
+            "TrainingStorage": self._connection,
+            "FINETUNE_PARAMETERS": '{"max_steps": 2}',
+            "SMOKE_TEST_ROWS": "1",
+            # Far apart, so that few looks are enough to see a deadline pass.
+            "OPERATION_POLL_SECONDS": "300",
+            "TRAINING_DEADLINE_HOURS": "6",
+            # So high that nobody waits, yet the guards and their calls are there.
+            "MAX_TRAINING_RUNS": "1000",
+            "MAX_LIVE_ENDPOINTS": "1000",
+        }
+        system = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return {**system, **example, **self.emulator.environment, **chosen, **changes}
+
+    def upload(self, *, content: str | None = None, rows: int = ROWS) -> Upload:
+        """Drop a dataset of its own name, and of its own content unless `content` tells it from others."""
+        dataset = f"d{uuid.uuid4().hex[:10]}"
+        path = f"{dataset}/train.jsonl"
+        # A cluster of its own, so that its creation is part of every run.
+        options = json.dumps({"compute": f"c-{dataset}"})
+        self._blobs.get_blob_client("uploads", f"{dataset}/run.json").upload_blob(options)
+        blob = self._blobs.get_blob_client("uploads", path)
+        blob.upload_blob(_dataset(content or dataset, rows))
+        etag = str(blob.get_blob_properties().etag)
+        return Upload(dataset, path, run_id_for("uploads", path, etag))
+
+    def entry(self, run_id: str) -> IndexEntry | None:
+        """The run's entry in the index, or None if there is no record."""
+        try:
+            blob = self._blobs.get_blob_client("runs", f"{run_id}.json").get_blob_properties()
+        except ResourceNotFoundError:
+            return None
+        return from_metadata(run_id, blob.metadata or {})
+
+    def record(self, run_id: str) -> Run:
+        """The run's record."""
+        body = self._blobs.get_blob_client("runs", f"{run_id}.json").download_blob().readall()
+        return msgspec.json.decode(body, type=Run)
+
+    def expire_lease(self, run_id: str) -> None:
+        """Do at once what storage does 60 s after a worker has died: end its lease."""
+        lease: Any = BlobLeaseClient(self._blobs.get_blob_client("claims", f"run/{run_id}"))
+        try:
+            lease.break_lease(lease_break_period=0)
+        except HttpResponseError as fault:
+            if fault.status_code not in (404, 409):
+                raise
+
+    def spoil_record(self, run_id: str) -> None:
+        """Write nonsense over a record, keeping its metadata, as a bug or a hand might."""
+        blob = self._blobs.get_blob_client("runs", f"{run_id}.json")
+        self._spoilt[run_id] = blob.download_blob().readall()
+        blob.upload_blob(b'{"run_id": ', overwrite=True, metadata=blob.get_blob_properties().metadata)
+
+    def mend_record(self, run_id: str) -> None:
+        """Put the record back, and leave the metadata as it is by now."""
+        blob = self._blobs.get_blob_client("runs", f"{run_id}.json")
+        metadata = blob.get_blob_properties().metadata
+        blob.upload_blob(self._spoilt.pop(run_id), overwrite=True, metadata=metadata)
+
+    def end_operations(self, kind: str, target: str) -> int:
+        """End what was never to end, as the service's own people might; returns how many there were."""
+        cloud = self.emulator.cloud
+        stuck = [one for one in cloud.operations.values() if one.kind == kind and one.target == target]
+        for operation in stuck:
+            operation.ends, operation.status = cloud.clock.now(), "Succeeded"
+            cloud.operations.put(operation.id, operation)
+        return len(stuck)
+
+    def audit(self, upload: Upload) -> Audit:
+        """Count what the upload has caused, found by dataset, not by the names that it ought to have."""
+        cloud = self.emulator.cloud
+        made = [one for one in cloud.operations.values() if upload.dataset in one.target]
+        jobs = [job for job in cloud.jobs.values() if _tags(job.properties).get("dataset") == upload.dataset]
+        # A job's name may be right and its tags lost, or the other way round: either is one of ours.
+        jobs += [job for job in cloud.jobs.values() if upload.dataset in job.name and job not in jobs]
+        models = [asset for asset in cloud.assets.values() if asset.family == "models"]
+        left = [one.name for one in cloud.endpoints.values() if upload.dataset in one.name]
+        return Audit(
+            jobs=len(jobs),
+            models=sum(asset.name.endswith(upload.dataset) for asset in models),
+            endpoints=sum(one.kind == "endpoint.create" for one in made),
+            deployments=sum(one.kind == "deployment.create" for one in made),
+            running=len(left) + sum(status_of(cloud, job) not in ENDED_JOBS for job in jobs),
+        )
+
+    def forget(self, upload: Upload) -> None:
+        """Remove a finished run's blobs, so that later listings are not slower for it."""
+        for container in ("runs", "uploads", "datasets", "reports"):
+            client = self._blobs.get_container_client(container)
+            for name in client.list_blob_names(name_starts_with=upload.run_id):
+                client.delete_blob(name)
+
+
+def _tags(properties: Mapping[str, Any]) -> Mapping[str, str]:
+    return properties.get("tags") or {}
+
+
+def _dataset(content: str, rows: int) -> bytes:
+    lines = []
+    for number in range(rows):
+        turns = [
+            {"role": "user", "content": f"What is the word of {content}, number {number}?"},
+            {"role": "assistant", "content": f"The word is {content[::-1]}-{number}."},
+        ]
+        lines.append(json.dumps({"messages": turns}))
+    return "\n".join(lines).encode() + b"\n"
+
+
+@contextmanager
+def world() -> Iterator[World]:
+    """Start both emulators."""
+    with Azurite() as azurite:
+        storage = {"devstoreaccount1": azurite.connection_string}
+        with Emulator(pace="instant", storage=storage) as emulator:
+            yield World(azurite, emulator)
