@@ -123,6 +123,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Tokens that the base model takes; longer rows are reported as truncated.",
         ),
     ] = 4096
+    max_line_mebibytes: Annotated[
+        int,
+        Meta(ge=1, le=1024, description="MiB of a line; a longer one is a fault, and is not held in memory."),
+    ] = 4
+    max_blank_lines: Annotated[
+        int, Meta(ge=0, description="Blank lines of a file; more of them end the check.")
+    ] = 100_000
+    max_dataset_gibibytes: Annotated[
+        int, Meta(ge=1, le=4096, description="GiB of a file, decompressed; a longer one is rejected.")
+    ] = 64
+    max_expansion: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Decompressed bytes per compressed byte, beyond the first 16 MiB; more is a bomb.",
+        ),
+    ] = 200
     finetune_parameters: Annotated[
         dict[str, ParameterValue],
         Meta(description="JSON object of inputs of the training component, over the model's own defaults."),
@@ -258,6 +275,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             seed=self.split_seed,
             context_window=self.context_window,
             smoke_samples=self.smoke_test_rows,
+            max_line_bytes=self.max_line_mebibytes * 2**20,
+            max_blank_lines=self.max_blank_lines,
+            max_uncompressed_bytes=self.max_dataset_gibibytes * 2**30,
+            max_expansion=self.max_expansion,
         )
 
     def limits(self) -> Limits:

@@ -49,7 +49,7 @@ class BlobUploads:
                 etag=file.etag,
                 match_condition=MatchConditions.IfNotModified,
             )
-            yield from download.chunks()
+            yield from _ahead(download.chunks())
 
     def read_small(self, file: SourceFile, limit: int) -> bytes:
         """See `Uploads.read_small`."""
@@ -75,6 +75,15 @@ class BlobUploads:
                     "if there is a newer upload, it has a run of its own",
                     code="UploadReplaced",
                 ) from fault
+
+
+def _ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Fetch each piece while the one before is being worked on: one ahead, so that memory stays flat."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read ahead") as pool:
+        coming = pool.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = pool.submit(next, pieces, None)
+            yield piece
 
 
 class BlobDatasets:
