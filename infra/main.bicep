@@ -82,6 +82,9 @@ param storageRedundancy string = 'Standard_ZRS'
 @description('Mail address that alerts go to; empty shows them in the portal only.')
 param alertEmail string = ''
 
+@description('Whether Azure ML tells of its jobs, on top of the timer. It makes the one system topic of the workspace.')
+param subscribeToJobs bool = false
+
 @description('Whether storage is reached through private endpoints only. See docs/deploy.md before turning it on.')
 param privateNetwork bool = false
 
@@ -112,6 +115,7 @@ var names = {
   systemTopic: 'evgt-${token}'
   actionGroup: 'ag-${token}'
   network: 'vnet-${token}'
+  jobTopic: 'evgt-jobs-${token}'
 }
 var tags = { 'azd-env-name': environmentName }
 var createWorkspace = empty(existingWorkspaceName)
@@ -359,3 +363,6 @@ output DATA_STORAGE_NAME string = storage.outputs.dataStorageName
 output DEAD_LETTER_CONTAINER_NAME string = storage.outputs.deadLetterContainerName
 output SYSTEM_TOPIC_NAME string = events.outputs.systemTopicName
 output AZUREML_WORKSPACE_NAME string = workspaceName
+output AZUREML_WORKSPACE_GROUP string = workspaceGroup
+output SUBSCRIBE_TO_JOBS string = subscribeToJobs ? 'true' : 'false'
+output JOB_TOPIC_NAME string = names.jobTopic

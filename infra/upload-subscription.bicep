@@ -1,4 +1,4 @@
-// Uploads call the function. Deployed after the code by hooks/subscribe-uploads.*, since Event Grid only
+// Uploads call the function. Deployed after the code by hooks/subscribe.*, since Event Grid only
 // subscribes an address that answers its handshake. The key never leaves Azure Resource Manager.
 
 @description('Name of the function app.')

@@ -3,13 +3,14 @@
 import re
 import subprocess
 
+import pytest
 import yaml
 
 from tests.infra.bicep_file import CHECKOUT, INFRA, BicepFile
 
 AZD = yaml.safe_load((CHECKOUT / "azure.yaml").read_text())
-SH = (INFRA / "hooks" / "subscribe-uploads.sh").read_text()
-PS1 = (INFRA / "hooks" / "subscribe-uploads.ps1").read_text()
+SH = (INFRA / "hooks" / "subscribe.sh").read_text()
+PS1 = (INFRA / "hooks" / "subscribe.ps1").read_text()
 
 
 def test_azd_finds_its_files() -> None:
@@ -30,17 +31,17 @@ def test_hooks_read_outputs_that_exist(main_bicep: BicepFile) -> None:
     assert sh <= main_bicep.outputs
 
 
-def test_hooks_give_the_subscription_its_parameters() -> None:
-    """Both pass every parameter that upload-subscription.bicep requires."""
-    required = {
-        name for name, must in BicepFile(INFRA / "upload-subscription.bicep").parameters.items() if must
-    }
-    assert set(re.findall(r"^\s+(\w+)=\"", SH, re.MULTILINE)) == required
-    assert set(re.findall(r"^\s+(\w+)=\$env", PS1, re.MULTILINE)) == required
+@pytest.mark.parametrize("template", ["upload-subscription", "job-subscription"])
+def test_hooks_give_templates_their_parameters(template: str) -> None:
+    """Both pass every parameter that the template requires, and no other."""
+    required = {name for name, must in BicepFile(INFRA / f"{template}.bicep").parameters.items() if must}
+    for script in (SH, PS1):
+        call = script.split(f"{template}.bicep")[1].split("--output")[0]
+        assert set(re.findall(r"^\s+(\w+)=", call, re.MULTILINE)) == required
 
 
 def test_posix_hook_parses() -> None:
     """A plain sh reads the hook, and it is executable."""
-    script = INFRA / "hooks" / "subscribe-uploads.sh"
+    script = INFRA / "hooks" / "subscribe.sh"
     assert script.stat().st_mode & 0o100
     subprocess.run(["sh", "-n", str(script)], check=True)

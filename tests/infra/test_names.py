@@ -32,6 +32,7 @@ RULES = {
     "functionApp": r"[a-zA-Z0-9][a-zA-Z0-9\-]{0,58}[a-zA-Z0-9]",
     "systemTopic": r"[a-zA-Z0-9\-]{3,50}",
     "actionGroup": r"[\w\-. ]{1,260}",
+    "jobTopic": r"[a-zA-Z0-9\-]{3,50}",
     "network": r"[a-zA-Z0-9][\w\-.]{0,62}[a-zA-Z0-9_]",
 }
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import tree_sitter
 
 import function_app
+from handlers.hear_of_job import RUN_STATUS_CHANGED
 from handlers.take_message import LAST_TRY
 from shared.config import DATA_CONNECTION, Settings, setting_fields
 from shared.domain.names import SUFFIXES
@@ -126,6 +127,18 @@ def test_subscription_calls_the_function_that_exists() -> None:
     assert sorted(values) == sorted(SUFFIXES)
     starts = next(string(node) for node in _all_properties(subscription, "subjectBeginsWith"))
     assert starts == "/blobServices/default/containers/uploads/blobs/"
+
+
+def test_job_subscription_calls_the_function_that_exists() -> None:
+    """Azure ML's events go to the Event Grid function, and are of the type that it hears."""
+    subscription = BicepFile(INFRA / "job-subscription.bicep")
+    triggers = re.findall(
+        r'function_name\("(\w+)"\)\n@app\.event_grid_trigger', (CHECKOUT / "function_app.py").read_text()
+    )
+    assert re.findall(r"param functionName string = '(\w+)'", subscription.source.decode()) == triggers
+    assert [strings(node) for node in _all_properties(subscription, "includedEventTypes")] == [
+        [RUN_STATUS_CHANGED]
+    ]
 
 
 def _all_properties(file: BicepFile, name: str) -> Iterator[tree_sitter.Node]:

@@ -1,4 +1,4 @@
-# Make uploads call the function. azd runs this after each deployment; running it again changes nothing.
+# Make uploads, and jobs where asked for, call the app. azd runs this after each deployment; running it again changes nothing.
 $ErrorActionPreference = 'Stop'
 
 if (-not $env:AZURE_RESOURCE_GROUP_NAME) { throw 'Run this through azd, which sets AZURE_RESOURCE_GROUP_NAME.' }
@@ -27,5 +27,19 @@ az deployment group create `
     deadLetterContainerName=$env:DEAD_LETTER_CONTAINER_NAME `
     --output none
 if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
+
+if ($env:SUBSCRIBE_TO_JOBS -eq 'true') {
+    az deployment group create `
+        --resource-group $env:AZUREML_WORKSPACE_GROUP `
+        --name job-subscription `
+        --template-file infra/job-subscription.bicep `
+        --parameters `
+        workspaceName=$env:AZUREML_WORKSPACE_NAME `
+        functionAppName=$env:FUNCTION_APP_NAME `
+        functionAppResourceGroup=$env:AZURE_RESOURCE_GROUP_NAME `
+        systemTopicName=$env:JOB_TOPIC_NAME `
+        --output none
+    if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
+}
 
 Write-Output "Uploads to https://$($env:DATA_STORAGE_NAME).blob.core.windows.net/uploads now start runs."

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make uploads call the function. azd runs this after each deployment; running it again changes nothing.
+# Make uploads, and jobs where asked for, call the app. azd runs this after each deployment; running it again changes nothing.
 set -eu
 
 : "${AZURE_RESOURCE_GROUP_NAME:?run this through azd, which sets it}"
@@ -26,5 +26,18 @@ az deployment group create \
   dataStorageName="$DATA_STORAGE_NAME" \
   deadLetterContainerName="$DEAD_LETTER_CONTAINER_NAME" \
   --output none
+
+if [ "$SUBSCRIBE_TO_JOBS" = true ]; then
+  az deployment group create \
+    --resource-group "$AZUREML_WORKSPACE_GROUP" \
+    --name job-subscription \
+    --template-file infra/job-subscription.bicep \
+    --parameters \
+    workspaceName="$AZUREML_WORKSPACE_NAME" \
+    functionAppName="$FUNCTION_APP_NAME" \
+    functionAppResourceGroup="$AZURE_RESOURCE_GROUP_NAME" \
+    systemTopicName="$JOB_TOPIC_NAME" \
+    --output none
+fi
 
 echo "Uploads to https://$DATA_STORAGE_NAME.blob.core.windows.net/uploads now start runs."
