@@ -1,0 +1,260 @@
+"""The terminal's commands, against an app that is played here; `tests/dashboard` has the real one."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tools import runs, runs_client
+from tools.runs_view import duration, urgency
+
+NOW = datetime.now(UTC)
+RUN: dict[str, Any] = {
+    "run_id": "ft-faq-0123456789",
+    "dataset": "faq",
+    "stage": "live",
+    "due": (NOW + timedelta(hours=1)).isoformat(),
+    "history": [
+        {"stage": "received", "at": (NOW - timedelta(minutes=5)).isoformat()},
+        {"stage": "live", "at": NOW.isoformat()},
+    ],
+    "options": {"base_model": "Phi-4"},
+    "endpoint": {"expires_at": (NOW + timedelta(hours=3)).isoformat()},
+    "metrics": {"train_loss": 1.23456, "eval_loss": None},
+    "report": {"rows": {"train": 8, "test": 1}},
+    "model": {"name": "Phi-4-faq"},
+    "job": {"studio_url": "https://ml.azure.com/runs/ft-faq-0123456789"},
+    "error": None,
+    "failures": 0,
+    "last_fault": None,
+}
+ENTRY: dict[str, Any] = {
+    "run_id": RUN["run_id"],
+    "dataset": "faq",
+    "stage": "live",
+    "opened_at": RUN["history"][0]["at"],
+    "expires_at": RUN["endpoint"]["expires_at"],
+    "parked": None,
+    "needs_attention": False,
+}
+
+
+class App:
+    """Answers as the function app does, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[httpx.Request] = []
+        self.run = dict(RUN)
+        self.entries = [dict(ENTRY)]
+        self.refusal: httpx.Response | None = None
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer a request."""
+        self.asked.append(request)
+        if request.headers["x-functions-key"] != "the-key":
+            return httpx.Response(401)
+        if self.refusal is not None and request.method != "GET":
+            return self.refusal
+        if request.url.path == "/api/runs":
+            wanted = request.url.params.get("dataset")
+            found = [entry for entry in self.entries if wanted in {None, entry["dataset"]}]
+            return httpx.Response(200, json={"runs": found, "next": None})
+        if request.url.path.endswith("/score"):
+            return httpx.Response(
+                200, json={"output": f"{len(json.loads(request.content)['messages'])} heard"}
+            )
+        return httpx.Response(200, json=self.run)
+
+    @property
+    def last(self) -> str:
+        """Method and path of the last request."""
+        return f"{self.asked[-1].method} {self.asked[-1].url.path}"
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> App:
+    """The app, and nothing that leads to another."""
+    played = App()
+    monkeypatch.setattr(runs_client, "STACK", tmp_path / "stack.json")
+    monkeypatch.delenv(runs_client.URL_SETTING, raising=False)
+    monkeypatch.delenv(runs_client.KEY_SETTING, raising=False)
+
+    real = runs_client.RunsClient
+    monkeypatch.setattr(
+        runs_client, "RunsClient", lambda url, key: real(url, key, transport=httpx.MockTransport(played))
+    )
+    return played
+
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run the command line; returns exit code, stdout and stderr."""
+
+    def run(*arguments: str, key: str = "the-key") -> tuple[int, str, str]:
+        code = runs.main([*arguments, "--url", "https://app.example", "--key", key])
+        out, err = capsys.readouterr()
+        return code, out, " ".join(err.split())
+
+    return run
+
+
+def test_a_pipe_gets_json(app: App, call: Call) -> None:
+    """Programs read the API's own objects."""
+    code, out, _ = call("list")
+    assert (code, json.loads(out)) == (0, [ENTRY])
+    code, out, _ = call("show", "faq")
+    assert (code, json.loads(out)) == (0, RUN)
+
+
+def test_a_terminal_gets_tables(app: App, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """People read stages, times and losses."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "160")
+    _, listed, _ = call("list")
+    assert "faq" in listed
+    assert "TIME LEFT" in listed
+    assert "5 min" in listed
+    _, shown, _ = call("show", "faq")
+    assert "1.235" in shown
+    assert "Phi-4-faq" in shown
+
+
+def test_a_dataset_stands_for_its_newest_run(app: App, call: Call) -> None:
+    """Nobody remembers ten hex digits."""
+    newest = {**ENTRY, "run_id": "ft-faq-ffffffffff", "opened_at": NOW.isoformat()}
+    app.entries = [newest, ENTRY]
+    call("cancel", "faq")
+    assert app.last == "POST /api/runs/ft-faq-ffffffffff/cancel"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (("cancel", "faq"), "POST /api/runs/ft-faq-0123456789/cancel"),
+        (("retry", "faq"), "POST /api/runs/ft-faq-0123456789/retry"),
+        (("delete", "faq"), "DELETE /api/endpoints/ft-faq-0123456789"),
+        (("extend", "faq", "--hours", "2"), "POST /api/endpoints/ft-faq-0123456789/extend"),
+    ],
+)
+def test_each_wish_is_asked_of_its_route(
+    app: App, call: Call, arguments: tuple[str, ...], asked: str
+) -> None:
+    """A script gets done what it asks for without being asked back."""
+    code, _, _ = call(*arguments)
+    assert (code, app.last) == (0, asked)
+
+
+def test_a_person_is_asked_before_something_ends(
+    app: App, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a yes is a yes, and `--yes` is one."""
+    monkeypatch.setattr(sys, "stdin", Keyboard("\n"))
+    code, _, err = call("delete", "faq")
+    assert (code, "nothing was done" in err) == (4, True)
+    assert not any(request.method == "DELETE" for request in app.asked)
+    monkeypatch.setattr(sys, "stdin", Keyboard("y\n"))
+    assert call("delete", "faq")[0] == 0
+    assert app.last.startswith("DELETE")
+    assert call("delete", "faq", "--yes")[0] == 0
+
+
+@pytest.mark.parametrize(("stage", "code"), [("live", 0), ("failed", 4), ("rejected", 4), ("deleted", 0)])
+def test_following_ends_with_how_it_went(app: App, call: Call, stage: str, code: int) -> None:
+    """A script knows by the exit code; a reader of the pipe gets each stage on a line."""
+    app.run["stage"] = stage
+    app.run["error"] = {"code": "JobFailed", "message": "out of memory"} if stage == "failed" else None
+    ended, out, err = call("follow", "faq")
+    assert ended == code
+    assert [json.loads(line)["stage"] for line in out.splitlines()] == ["received", "live"]
+    assert ("out of memory" in err) is (stage == "failed")
+
+
+def test_a_conversation_from_a_pipe_takes_turns(
+    app: App, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question a line; each goes with what was said before."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Hello\n\nAnd now?\n"))
+    code, out, _ = call("chat", "faq", "--system", "Be brief.")
+    assert code == 0
+    assert [json.loads(line)["reply"] for line in out.splitlines()] == ["2 heard", "4 heard"]
+
+
+def test_one_question_is_asked_and_answered(app: App, call: Call) -> None:
+    """For scripts that want one reply."""
+    _, out, _ = call("chat", "faq", "--message", "Hello", "--temperature", "0.7")
+    assert json.loads(out) == {"message": "Hello", "reply": "1 heard"}
+    sent = json.loads(app.asked[-1].content)
+    assert (sent["do_sample"], sent["temperature"], sent["max_new_tokens"]) == (True, 0.7, 200)
+
+
+def test_a_refusal_is_told_in_the_apps_words(app: App, call: Call) -> None:
+    """The code says that the app said no, the message why."""
+    problem = {"code": "LifetimeExceeded", "detail": "faq may live until tomorrow at the longest"}
+    app.refusal = httpx.Response(422, json=problem)
+    code, out, err = call("extend", "faq", "--hours", "900")
+    assert (code, out) == (1, "")
+    assert err == "LifetimeExceeded: faq may live until tomorrow at the longest"
+    assert call("list", key="wrong")[0] == 1
+
+
+def test_an_app_that_is_not_there_is_said_to_be(
+    app: App, call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether nothing answers, or nobody said where it is."""
+
+    def gone(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("connection refused")
+
+    monkeypatch.setattr(App, "__call__", lambda _, request: gone(request))
+    code, _, err = call("list")
+    assert (code, "connection refused" in err) == (3, True)
+    assert runs.main(["list"]) == 3
+    assert "make dev" in capsys.readouterr().err
+
+
+def test_the_local_stack_is_found(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    """With `make dev` running, no flag is needed."""
+    runs_client.STACK.write_text(
+        json.dumps({"functions_url": "http://127.0.0.1:1", "function_key": "the-key"})
+    )
+    assert runs.main(["list"]) == 0
+    assert app.asked[-1].url.host == "127.0.0.1"
+
+
+def test_what_needs_a_person_is_listed_first() -> None:
+    """Then what moves, then what is live, then the past."""
+    entries = [
+        {**ENTRY, "run_id": "d", "stage": "deleted"},
+        {**ENTRY, "run_id": "c", "stage": "live"},
+        {**ENTRY, "run_id": "b", "stage": "training"},
+        {**ENTRY, "run_id": "a", "stage": "live", "needs_attention": True},
+    ]
+    assert [entry["run_id"] for entry in sorted(entries, key=urgency)] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.42, "0.4 s"), (59, "59 s"), (65, "1 min 5 s"), (3600, "1 h"), (187_200, "2 d 4 h"), (-3, "0.0 s")],
+)
+def test_durations_are_two_units_at_most(seconds: float, text: str) -> None:
+    """Nobody needs the seconds of a day."""
+    assert duration(seconds) == text
+
+
+class Keyboard(io.StringIO):
+    """A person at a terminal, who types this."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
