@@ -13,6 +13,7 @@ from typing import Any
 from bench.cold_start import measure_cold_start
 from bench.gate import measure_memory, measure_speed
 from bench.gate_copy import measure_copy
+from bench.scale import measure_scale
 
 RESULTS = Path(__file__).parent / "results.json"
 BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
@@ -20,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
     "gate_memory": measure_memory,
     "gate_copy": measure_copy,
     "cold_start": measure_cold_start,
+    "scale": measure_scale,
 }
 
 

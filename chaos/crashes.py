@@ -103,10 +103,11 @@ def _kills(
     for number in range(first, len(calls), every):
         for trouble in KILLS:
             strikes = [*_hold(held_at), Strike(trouble, call=number)]
-            yield Case(f"{trouble} a call: {course.name}", partial(_killed, arena, course, strikes))
+            yield Case(f"{trouble} a call: {course.name}", partial(killed, arena, course, strikes))
 
 
-def _killed(arena: Arena, course: Course, strikes: list[Strike]) -> Verdict:
+def killed(arena: Arena, course: Course, strikes: list[Strike]) -> Verdict:
+    """Run a course whose first worker dies as the strikes say."""
     host = arena.host(iter([strikes]))
     verdict, _ = _carry(arena, course, host)
     # The hold is not what is counted.

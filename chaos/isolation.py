@@ -29,7 +29,7 @@ def isolation(arena: Arena) -> Iterator[Case]:
 
 
 def _stuck(arena: Arena) -> Verdict:
-    """A delete that never ends: the run is not over, asks for a person after an hour, and ends when it can."""
+    """A delete that never ends: the run is not over, asks for a person after an hour, and ends at last."""
     host = arena.host(warm=True)
     target = host.upload.run_id
     arena.world.emulator.add_fault(

@@ -36,7 +36,7 @@ def races(arena: Arena, main: list[tuple[str, str]], every: int = 1) -> Iterator
             continue
         yield Case("worker overtaken after its lease ran out", partial(_overtaken, arena, number))
         if stage in before_teardown:
-            yield Case("cancel during an advance", partial(_canceled, arena, number))
+            yield Case("cancel during an advance", partial(canceled, arena, number))
         if stage in {"registered", "deploying"}:
             yield Case("sweep during a deployment", partial(_swept, arena, number))
     for number in [number for number, (stage, _) in enumerate(main) if stage == "live"]:
@@ -61,7 +61,8 @@ def _overtaken(arena: Arena, number: int) -> Verdict:
     return arena.judge(host, end, ENDED)
 
 
-def _canceled(arena: Arena, number: int) -> Verdict:
+def canceled(arena: Arena, number: int) -> Verdict:
+    """Cancel a run while its worker stands before its so-many-th call."""
     accepted: list[bool] = []
 
     def cancel(host: Host) -> None:

@@ -1,0 +1,147 @@
+"""The harness finds what it is there to find: each kind of broken app shows in the column meant for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from chaos import host as host_module
+from chaos.arena import Arena, Verdict
+from chaos.crashes import KILLS, MAIN, killed, record
+from chaos.fleet import Fleet
+from chaos.races import canceled
+from chaos.table import Table
+from chaos.wire import Strike, Trouble
+from chaos.world import World
+from local.azureml import Emulator
+from local.azurite import Azurite
+from shared.domain.stages import Stage
+
+DELETED = frozenset({Stage.DELETED})
+
+
+@pytest.fixture(scope="module")
+def sabotage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that names the sabotage of workers started from now on."""
+    return tmp_path_factory.mktemp("chaos") / "sabotage"
+
+
+@pytest.fixture(scope="module")
+def arena(azurite: Azurite, sabotage: Path) -> Iterator[Arena]:
+    """A harness around an app that can be broken."""
+    storage = {"devstoreaccount1": azurite.connection_string}
+    with Emulator(pace="instant", storage=storage) as emulator:
+        world = World(azurite, emulator)
+        environment = world.environment(SABOTAGE=str(sabotage))
+        with Fleet(environment, "tests.chaos.sabotage:chosen") as fleet:
+            yield Arena(world, fleet)
+
+
+@pytest.fixture
+def broken(sabotage: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Break the app of workers started from now on."""
+    monkeypatch.setattr(host_module, "MOST_TICKS", 12)
+    return lambda name: [sabotage.write_text(name), None][1]
+
+
+def _table(fault: str, *verdicts: Verdict) -> Table:
+    table = Table()
+    for verdict in verdicts:
+        table.add(fault, verdict)
+    return table
+
+
+def _carried(arena: Arena) -> Verdict:
+    host = arena.host()
+    return arena.judge(host, host.carry(), DELETED, injected=1)
+
+
+def test_a_sound_app_survives_beingkilled_around_the_call_that_costs_most(
+    arena: Arena, broken: Callable[[str], None]
+) -> None:
+    """Before and after the submission: one of everything, nothing left, and the kills really happened."""
+    broken("nothing")
+    calls = record(arena, MAIN).calls
+    submission = next(
+        index for index, (_, call) in enumerate(calls) if call.startswith("PUT") and "/jobs/" in call
+    )
+    verdicts = [killed(arena, MAIN, [Strike(kill, call=submission)]) for kill in KILLS]
+    table = _table("kill", *verdicts)
+    assert table.clean, table.notes
+    assert all("/jobs/" in call for verdict in verdicts for call in verdict.struck)
+    assert table.total == [2, 2, 2, 0, 0, 0]
+
+
+def test_every_stage_of_a_run_makes_calls_that_are_seen(arena: Arena, broken: Callable[[str], None]) -> None:
+    """Calls of azure-core, azure-storage, azure-ai-ml, MLflow and httpx alike, each with its stage."""
+    broken("nothing")
+    calls = record(arena, MAIN).calls
+    ways = {"/devstoreaccount1/runs", "/jobs/", "/mlflow/", "/score", "/msi/token", "/metadata/endpoints"}
+    assert {stage for stage, _ in calls} >= {stage.value for stage in Stage if not stage.terminal}
+    assert all(any(way in call for _, call in calls) for way in ways)
+
+
+def test_a_submission_under_a_new_name_shows_as_a_duplicate(
+    arena: Arena, broken: Callable[[str], None]
+) -> None:
+    """Two jobs for one upload are counted, though one of them has the run's name."""
+    broken("new name")
+    verdict = _carried(arena)
+    assert verdict.duplicates >= 1
+    assert not _table("broken", verdict).clean
+
+
+def test_an_endpoint_that_was_only_believed_gone_shows_as_leaked(
+    arena: Arena, broken: Callable[[str], None]
+) -> None:
+    """The record says deleted; Azure ML says otherwise, and it is believed."""
+    broken("no look")
+    verdict = _carried(arena)
+    assert (verdict.leaked, verdict.lost) == (1, 0)
+    assert "ended as deleted" in verdict.note
+
+
+def test_a_run_that_nobody_looks_at_again_shows_as_lost(arena: Arena, broken: Callable[[str], None]) -> None:
+    """It is live, and will be for ever."""
+    broken("no due")
+    assert _carried(arena).lost == 1
+
+
+def test_a_callers_wish_that_is_written_over_shows(arena: Arena, broken: Callable[[str], None]) -> None:
+    """A cancel that was accepted while a worker was about to save ends the run, or the case fails."""
+    broken("nothing")
+    calls = record(arena, MAIN).calls
+    save = next(
+        index
+        for index, (stage, call) in enumerate(calls)
+        if stage == "validated" and call.startswith("PUT") and "/runs/" in call
+    )
+    assert canceled(arena, save).expected == 1
+    broken("lost update")
+    assert canceled(arena, save).expected == 0
+
+
+def test_a_case_that_never_met_its_fault_is_no_success() -> None:
+    """A table is clean only if everything planned did happen."""
+    fine = Verdict(1, 1, 1, 0, 0, 0)
+    assert _table("fault", fine).clean
+    assert not _table("fault", fine, fine._replace(injected=0)).clean
+    assert not _table("fault", fine._replace(expected=0)).clean
+    assert not _table("fault", fine._replace(leaked=1)).clean
+    assert not Table().clean
+
+
+def test_the_table_sums_up_its_rows() -> None:
+    """One line a fault, in order of appearance, and the sum last."""
+    table = _table("first", Verdict(2, 1, 1, 0, 0, 0), Verdict(1, 1, 1, 0, 0, 0))
+    table.add(str(Trouble.RESET), Verdict(5, 1, 1, 0, 0, 0))
+    lines = table.render().splitlines()
+    assert [line.split("|")[0].strip() for line in lines if "|" in line] == [
+        "fault",
+        "first",
+        "connection reset",
+        "all",
+    ]
+    assert [cell.strip() for cell in lines[-1].split("|")[1:4]] == ["8", "3", "3"]

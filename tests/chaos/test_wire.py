@@ -1,0 +1,84 @@
+"""What the wire does to a call, for each of the clients that the app has under its SDKs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.wire import Trouble
+
+ROOT = Path(__file__).parents[2]
+CLIENT = Path(__file__).with_name("wire_client.py")
+BODY = b'{"answer": "' + b"x" * 40_000 + b'"}'
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    served: list[str]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.served.append(self.path)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(BODY)))
+        self.end_headers()
+        self.wfile.write(BODY)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[_Server]:
+    """A server that remembers what reached it."""
+    running = _Server(("127.0.0.1", 0), _Handler)
+    running.served = []
+    thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+    thread.start()
+    yield running
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+def _call(server: _Server, client: str, trouble: Trouble) -> tuple[int, dict[str, Any]]:
+    """Two calls in a process of their own, the second in trouble; its exit code and what it said."""
+    url = f"http://127.0.0.1:{server.server_port}"
+    command = [sys.executable, str(CLIENT), client, url, trouble.value]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
+    said = done.stdout.strip().splitlines()
+    return done.returncode, json.loads(said[-1]) if said else {}
+
+
+@pytest.mark.parametrize("client", ["requests", "httpx"])
+@pytest.mark.parametrize(
+    ("trouble", "served", "code", "seen"),
+    [
+        (Trouble.KILL_BEFORE, 1, -9, {}),
+        (Trouble.KILL_AFTER, 2, -9, {}),
+        (Trouble.RESET, 1, 0, {"error": True}),
+        (Trouble.LOST, 2, 0, {"error": True}),
+        (Trouble.TIMEOUT, 2, 0, {"error": True}),
+        (Trouble.STATUS, 1, 0, {"status": 429, "retry_after": "7", "bytes": 2}),
+        (Trouble.SLOW, 2, 0, {"status": 200, "retry_after": None, "bytes": len(BODY)}),
+    ],
+)
+def test_trouble_is_what_it_says(
+    server: _Server, client: str, trouble: Trouble, served: int, code: int, seen: dict[str, Any]
+) -> None:
+    """Whether the request arrives, whether the process lives, and what the caller is told."""
+    assert _call(server, client, trouble) == (code, seen)
+    assert len(server.served) == served
