@@ -13,10 +13,10 @@ NODE_READY := node_modules/.ready
 CHECKOV_READY := $(VENV)/checkov/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos dev bench check lint types imports security audit lock package browser clean
+.PHONY: help setup demo test chaos dev bench check lint types imports security audit lock package browser screenshots clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=python3.12 make …  uses another interpreter; make test ARGS='-k host' passes arguments on"
 
@@ -26,6 +26,7 @@ demo: setup  ## upload a sample dataset, follow it to a live endpoint, chat with
 	@$(BIN)/python -m local.demo $(ARGS)
 
 test: setup  ## all tests
+	@$(MAKE) --no-print-directory browser || true
 	@$(BIN)/python -m pytest $(ARGS)
 
 chaos: setup  ## kill, repeat, spoil and race everything; ARGS='--seed 1' repeats one
@@ -74,10 +75,16 @@ lock: $(PYTHON_READY)  ## requirements*.txt and package-lock.json anew, with has
 package: $(PYTHON_READY)  ## dist/finetune-on-upload.zip for Azure; ARGS='--python 3.12' is Azure's default
 	@$(BIN)/python -m tools.package $(ARGS)
 
-browser:  ## Chromium, which only the browser tests need
+browser:  ## Chromium, which only the tests of the dashboard need
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
 	  || if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq chromium; \
 	  else echo "The browser tests need Chromium: sudo apt-get install chromium" >&2; exit 1; fi
+
+# Inter makes the pictures look the same wherever they are taken; the page itself takes it only if it is there.
+screenshots: setup browser  ## docs/images/ anew, from a real browser and a real stack
+	@fc-list 2>/dev/null | grep -qi 'Inter' || { [ "$$(id -u)" = 0 ] && apt-get install -y -qq fonts-inter >/dev/null; } \
+	  || echo "Without fonts-inter the pictures have another font" >&2
+	@$(BIN)/python -m tests.dashboard.take_pictures
 
 clean:  ## removes everything that make has made
 	rm -rf $(VENV) node_modules .local dist bench/data

@@ -34,7 +34,7 @@ function tell({ online, fault, again }, view) {
   const away = !online && !(fault.status >= 400 && fault.status < 500);
   connection.dataset.state = away ? "away" : "live";
   const words = away ? `${fault.message} Next try in ${again} s.` : "Connected";
-  if (connection.textContent !== words) connection.replaceChildren(h("span", { class: "lamp", "aria-hidden": "true" }), words);
+  if (connection.textContent !== words) connection.replaceChildren(h("span", { class: "lamp", "aria-hidden": "true" }), h("span", { class: "words" }, words));
 }
 
 function askForKey(refusal) {

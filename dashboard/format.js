@@ -48,6 +48,9 @@ export function bytes(size) {
   return `${(size / 1024 ** power).toFixed(1)} ${["", "KiB", "MiB", "GiB"][power]}`;
 }
 
+/** An amount of money, in whichever currency the prices are. */
+export const price = (amount) => amount.toFixed(2);
+
 /** Date and time of day, where the reader is. */
 export const moment = (iso) => moments.format(new Date(iso));
 
@@ -57,22 +60,26 @@ export const timeOfDay = (iso) => clocks.format(new Date(iso));
 /** First letter large. */
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** How long ago something was; ticks. */
-export const since = (iso) => ticking(iso, "since");
+/** How long ago something was, times a number of nodes; ticks. */
+export const since = (iso, nodes = 1) => ticking(iso, "since", nodes);
+
+/** What something has cost since then, at a price per hour; ticks. */
+export const cost = (iso, price) => ticking(iso, "cost", price);
 
 /** How long it is until something; ticks, and says `now` when it has come. */
 export const until = (iso) => ticking(iso, "until");
 
-function ticking(iso, direction) {
-  const element = h("time", { datetime: iso, title: moment(iso), "data-ticks": direction });
+function ticking(iso, direction, rate = 1) {
+  const element = h("time", { datetime: iso, title: moment(iso), "data-ticks": direction, "data-rate": rate });
   tick(element);
   return element;
 }
 
 function tick(element) {
-  const seconds = (now() - Date.parse(element.dateTime)) / 1000;
-  const away = element.dataset.ticks === "since" ? seconds : -seconds;
-  const text = away < 1 ? "now" : duration(Math.floor(away));
+  const { ticks, rate } = element.dataset;
+  const seconds = ((now() - Date.parse(element.dateTime)) / 1000) * rate;
+  const away = ticks === "until" ? -seconds : seconds;
+  const text = ticks === "cost" ? price(away / 3600) : away < 1 ? "now" : duration(Math.floor(away));
   if (element.textContent !== text) element.textContent = text;
 }
 

@@ -2,7 +2,7 @@
 
 import { lossCurves } from "./chart.js";
 import { h, Part } from "./dom.js";
-import { bytes, capital, count, decimal, hours, moment, since, until } from "./format.js";
+import { bytes, capital, cost, count, decimal, hours, moment, price, since, until } from "./format.js";
 import { isOver } from "./stages.js";
 import { timeline } from "./timeline.js";
 
@@ -46,10 +46,16 @@ function exchange({ prompt, expected, reply }) {
 
 function factsOf(run) {
   const { endpoint, options, model, job, metrics, plan, upload, report, money, opened_at: opened, history } = run;
-  return { endpoint: endpoint && { ...endpoint, seconds_left: undefined }, options, model, job, losses: metrics && [metrics.train_loss, metrics.eval_loss], plan, upload, report, money, opened: opened ?? history[0].at, live: run.stage === "live" };
+  return {
+    endpoint: endpoint && { ...endpoint, seconds_left: undefined }, options, model, job, plan, upload, report, money,
+    losses: metrics && [metrics.train_loss, metrics.eval_loss],
+    opened: opened ?? history[0].at,
+    live: run.stage === "live",
+    spent: { history, stage: run.stage, nodes: options.instance_count },
+  };
 }
 
-function drawFacts({ endpoint, options, model, job, losses, plan, upload, report, money, opened, live }) {
+function drawFacts({ endpoint, options, model, job, losses, plan, upload, report, money, opened, live, spent }) {
   return [
     h("h2", {}, "Facts"),
     group("Dataset", [
@@ -74,15 +80,22 @@ function drawFacts({ endpoint, options, model, job, losses, plan, upload, report
       live && ["Last used", endpoint.last_used ? [since(endpoint.last_used), " ago"] : "not yet"],
       ["VM size", options.instance_count === 1 ? options.instance_type : `${options.instance_count} × ${options.instance_type}`],
     ]),
-    money && group("Time and money", moneyRows(money)),
+    money && [group("Time and money", moneyRows(money, spent)), h("p", { class: "hint" }, money.assumption)],
     plan && h("details", { id: "parameters" }, h("summary", {}, "Training parameters"), list(Object.entries(plan.parameters))),
   ];
 }
 
-function moneyRows(money) {
-  return Object.entries(money)
-    .filter(([, value]) => typeof value === "number" || typeof value === "string")
-    .map(([name, value]) => [capital(name.replaceAll("_", " ")), name.endsWith("hours") ? hours(value) : String(value)]);
+// The record of a live or ended run stands still while its hours go on, so that they are counted here.
+function moneyRows(money, { history, stage, nodes }) {
+  const begun = history.find((entry) => entry.stage === "deploying")?.at;
+  const rate = money.endpoint_node_hours ? (money.endpoint_cost ?? NaN) / money.endpoint_node_hours : NaN;
+  const going = (start) => [since(start, nodes), Number.isFinite(rate) && [", costing ", cost(start, rate * nodes)]];
+  const ended = (used, paid) => used !== null && [hours(used), paid !== null && `, costing ${price(paid)}`];
+  return [
+    money.training_node_hours !== null && ["Training nodes", ended(money.training_node_hours, money.training_cost)],
+    money.endpoint_node_hours !== null && ["Endpoint nodes", stage === "live" ? going(begun) : ended(money.endpoint_node_hours, money.endpoint_cost)],
+    money.saved_node_hours !== null && ["Saved", going(history.at(-1).at)],
+  ];
 }
 
 function group(title, rows) {

@@ -16,6 +16,8 @@ from tests.dashboard.scenes import UNLIMITED, Scenes
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 WIDE = (1280, 800)
 PHONE = (360, 780)
+CURVES = {"logging_steps": 5, "evaluation_strategy": "steps", "eval_steps": 20}
+PRICES = {"PRICES_PER_HOUR": '{"Standard_NC24ads_A100_v4": 3.67}'}
 
 
 def main() -> int:
@@ -26,7 +28,7 @@ def main() -> int:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="pictures-") as folder,
-        Stack(folder=Path(folder), host="local", pace="instant", settings=UNLIMITED) as stack,
+        Stack(folder=Path(folder), host="local", pace="instant", settings={**UNLIMITED, **PRICES}) as stack,
         sync_playwright() as playwright,
     ):
         scenes = Scenes(stack)
@@ -35,10 +37,10 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         _take(browser, stack, "overview-light", "/")
         _take(browser, stack, "overview-dark", "/", scheme="dark")
-        _take(browser, stack, "run", f"/runs/{shown}", height=1180)
+        _take(browser, stack, "run", f"/runs/{shown}", height=1260)
         _take(browser, stack, "report", f"/runs/{rejected}/report", height=1000)
         _take(browser, stack, "phone", "/", size=PHONE)
-        page = _open(browser, stack, f"/runs/{shown}/chat", WIDE, "dark")
+        page = _open(browser, stack, f"/runs/{shown}/chat", (1280, 940), "dark")
         page.locator(".suggestions button").nth(1).click()
         page.locator(".turn.assistant:not(.waiting)").wait_for()
         page.get_by_label("Your message").fill("And what goes well with it?")
@@ -58,7 +60,9 @@ def _make_runs(scenes: Scenes) -> tuple[str, str]:
     scenes.api.delete(f"/api/endpoints/{done}").raise_for_status()
     scenes.wait(done, "deleted")
     scenes.live("product-faq", lifetime_hours=3.5, idle_minutes=0)
-    shown = scenes.live("kitchen-helper", parameters={"num_train_epochs": 3, "learning_rate": 1e-7})
+    scenes.pace("fast")
+    shown = scenes.live("kitchen-helper", parameters=CURVES)
+    scenes.pace("instant")
     scenes.parked("sales-emails", "KeyError: the job's status 'Paused' is not one that this app knows")
     scenes.struggling("ticket-triage")
     scenes.training("code-review")
