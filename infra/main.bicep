@@ -135,6 +135,7 @@ var defaultSettings = {
   COMPUTE_CLUSTER: computeCluster
   COMPUTE_SIZE: computeSize
   COMPUTE_MAX_NODES: string(computeMaxNodes)
+  COMPUTE_IDENTITY_ID: identities.outputs.trainingIdentityId
   DEPLOYMENT_INSTANCE_TYPE: deploymentInstanceType
   DEPLOYMENT_INSTANCE_COUNT: '1'
   ENDPOINT_AUTH_MODE: 'aad_token'

@@ -79,6 +79,7 @@ def build_services(
         workspace_id,
         datastore=settings.datastore_name,
         account=datastore_address(blobs),
+        compute_identity=settings.compute_identity_id,
     )
     datasets = BlobDatasets(blobs, settings.datastore_name)
     endpoints = AzureMlEndpoints(arm, workspace_id, workspace)

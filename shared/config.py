@@ -66,6 +66,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     compute_max_nodes: Annotated[
         int, Meta(ge=1, le=100, description="Most nodes of a cluster that is created.")
     ] = 1
+    compute_identity_id: Annotated[
+        Annotated[
+            str,
+            Meta(pattern=r"\A/subscriptions/[^/\s]+/resource[gG]roups/\S+/userAssignedIdentities/[^/\s]+\Z"),
+        ]
+        | None,
+        Meta(description="ARM id of the identity that a created cluster's jobs read data as; empty is none."),
+    ] = None
     deployment_instance_type: Annotated[Name, Meta(description="VM size of deployments.")]
     deployment_instance_count: Annotated[int, Meta(ge=1, le=50, description="VMs of a deployment.")] = 1
     endpoint_auth_mode: Annotated[

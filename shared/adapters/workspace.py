@@ -25,12 +25,19 @@ class AzureMlWorkspace:
     """The workspace that everything of a run lives in."""
 
     def __init__(
-        self, arm: Arm, workspace: WorkspaceId, *, datastore: str, account: DatastoreAddress
+        self,
+        arm: Arm,
+        workspace: WorkspaceId,
+        *,
+        datastore: str,
+        account: DatastoreAddress,
+        compute_identity: str | None = None,
     ) -> None:
         self._arm = arm
         self._workspace = workspace
         self._datastore = datastore
         self._account = account
+        self._compute_identity = compute_identity
 
     @cached_property
     def properties(self) -> dict[str, Any]:
@@ -82,7 +89,7 @@ class AzureMlWorkspace:
         """See `Workspace.create_compute`."""
         self._arm.put(
             f"{self._workspace.path}/computes/{name}",
-            compute_body(self.location, size, max_nodes),
+            compute_body(self.location, size, max_nodes, self._compute_identity),
             api_version=COMPUTE_VERSION,
             doing=f"creating cluster {name}",
         )
@@ -100,9 +107,9 @@ class AzureMlWorkspace:
             )
 
 
-def compute_body(location: str, size: str, max_nodes: int) -> dict[str, Any]:
+def compute_body(location: str, size: str, max_nodes: int, identity: str | None = None) -> dict[str, Any]:
     """The PUT of a GPU cluster that costs nothing while no job runs on it."""
-    return {
+    body: dict[str, Any] = {
         "location": location,
         "properties": {
             "computeType": "AmlCompute",
@@ -121,6 +128,10 @@ def compute_body(location: str, size: str, max_nodes: int) -> dict[str, Any]:
             },
         },
     }
+    if identity is not None:
+        # Jobs read the datastore, which has no credentials, as the cluster that they run on.
+        body["identity"] = {"type": "UserAssigned", "userAssignedIdentities": {identity: {}}}
+    return body
 
 
 def datastore_body(account: DatastoreAddress) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from azure.ai.ml import MLClient
 from azure.ai.ml.entities import (
     AmlCompute,
     AzureBlobDatastore,
+    IdentityConfiguration,
+    ManagedIdentityConfiguration,
     ManagedOnlineDeployment,
     ManagedOnlineEndpoint,
     OnlineRequestSettings,
@@ -25,6 +27,7 @@ from azure.identity import DefaultAzureCredential
 from local.azureml import Emulator
 from local.azurite import Azurite
 from shared.adapters.storage import blob_service, datastore_address
+from shared.adapters.workspace import compute_body
 from shared.bootstrap import build_services
 from shared.config import Settings
 from shared.ports import Services
@@ -153,6 +156,35 @@ def test_the_cluster(services: Services, sdk: MLClient, puts: list[Put]) -> None
     theirs = sent(puts, lambda: sdk.compute.begin_create_or_update(cluster).result(30))
     ours = sent(puts, lambda: services.workspace.create_compute("gpu-cluster", A100, max_nodes=3))
     assert ours == theirs
+
+
+def test_a_cluster_with_an_identity(sdk: MLClient, puts: list[Put]) -> None:
+    """Jobs read data as the identity that a setting names."""
+    identity = (
+        "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/local"
+        "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/training"
+    )
+    cluster = AmlCompute(
+        name="gpu-cluster",
+        size=A100,
+        tier="dedicated",
+        min_instances=0,
+        max_instances=3,
+        idle_time_before_scale_down=120,
+        ssh_public_access_enabled=False,
+        identity=IdentityConfiguration(
+            type="user_assigned",
+            user_assigned_identities=[ManagedIdentityConfiguration(resource_id=identity)],
+        ),
+    )
+    _, _, theirs = sent(puts, lambda: sdk.compute.begin_create_or_update(cluster).result(30))
+    ours = compute_body("localregion", A100, 3, identity)
+    assert ours["identity"]["type"].lower().replace("_", "") == theirs["identity"]["type"].lower().replace(
+        "_", ""
+    )
+    assert list(ours["identity"]["userAssignedIdentities"]) == list(
+        theirs["identity"]["userAssignedIdentities"]
+    )
 
 
 def test_the_datastore(services: Services, sdk: MLClient, puts: list[Put], azurite: Azurite) -> None:
