@@ -111,6 +111,9 @@ def _fill(around: World, run: Run, size: int, services: Services) -> None:
         old, new = run.run_id.encode(), name.encode()
         cloud.jobs.put(name, msgspec.json.decode(job.replace(old, new), type=Job))
         assert services.runs.create(msgspec.json.decode(record.replace(old, new), type=Run))
+        # What is leased is made at a run's first advance, which was long ago.
+        with services.claims.hold(name):
+            pass
 
     services.runs.update(run.run_id, lambda stored: msgspec.structs.replace(stored, due=datetime.now(UTC)))
     with ThreadPoolExecutor(THREADS) as pool:

@@ -65,6 +65,7 @@ def main() -> int:
 
 def _try_all(cases: Iterable[Case], table: Table, lanes: int) -> None:
     lock = threading.Lock()
+    begun = table.total[1]
 
     def attempt(case: Case) -> None:
         try:
@@ -75,6 +76,8 @@ def _try_all(cases: Iterable[Case], table: Table, lanes: int) -> None:
             table.add(case.fault, verdict)
             if verdict.note:
                 _say(f"{case.fault}: {verdict.note}")
+            if (tried := table.total[1] - begun) % 50 == 0:
+                _say(f"  {tried} runs, now: {case.fault}")
 
     with ThreadPoolExecutor(lanes) as pool:
         list(pool.map(attempt, cases))

@@ -1,0 +1,62 @@
+"""One worker process that advances several runs at once, as the queue trigger does."""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import partial
+
+import msgspec
+import pytest
+from azure.identity import DefaultAzureCredential
+
+from chaos.world import Upload, World
+from handlers.advance_run import advance_run
+from handlers.open_run import open_run_for_upload
+from local.azureml import Emulator
+from local.azurite import Azurite
+from shared.bootstrap import build_services
+from shared.config import Settings
+from shared.domain.stages import Stage
+from shared.ports import Services
+
+AT_ONCE = 6
+
+
+def _carry(upload: Upload, start: threading.Barrier, settings: Settings, services: Services) -> None:
+    start.wait()
+    defaults = settings.default_options()
+    open_run_for_upload(upload.path, container="uploads", defaults=defaults, services=services)
+    advance_run(upload.run_id, settings=settings, services=services)
+
+
+def test_runs_that_advance_in_one_process_stay_apart(
+    azurite: Azurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six at the same moment, through one set of adapters: each has its own data, job, model, endpoint."""
+    with Emulator(pace="instant", storage={"devstoreaccount1": azurite.connection_string}) as emulator:
+        world = World(azurite, emulator)
+        for name, value in world.environment().items():
+            monkeypatch.setenv(name, value)
+        settings = Settings.from_env(os.environ)
+        services = build_services(settings, DefaultAzureCredential())
+        uploads = [world.upload() for _ in range(AT_ONCE)]
+        start = threading.Barrier(AT_ONCE)
+        carry = partial(_carry, start=start, settings=settings, services=services)
+        threads = [threading.Thread(target=carry, args=(upload,)) for upload in uploads]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        for upload in uploads:
+            audit = world.audit(upload)
+            assert (audit.jobs, audit.models, audit.endpoints, audit.deployments) == (1, 1, 1, 1)
+            assert world.record(upload.run_id).stage is Stage.LIVE
+            job = emulator.cloud.jobs.get(upload.run_id)
+            assert job is not None
+            body = msgspec.json.encode(job.properties).decode()
+            others = {other.run_id for other in uploads} - {upload.run_id}
+            assert f"{upload.run_id}/train.jsonl" in body
+            assert not any(other in body for other in others)
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("lease")]
