@@ -15,6 +15,7 @@ from handlers.list_models import list_models, show_model
 from handlers.list_runs import list_runs
 from handlers.open_run import open_run_for_upload
 from handlers.openai_errors import answer_openai
+from handlers.openapi import show_openapi
 from handlers.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
 from handlers.schedule_advances import schedule_advances
 from handlers.score_endpoint import score_endpoint
@@ -253,6 +254,13 @@ def get_dashboard(req: func.HttpRequest) -> func.HttpResponse:
             ),
         ),
     )
+
+
+@app.function_name("openapi")
+@app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def get_openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
+    """`GET /api/openapi.json`; built when it is first asked for."""
+    return _render(show_openapi())
 
 
 @app.function_name("health")

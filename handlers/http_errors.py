@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from handlers.http import PROBLEM, Answer
 from shared.config import SettingsError
@@ -39,6 +40,26 @@ STATUSES: dict[type[FinetuneError], int] = {
     SettingsError: 503,
 }
 
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of every error outside `/v1` (RFC 9457).
+
+    Attributes:
+        code: A stable word for programs.
+        detail: What is wrong, and what to change.
+        upstream_status: HTTP status that the endpoint gave.
+        upstream_request_id: The endpoint's own id of the request.
+    """
+
+    title: str
+    status: int
+    code: str
+    detail: str
+    upstream_status: int | UnsetType = UNSET
+    upstream_request_id: str | UnsetType = UNSET
+    type: str = "about:blank"
+
+
 _log = logging.getLogger(__name__)
 
 
@@ -65,19 +86,15 @@ def problem_of(fault: FinetuneError) -> Answer:
     )
     if status >= 500:
         _log.warning("request failed", extra={"code": fault.code, "status": status})
-    problem = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "code": fault.code,
-        "detail": fault.message,
-    }
+    problem = Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        code=fault.code,
+        detail=fault.message,
+        upstream_status=getattr(fault, "upstream_status", None) or UNSET,
+        upstream_request_id=getattr(fault, "request_id", None) or UNSET,
+    )
     headers = {}
-    if isinstance(fault, ScoringError):
-        if fault.upstream_status is not None:
-            problem["upstream_status"] = fault.upstream_status
-        if fault.request_id is not None:
-            problem["upstream_request_id"] = fault.request_id
     if status in {429, 503}:
         headers["Retry-After"] = _delay(getattr(fault, "retry_after", None))
     return Answer(status, msgspec.json.encode(problem), PROBLEM, headers)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from handlers.http import Answer, json_answer
 from handlers.run_view import run_view
@@ -18,6 +19,13 @@ from shared.domain.errors import CorruptRunError, RequestError
 from shared.domain.run import Requests, Run
 from shared.domain.stages import Stage
 from shared.ports import Services
+
+
+class Extension(msgspec.Struct, frozen=True):
+    """How much longer an endpoint is to live."""
+
+    hours: Annotated[float, Meta(gt=0, le=24 * 365, description="Hours to add to the time it has.")]
+
 
 _WITH_ENDPOINT = frozenset({Stage.DEPLOYING, Stage.LIVE, Stage.DELETING})
 
@@ -70,9 +78,11 @@ def extend_endpoint(endpoint: str, body: dict[str, Any], *, most_hours: float, s
         UnknownRunError: If there is no such endpoint.
         RequestError: 400 for other bodies, 409 unless the endpoint is live, 422 past `most_hours`.
     """
-    hours = body.get("hours")
-    if isinstance(hours, bool) or not isinstance(hours, int | float) or not 0 < hours <= 24 * 365:
-        raise RequestError(400, 'the body must be {"hours": n} with n above 0', code="InvalidExtension")
+    try:
+        hours = msgspec.convert(body, Extension).hours
+    except (msgspec.ValidationError, OverflowError) as fault:
+        message = f'the body must be {{"hours": n}} with n above 0: {fault}'
+        raise RequestError(400, message, code="InvalidExtension") from fault
 
     def extend(run: Run) -> Run:
         if run.stage is not Stage.LIVE or run.endpoint is None or run.expires_at is None:

@@ -27,7 +27,24 @@ class Message(msgspec.Struct, frozen=True):
     content: Annotated[str, msgspec.Meta(min_length=1)]
 
 
-_Messages = Annotated[list[Message], msgspec.Meta(min_length=1)]
+class ScoreMessages(msgspec.Struct, frozen=True):
+    """The short form: a conversation; every other key is a generation parameter, e.g. `max_new_tokens`."""
+
+    messages: Annotated[list[Message], msgspec.Meta(min_length=1)]
+
+
+class ScoreInput(msgspec.Struct, frozen=True):
+    """What Azure ML's chat models take."""
+
+    input_string: Annotated[
+        list[Any], msgspec.Meta(min_length=1, description="A conversation, or a list of them.")
+    ]
+
+
+class ScorePayload(msgspec.Struct, frozen=True):
+    """Azure ML's own form, passed on as it is."""
+
+    input_data: ScoreInput
 
 
 class _Known(NamedTuple):
@@ -106,18 +123,16 @@ def read_payload(request: dict[str, Any]) -> Mapping[str, Any]:
         RequestError: 400, naming what is missing or wrong.
     """
     if "input_data" in request:
-        data = request["input_data"]
-        if (
-            not isinstance(data, dict)
-            or not isinstance(data.get("input_string"), list)
-            or not data["input_string"]
-        ):
-            raise _malformed("input_data must be an object whose input_string is a list of messages")
+        try:
+            msgspec.convert(request, ScorePayload)
+        except msgspec.ValidationError as fault:
+            message = "input_data must be an object whose input_string is a list of messages"
+            raise _malformed(f"{message}: {fault}") from fault
         return request
     if "messages" not in request:
         raise _malformed("the body must have either messages or input_data")
     try:
-        messages = msgspec.convert(request["messages"], _Messages)
+        messages = msgspec.convert(request, ScoreMessages).messages
     except msgspec.ValidationError as fault:
         raise _malformed(f"messages: {fault}") from fault
     parameters = {name: value for name, value in request.items() if name != "messages"}

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
+
+import msgspec
 
 from handlers.http import Answer, json_answer
 from shared.config import SettingsError
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether the app is configured."""
+
+    status: Literal["ok", "misconfigured"]
 
 
 def show_health(build: Callable[[], object]) -> Answer:
@@ -16,5 +25,5 @@ def show_health(build: Callable[[], object]) -> Answer:
     try:
         build()
     except SettingsError:
-        return json_answer(503, {"status": "misconfigured"})
-    return json_answer(200, {"status": "ok"})
+        return json_answer(503, Health("misconfigured"))
+    return json_answer(200, Health("ok"))

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from local.host.admin import Admin
 from local.host.bindings import queue_message, timer_request
@@ -27,8 +28,6 @@ from local.host.storage import HOST_CONNECTION, Queues
 from local.host.timers import Timer
 
 log = logging.getLogger("host")
-
-METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 
 
 class FunctionHost:
@@ -80,17 +79,24 @@ class FunctionHost:
 
     def application(self) -> Starlette:
         """The ASGI application of the host."""
-        return Starlette(
+        application = Starlette(
             routes=[
                 Route("/admin/host/status", self._admin.status, methods=["GET"]),
                 Route("/admin/functions", self._admin.list_functions, methods=["GET"]),
                 Route("/admin/functions/{name}", self._admin.invoke, methods=["POST"]),
                 Route("/runtime/webhooks/blobs", self._blobs.webhook, methods=["POST"]),
                 Route("/runtime/webhooks/eventgrid", self._events.webhook, methods=["POST"]),
-                Route("/{path:path}", self._http.__call__, methods=METHODS),
             ],
             exception_handlers={404: _not_found, 405: _not_found, 500: _internal_error},
         )
+        # Not a route: Starlette's patterns match no path that has a line feed in it, as %0A.
+        application.router.default = self._serve_app
+        return application
+
+    async def _serve_app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            response = await self._http(Request(scope, receive))
+            await response(scope, receive, send)
 
     async def start(self) -> None:
         """Listen on the queues and start the timers.

@@ -35,6 +35,7 @@ FUNCTIONS = {
     "extend_endpoint": "httpTrigger",
     "delete_endpoint": "httpTrigger",
     "dashboard": "httpTrigger",
+    "openapi": "httpTrigger",
     "health": "httpTrigger",
 }
 ROUTES = {
@@ -49,11 +50,12 @@ ROUTES = {
     "get_model": ("GET", "v1/models/{model}"),
     "extend_endpoint": ("POST", "endpoints/{endpoint}/extend"),
     "delete_endpoint": ("DELETE", "endpoints/{endpoint}"),
+    "openapi": ("GET", "openapi.json"),
     "dashboard": ("GET", "dashboard/{file?}"),
     "health": ("GET", "health"),
 }
 # What is not secret, and what checks its key itself, because the host takes no bearer tokens.
-OPEN_FOR_THE_HOST = {"dashboard", "health", "chat_completions", "list_models", "get_model"}
+OPEN_FOR_THE_HOST = {"dashboard", "openapi", "health", "chat_completions", "list_models", "get_model"}
 
 LIST_FUNCTIONS = """
 import json, function_app

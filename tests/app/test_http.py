@@ -164,6 +164,15 @@ def test_the_list_is_filtered_and_paged() -> None:
         assert found == odd
 
 
+def test_a_dataset_may_be_called_null() -> None:
+    """In a query that is a name like any other, and no stage."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE, dataset="null"))
+    world.runs.create(a_run(Stage.LIVE, run_id="ft-other-0123456789", dataset="other"))
+    assert [run["dataset"] for run in listed(world, dataset="null")["runs"]] == ["null"]
+    assert answer(lambda: list_runs({"stage": "null"}, world.services)).status == 400
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -171,7 +180,7 @@ def test_the_list_is_filtered_and_paged() -> None:
         {"limit": "1001"},
         {"limit": "-1"},
         {"limit": "x"},
-        {"limit": "1e2"},
+        {"limit": "1.5"},
         {"limit": "٣"},
         {"limit": "9" * 5000},
         {"stage": "unheard-of"},

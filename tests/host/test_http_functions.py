@@ -99,6 +99,12 @@ def test_an_encoded_slash_stays_in_its_segment(http_host: RunningHost) -> None:
         assert client.get("/api/files/a/b").text == "a/b"
 
 
+def test_a_line_feed_is_a_character_like_any_other(http_host: RunningHost) -> None:
+    """A path with %0A reaches its function."""
+    with http_host.client(**{"x-functions-key": http_host.key}) as client:
+        assert client.get("/api/files/a%0Ab").text == "a\nb"
+
+
 def test_an_exception_is_a_problem_without_its_text(http_host: RunningHost) -> None:
     """The caller learns that it failed; the trace and the message are in the log alone."""
     with http_host.client(**{"x-functions-key": http_host.key}) as client:

@@ -1,0 +1,187 @@
+"""Every route of the API. A test holds this list against the triggers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handlers.list_models import Model, ModelList
+from handlers.list_runs import RunQuery
+from handlers.openapi import examples
+from handlers.openapi.operation import Content, Lock, Operation, Success
+from handlers.request_changes import Extension
+from handlers.run_view import RunPageView, RunView
+from handlers.score_endpoint import ScoreMessages, ScorePayload
+from handlers.show_health import Health
+from shared.domain.dataset import DatasetReport
+from shared.domain.openai_chat import ChatCompletion, ChatCompletionRequest
+
+ETAG = {"ETag": "Version of the record, for `If-None-Match`."}
+_RUN = Success("The run.", (Content((RunView,)),), ETAG)
+_ASKED = Success("It is on the record, and will be done.", (Content((RunView,)),))
+_BUSY = (503,)
+
+RUNS = (
+    Operation(
+        "list_runs",
+        "get",
+        "/runs",
+        "List runs",
+        "In order of their id. A filter that matches little may answer an empty page with a `next`.",
+        "runs",
+        {200: Success("A page.", (Content((RunPageView,), {"page": examples.RUN_PAGE}),))},
+        (400, *_BUSY),
+        query=RunQuery,
+    ),
+    Operation(
+        "get_run",
+        "get",
+        "/runs/{id}",
+        "Show a run",
+        "Stages with their times, report in short, metrics, model, smoke test, endpoint, error, money.",
+        "runs",
+        {200: _RUN, 304: Success("The copy that `If-None-Match` names is the newest.", headers=ETAG)},
+        (404, 409, *_BUSY),
+        headers={"If-None-Match": "ETag of the copy that you have."},
+    ),
+    Operation(
+        "get_report",
+        "get",
+        "/runs/{id}/report",
+        "Show a dataset report",
+        "What the dataset gate found, line by line: JSON, or a page for browsers, by `Accept`.",
+        "runs",
+        {200: Success("The report.", (Content((DatasetReport,)), Content(media="text/html")))},
+        (404, 409, *_BUSY),
+    ),
+    Operation(
+        "cancel_run",
+        "post",
+        "/runs/{id}/cancel",
+        "Cancel a run",
+        "Stops it and takes away everything of it that costs money. Asking twice is asking once.",
+        "runs",
+        {202: _ASKED},
+        (404, 409, *_BUSY),
+    ),
+    Operation(
+        "retry_run",
+        "post",
+        "/runs/{id}/retry",
+        "Retry a run",
+        "Has a parked or waiting run looked at again, now.",
+        "runs",
+        {202: Success("It will be looked at.", (Content((RunView, dict[str, str])),))},
+        (404, 409, *_BUSY),
+    ),
+)
+
+ENDPOINTS = (
+    Operation(
+        "score",
+        "post",
+        "/endpoints/{endpoint}/score",
+        "Score",
+        "Straight through to the live endpoint; the answer is the model's own.",
+        "endpoints",
+        {200: Success("What the model answered.", (Content((Any,), {"reply": examples.SCORED}),))},
+        (400, 404, 409, 410, 413, 429, 502, 503, 504),
+        request=Content(
+            (ScoreMessages, ScorePayload), {"short": examples.SCORE_SHORT, "azure": examples.SCORE_AZURE}
+        ),
+    ),
+    Operation(
+        "extend_endpoint",
+        "post",
+        "/endpoints/{endpoint}/extend",
+        "Extend an endpoint",
+        "Lets it live longer, up to ENDPOINT_MAX_LIFETIME_HOURS; until then it may idle, too.",
+        "endpoints",
+        {200: Success("The run with its new time.", (Content((RunView,)),))},
+        (400, 404, 409, 413, 422, *_BUSY),
+        request=Content((Extension,), {"four hours": examples.EXTENSION}),
+    ),
+    Operation(
+        "delete_endpoint",
+        "delete",
+        "/endpoints/{endpoint}",
+        "Delete an endpoint",
+        "Before its time. Asking twice is asking once.",
+        "endpoints",
+        {202: _ASKED},
+        (404, 409, *_BUSY),
+    ),
+)
+
+OPENAI = (
+    Operation(
+        "chat_completions",
+        "post",
+        "/v1/chat/completions",
+        "Create a chat completion",
+        "OpenAI's form. A parameter that cannot be honoured is refused by its name. With `stream` the events "
+        "come all at once, when the reply is there. `usage` is there only if the endpoint counted tokens.",
+        "openai",
+        {
+            200: Success(
+                "The reply.",
+                (
+                    Content((ChatCompletion,), {"reply": examples.COMPLETION}),
+                    Content((), {"events": examples.EVENTS}, "text/event-stream"),
+                ),
+            ),
+        },
+        (400, 404, 409, 410, 413, 429, 502, 503, 504),
+        lock=Lock.OWN,
+        request=Content((ChatCompletionRequest,), {"reply": examples.CHAT, "stream": examples.CHAT_STREAM}),
+    ),
+    Operation(
+        "list_models",
+        "get",
+        "/v1/models",
+        "List live models",
+        "Each live endpoint by its name, and each dataset's newest by the dataset's.",
+        "openai",
+        {200: Success("The models.", (Content((ModelList,), {"models": examples.MODELS}),))},
+        _BUSY,
+        lock=Lock.OWN,
+    ),
+    Operation(
+        "get_model",
+        "get",
+        "/v1/models/{model}",
+        "Show a live model",
+        "By its endpoint's name or its dataset's.",
+        "openai",
+        {200: Success("The model.", (Content((Model,), {"model": examples.MODEL}),))},
+        (404, *_BUSY),
+        lock=Lock.OWN,
+    ),
+)
+
+APP = (
+    Operation(
+        "openapi",
+        "get",
+        "/openapi.json",
+        "Show this description",
+        "OpenAPI 3.1.",
+        "app",
+        {200: Success("This.", (Content((dict[str, Any],)),))},
+        lock=Lock.NONE,
+    ),
+    Operation(
+        "health",
+        "get",
+        "/health",
+        "Show whether the app is configured",
+        "It names no setting; the log and every other route do.",
+        "app",
+        {
+            200: Success("It is.", (Content((Health,), {"ok": examples.HEALTH}),)),
+            503: Success("It is not.", (Content((Health,)),)),
+        },
+        lock=Lock.NONE,
+    ),
+)
+
+OPERATIONS = (*RUNS, *ENDPOINTS, *OPENAI, *APP)

@@ -1,0 +1,76 @@
+"""The description is complete, well-formed, and says what the triggers do."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from handlers.http_errors import STATUSES
+from handlers.openapi import examples, show_openapi
+from handlers.openapi.operations import OPERATIONS
+from handlers.request_changes import Extension
+from shared.domain.openai_chat import read_completion
+from tests.app.test_function_app import OPEN_FOR_THE_HOST, ROUTES
+from tests.openapi.described import DOCUMENT, bodies, check
+
+NOT_THE_API = {"dashboard"}
+
+
+def test_every_route_is_described_and_no_other() -> None:
+    """Functions, methods and paths are those that the triggers declare; the page for people is no API."""
+    described = {one.function: (one.method.upper(), one.path.removeprefix("/")) for one in OPERATIONS}
+    assert described == {name: route for name, route in ROUTES.items() if name not in NOT_THE_API}
+
+
+def test_it_says_what_opens_each_route() -> None:
+    """Routes that are open for the host are so here, or have keys of the app's own."""
+    for path in DOCUMENT["paths"].values():
+        for operation in path.values():
+            schemes = {name for choice in operation["security"] for name in choice}
+            by_host = operation["operationId"] not in OPEN_FOR_THE_HOST
+            assert by_host is ("functionKeyParameter" in schemes)
+            assert ("401" in operation["responses"]) is bool(schemes)
+
+
+def test_every_status_of_the_table_is_described() -> None:
+    """There is no error that no operation may answer."""
+    described = {
+        int(status) for one in DOCUMENT["paths"].values() for op in one.values() for status in op["responses"]
+    }
+    assert {*STATUSES.values(), 400, 401, 410, 413, 429, 504} <= described
+
+
+@pytest.mark.parametrize(("where", "media"), bodies(), ids=[where for where, _ in bodies()])
+def test_examples_are_what_they_are_examples_of(where: str, media: dict[str, Any]) -> None:
+    """Each fits its schema, and each schema is one."""
+    Draft202012Validator.check_schema({**media["schema"], "components": DOCUMENT["components"]})
+    shown = [one["value"] for one in media.get("examples", {}).values()]
+    for example in [*shown, *([media["example"]] if "example" in media else [])]:
+        check(example, media["schema"])
+
+
+def test_a_wrong_example_would_be_found() -> None:
+    """References are followed: a page without its runs is no page."""
+    schema = DOCUMENT["paths"]["/runs"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    with pytest.raises(ValidationError):
+        check({"next": None}, schema)
+    with pytest.raises(ValidationError):
+        check({"runs": [{"run_id": 7}], "next": None}, schema)
+
+
+def test_requests_are_checked_by_the_types_that_describe_them() -> None:
+    """What the examples ask for is taken by the very code that serves it."""
+    assert read_completion(examples.CHAT_STREAM).stream
+    assert msgspec.convert(examples.EXTENSION, Extension).hours == 4
+
+
+def test_every_reference_leads_somewhere() -> None:
+    """And nothing is described that no operation uses."""
+    text = show_openapi().body.decode()
+    used = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
+    assert used == set(DOCUMENT["components"]["schemas"])
