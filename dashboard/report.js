@@ -99,7 +99,7 @@ function bars(title, all) {
 
 function files(all) {
   const heads = ["File", "Lines", "Rows kept", "Size"].map((name) => h("th", { scope: "col" }, name));
-  return h("div", { class: "scroll" }, h("table", { class: "figures" }, h("thead", {}, h("tr", {}, heads)),
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Uploaded files" }, h("table", { class: "figures" }, h("thead", {}, h("tr", {}, heads)),
     h("tbody", {}, all.map(({ name, lines, rows, rows_kept: kept, bytes: size }) => h("tr", {},
       h("th", { scope: "row" }, name), h("td", {}, count(lines)), h("td", {}, `${count(kept)} of ${count(rows)}`), h("td", {}, bytes(size)))))));
 }

@@ -47,7 +47,7 @@ def rejected_run(scenes: Scenes) -> str:
 @pytest.fixture(scope="package")
 def parked_run(scenes: Scenes) -> str:
     """A run that waits for a person."""
-    return scenes.parked("sales-emails", "TypeError: 'Paused' is no status that this app knows")
+    return scenes.parked("sales-emails", "KeyError: the endpoint's state 'Paused' is unknown")
 
 
 @pytest.fixture(scope="package")

@@ -132,8 +132,8 @@ class Scenes:
         return run_id
 
     def parked(self, dataset: str, reason: str) -> str:
-        """A run in training, marked as the app marks one when a message about it failed for the last time."""
-        run_id = self.training(dataset)
+        """A live run, marked as the app marks one when a message about it failed for the last time."""
+        run_id = self.live(dataset)
 
         def lost() -> bool:
             listed = self.api.get("/api/runs", params={"attention": "true", "dataset": dataset})
@@ -141,7 +141,7 @@ class Scenes:
 
         with ContainerClient.from_connection_string(self.stack.blob_connection_string, "runs") as container:
             blob = container.get_blob_client(f"{run_id}.json")
-            # A worker that is looking at the run right now writes over the mark, once.
+            # A message that was on its way still advances the run, which takes the mark away.
             while wait_until(lost, SETTLED_SECONDS):
                 seen = blob.get_blob_properties()
                 with contextlib.suppress(ResourceModifiedError):

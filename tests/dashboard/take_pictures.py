@@ -63,7 +63,7 @@ def _make_runs(scenes: Scenes) -> tuple[str, str]:
     scenes.pace("fast")
     shown = scenes.live("kitchen-helper", parameters=CURVES)
     scenes.pace("instant")
-    scenes.parked("sales-emails", "KeyError: the job's status 'Paused' is not one that this app knows")
+    scenes.parked("sales-emails", "KeyError: the endpoint's state 'Paused' is unknown")
     scenes.struggling("ticket-triage")
     scenes.training("code-review")
     return shown, rejected

@@ -41,7 +41,7 @@ def test_what_needs_a_person_comes_first(
     page = open_page("/")
     rows = page.locator(".runs tbody tr")
     expect(rows.first).to_contain_text("sales-emails")
-    expect(rows.first).to_contain_text("'Paused' is no status that this app knows")
+    expect(rows.first).to_contain_text("the endpoint's state 'Paused' is unknown")
     live = rows.filter(has_text="support-chat")
     expect(live).to_contain_text(re.compile(r"23 h 5\d min|1 d"))
     names = rows.locator("a").all_inner_texts()
