@@ -82,10 +82,11 @@ def build_services(
         compute_identity=settings.compute_identity_id,
     )
     datasets = BlobDatasets(blobs, settings.datastore_name)
-    endpoints = AzureMlEndpoints(arm, workspace_id, workspace)
+    claims = BlobClaims(blobs)
+    endpoints = AzureMlEndpoints(arm, workspace_id, workspace, installation=claims.installation)
     plain = Services(
         runs=BlobRunStore(blobs),
-        claims=BlobClaims(blobs),
+        claims=claims,
         uploads=BlobUploads(blobs),
         datasets=datasets,
         reports=BlobReports(blobs),

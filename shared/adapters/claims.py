@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,6 +39,19 @@ class BlobClaims:
 
     def __init__(self, service: BlobServiceClient) -> None:
         self._container = service.get_container_client(CLAIMS)
+        self._installation: str | None = None
+
+    def installation(self) -> str:
+        """Name this installation: made up once, and kept with its claims for as long as they are kept."""
+        if self._installation is None:
+            blob = self._container.get_blob_client("installation")
+            with translated("naming this installation"):
+                try:
+                    blob.upload_blob(uuid.uuid4().hex.encode(), overwrite=False)
+                except ResourceExistsError:
+                    _log.debug("the installation has a name")
+                self._installation = blob.download_blob().readall().decode()
+        return self._installation
 
     @contextmanager
     def hold(self, run_id: str) -> Iterator[None]:

@@ -6,7 +6,7 @@ Bodies and api-versions are those that azure-ai-ml 1.35.2 sends for `ManagedOnli
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from shared.adapters.arm import Arm, WorkspaceId
@@ -14,7 +14,7 @@ from shared.adapters.sdk_errors import service_error
 from shared.adapters.workspace import AzureMlWorkspace
 from shared.domain.decide import ALL_TRAFFIC, DEPLOYMENT
 from shared.domain.errors import ServiceRefusedError
-from shared.domain.names import RUN_TAG
+from shared.domain.names import INSTALLATION_TAG, RUN_TAG
 from shared.domain.observation import Provisioning, SeenDeployment, SeenEndpoint, provisioning
 
 ENDPOINT_VERSION = "2022-02-01-preview"
@@ -31,8 +31,16 @@ REQUEST_TIMEOUT = "PT1M30S"
 class AzureMlEndpoints:
     """Endpoints of the workspace."""
 
-    def __init__(self, arm: Arm, workspace_id: WorkspaceId, workspace: AzureMlWorkspace) -> None:
+    def __init__(
+        self,
+        arm: Arm,
+        workspace_id: WorkspaceId,
+        workspace: AzureMlWorkspace,
+        *,
+        installation: Callable[[], str],
+    ) -> None:
         self._arm = arm
+        self._installation = installation
         self._root = f"{workspace_id.path}/onlineEndpoints"
         self._workspace = workspace
 
@@ -53,9 +61,9 @@ class AzureMlEndpoints:
 
     def create(self, name: str, *, auth_mode: str, tags: Mapping[str, str]) -> None:
         """See `Endpoints.create`."""
-        self._put(
-            name, endpoint_body(self._workspace.location, auth_mode, tags, {}), f"creating endpoint {name}"
-        )
+        ours = {**tags, INSTALLATION_TAG: self._installation()}
+        body = endpoint_body(self._workspace.location, auth_mode, ours, {})
+        self._put(name, body, f"creating endpoint {name}")
 
     def deploy(self, name: str, *, model_id: str, instance_type: str, instance_count: int) -> None:
         """See `Endpoints.deploy`."""
@@ -88,9 +96,10 @@ class AzureMlEndpoints:
         """See `Endpoints.tagged_as_ours`."""
         listed = self._arm.get_all(self._root, api_version=ENDPOINT_VERSION, doing="listing endpoints")
         for body in listed:
-            run_id = (body.get("tags") or {}).get(RUN_TAG)
-            if run_id:
-                yield str(body["name"]), str(run_id)
+            tags = body.get("tags") or {}
+            # Another installation may share the workspace; its endpoints are its own to keep or to sweep.
+            if tags.get(RUN_TAG) and tags.get(INSTALLATION_TAG) == self._installation():
+                yield str(body["name"]), str(tags[RUN_TAG])
 
     def key(self, name: str) -> str | None:
         """The endpoint's primary key, or None if there is no such endpoint."""

@@ -6,11 +6,13 @@ a test holds them equal to the SDK's own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
 from shared.adapters.arm import Arm, WorkspaceId
 from shared.adapters.storage import DATASETS, DatastoreAddress
+from shared.domain.errors import InvalidRunError
 from shared.domain.observation import SeenCompute, provisioning
 
 WORKSPACE_VERSION = "2024-10-01-preview"
@@ -98,12 +100,25 @@ class AzureMlWorkspace:
         """See `Workspace.ensure_datastore`."""
         path = f"{self._workspace.path}/datastores/{self._datastore}"
         doing = f"registering datastore {self._datastore}"
-        if self._arm.get(path, api_version=DATASTORE_VERSION, doing=doing) is None:
+        found = self._arm.get(path, api_version=DATASTORE_VERSION, doing=doing)
+        if found is not None:
+            self._check_datastore(found["properties"])
+        else:
             self._arm.put(
                 f"{path}?skipValidation=true",
                 datastore_body(self._account),
                 api_version=DATASTORE_VERSION,
                 doing=doing,
+            )
+
+    def _check_datastore(self, facts: Mapping[str, Any]) -> None:
+        place = (facts.get("accountName"), facts.get("containerName"))
+        if place != (self._account.account, DATASETS):
+            raise InvalidRunError(
+                f"datastore {self._datastore} of workspace {self._workspace.workspace} is over container "
+                f"{place[1]} of account {place[0]}, not {DATASETS} of {self._account.account}: "
+                "set DATASTORE_NAME to another name",
+                code="DatastoreTaken",
             )
 
 
@@ -150,8 +165,6 @@ def datastore_body(account: DatastoreAddress) -> dict[str, Any]:
 
 
 def _missing(workspace: WorkspaceId) -> dict[str, Any]:
-    from shared.domain.errors import InvalidRunError
-
     raise InvalidRunError(
         f"there is no workspace {workspace.workspace} in resource group {workspace.resource_group}: "
         "check AZURE_SUBSCRIPTION_ID, AZURE_RESOURCE_GROUP and AZUREML_WORKSPACE",

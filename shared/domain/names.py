@@ -17,6 +17,9 @@ SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 RUN_TAG = "finetune-on-upload-run"
 """Tag of every job, model and endpoint of this app; its value is the run id."""
 
+INSTALLATION_TAG = "finetune-on-upload-installation"
+"""Tag of every endpoint of this app; its value tells apart installations that share a workspace."""
+
 COMPANIONS = ("validation", "test")
 OPTIONS_FILE = "run.json"
 

@@ -30,6 +30,7 @@ from shared.adapters.storage import blob_service, datastore_address
 from shared.adapters.workspace import compute_body
 from shared.bootstrap import build_services
 from shared.config import Settings
+from shared.domain.names import INSTALLATION_TAG
 from shared.ports import Services
 from tests.app.worlds import EXAMPLE
 
@@ -43,13 +44,13 @@ Put = tuple[str, dict[str, list[str]], Any]
 
 @pytest.fixture
 def puts(monkeypatch: pytest.MonkeyPatch) -> list[Put]:
-    """Every PUT that leaves this process through azure-core: path, query, decoded body."""
+    """Every PUT to Azure ML that leaves this process through azure-core: path, query, decoded body."""
     seen: list[Put] = []
     send = RequestsTransport.send
 
     def watch(self: RequestsTransport, request: Any, **kwargs: Any) -> Any:
-        if request.method == "PUT":
-            parts = urlsplit(request.url)
+        parts = urlsplit(request.url)
+        if request.method == "PUT" and parts.path.startswith("/subscriptions/"):
             body = request.content if hasattr(request, "content") else request.data
             seen.append((parts.path, parse_qs(parts.query), json.loads(body)))
         return send(self, request, **kwargs)
@@ -86,14 +87,13 @@ def sent(puts: list[Put], act: Callable[[], object]) -> Put:
     return put
 
 
-def _endpoint(**changes: Any) -> ManagedOnlineEndpoint:
-    return ManagedOnlineEndpoint(name=NAME, auth_mode="aad_token", tags=TAGS, **changes)
-
-
 def test_the_endpoint(services: Services, sdk: MLClient, puts: list[Put]) -> None:
     """A new endpoint without traffic."""
-    theirs = sent(puts, lambda: sdk.online_endpoints.begin_create_or_update(_endpoint()).result(30))
     ours = sent(puts, lambda: services.endpoints.create(NAME, auth_mode="aad_token", tags=TAGS))
+    tags = ours[2]["tags"]
+    assert tags.keys() == {*TAGS, INSTALLATION_TAG}
+    same = ManagedOnlineEndpoint(name=NAME, auth_mode="aad_token", tags=tags)
+    theirs = sent(puts, lambda: sdk.online_endpoints.begin_create_or_update(same).result(30))
     assert ours == theirs
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import ssl
 import uuid
 from dataclasses import replace
 
+import httpx
 import pytest
+from azure.identity import DefaultAzureCredential
 
 from handlers.request_changes import cancel_run, delete_endpoint, extend_endpoint
 from handlers.sweep_endpoints import sweep_endpoints
 from local.azureml.clock import PACES
+from shared.adapters.arm import WorkspaceId
+from shared.bootstrap import build_services
+from shared.domain.names import RUN_TAG
 from shared.domain.run import Run
 from shared.domain.stages import Stage
 from tests.flow.conftest import ROOT, Flow, later
@@ -192,6 +198,48 @@ def test_the_sweeper_removes_endpoints_whose_run_is_unknown(flow: Flow) -> None:
     assert sweep_endpoints(flow.services) == []
     assert flow.services.endpoints.endpoint("ft-orphan-0123456789") is None
     assert flow.services.endpoints.endpoint(run_id) is not None
+
+
+def test_the_sweeper_leaves_endpoints_of_other_installations_alone(flow: Flow) -> None:
+    """Two installations may share a workspace; neither knows the other's runs."""
+    flow.services.endpoints.create(
+        "ft-theirs-0123456789", auth_mode="key", tags={RUN_TAG: "ft-theirs-0123456789"}
+    )
+    flow.storage.get_blob_client("claims", "installation").upload_blob(b"another", overwrite=True)
+    ours = build_services(flow.settings, DefaultAzureCredential())
+    assert list(ours.endpoints.tagged_as_ours()) == []
+    sweep_endpoints(ours)
+    assert ours.endpoints.endpoint("ft-theirs-0123456789") is not None
+
+
+def test_a_datastore_over_another_account_is_not_used(flow: Flow) -> None:
+    """Training must read the pinned copy, and nobody else's container of that name."""
+    run_id = flow.upload(f"{name()}.jsonl", sample())
+    taken = flow.configured(datastore_name="taken")
+    body = {
+        "properties": {
+            "datastoreType": "AzureBlob",
+            "accountName": "theirs",
+            "containerName": "datasets",
+            "credentials": {"credentialsType": "None"},
+        },
+    }
+    services = build_services(taken.settings, DefaultAzureCredential())
+    arm = httpx.Client(verify=ssl.create_default_context(cafile=flow.emulator.ca_bundle))
+    token = DefaultAzureCredential().get_token(f"{flow.emulator.url}/.default").token
+    workspace = WorkspaceId("00000000-0000-0000-0000-000000000001", "local", "local").path
+    with arm:
+        put = arm.put(
+            f"{flow.emulator.url}{workspace}/datastores/taken?api-version=2024-10-01-preview",
+            json=body,
+            headers={"Authorization": f"Bearer {token}"},
+        )
+    assert put.status_code == 201
+    other = Flow(flow.emulator, flow.storage, taken.settings, flow.services_of(services), flow.clock)
+    run = other.drive(run_id, Stage.FAILED)
+    assert run.error is not None
+    assert run.error.code == "DatastoreTaken"
+    assert "DATASTORE_NAME" in run.error.message
 
 
 def test_a_live_run_whose_endpoint_was_deleted_by_hand_ends(flow: Flow) -> None:
