@@ -45,8 +45,11 @@ def containers(azurite: Azurite) -> Iterator[OwnContainers]:
 
 
 @pytest.fixture(scope="session")
-def shared_azure_ml(azurite: Azurite) -> Iterator[Emulator]:
-    """One emulated Azure ML for all tests of adapters."""
+def shared_azure_ml(azurite: Azurite, account: BlobServiceClient) -> Iterator[Emulator]:
+    """One emulated Azure ML for all tests of adapters, and the containers that the app is deployed with."""
+    for name in CONTAINERS:
+        if not account.get_container_client(name).exists():
+            account.create_container(name)
     with Emulator(pace="instant", storage={"devstoreaccount1": azurite.connection_string}) as emulator:
         yield emulator
 
