@@ -112,7 +112,9 @@ async def score_endpoint(endpoint: str, body: bytes, live: LiveEndpoints, servic
         return json_answer(200, await services.scoring.score_async(target, payload))
     except ScoringError as fault:
         if fault.status == 503:
+            # It may be gone since it was looked at: then that is the answer.
             live.forget(endpoint)
+            await live.target(endpoint)
         raise
 
 
