@@ -33,7 +33,10 @@ def _role_orders(longest: int) -> frozenset[tuple[str, ...]]:
 _ROLE_ORDERS = _role_orders(128)
 # Keys of a row that the trainer would have to act on, and that `diagnosis` has something to say about.
 _ROW_KEYS_WITH_MEANING = frozenset(("weight", "tools", "functions"))
+# Types whose values `orjson` writes in the fewest bytes that JSON has for them; of floats, 1e9 is shorter.
+_SHORTEST = frozenset((str, int, bool, type(None)))
 _FRAME = len('{"messages":}\n')
+_FRAME_QUOTES = 2
 
 # What the loop over all lines calls, bound once.
 _loads, _dumps, _strip = orjson.loads, orjson.dumps, str.strip
@@ -74,15 +77,29 @@ def read_clean_line(line: bytes) -> Conversation | None:
         ):
             return None
         encoded = _dumps(messages, option=_SORTED)
-        left_over = len(line) - len(encoded) - _FRAME
-        if row:
-            if not _ROW_KEYS_WITH_MEANING.isdisjoint(row):
-                return None
-            left_over -= len(_dumps(row)) - 1
+        others = _dumps(row) if row else b""
     except (ValueError, TypeError, KeyError, AttributeError):
         return None  # the shape of the row is not what the statements above take for granted
-    if left_over and left_over != 4 * turns + 2 * len(row):
-        # A key given twice leaves bytes over, because a decoder keeps only one of the two. So do layouts
-        # other than the compact one and that of `json.dumps`, with a space after each colon and comma.
+    if row and not _ROW_KEYS_WITH_MEANING.isdisjoint(row):
+        return None
+    if not line.endswith(b"}\n") or not line.startswith(b"{"):
+        return None
+    compact = _FRAME + len(encoded) + (len(others) - 1 if row else 0)
+    if len(line) == compact and _SHORTEST.issuperset(map(type, row.values())):
+        # A decoder keeps one of two equal keys. What it kept cannot be written in fewer bytes than these,
+        # so there was nothing else in the line.
+        return Conversation(encoded, turns, row)
+    if not _keys_are_unique(line, encoded, others):
         return None
     return Conversation(encoded, turns, row)
+
+
+def _keys_are_unique(line: bytes, encoded: bytes, others: bytes) -> bool:
+    r"""Whether no object of a line, however deep, has a key twice; False also if that takes a closer look.
+
+    Every string has two quotation marks around it. Those within are written `\"`, both by the encoder and,
+    unless it writes `\u0022`, by the line. So each key that the decoder dropped leaves two over in the line.
+    """
+    if b"\\u0022" in line:
+        return False
+    return line.count(b'"') == _FRAME_QUOTES + encoded.count(b'"') + others.count(b'"')
