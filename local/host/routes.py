@@ -5,7 +5,7 @@ follow (https://learn.microsoft.com/azure/azure-functions/functions-bindings-htt
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -99,11 +99,6 @@ class RouteTemplate:
             else:
                 return None
         return values if len(segments) <= len(self._parts) else None
-
-
-def most_specific_first(templates: Sequence[RouteTemplate]) -> list[RouteTemplate]:
-    """Templates in the order in which they are to be tried."""
-    return sorted(templates, key=lambda template: template.specificity)
 
 
 def _part(template: str, segment: str) -> _Part:

@@ -29,7 +29,6 @@ class BaseModel(NamedTuple):
         finetune_sizes: VM sizes it may be trained on, or None where the registry does not say.
         inference_sizes: VM sizes it may be deployed on, or None where the registry does not say.
         defaults: The publisher's fine-tuning parameters (`model_specific_defaults`).
-        context_window: Tokens of a conversation the model can take, or None.
     """
 
     id: str
@@ -40,7 +39,6 @@ class BaseModel(NamedTuple):
     finetune_sizes: tuple[str, ...] | None
     inference_sizes: tuple[str, ...] | None
     defaults: Mapping[str, Any]
-    context_window: int | None
 
 
 def literal(value: Any) -> Any:
@@ -80,7 +78,6 @@ def parse_base_model(name: str, version: str, body: Mapping[str, Any]) -> BaseMo
         finetune_sizes=_sizes(tags.get("finetune_compute_allow_list") or computes.get("finetuneComputes")),
         inference_sizes=_sizes(tags.get("inference_compute_allow_list") or computes.get("inferenceComputes")),
         defaults=_mapping(literal(tags.get("model_specific_defaults"))),
-        context_window=_integer(tags.get("textContextWindow") or system.get("textContextWindow")),
     )
 
 
@@ -138,13 +135,6 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 def _sizes(value: Any) -> tuple[str, ...] | None:
     listed = literal(value)
     return tuple(str(size) for size in listed) if isinstance(listed, list | tuple) and listed else None
-
-
-def _integer(value: Any) -> int | None:
-    try:
-        return int(value)
-    except (TypeError, ValueError):
-        return None
 
 
 def _date(value: Any) -> datetime | None:

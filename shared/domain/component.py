@@ -59,7 +59,6 @@ class ComponentInput(NamedTuple):
     """One input of a component: its type and the bounds of its values."""
 
     type: str
-    optional: bool
     enum: tuple[str, ...] | None
     minimum: float | None
     maximum: float | None
@@ -131,7 +130,6 @@ def _parse_input(declared: Mapping[str, Any]) -> ComponentInput:
     enum = declared.get("enum")
     return ComponentInput(
         type=str(declared.get("type", "string")).lower(),
-        optional=str(declared.get("optional", "False")).lower() == "true",
         enum=tuple(str(value) for value in enum) if enum else None,
         minimum=_bound(declared.get("min")),
         maximum=_bound(declared.get("max")),

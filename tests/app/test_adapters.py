@@ -152,7 +152,6 @@ def test_an_archived_model_is_found_by_its_version(azurite: Azurite, monkeypatch
         model = registry.base_model(f"{PHI_3}:15")
     assert model.archived
     assert model.finetune_sizes
-    assert model.context_window == 4096
 
 
 def test_the_datastore_is_registered_once(services: Services, azure_ml: Emulator) -> None:

@@ -40,7 +40,6 @@ def test_both_spellings_say_the_same(month: str, quote: Any) -> None:
     assert model.finetune_sizes == tuple(TAGS["finetune_compute_allow_list"])
     assert model.inference_sizes == tuple(TAGS["inference_compute_allow_list"])
     assert model.defaults == TAGS["model_specific_defaults"]
-    assert model.context_window == 4096
     assert model.archived is (month == "2026-07")
 
 

@@ -37,7 +37,6 @@ def test_the_component_is_read_as_it_is_published() -> None:
     for name, declared in COMPONENT["inputs"].items():
         read = PIPELINE.inputs[name]
         assert read.type == declared["type"]
-        assert read.optional is declared["optional"]
         assert list(read.enum or ()) == declared.get("enum", [])
         assert read.minimum == declared.get("min")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import threading
 import uuid
 from dataclasses import replace
 
@@ -44,7 +45,10 @@ def stages(run: Run) -> list[str]:
 def test_an_upload_is_carried_to_a_live_endpoint_and_taken_away_when_its_time_is_up(flow: Flow) -> None:
     """Every stage in order; metrics, model and smoke test on the record; in the end nothing is left."""
     run_id = flow.upload(f"{name()}.jsonl", sample())
+    threads = {thread.name for thread in threading.enumerate()}
     run = flow.drive(run_id, Stage.LIVE)
+    left = {thread.name for thread in threading.enumerate()} - threads
+    assert not {name for name in left if "poll" in name.lower() or name.startswith(("Thread-", "lease"))}
 
     assert run.metrics is not None
     assert run.metrics.train_loss is not None
@@ -122,26 +126,6 @@ def test_the_same_content_again_is_a_duplicate_unless_forced(flow: Flow) -> None
         ),
         (
             {
-                "match": {"operation": "deployments.put"},
-                "status": 400,
-                "body": {
-                    "error": {
-                        "code": "BadRequest",
-                        "message": "The request is invalid.",
-                        "details": [
-                            {
-                                "code": "InferencingClientCreateDeploymentFailed",
-                                "message": "Not enough quota available for Standard_NC24ads_A100_v4.",
-                            },
-                        ],
-                    },
-                },
-            },
-            "InferencingClientCreateDeploymentFailed",
-            "Not enough quota available",
-        ),
-        (
-            {
                 "match": {"operation": "deployment.create"},
                 "operation": {
                     "status": "Failed",
@@ -171,6 +155,17 @@ def test_what_goes_wrong_in_azure_ml_ends_the_run_in_its_words(
     assert run.error is not None
     assert run.error.code == code
     assert words in run.error.message
+    assert flow.services.endpoints.endpoint(run_id) is None
+
+
+def test_a_quota_refusal_ends_the_run_in_the_services_words(flow: Flow) -> None:
+    """A deployment needs a fifth more than its instances; without it there is no endpoint left."""
+    flow.emulator.cloud.quota["standardNCADSA100v4Family"] = 24
+    run_id = flow.upload(f"{name()}.jsonl", sample())
+    run = flow.drive(run_id, Stage.FAILED)
+    assert run.error is not None
+    assert run.error.code == "InferencingClientCreateDeploymentFailed"
+    assert "Not enough quota available for Standard_NC24ads_A100_v4" in run.error.message
     assert flow.services.endpoints.endpoint(run_id) is None
 
 
