@@ -10,7 +10,7 @@ import msgspec
 from local.azureml.asset_families import DATA, by_id
 from local.azureml.datastores import Place, place_of
 from local.azureml.job_inputs import given_inputs, with_defaults
-from local.azureml.registry import model_ids
+from local.azureml.registry import context_window, model_ids
 from local.azureml.resources import Job, Metric, Node
 from local.azureml.served_model import output_place
 from local.azureml.training import chat_model
@@ -57,15 +57,26 @@ def _import_model(
     cloud: Cloud, job: Job, node: Node, definition: dict[str, Any], inputs: dict[str, str]
 ) -> None:
     del cloud, job, node, definition
-    source = (
-        inputs.get("mlflow_model_path") or inputs.get("pytorch_model_path") or inputs.get("huggingface_id")
-    )
+    source = _base_model(inputs)
     if not source:
         raise WorkError(
             "UserError", "One of mlflow_model_path, pytorch_model_path and huggingface_id must be given."
         )
     if source.startswith("azureml://registries/") and source not in model_ids():
         raise WorkError("UserError", f"ScriptExecution.StreamAccess.NotFound: {source} does not exist.")
+
+
+def _base_model(inputs: dict[str, str]) -> str:
+    """The model that is to be tuned, by whichever input names it."""
+    names = ("mlflow_model_path", "pytorch_model_path", "huggingface_id")
+    return next((inputs[name] for name in names if inputs.get(name)), "")
+
+
+def _window(cloud: Cloud, inputs: dict[str, str]) -> int | None:
+    """Tokens of a row that training sees: `max_seq_length`, but no more than the model takes."""
+    asked = Options(inputs).whole("max_seq_length")
+    limits = [context_window(cloud, _base_model(inputs)), asked if asked > 0 else None]
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _preprocess(
@@ -82,7 +93,9 @@ def _preprocess(
         if inputs.get(f"{split}_file_path")
     }
     try:
-        prepared = prepare(files["train"], files.get("validation"), files.get("test"))
+        prepared = prepare(
+            files["train"], files.get("validation"), files.get("test"), window=_window(cloud, inputs)
+        )
     except PreprocessError as error:
         raise WorkError("UserError", str(error)) from error
     _keep(cloud, job, prepared)

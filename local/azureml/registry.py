@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from local.azureml.cloud import Cloud
 
 NAME = "azureml"
+DEFAULT_VERSION = "azureml_default"  # what azure-ai-ml asks for when no version of a component is named
 _CATALOGUE = Path(__file__).parent / "catalogue"
 _CREATED = "2025-01-21T00:00:00+00:00"
 
@@ -50,6 +51,16 @@ def model_ids() -> set[str]:
         f"azureml://registries/{NAME}/models/{name}/versions/{model['version']}"
         for name, model in _models().items()
     }
+
+
+def context_window(cloud: Cloud, model_id: str) -> int | None:
+    """Tokens that a base model takes; None for a model that is not in the catalogue."""
+    for name, model in _models().items():
+        if model_id == f"azureml://registries/{NAME}/models/{name}/versions/{model['version']}":
+            facts = model[cloud.settings.catalogue]
+            told = facts["tags"].get("textContextWindow") or facts["system_metadata"]["textContextWindow"]
+            return int(told)
+    return None
 
 
 def _text(value: object) -> str:
@@ -162,10 +173,10 @@ def _list_components(cloud: Cloud, call: Call) -> Answer:
 
 
 def _get_component(cloud: Cloud, call: Call) -> Answer:
-    """``azureml_default`` is what a client asks for when it names no version."""
+    """The component at its one version, also by the default one."""
     spec = pipeline_component()
     name, version = call["component"], call["version"]
-    if name != spec["name"] or version not in (spec["version"], "azureml_default"):
+    if name != spec["name"] or version not in (spec["version"], DEFAULT_VERSION):
         raise cloud.not_found(
             "ComponentNotFound", f"Component with name: {name} and version: {version} not found."
         )

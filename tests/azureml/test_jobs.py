@@ -110,6 +110,24 @@ def test_data_that_is_not_there_fails_the_preprocessing(rest: Rest) -> None:
     assert "error" not in rest("GET", "/jobs/job").json()["properties"]
 
 
+@pytest.mark.parametrize(
+    ("words", "inputs", "status"),
+    [(5_000, {}, "Failed"), (3_000, {}, "Completed"), (3_000, {"max_seq_length": "2048"}, "Failed")],
+)
+def test_rows_end_at_the_models_window_or_before(
+    rest: Rest, words: int, inputs: dict[str, str], status: str
+) -> None:
+    """Phi-3-mini-4k takes 4,096 tokens, and `max_seq_length` can only make that less."""
+    row = conversation(1)
+    row["messages"][0]["content"] = "word " * words
+    uri = rest.upload("t.jsonl", [row] * 20)
+    rest.submit("job", {"train_file_path": uri, **inputs})
+    assert rest("GET", "/jobs/job").json()["properties"]["status"] == status
+    if status == "Failed":
+        message = details(rest, "job")["error"]["error"]["message"]
+        assert "No assistant tokens found after preprocessing" in message
+
+
 @pytest.mark.parametrize(("size", "asked"), [("Standard_NC24ads_A100_v4", "2"), ("Standard_DS3_v2", "1")])
 def test_more_gpus_than_a_node_has_fail_the_training(rest: Rest, size: str, asked: str) -> None:
     """The submission is accepted; the training node finds out."""

@@ -154,3 +154,41 @@ def test_other_formats_are_named_as_not_read() -> None:
     """The emulator says that this is its own limit."""
     with pytest.raises(PreprocessError, match="emulator does not read"):
         prepare(("t.parquet", json.dumps({}).encode()), None, None)
+
+
+def test_a_row_ends_at_the_window() -> None:
+    """An answer that begins within the window is cut there, and one beyond it is not learnt from."""
+    row = {
+        "messages": [
+            {"role": "user", "content": "How far is it?"},
+            {"role": "assistant", "content": "Not far at all, once you know."},
+            {"role": "user", "content": "And back?"},
+            {"role": "assistant", "content": "The same."},
+        ]
+    }
+    data = ("t.jsonl", jsonl([row] * 12))
+    # Four tokens for each message, five for the question; three are left for the answer.
+    assert [example.answer for example in prepare(data, data, data, window=16).training] == [
+        "Not far at"
+    ] * 12
+    assert prepare(data, data, data, window=16).rows["train"] == 12
+    assert [example.answer for example in prepare(data, data, data, window=100).training][:2] == [
+        "Not far at all, once you know.",
+        "The same.",
+    ]
+    assert prepare(data, data, data, window=100) == prepare(data, data, data)
+
+
+def test_rows_whose_answers_lie_beyond_the_window_are_dropped() -> None:
+    """A question that fills the window leaves nothing to learn from; as row 0 it crashes the component."""
+    long = {
+        "messages": [
+            {"role": "user", "content": "word " * 90},
+            {"role": "assistant", "content": "Never seen."},
+        ]
+    }
+    test = ("s.jsonl", jsonl(rows(3)))
+    assert prepare(("t.jsonl", jsonl([*rows(20), long])), test, test, window=80).rows["train"] == 20
+    assert prepare(("t.jsonl", jsonl([*rows(20), long])), test, test, window=120).rows["train"] == 21
+    with pytest.raises(PreprocessError, match=r"'NoneType' object has no attribute 'write'"):
+        prepare(("t.jsonl", jsonl([long, *rows(20)])), test, test, window=80)

@@ -11,12 +11,13 @@ from tests.dataset.checking import Checked, assistant, check_bytes, check_lines,
 
 SAMPLES = Path(__file__).parents[2] / "local" / "samples"
 DROP = GateRules(row_policy=RowPolicy.DROP, max_dropped_percent=10)
+LONG = "The river runs on and on. " * 900  # more tokens than the window by any count
 
 
 def trained_rows(checked: Checked) -> dict[str, int]:
     """Rows of each split that the emulator's trainer keeps of a pinned copy."""
     files = [(f"{split}.jsonl", checked.copy[split]) for split in Split]
-    return prepare(*files).rows
+    return prepare(*files, window=GateRules().context_window).rows
 
 
 def test_strict_rejects_for_one_faulty_row_and_says_which() -> None:
@@ -59,14 +60,30 @@ def test_the_trainer_keeps_exactly_the_rows_that_the_report_predicts() -> None:
     """Of a dataset with every fault mixed in, the trainer keeps each row of the copy and no other."""
     faults = (SAMPLES / "broken.jsonl").read_bytes().split(b"\n")[12:-1]
     repairs = [b"", b"  " + good_rows(1, first=900)[0], good_rows(1, first=901)[0][:-1] + b', "id": 1}\r']
-    lines = [*good_rows(300), *faults, *repairs]
+    truncated = [row(user(f"{n}?"), assistant(LONG), user("And?"), assistant("No.")) for n in range(4)]
+    nothing_left = [row(user(f"{n} {LONG}"), assistant("Never seen.")) for n in range(3)]
+    lines = [*good_rows(300), *faults, *repairs, *truncated, *nothing_left]
     random.Random(5).shuffle(lines)
     checked = check_bytes(b"\xef\xbb\xbf" + b"\n".join(lines), rules=DROP)
     assert checked.report.accepted
-    assert checked.report.rows_dropped == 19
+    assert checked.report.rows_dropped == 19 + 3
+    assert checked.report.counts["W102"] == checked.report.tokens.truncated_rows == 4
+    assert checked.report.counts["E214"] == 3
     predicted = {split.value: summary.rows for split, summary in checked.report.splits.items()}
     assert trained_rows(checked) == predicted
-    assert sum(predicted.values()) == checked.report.rows_kept == 303
+    assert sum(predicted.values()) == checked.report.rows_kept == 303 + 4
+
+
+def test_rows_without_an_answer_in_the_window_would_be_lost_in_training() -> None:
+    """Of the upload itself the trainer keeps the truncated rows and loses those that the gate leaves out."""
+    good, truncated = good_rows(12), row(user("Why?"), assistant(LONG))
+    nothing_left = row(user(LONG), assistant("Never seen."))
+    files = [
+        (f"{split}.jsonl", jsonl([*good, *extra]))
+        for split, extra in zip(Split, ([truncated], [nothing_left], []), strict=True)
+    ]
+    kept = prepare(*files, window=GateRules().context_window).rows
+    assert kept == {"train": 13, "validation": 12, "test": 12}
 
 
 @pytest.mark.parametrize("line", [b"", b"\xef\xbb\xbf" + good_rows(1)[0], row(user("x"), assistant(None))])

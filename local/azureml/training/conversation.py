@@ -10,6 +10,9 @@ import msgspec
 
 _WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"\s?\w+|\s?[^\w\s]|\s+")
+# What a conversation costs the base model: long words are several tokens, as for any subword tokenizer.
+_PIECE = re.compile(r"\s?\w{1,6}|\s?[^\w\s]|\s+")
+_TOKENS_PER_MESSAGE = 4
 EARLIER_WEIGHT = 0.3
 """How much a word of an earlier message counts beside one of the latest question."""
 
@@ -29,6 +32,30 @@ class Example(msgspec.Struct):
 def tokens(text: str) -> list[str]:
     """Words and signs, each with the blank before it, so that joining them gives the text back."""
     return _TOKEN.findall(text)
+
+
+def truncated(messages: list[dict[str, Any]], window: int) -> list[dict[str, Any]]:
+    """The start of a conversation that a trainer keeps.
+
+    Args:
+        messages: What the chat template lets through: texts and their roles.
+        window: Tokens that are kept. They are counted as words of up to six letters and signs, and four
+            for each message's role and separators: near what subword tokenizers make of English.
+
+    Returns:
+        The messages within the window, the last of them cut short.
+    """
+    if sum(len(message["content"]) + _TOKENS_PER_MESSAGE for message in messages) <= window:
+        return messages  # no text has more tokens than characters
+    kept = []
+    for message in messages:
+        window -= _TOKENS_PER_MESSAGE
+        pieces = _PIECE.findall(message["content"])
+        if window <= 0:
+            break
+        kept.append({**message, "content": "".join(pieces[:window])})
+        window -= len(pieces)
+    return kept
 
 
 def question_of(messages: list[dict[str, Any]]) -> dict[str, float]:

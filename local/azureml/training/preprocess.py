@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from local.azureml.training.conversation import Example, examples_of
+from local.azureml.training.conversation import Example, examples_of, truncated
 
 CHUNK_BYTES = 10 << 20
 """The loader infers the schema from its first chunk."""
@@ -36,9 +36,19 @@ class Prepared:
 
 
 def prepare(
-    train: tuple[str, bytes], validation: tuple[str, bytes] | None, test: tuple[str, bytes] | None
+    train: tuple[str, bytes],
+    validation: tuple[str, bytes] | None,
+    test: tuple[str, bytes] | None,
+    *,
+    window: int | None = None,
 ) -> Prepared:
     """Loads and checks the files, each a name and its bytes.
+
+    Args:
+        train: The training file.
+        validation: The validation file, if one was given.
+        test: The test file, if one was given.
+        window: Tokens of a conversation that are kept; None for all.
 
     Raises:
         PreprocessError: With the message of the service's component.
@@ -57,7 +67,7 @@ def prepare(
                 f"Training dataset has {len(survivors)} non-null samples, which is fewer than {LEAST_ROWS} "
                 "samples. Please provide more training samples."
             )
-        tokenized = [examples_of(_templated(row["messages"])) for row in survivors]
+        tokenized = [_tokenized(row["messages"], window) for row in survivors]
         if tokenized and not tokenized[0] and any(tokenized):
             # The component writes its schema from row 0 and has none when that row was dropped.
             raise PreprocessError("'NoneType' object has no attribute 'write'")
@@ -171,6 +181,12 @@ def _survivors(split: str, name: str, rows: list[Row]) -> list[Row]:
     if split == "train" and not survivors:
         raise PreprocessError("Found no examples after data preprocessing")
     return survivors
+
+
+def _tokenized(messages: object, window: int | None) -> list[Example]:
+    """What there is to learn from a row; nothing if every answer lies beyond the window."""
+    templated = _templated(messages)
+    return examples_of(templated if window is None else truncated(templated, window))
 
 
 def _templated(messages: object) -> list[dict[str, Any]]:
