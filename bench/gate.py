@@ -38,6 +38,7 @@ def measure_speed(megabytes: int) -> dict[str, Any]:
             best[name] = max(best.get(name, 0.0), speed)
     return {
         "megabytes": megabytes,
+        "pandas_megabytes": sizes["pandas_read_json"],
         "megabytes_per_cpu_second": {name: round(speed, 1) for name, speed in best.items()},
         "gate_over": {name: _ratio(best["gate"] / best[name], target) for name, target in TARGETS.items()},
     }
