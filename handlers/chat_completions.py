@@ -12,7 +12,8 @@ from handlers.http import Answer, json_answer, read_object
 from handlers.live_models import LiveModels
 from handlers.score_endpoint import LiveEndpoints
 from shared.domain.errors import RequestError, ScoringError, UnknownRunError
-from shared.domain.openai_chat import Completion, Reply, completion_of, end_at, events_of, read_completion
+from shared.domain.openai_chat import Completion, read_completion
+from shared.domain.openai_reply import Reply, completion_of, end_at, events_of
 from shared.ports import Services
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"

@@ -13,7 +13,8 @@ from handlers.run_view import RunPageView, RunView
 from handlers.score_endpoint import ScoreMessages, ScorePayload
 from handlers.show_health import Health
 from shared.domain.dataset import DatasetReport
-from shared.domain.openai_chat import ChatCompletion, ChatCompletionRequest
+from shared.domain.openai_chat import ChatCompletionRequest
+from shared.domain.openai_reply import ChatCompletion
 
 ETAG = {"ETag": "Version of the record, for `If-None-Match`."}
 _RUN = Success("The run.", (Content((RunView,)),), ETAG)

@@ -1,9 +1,9 @@
-"""OpenAI's chat completions in Azure ML's terms: what of a request can be honoured, and the answer's form.
+"""OpenAI's requests for chat completions in Azure ML's terms: what of them can be honoured.
 
 A parameter is either mapped to one of the fine-tuned model's, or known to change nothing, or refused by its
 name. Nothing is ignored that would have changed the answer.
 
-Source: OpenAI's API reference, "Create chat completion", "The chat completion chunk object" and "Errors".
+Source: OpenAI's API reference, "Create chat completion" and "Errors".
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 from shared.domain.errors import FinetuneError
 from shared.domain.fields import convert_fields
 
 MOST_STOPS = 4
-DONE = b"data: [DONE]\n\n"
 
 
 class OpenAIRequestError(FinetuneError):
@@ -102,75 +101,6 @@ class Completion(NamedTuple):
     include_usage: bool
 
 
-class Reply(NamedTuple):
-    """What a model said.
-
-    Attributes:
-        text: Its reply.
-        finish_reason: `stop`, unless the endpoint said otherwise.
-        usage: Counts of tokens if the endpoint gave them; never estimated.
-    """
-
-    text: str
-    finish_reason: str = "stop"
-    usage: Mapping[str, Any] | None = None
-
-
-class ReplyMessage(msgspec.Struct, frozen=True):
-    """The message of an answer."""
-
-    content: str
-    role: Literal["assistant"] = "assistant"
-    refusal: None = None
-
-
-class Choice(msgspec.Struct, frozen=True):
-    """The one choice of an answer."""
-
-    message: ReplyMessage
-    finish_reason: str
-    index: int = 0
-    logprobs: None = None
-
-
-class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer. `usage` is there only when the endpoint counted tokens; `model` is the endpoint."""
-
-    id: str
-    created: Annotated[int, Meta(description="Seconds since 1970.")]
-    model: str
-    choices: list[Choice]
-    object: Literal["chat.completion"] = "chat.completion"
-    usage: dict[str, Any] | UnsetType = UNSET
-
-
-class Delta(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a chunk adds to the reply."""
-
-    role: Literal["assistant"] | UnsetType = UNSET
-    content: str | UnsetType = UNSET
-
-
-class ChunkChoice(msgspec.Struct, frozen=True):
-    """The one choice of a chunk."""
-
-    delta: Delta
-    finish_reason: str | None = None
-    index: int = 0
-    logprobs: None = None
-
-
-class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a stream."""
-
-    id: str
-    created: int
-    model: str
-    choices: list[ChunkChoice]
-    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
-    usage: dict[str, Any] | UnsetType = UNSET
-
-
 _HARMLESS = frozenset(
     {
         *("user", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"),
@@ -215,46 +145,6 @@ def read_completion(body: Mapping[str, Any]) -> Completion:
         stream=bool(request.stream),
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
     )
-
-
-def end_at(text: str, stops: tuple[str, ...]) -> str:
-    """Cut a reply before the first of `stops` that is in it."""
-    return text[: min((at for at in map(text.find, stops) if at >= 0), default=len(text))]
-
-
-def completion_of(reply: Reply, *, id: str, model: str, created: int) -> ChatCompletion:
-    """Put a reply in OpenAI's form."""
-    return ChatCompletion(
-        id=id,
-        created=created,
-        model=model,
-        choices=[Choice(message=ReplyMessage(reply.text), finish_reason=reply.finish_reason)],
-        usage=dict(reply.usage) if reply.usage else UNSET,
-    )
-
-
-def events_of(
-    reply: Reply,
-    *,
-    id: str,
-    model: str,
-    created: int,
-    include_usage: bool,
-) -> bytes:
-    """Put a whole reply in OpenAI's form of a stream: who speaks, what is said, why it ended, and an end."""
-
-    def chunk(*choices: ChunkChoice, usage: dict[str, Any] | UnsetType = UNSET) -> bytes:
-        event = ChatCompletionChunk(id=id, created=created, model=model, choices=[*choices], usage=usage)
-        return b"data: " + msgspec.json.encode(event) + b"\n\n"
-
-    events = [
-        chunk(ChunkChoice(Delta(role="assistant", content=""))),
-        chunk(ChunkChoice(Delta(content=reply.text))),
-        chunk(ChunkChoice(Delta(), finish_reason=reply.finish_reason)),
-    ]
-    if include_usage and reply.usage:
-        events.append(chunk(usage=dict(reply.usage)))
-    return b"".join((*events, DONE))
 
 
 def _typed(body: Mapping[str, Any]) -> ChatCompletionRequest:

@@ -26,8 +26,9 @@ from shared.domain.news import (
     sign,
     stage_news,
 )
-from shared.domain.run import Failure, enter
+from shared.domain.run import Failure, Run, enter
 from shared.domain.stages import Stage
+from shared.ports import StoredRun
 from tests.app.builders import NOW, PATH, RUN_ID, a_run
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, drive, upload
@@ -74,6 +75,31 @@ def test_a_notice_is_put_down_before_the_record_is_written() -> None:
     world.runs.save(world.runs.load(RUN_ID), ahead)
     read_out(world)
     assert [event["data"]["stage"] for event in told(world)] == ["trained"]
+
+
+def test_every_record_with_a_new_stage_is_written_after_its_notice() -> None:
+    """Also the first one, and also of a run that is rejected when it is opened."""
+    world = World()
+    create, save = world.runs.create, world.runs.save_unless_asked
+
+    def noted(run: Run) -> None:
+        assert {notice.index for notice, _ in world.news.waiting} >= set(range(len(run.history)))
+
+    def watched_create(run: Run) -> bool:
+        noted(run)
+        return create(run)
+
+    def watched_save(read: StoredRun, run: Run) -> StoredRun:
+        noted(run)
+        return save(read, run)
+
+    world.runs.create, world.runs.save_unless_asked = watched_create, watched_save  # type: ignore[method-assign]
+    drive(world, upload(world), Stage.DELETED)
+    world.uploads.put("bad/run.json", b"[]")
+    upload(world, "bad/train.jsonl")
+    assert "rejected" in {
+        entry.stage for name in world.runs.blobs for entry in world.runs.load(name).run.history
+    }
 
 
 def test_an_entry_that_never_comes_is_forgotten() -> None:

@@ -7,16 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.domain.openai_chat import (
-    DONE,
-    Completion,
-    OpenAIRequestError,
-    Reply,
-    completion_of,
-    end_at,
-    events_of,
-    read_completion,
-)
+from shared.domain.openai_chat import Completion, OpenAIRequestError, read_completion
+from shared.domain.openai_reply import DONE, Reply, completion_of, end_at, events_of
 
 HELLO = [{"role": "user", "content": "Hello?"}]
 
