@@ -32,7 +32,7 @@ function draw(report, id) {
   return [
     h("section", { class: `card verdict ${report.verdict === "accepted" ? "good" : "bad"}` },
       h("div", {}, h("h2", {}, capital(report.verdict)), h("p", {}, report.reason)),
-      h("button", { id: "download-report", type: "button", on: { click: () => download(id) } }, "Download as a page")),
+      h("button", { id: "download-report", type: "button", on: { click: (event) => download(id, event.currentTarget) } }, "Download as a page")),
     h("section", { class: "tiles still" }, figures(report)),
     findings(report),
     h("section", { class: "card" }, h("h2", {}, "What training would see"), h("div", { class: "bars" },
@@ -104,8 +104,12 @@ function files(all) {
       h("th", { scope: "row" }, name), h("td", {}, count(lines)), h("td", {}, `${count(kept)} of ${count(rows)}`), h("td", {}, bytes(size)))))));
 }
 
-async function download(id) {
-  const address = URL.createObjectURL(await api.reportPage(id));
+async function download(id, button) {
+  const page = await api.reportPage(id).catch((fault) => {
+    button.after(h("p", { class: "note bad", role: "alert" }, fault.message));
+  });
+  if (!page) return;
+  const address = URL.createObjectURL(page);
   h("a", { href: address, download: `${id}-report.html` }).click();
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }

@@ -55,10 +55,8 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium; `make browser` installs it."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     assert chromium, "the tests of the dashboard need Chromium: make browser, or apt-get install chromium"
-    # Chromium refuses its sandbox to root, which containers are.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        started = playwright.chromium.launch(executable_path=chromium)
         yield started
         started.close()
 

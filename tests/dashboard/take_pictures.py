@@ -33,8 +33,7 @@ def main() -> int:
     ):
         scenes = Scenes(stack)
         shown, rejected = _make_runs(scenes)
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        browser = playwright.chromium.launch(executable_path=chromium)
         _take(browser, stack, "overview-light", "/")
         _take(browser, stack, "overview-dark", "/", scheme="dark")
         _take(browser, stack, "run", f"/runs/{shown}", height=1260)

@@ -77,6 +77,29 @@ def test_an_empty_store_says_how_to_begin(scenes: Scenes, open_page: Callable[..
     take_picture(page, "empty")
 
 
+def test_a_thousand_runs_are_listed_a_hundred_at_a_time(open_page: Callable[..., Page]) -> None:
+    """Every page of the list is read, so that the most urgent run comes first wherever it is listed."""
+
+    def entry(number: int, **facts: object) -> dict[str, object]:
+        told = {"run_id": f"ft-many-{number:010}", "dataset": f"set {number}", "stage": "deleted"}
+        moments = dict.fromkeys(("opened_at", "entered_at"), "2026-01-01T00:00:00Z")
+        nothing = {"due": None, "expires_at": None, "parked": None, "needs_attention": False}
+        return told | moments | nothing | facts
+
+    first = {"runs": [entry(number) for number in range(1000)], "next": "more"}
+    last = {"runs": [entry(1000), entry(1001, stage="training", needs_attention=True)], "next": None}
+    page = open_page("/")
+    page.route(
+        "**/api/runs?*", lambda route: route.fulfill(json=last if "cursor" in route.request.url else first)
+    )
+    page.reload()
+    rows = page.locator(".runs tbody tr")
+    expect(rows).to_have_count(100)
+    expect(rows.first).to_contain_text("set 1001")
+    page.get_by_role("button", name="Show more (902 left)").click()
+    expect(rows).to_have_count(200)
+
+
 def test_a_run_tells_its_story(scenes: Scenes, live_run: str, open_page: Callable[..., Page]) -> None:
     """Stages with their times, curves of both losses, the smoke test beside the truth, and the facts."""
     run = scenes.run(live_run)
