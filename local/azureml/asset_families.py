@@ -21,12 +21,14 @@ class Family:
         noun: How errors call it.
         uri: The property that holds its address, where it has one.
         defaults: What the service adds to what was sent.
+        contents: The properties that a version keeps for ever: azure-ai-ml takes 409 for "use the next one".
     """
 
     segment: str
     noun: str
     uri: str | None
     defaults: dict[str, Any]
+    contents: tuple[str, ...] = ()
 
 
 _COMMON: dict[str, Any] = {
@@ -57,7 +59,13 @@ MODEL = Family(
     },
 )
 COMPONENT = Family("components", "Component", None, {**_COMMON, "provisioningState": "Succeeded"})
-ENVIRONMENT = Family("environments", "Environment", None, {**_COMMON, "provisioningState": "Succeeded"})
+ENVIRONMENT = Family(
+    "environments",
+    "Environment",
+    None,
+    {**_COMMON, "provisioningState": "Succeeded"},
+    contents=("image", "condaFile", "build"),
+)
 CODE = Family("codes", "Code", "codeUri", {**_COMMON, "provisioningState": "Succeeded"})
 FAMILIES = (DATA, MODEL, COMPONENT, ENVIRONMENT, CODE)
 

@@ -1,6 +1,7 @@
 """Versioned assets of the workspace: data, models, components, environments and code.
 
 They share one life: a container with a latest and a next version, versions that are put once, and lists.
+Code has no lists and no container; ``codes`` has what it does have of its own.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from local.azureml.asset_families import (
+    CODE,
+    COMPONENT,
     DATA,
     FAMILIES,
     MODEL,
@@ -19,6 +22,7 @@ from local.azureml.asset_families import (
 from local.azureml.clock import wire_time
 from local.azureml.datastores import long_uri
 from local.azureml.job_progress import advance, status_of
+from local.azureml.registry import DEFAULT_VERSION
 from local.azureml.request_bodies import AssetBody
 from local.azureml.resources import AssetVersion
 from local.azureml.wire import WORKSPACE, Answer, Call, Evidence, Route, json_answer
@@ -41,7 +45,8 @@ def _system_data(asset: AssetVersion) -> dict[str, str]:
     }
 
 
-def _render(cloud: Cloud, asset: AssetVersion) -> dict[str, Any]:
+def render(cloud: Cloud, asset: AssetVersion) -> dict[str, Any]:
+    """A version as GET shows it."""
     return {
         "id": arm_id(cloud, asset),
         "name": asset.version,
@@ -71,6 +76,9 @@ class _Endpoints:
         given = cloud.body(call, AssetBody)["properties"]
         properties = {**family.defaults, **given}
         self._place(cloud, properties)
+        if family is COMPONENT:
+            # azure-ai-ml numbers a component in the address alone, and reads the number back from here.
+            properties["componentSpec"] = {**(properties.get("componentSpec") or {}), "version": version}
         if family is MODEL:
             properties["stage"] = "Logged" if properties["isAnonymous"] else "Development"
         with cloud.lock:
@@ -84,6 +92,10 @@ class _Endpoints:
                         "cannot be changed.",
                         inner=("Immutable",),
                     )
+                if any(existing.properties.get(one) != properties.get(one) for one in family.contents):
+                    raise cloud.error(
+                        409, f"{family.noun} {name} version {version} is already there with other contents."
+                    )
                 for changeable in ("description", "tags", "properties", "isArchived"):
                     existing.properties[changeable] = properties[changeable]
             asset = existing or AssetVersion(
@@ -95,7 +107,7 @@ class _Endpoints:
             )
             cloud.assets.put(key(family.segment, name, version), asset)
         location = {"Location": f"{call.base}{call.path}?api-version={call.query['api-version']}"}
-        return json_answer(_render(cloud, asset), 200 if existing else 201, {} if existing else location)
+        return json_answer(render(cloud, asset), 200 if existing else 201, {} if existing else location)
 
     def _place(self, cloud: Cloud, properties: dict[str, Any]) -> None:
         """Spells the address out, and ties a model to the job whose output it is."""
@@ -121,14 +133,18 @@ class _Endpoints:
             raise cloud.error(400, f"Job {name} has no output '{output}' that could be registered.")
 
     def get(self, cloud: Cloud, call: Call) -> Answer:
-        """One version."""
-        asset = cloud.assets.get(key(self.family.segment, call["name"], call["version"]))
+        """One version; a component's default one is its latest."""
+        version = call["version"]
+        if self.family is COMPONENT and version == DEFAULT_VERSION:
+            known = _versions(cloud, self.family, call["name"])
+            version = known[-1].version if known else version
+        asset = cloud.assets.get(key(self.family.segment, call["name"], version))
         if asset is None:
             raise cloud.not_found(
                 f"{self.family.noun}NotFound",
                 f"{self.family.noun} with name: {call['name']} and version: {call['version']} not found.",
             )
-        return json_answer(_render(cloud, asset))
+        return json_answer(render(cloud, asset))
 
     def list_versions(self, cloud: Cloud, call: Call) -> Answer:
         """Newest first when asked so; archived ones only when asked for."""
@@ -140,7 +156,7 @@ class _Endpoints:
         if "desc" in call.query.get("$orderBy", ""):
             found = found[::-1]
         top = int(call.query.get("$top", len(found)))
-        return json_answer({"value": [_render(cloud, asset) for asset in found[:top]]})
+        return json_answer({"value": [render(cloud, asset) for asset in found[:top]]})
 
     def container(self, cloud: Cloud, call: Call) -> Answer:
         """Latest and next version of a name."""
@@ -183,29 +199,17 @@ class _Endpoints:
 
 def _routes(family: Family) -> tuple[Route, ...]:
     calls, root = _Endpoints(family), f"{WORKSPACE}/{family.segment}"
-    evidence = Evidence.RECORDED if family in (DATA, MODEL) else Evidence.CHOSEN
+    evidence = Evidence.RECORDED if family in (DATA, MODEL) else Evidence.DRIVEN
+    version, versions = f"{root}/{{name}}/versions/{{version}}", f"{root}/{{name}}/versions"
+    single = (
+        Route(f"{family.segment}.put", "PUT", version, calls.put, evidence=evidence),
+        Route(f"{family.segment}.get", "GET", version, calls.get, evidence=evidence),
+    )
+    if family is CODE:
+        return single
     return (
-        Route(
-            f"{family.segment}.put",
-            "PUT",
-            f"{root}/{{name}}/versions/{{version}}",
-            calls.put,
-            evidence=evidence,
-        ),
-        Route(
-            f"{family.segment}.get",
-            "GET",
-            f"{root}/{{name}}/versions/{{version}}",
-            calls.get,
-            evidence=evidence,
-        ),
-        Route(
-            f"{family.segment}.list_versions",
-            "GET",
-            f"{root}/{{name}}/versions",
-            calls.list_versions,
-            evidence=evidence,
-        ),
+        *single,
+        Route(f"{family.segment}.list_versions", "GET", versions, calls.list_versions, evidence=evidence),
         Route(f"{family.segment}.container", "GET", f"{root}/{{name}}", calls.container, evidence=evidence),
         Route(f"{family.segment}.list", "GET", root, calls.list_containers, evidence=Evidence.DRIVEN),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 from xml.sax.saxutils import escape
 
@@ -144,6 +144,21 @@ def shared_access_signature(cloud: Cloud) -> str:
     return f"?sv=2025-01-05&sig={signature}&se={quote(until)}&srt=co&ss=bf&sp=rcuwdl"
 
 
+def upload_place(cloud: Cloud, call: Call, name: str) -> dict[str, Any]:
+    """Where a client may put the bytes of an asset that is about to be: a container served here."""
+    container = f"{call.base}/{name.lower()}"
+    return {
+        "blobReferenceForConsumption": {
+            "blobUri": container,
+            "storageAccountArmId": None,
+            "credential": {
+                "credentialType": "SAS",
+                "sasUri": container + shared_access_signature(cloud),
+            },
+        }
+    }
+
+
 _BLOB, _CONTAINER = "/{container}/{blob*}", "/{container}"
 ROUTES = (
     Route("blobs.put", "PUT", _BLOB, _put, Plane.STORAGE),
@@ -151,6 +166,5 @@ ROUTES = (
     Route("blobs.head", "HEAD", _BLOB, _get, Plane.STORAGE),
     Route("blobs.delete", "DELETE", _BLOB, _delete, Plane.STORAGE, Evidence.DRIVEN),
     Route("blobs.list", "GET", _CONTAINER, _container, Plane.STORAGE, Evidence.DRIVEN),
-    Route("containers.head", "HEAD", _CONTAINER, _container, Plane.STORAGE, Evidence.DRIVEN),
-    Route("containers.put", "PUT", _CONTAINER, _container, Plane.STORAGE, Evidence.CHOSEN),
+    Route("containers.put", "PUT", _CONTAINER, _container, Plane.STORAGE, Evidence.DRIVEN),
 )

@@ -208,7 +208,7 @@ def _experiment_by_id(cloud: Cloud, call: Call) -> Answer:
 
 
 def _search_experiments(cloud: Cloud, call: Call) -> Answer:
-    given = cloud.body(call, RunSearchBody) if call.body else dict(call.query)
+    given = cloud.body(call, RunSearchBody)
     clauses = _clauses(given.get("filter") or "")
     documents = [_experiment(identifier, name) for identifier, name in _experiments(cloud).items()]
     kept = [one for one in documents if all(_holds({"info": one, "data": {}}, clause) for clause in clauses)]
@@ -223,7 +223,6 @@ def _routes() -> tuple[Route, ...]:
         ("experiment_by_name", "GET", "experiments/get-by-name", _experiment_by_name),
         ("experiment_by_id", "GET", "experiments/get", _experiment_by_id),
         ("search_experiments", "POST", "experiments/search", _search_experiments),
-        ("list_experiments", "GET", "experiments/search", _search_experiments),
     )
     return tuple(
         Route(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.azureml import operations
 from local.azureml.asset_families import DATA, MODEL, Family, key
-from local.azureml.blobs import shared_access_signature
+from local.azureml.blobs import upload_place
 from local.azureml.clock import wire_time
 from local.azureml.errors import ServiceError, arm_error
 from local.azureml.registry import NAME as PUBLIC
@@ -98,24 +98,33 @@ class _Calls:
         top = int(call.query.get("$top", len(found)))
         return json_answer({"value": [_render(call["registry"], one) for one in found[::-1][:top]]})
 
-
-def _upload_place(cloud: Cloud, call: Call) -> Answer:
-    """Where a client may put the bytes of a version that is about to be: a container served here."""
-    if call["registry"] == PUBLIC:
-        raise _read_only("tempdatarefs")
-    name = "-".join(("registry", call["registry"], call["name"], call["version"])).lower()
-    container = f"{call.base}/{name}"
-    return json_answer(
-        {
-            "blobReferenceForConsumption": {
-                "blobUri": container,
-                "storageAccountArmId": None,
-                "credential": {
-                    "credentialType": "SAS",
-                    "sasUri": container + shared_access_signature(cloud),
+    def container(self, cloud: Cloud, call: Call) -> Answer:
+        """The latest version of a name."""
+        family = _shelf_family(call["registry"], self.family)
+        found = [one for one in cloud.assets.values() if (one.family, one.name) == (family, call["name"])]
+        if not found:
+            raise cloud.not_found(
+                f"{self.family.noun}NotFound",
+                f"{self.family.noun} container with name: {call['name']} not found.",
+            )
+        numbers = [int(one.version) for one in found if one.version.isdigit()]
+        return json_answer(
+            {
+                "name": call["name"],
+                "properties": {
+                    "latestVersion": found[-1].version,
+                    "nextVersion": str(max(numbers, default=0) + 1),
                 },
             }
-        }
+        )
+
+
+def _upload_place(cloud: Cloud, call: Call) -> Answer:
+    """A container for the bytes of a version that is about to be."""
+    if call["registry"] == PUBLIC:
+        raise _read_only("tempdatarefs")
+    return json_answer(
+        upload_place(cloud, call, "-".join(("registry", call["registry"], call["name"], call["version"])))
     )
 
 
@@ -134,12 +143,13 @@ def _nothing(cloud: Cloud, operation: LongRunning) -> None:
 
 
 def _routes(family: Family) -> tuple[Route, ...]:
-    calls, root = _Calls(family), f"{REGISTRY}/{family.segment}/{{name}}/versions"
-    noun = f"registry_{family.segment}"
+    calls, root = _Calls(family), f"{REGISTRY}/{family.segment}/{{name}}"
+    noun, versions = f"registry_{family.segment}", f"{root}/versions"
     return (
-        Route(f"{noun}.put", "PUT", f"{root}/{{version}}", calls.put, Plane.REGISTRY),
-        Route(f"{noun}.get", "GET", f"{root}/{{version}}", calls.get, Plane.REGISTRY),
-        Route(f"{noun}.list_versions", "GET", root, calls.list_versions, Plane.REGISTRY, Evidence.DRIVEN),
+        Route(f"{noun}.put", "PUT", f"{versions}/{{version}}", calls.put, Plane.REGISTRY),
+        Route(f"{noun}.get", "GET", f"{versions}/{{version}}", calls.get, Plane.REGISTRY),
+        Route(f"{noun}.list_versions", "GET", versions, calls.list_versions, Plane.REGISTRY, Evidence.DRIVEN),
+        Route(f"{noun}.container", "GET", root, calls.container, Plane.REGISTRY, Evidence.DRIVEN),
     )
 
 

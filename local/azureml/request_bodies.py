@@ -68,9 +68,10 @@ class AssetProperties(Struct):
     dataUri: Text = None  # noqa: N815
     modelUri: Text = None  # noqa: N815
     codeUri: Text = None  # noqa: N815
+    componentSpec: dict[str, Any] | None = None  # noqa: N815
     description: Text = None
     tags: Texts = None
-    properties: Texts = None
+    properties: dict[str, str | int | None] | None = None  # azure-ai-ml sends code's hash_version as a number
     isAnonymous: bool | None = None  # noqa: N815
     isArchived: bool | None = None  # noqa: N815
 

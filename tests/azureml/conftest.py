@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 
 from local.azureml import Emulator
 from local.azureml.clock import INSTANT
+from local.azureml.emulator import ROUTES
+from local.azureml.wire import Plane
 
 API = "2024-01-01-preview"
 BASE_MODEL = "azureml://registries/azureml/models/Phi-3-mini-4k-instruct/versions/15"
@@ -37,6 +40,22 @@ def conversation(number: int) -> dict[str, Any]:
 def jsonl(rows: list[dict[str, Any]]) -> bytes:
     """Rows as a file."""
     return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
+
+
+ASSETS = re.compile(
+    r"(data|models|environments|components|codes|registry_data|registry_models)\.(?!resolve_uris)"
+    r"|blobs\.delete|containers\.|registry\.(upload_place|operation)"
+)
+
+
+def unasked(emulator: Emulator, *, of_assets: bool) -> set[str]:
+    """The operations on assets, or all others, that were never answered by the emulator with success."""
+    wanted = {
+        route.operation
+        for route in ROUTES
+        if route.plane is not Plane.CONTROL and bool(ASSETS.match(route.operation)) == of_assets
+    }
+    return wanted - {call["operation"] for call in emulator.calls() if (call["status"] or 500) < 400}
 
 
 class Rest:
@@ -244,3 +263,33 @@ def rest_of() -> Iterator[Callable[[Emulator], Rest]]:
     yield make
     for client in made:
         client.http.close()
+
+
+@pytest.fixture(scope="module")
+def sdk_emulator() -> Iterator[Emulator]:
+    """One emulator for the module, whose environment this process has meanwhile."""
+    with Emulator(pace="instant") as emulator, pytest.MonkeyPatch.context() as patch:
+        for name, value in emulator.environment.items():
+            patch.setenv(name, value)
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def client(sdk_emulator: Emulator) -> Any:
+    """A workspace client with a plain DefaultAzureCredential."""
+    from azure.ai.ml import MLClient
+    from azure.identity import DefaultAzureCredential
+
+    settings = sdk_emulator.cloud.settings
+    return MLClient(
+        DefaultAzureCredential(), settings.subscription, settings.resource_group, settings.workspace
+    )
+
+
+@pytest.fixture(scope="module")
+def registry(sdk_emulator: Emulator) -> Any:
+    """A client of the public registry."""
+    from azure.ai.ml import MLClient
+    from azure.identity import DefaultAzureCredential
+
+    return MLClient(DefaultAzureCredential(), registry_name="azureml")

@@ -8,7 +8,6 @@ from local.azureml import Emulator
 from local.samples import walkthrough
 
 
-@pytest.mark.filterwarnings("ignore")  # those of azure-ai-ml are not ours to mend
 def test_the_whole_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every section in order: a model with losses is trained, answers in the dataset's words, and is gone."""
     with Emulator(pace="instant") as emulator:
