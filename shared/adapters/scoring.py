@@ -28,7 +28,10 @@ ANSWER_SECONDS = 95
 """A little over the 90 s that deployments may take, so that the endpoint's own answer wins."""
 
 CONNECT_SECONDS = 10
-CONNECTIONS = 256
+LANE = 8
+"""Requests of one HTTP client at once. For each request a client looks at all its connections (httpcore 1.0),
+so that one with a hundred of them is busier with those than with requests."""
+
 CREDENTIAL_SECONDS = 300
 """How long a key or token is used before it is asked for again; azure-identity caches tokens besides."""
 
@@ -50,6 +53,14 @@ class _Bearer(NamedTuple):
     renew_at: float
 
 
+class _Lane:
+    """One HTTP client and how many requests it has under way."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+        self.under_way = 0
+
+
 class EndpointScoring:
     """Scores on the workspace's endpoints; connections and credentials are kept between requests."""
 
@@ -59,8 +70,8 @@ class EndpointScoring:
         self._bearers: dict[str, _Bearer] = {}
         self._tls = httpx.create_ssl_context()
         self._timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
-        self._limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-        self._client: httpx.AsyncClient | None = None
+        self._limits = httpx.Limits(max_connections=None, max_keepalive_connections=LANE)
+        self._lanes: list[_Lane] = []
 
     def score(self, target: ScoringTarget, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
         """See `Scoring.score`."""
@@ -74,9 +85,26 @@ class EndpointScoring:
         deployment: str | None = None,
     ) -> Any:
         """Like `score`, for many requests at once; every call must be on the same event loop."""
-        if self._client is None:
-            self._client = self._open()
-        return await self._send(self._client, target, payload, deployment)
+        lane = self._free_lane()
+        lane.under_way += 1
+        try:
+            return await self._send(lane.client, target, payload, deployment)
+        finally:
+            lane.under_way -= 1
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for lane in self._lanes:
+            await lane.client.aclose()
+        self._lanes.clear()
+
+    def _free_lane(self) -> _Lane:
+        """The first lane with room, so that few requests share few connections and keep them warm."""
+        for lane in self._lanes:
+            if lane.under_way < LANE:
+                return lane
+        self._lanes.append(_Lane(self._open()))
+        return self._lanes[-1]
 
     async def _once(self, target: ScoringTarget, payload: Mapping[str, Any], deployment: str | None) -> Any:
         async with self._open() as client:

@@ -6,15 +6,15 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
-import httpx
 import msgspec
 import pytest
 from azure.identity import DefaultAzureCredential
 
 from local.azureml import Catalogue, Emulator
 from local.azurite import Azurite
+from shared.adapters.scoring import EndpointScoring
 from shared.bootstrap import build_services
 from shared.config import Settings
 from shared.domain.errors import (
@@ -307,9 +307,7 @@ async def test_a_regenerated_key_is_fetched_once_more(services: Services, azure_
 
 
 async def _close(services: Services) -> None:
-    client = getattr(services.scoring, "_client", None)
-    if isinstance(client, httpx.AsyncClient):
-        await client.aclose()
+    await cast("EndpointScoring", services.scoring).close()
 
 
 def test_an_endpoint_without_traffic_answers_only_by_its_deployment(
