@@ -27,11 +27,11 @@ class StageEntry(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Where a run ended up."""
+    """Where a run ended up, and why it went no further."""
 
     stage: str
     went_live: bool
-    error: str | None
+    reason: str | None
 
 
 def follow_run(
@@ -67,10 +67,17 @@ def follow_run(
         told = len(history)
         went_live = any(entry.stage == "live" for entry in history)
         if run["stage"] in _OVER or went_live:
-            error = run.get("error")
-            message = f"{error['code']}: {error['message']}" if error else None
-            return Outcome(run["stage"], went_live, message)
+            return Outcome(run["stage"], went_live, _reason(run))
     raise FollowError(f"run {run_id} cannot be watched any longer")
+
+
+def _reason(run: dict[str, Any]) -> str | None:
+    if error := run.get("error"):
+        return f"{error['code']}: {error['message']}"
+    if earlier := run.get("duplicate_of"):
+        return f"run {earlier} has the same data and options; upload with --force to train again"
+    because: str | None = run.get("ended_because")
+    return "somebody asked for it" if because == "canceled" else because
 
 
 def _looks(url: str, key: str, every_seconds: float, verify: str | bool) -> Iterator[dict[str, Any]]:

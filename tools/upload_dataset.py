@@ -117,7 +117,7 @@ def _follow(target: Target, uploaded: Uploaded, console: Console) -> Outcome:
         lambda entry: console.print(f"  {entry.at[:19].replace('T', ' ')}  {entry.stage}"),
     )
     if not outcome.went_live:
-        console.print(f"[bold red]{outcome.stage}[/]: {escape(outcome.error or 'no reason was given')}")
+        console.print(f"[bold red]{outcome.stage}[/]: {escape(outcome.reason or 'no reason was given')}")
     return outcome
 
 

@@ -6,8 +6,18 @@ from pathlib import Path
 import pytest
 
 from local.azureml.training.preprocess import PreprocessError, prepare
-from shared.domain.dataset import GateRules, RowPolicy, Split, Verdict
-from tests.dataset.checking import Checked, assistant, check_bytes, check_lines, good_rows, jsonl, row, user
+from shared.domain.dataset import DatasetFile, GateRules, RowPolicy, Split, Verdict
+from tests.dataset.checking import (
+    Checked,
+    assistant,
+    check,
+    check_bytes,
+    check_lines,
+    good_rows,
+    jsonl,
+    row,
+    user,
+)
 
 SAMPLES = Path(__file__).parents[2] / "local" / "samples"
 DROP = GateRules(row_policy=RowPolicy.DROP, max_dropped_percent=10)
@@ -141,3 +151,16 @@ def test_a_smoke_sample_is_bounded() -> None:
     checked = check_lines(lines, GateRules(context_window=100_000))
     (sample,) = checked.report.smoke_sample
     assert sum(len(text.encode()) for text in (sample.messages[-1]["content"], sample.expected)) <= 16_384
+
+
+def test_the_seed_draws_the_smoke_sample() -> None:
+    """Each seed draws other rows, and over many seeds every row of the test split has its turn."""
+    train, test = (jsonl(good_rows(60, first=start)) for start in (0, 100))
+    files = [DatasetFile("train.jsonl", Split.TRAIN, [train]), DatasetFile("test.jsonl", Split.TEST, [test])]
+    drawn = []
+    for seed in range(200):
+        samples = check(*files, rules=GateRules(seed=seed)).report.smoke_sample
+        drawn.append(frozenset(sample.expected for sample in samples))
+    assert {len(sample) for sample in drawn} == {3}
+    assert len(set(drawn)) > 190
+    assert len(frozenset().union(*drawn)) == 60

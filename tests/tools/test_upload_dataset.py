@@ -76,6 +76,23 @@ def test_a_file_is_uploaded_as_it_is_and_its_run_named(run: Run, uploads: Contai
     }
 
 
+def test_a_file_of_several_blocks_arrives_whole(run: Run, uploads: ContainerClient, tmp_path: Path) -> None:
+    """A file too large for a single request goes up in blocks, in their order."""
+    source = tmp_path / "long.jsonl"
+    answer = "All of this is known, and more. " * 700
+    with source.open("w") as file:
+        for number in range(1_200):
+            row = {"messages": [*chat(number)["messages"][:1], {"role": "assistant", "content": answer}]}
+            file.write(json.dumps(row) + "\n")
+    code, _, err = run("--dataset", source, "--context-window", "16384")
+    assert code == 0, err
+    blob = uploads.get_blob_client("long.jsonl")
+    committed, _ = blob.get_block_list()
+    assert len(committed) == 4
+    assert sum(block.size for block in committed) == source.stat().st_size
+    assert blob.download_blob().readall() == source.read_bytes()
+
+
 def test_an_unfit_dataset_is_not_sent(run: Run, uploads: ContainerClient, tmp_path: Path) -> None:
     """The local check rejects what the cloud would, with the same words, and nothing leaves the machine."""
     report = tmp_path / "report.json"
@@ -272,10 +289,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Stay silent."""
 
 
-def state(*stages: str, error: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
-    """A run's JSON after it has entered these stages."""
+def state(*stages: str, **facts: Any) -> tuple[int, dict[str, Any]]:
+    """A run's JSON after it has entered these stages, with further facts about it."""
     history = [{"stage": stage, "at": f"2026-01-01T00:00:0{n}Z"} for n, stage in enumerate(stages)]
-    return 200, {"run_id": "r", "dataset": "d", "stage": stages[-1], "history": history, "error": error}
+    return 200, {"run_id": "r", "dataset": "d", "stage": stages[-1], "history": history, **facts}
 
 
 @pytest.fixture
@@ -331,6 +348,25 @@ def test_a_failed_run_has_its_reason_and_code(run: Run, serve: Callable[..., Fun
     assert code == 4
     assert json.loads(out)["stage"] == "failed"
     assert "QuotaExceeded: not enough cores [for you]" in err
+
+
+@pytest.mark.usefixtures("uploads")
+@pytest.mark.parametrize(
+    ("stage", "facts", "words"),
+    [
+        ("duplicate", {"duplicate_of": "ft-chat-0123456789"}, "run ft-chat-0123456789 has the same data"),
+        ("canceled", {"ended_because": "canceled"}, "canceled: somebody asked for it"),
+        ("canceled", {"ended_because": "over budget"}, "canceled: over budget"),
+        ("failed", {"error": None}, "failed: no reason was given"),
+    ],
+)
+def test_every_end_has_its_reason(
+    run: Run, serve: Callable[..., FunctionApp], stage: str, facts: dict[str, Any], words: str
+) -> None:
+    """A duplicate names the earlier run, and a canceled run says why."""
+    code, _, err = follow(run, serve(state("received", stage, **facts)))
+    assert code == 4
+    assert words in err
 
 
 @pytest.mark.usefixtures("uploads")
