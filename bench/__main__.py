@@ -14,6 +14,7 @@ from bench.cold_start import measure_cold_start
 from bench.gate import measure_memory, measure_speed
 from bench.gate_copy import measure_copy
 from bench.scale import measure_scale
+from bench.scoring import measure_scoring
 
 RESULTS = Path(__file__).parent / "results.json"
 BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
@@ -22,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
     "gate_copy": measure_copy,
     "cold_start": measure_cold_start,
     "scale": measure_scale,
+    "scoring": measure_scoring,
 }
 
 
@@ -40,7 +42,8 @@ def main() -> None:
         "cores": os.cpu_count(),
     }
     for name in options.only or BENCHMARKS:
-        results[name] = BENCHMARKS[name](options.megabytes)
+        load = os.getloadavg()[0]  # a busy machine makes all of them slower, and not all alike
+        results[name] = {"load_average_before": round(load, 1), **BENCHMARKS[name](options.megabytes)}
         print(name, json.dumps(results[name], indent=2))
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
