@@ -59,7 +59,7 @@ def render(cloud: Cloud, call: Call, job: Job) -> dict[str, Any]:
         "properties": {**_run_properties(given), **(given.get("properties") or {})},
         "status": status_of(cloud, job),
         "services": services,
-        "inputs": given.get("inputs") or None,
+        "inputs": _inputs(given),
         "outputs": _outputs(given),
         "sourceJobId": None,
     }
@@ -121,6 +121,16 @@ def _output(given: dict[str, Any]) -> dict[str, Any]:
         "autoDeleteSetting": None,
         **given,
     }
+
+
+def _inputs(given: dict[str, Any]) -> dict[str, Any] | None:
+    """Data carry how they are mounted; literals are as they were sent."""
+    return {
+        name: port
+        if port.get("uri") is None
+        else {"description": None, "mode": "ReadOnlyMount", "jobInputType": "uri_folder", **port}
+        for name, port in (given.get("inputs") or {}).items()
+    } or None
 
 
 def _outputs(given: dict[str, Any]) -> dict[str, Any] | None:

@@ -79,6 +79,13 @@ class Answers:
         got["registry model"] = rest("GET", root + model, version=DATA)
         component = COMPONENT.removeprefix("azureml:/").rpartition("/")[0]
         got["registry component list"] = rest("GET", root + component, version=DATA)
+        rows = f"{root}/registries/{rest.settings.registry}/data/rows/versions/foo"
+        data = {"properties": {"dataType": "uri_file", "dataUri": f"{rest.emulator.url}/c/rows.jsonl"}}
+        got["registry asset put"] = rest("PUT", rows, data, version=DATA)
+        operation = got["registry asset put"].headers["Location"]
+        got["registry operation running"] = rest("GET", operation, version=None)
+        self.clock.advance(60)
+        got["registry operation done"] = rest("GET", operation, version=None)
 
     def compute(self) -> None:
         """A cluster's life."""
@@ -136,9 +143,10 @@ class Answers:
         """Pipeline and command jobs."""
         rest, got = self.rest, self.by_title
         inputs = {"train_file_path": "azureml://datastores/workspaceblobstore/paths/t.jsonl"}
-        got["pipeline job put"] = rest.submit(
-            "job", inputs, description="d", tags={"a": "b"}, settings={"_source": "DSL"}
-        )
+        cluster = rest.compute().json()["id"]
+        self.clock.advance(60)
+        described = {"description": "d", "tags": {"a": "b"}, "settings": {"_source": "DSL"}}
+        got["pipeline job put"] = rest.submit("job", inputs, computeId=cluster, **described)
         got["job name taken"] = rest.submit("job", {})
         self.clock.advance(6 * 3600)
         got["pipeline job"] = rest("GET", "/jobs/job")
@@ -203,6 +211,8 @@ class Answers:
         got["deployment put"] = rest.deploy(model)
         self.clock.advance(3600)
         got["deployments"] = rest("GET", "/onlineEndpoints/chat/deployments")
+        got["traffic update"] = rest.endpoint(description="d", traffic={"main": 100})
+        self.clock.advance(3600)
         header = {"azureml-model-deployment": "main"}
         got["score"] = rest.score(got["endpoint keys"].json()["primaryKey"], chat("hello"), headers=header)
 
@@ -275,6 +285,12 @@ def test_the_answer_has_everything_that_was_recorded(title: str, answers: dict[s
     elif wanted != "any":
         body = answer.json()
         assert [problem for field in wanted if (problem := missing(field, body))] == []
+
+
+def test_an_endpoint_is_updating_while_its_traffic_changes(answers: dict[str, httpx.Response]) -> None:
+    """The answer to the change says so, and has the new traffic already."""
+    properties = answers["traffic update"].json()["properties"]
+    assert (properties["provisioningState"], properties["traffic"]) == ("Updating", {"main": 100})
 
 
 def test_every_shape_belongs_to_an_operation() -> None:
