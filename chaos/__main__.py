@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import resource
 import sys
 import threading
 import time
@@ -55,7 +56,11 @@ def main() -> int:
             _try_all(parts[name](), table, arguments.lanes)
             _say(f"{name}: {time.monotonic() - began:.0f} s")
     print(table.render())
-    print(f"longest invocation {table.longest:.1f} s; {time.monotonic() - began:.0f} s in all; seed {seed}")
+    used = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(
+        f"longest invocation {table.longest:.1f} s; {time.monotonic() - began:.0f} s in all, "
+        f"{used:.0f} s of processor time; seed {seed}"
+    )
     for note in table.notes:
         print(f"! {note}")
     for fault in sorted(set(table.idle)):

@@ -11,8 +11,11 @@ from chaos.wire import Strike, Trouble
 from chaos.world import World
 from shared.domain.stages import Stage
 
-SPREAD = 6
-"""A transient fault hits every so-many-th call of a run, in as many runs as it takes to hit each call."""
+SPREAD = 32
+"""Calls from one hit of a transient fault to the next: more than any one step makes, or none would succeed.
+
+The faults take turns: between them they hit each call of a run once.
+"""
 
 TRANSIENT: dict[str, dict[str, Any]] = {
     "408": {"trouble": Trouble.STATUS, "status": 408},
@@ -114,9 +117,9 @@ MISHAPS = (
 
 
 def transients(arena: Arena) -> Iterator[Case]:
-    """Every transient fault on every call."""
-    for name, strike in TRANSIENT.items():
-        for offset in range(SPREAD):
+    """Each call of a run meets one transient fault, and each fault calls of every stage."""
+    for turn, (name, strike) in enumerate(TRANSIENT.items()):
+        for offset in range(turn, SPREAD, len(TRANSIENT)):
             yield Case(f"{name} on any call", partial(_transient, arena, strike, offset))
 
 
@@ -133,7 +136,7 @@ def set_faults(world: World, mishap: Mishap, run_id: str, dataset: str) -> None:
 
 
 def _transient(arena: Arena, strike: dict[str, Any], offset: int) -> Verdict:
-    plan = [Strike(call=number, **strike) for number in range(offset, 400, SPREAD)]
+    plan = [Strike(call=number, **strike) for number in range(offset, 300, SPREAD)]
     host = arena.host(iter([plan]))
     return arena.judge(host, host.carry(), _DELETED)
 

@@ -1,15 +1,16 @@
 """The worker's outgoing calls, seen and spoilt below every SDK.
 
-Python's two kinds of sockets are wrapped in the worker process, where the bytes of a request are handed
-over for sending and where those of its answer are picked up. azure-core, azure-storage, azure-ai-ml, MLflow
-and httpx all pass here, so that a call that somebody adds tomorrow is found without being named, and
-nothing of the app is replaced.
+Python's plain sockets, TLS sockets and TLS objects are wrapped in the worker process, where the bytes of a
+request are handed over for sending and where those of its answer are picked up. azure-core, azure-storage,
+azure-ai-ml, MLflow and httpx, waiting or not, all pass here, so that a call that somebody adds tomorrow is
+found without being named, and nothing of the app is replaced.
 
 A call is numbered from 0, in the order of sending, from when a plan is laid.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -79,10 +80,11 @@ class Strike(msgspec.Struct, frozen=True, omit_defaults=True):
 class _Exchange:
     """One connection's newest request."""
 
-    __slots__ = ("answered", "fake", "strike", "target")
+    __slots__ = ("answered", "dead", "fake", "strike", "target")
 
     def __init__(self) -> None:
         self.answered = True
+        self.dead = False
         self.target = ""
         self.strike: Strike | None = None
         self.fake: bytes | None = None
@@ -105,7 +107,7 @@ class Wire:
         self._hits: dict[int, int] = {}
         self._notify, self._resume = notify, resume
         self._lock = threading.Lock()
-        self._exchanges: WeakKeyDictionary[socket.socket, _Exchange] = WeakKeyDictionary()
+        self._exchanges: WeakKeyDictionary[Any, _Exchange] = WeakKeyDictionary()
 
     def plan(self, strikes: list[Strike]) -> None:
         """Lay a new plan, and number calls from 0 again."""
@@ -113,7 +115,7 @@ class Wire:
             self.calls, self.struck = [], []
             self._plan, self._hits = strikes, {}
 
-    def sending(self, connection: socket.socket, data: Any) -> bool:
+    def sending(self, connection: Any, data: Any) -> bool:
         """Look at bytes that are about to leave; False if they must not."""
         exchange = self._exchanges.get(connection)
         if exchange is None:
@@ -122,17 +124,20 @@ class Wire:
         if head and (line := _REQUEST.match(head)):
             exchange.answered = False
             exchange.target = f"{line[1].decode()} {line[2].decode()}"
-            exchange.strike = self._begin(exchange)
+            exchange.strike = self._begin(connection, exchange)
             if saved := _STAGE.search(head):
                 self.stage = saved[1].decode()
             exchange.fake = _fake(exchange.strike)
         return exchange.fake is None
 
-    def receiving(self, connection: socket.socket, take: Callable[[], bytes | int]) -> bytes | int:
+    def receiving(self, connection: Any, take: Callable[[], bytes | int]) -> bytes | int:
         """Let the answer's next bytes in, or something else."""
         exchange = self._exchanges.get(connection)
         if exchange is None:
             return take()
+        if exchange.dead:
+            # urllib3 looks for an answer even after a failed send.
+            raise _broken(connection)
         strike = exchange.strike
         if strike is not None and strike.trouble is Trouble.SLOW:
             time.sleep(SLOW_SECONDS)
@@ -146,12 +151,12 @@ class Wire:
                 self._notify(Trouble.KILL_AFTER, exchange.target)
                 os.kill(os.getpid(), signal.SIGKILL)
             case Trouble.LOST:
-                raise ConnectionResetError(104, "the answer was lost")
+                raise _broken(connection)
             case Trouble.TIMEOUT:
                 raise TimeoutError("timed out")
         return taken
 
-    def fake_of(self, connection: socket.socket, limit: int) -> bytes | None:
+    def fake_of(self, connection: Any, limit: int) -> bytes | None:
         """The next bytes of an invented answer; None if the real one is wanted."""
         exchange = self._exchanges.get(connection)
         if exchange is None or exchange.fake is None:
@@ -160,7 +165,7 @@ class Wire:
         exchange.answered = True
         return piece
 
-    def _begin(self, exchange: _Exchange) -> Strike | None:
+    def _begin(self, connection: Any, exchange: _Exchange) -> Strike | None:
         with self._lock:
             number = len(self.calls)
             self.calls.append((self.stage, exchange.target))
@@ -175,8 +180,8 @@ class Wire:
                 self._notify(Trouble.PAUSE_BEFORE, exchange.target)
                 self._resume()
             case Trouble.RESET:
-                exchange.answered = True
-                raise ConnectionResetError(104, "connection reset by peer")
+                exchange.answered = exchange.dead = True
+                raise _broken(connection)
         return strike
 
     def _next_strike(self, number: int, target: str) -> Strike | None:
@@ -189,6 +194,13 @@ class Wire:
                 self._hits[index] = self._hits.get(index, 0) + 1
                 return strike
         return None
+
+
+def _broken(connection: Any) -> OSError:
+    """How a connection says that it is broken."""
+    if isinstance(connection, ssl.SSLObject):
+        return ssl.SSLSyscallError(errno.ECONNRESET, "connection reset by peer")
+    return ConnectionResetError(errno.ECONNRESET, "connection reset by peer")
 
 
 def _fake(strike: Strike | None) -> bytes | None:
@@ -213,7 +225,10 @@ def watch(wire: Wire) -> None:
     _watch_receiving(wire, plain)
     # sendall, recv and recv_into of a TLS socket end up in these two.
     _watch_sending(wire, ssl.SSLSocket, "send")
-    _watch_tls_receiving(wire)
+    _watch_tls_receiving(wire, ssl.SSLSocket)
+    # TLS without a socket: what asynchronous clients use.
+    _watch_sending(wire, ssl.SSLObject, "write")
+    _watch_tls_receiving(wire, ssl.SSLObject)
 
 
 def _remote(connection: Any) -> bool:
@@ -229,9 +244,9 @@ def _watch_sending(wire: Wire, kind: Any, *names: str) -> None:
         original = getattr(kind, name)
 
         def watched(self: Any, data: Any, *rest: Any) -> Any:
-            ours = _encrypted(self) if kind is ssl.SSLSocket else _remote(self)
+            ours = _remote(self) if kind is socket.socket else _encrypted(self)
             if ours and not wire.sending(self, data):
-                return memoryview(data).nbytes if name == "send" else None
+                return None if name == "sendall" else memoryview(data).nbytes
             return original(self, data, *rest)
 
         setattr(kind, name, watched)
@@ -257,8 +272,7 @@ def _watch_receiving(wire: Wire, kind: Any) -> None:
     kind.recv, kind.recv_into = watched_recv, watched_recv_into
 
 
-def _watch_tls_receiving(wire: Wire) -> None:
-    tls: Any = ssl.SSLSocket
+def _watch_tls_receiving(wire: Wire, tls: Any) -> None:
     read = tls.read
 
     def watched_read(self: Any, size: int = 1024, buffer: Any = None) -> Any:

@@ -184,13 +184,21 @@ def _named(name: str) -> Callable[[Services], Services]:
     return found
 
 
+def _reap() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return
+
+
 def main() -> None:
     """Fork a worker for each line on standard input, until its end."""
     address = sys.argv[1]
     alter = _named(sys.argv[2]) if len(sys.argv) > 2 else _unaltered
     for module in HEAVY:
         importlib.import_module(module)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: _reap())
     # Faults are what is expected here; the table tells of those that matter.
     logging.getLogger().addHandler(logging.NullHandler())
     # azure-ai-ml asks for it at each submission, and the first time it reads every module's source path.
@@ -200,6 +208,7 @@ def main() -> None:
     gc.freeze()
     for line in sys.stdin:
         if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             sys.stdin.close()
             os.environ.update(json.loads(line))
             try:

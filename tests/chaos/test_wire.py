@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from chaos.wire import Trouble
 
@@ -23,6 +25,10 @@ BODY = b'{"answer": "' + b"x" * 40_000 + b'"}'
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     served: list[str]
+    authority: str
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that was killed is no news."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -42,10 +48,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server() -> Iterator[_Server]:
-    """A server that remembers what reached it."""
+def server(client: str, tmp_path: Path) -> Iterator[_Server]:
+    """A server that remembers what reached it; for a client that does not wait, one over TLS."""
     running = _Server(("127.0.0.1", 0), _Handler)
-    running.served = []
+    running.served, running.authority = [], ""
+    if "asynchronous" in client:
+        authority = trustme.CA()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        running.authority = str(tmp_path / "ca.pem")
+        authority.cert_pem.write_to_path(running.authority)
+        running.socket = context.wrap_socket(running.socket, server_side=True)
     thread = threading.Thread(target=running.serve_forever, args=(0.01,))
     thread.start()
     yield running
@@ -56,14 +69,15 @@ def server() -> Iterator[_Server]:
 
 def _call(server: _Server, client: str, trouble: Trouble) -> tuple[int, dict[str, Any]]:
     """Two calls in a process of their own, the second in trouble; its exit code and what it said."""
-    url = f"http://127.0.0.1:{server.server_port}"
-    command = [sys.executable, str(CLIENT), client, url, trouble.value]
+    scheme = "https" if server.authority else "http"
+    url = f"{scheme}://127.0.0.1:{server.server_port}"
+    command = [sys.executable, str(CLIENT), client, url, trouble.value, server.authority]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     said = done.stdout.strip().splitlines()
     return done.returncode, json.loads(said[-1]) if said else {}
 
 
-@pytest.mark.parametrize("client", ["requests", "httpx"])
+@pytest.mark.parametrize("client", ["requests", "httpx", "httpx, asynchronous"])
 @pytest.mark.parametrize(
     ("trouble", "served", "code", "seen"),
     [

@@ -1,4 +1,4 @@
-"""Two PUTs over one connection with the wire in between: `wire_client.py requests|httpx URL TROUBLE`."""
+"""Two PUTs over one connection with the wire in between: `wire_client.py CLIENT URL TROUBLE CA`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONTENT = b"c" * 5_000
 
 def main() -> None:
     """Make both calls and say what the second was told."""
-    client, url, trouble = sys.argv[1:]
+    client, url, trouble, authority = sys.argv[1:]
     wire = Wire(lambda _trouble, _target: None, lambda: None)
     watch(wire)
     strike = Strike(Trouble(trouble), call=1, status=429, retry_after=7, body="{}")
@@ -27,6 +27,20 @@ def main() -> None:
 
         def put(path):
             return session.put(f"{url}{path}", data=CONTENT, timeout=10)
+
+    elif client == "httpx, asynchronous":
+        import asyncio
+        import ssl
+
+        import httpx
+
+        failure = httpx.TransportError
+        trust = ssl.create_default_context(cafile=authority)
+        loop = asyncio.new_event_loop()
+        waiting = httpx.AsyncClient(timeout=10, verify=trust)
+
+        def put(path):
+            return loop.run_until_complete(waiting.put(f"{url}{path}", content=CONTENT))
 
     else:
         import httpx
