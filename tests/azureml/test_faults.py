@@ -75,6 +75,23 @@ def test_an_operation_that_never_ends(rest: Rest) -> None:
     assert rest("GET", "/onlineEndpoints/chat").json()["properties"]["provisioningState"] == "Creating"
 
 
+@pytest.mark.parametrize(("pace", "wait"), [("instant", "20"), ("fast", "200"), ("timed", None)])
+def test_how_long_a_poller_is_asked_to_wait(rest: Rest, pace: str, wait: str | None) -> None:
+    """Milliseconds at the paces that are made for tests; nothing at the recorded one, as recorded."""
+    rest.http.patch("/_emulator/state", json={"pace": pace})
+    rest.emulator.add_fault(count=None, operation={"status": "Never"})
+    polled = [
+        rest("GET", started.headers[header])
+        for started, header in (
+            (rest.endpoint(), "Azure-AsyncOperation"),
+            (rest.compute(), "Azure-AsyncOperation"),
+            (rest("DELETE", "/onlineEndpoints/chat"), "Location"),
+        )
+    ]
+    assert [answer.headers.get("x-ms-retry-after-ms") for answer in polled] == [wait] * 3
+    assert [answer.headers.get("Retry-After") for answer in polled] == [None] * 3
+
+
 def test_an_operation_that_is_canceled(rest: Rest) -> None:
     """A status of its own."""
     rest.emulator.add_fault(match={"operation": "compute.put"}, operation={"status": "Canceled"})
