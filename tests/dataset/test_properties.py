@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.dataset import GateRules, RowPolicy, Split, report_html
+from shared.domain.dataset.lines import LongLine, read_lines
 from tests.dataset.checking import (
     Checked,
     assistant,
@@ -92,6 +93,42 @@ def test_chunk_boundaries_change_nothing(lines: list[bytes], cuts: list[int], li
     whole = check_bytes(data, rules=rules)
     cut = check_bytes(data, rules=rules, chunks=[position for position in cuts if position < len(data)])
     assert outcome(cut) == outcome(whole)
+
+
+PIECE = 128 * 1024  # in which lines are cut
+
+
+@given(
+    sizes=st.lists(
+        st.integers(0, 200)
+        | st.integers(4_990, 5_010)
+        | st.integers(PIECE - 40, PIECE + 40)
+        | st.integers(2 * PIECE - 40, 3 * PIECE),
+        min_size=1,
+        max_size=5,
+    ),
+    cuts=st.lists(st.integers(0, 6) | st.integers(-30, 30).map(lambda near: PIECE + near), max_size=6),
+    limit=st.sampled_from([100, 5_000, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 7, 1 << 22]),
+    ended=st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_lines_are_cut_alike_around_the_size_of_a_piece(
+    sizes: list[int], cuts: list[int], limit: int, ended: bool
+) -> None:
+    """Lines about as long as a piece, in chunks about as long, are the lines that a plain split finds."""
+    data = b"\n".join(b"%d" % (number % 10) * size for number, size in enumerate(sizes)) + b"\n" * ended
+    chunks = []
+    rest = data
+    for cut in cuts:
+        chunks.append(rest[:cut])
+        rest = rest[cut:]
+    found: list[bytes | int] = []
+    for batch in read_lines([*chunks, rest], limit):
+        found += [batch.length] if isinstance(batch, LongLine) else batch
+    lines = data.split(b"\n")
+    plain = [line + b"\n" for line in lines[:-1]] + lines[-1:] * bool(lines[-1])
+    lengths = [len(line.removesuffix(b"\n")) for line in plain]
+    assert found == [line if length <= limit else length for line, length in zip(plain, lengths, strict=True)]
 
 
 @given(st.lists(conversations(), min_size=1, max_size=25), st.booleans(), st.booleans())

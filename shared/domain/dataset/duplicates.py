@@ -5,6 +5,7 @@ from array import array
 _FLAGS = 0b111  # the low bits of a slot say in which files a conversation was seen
 _TAG = (1 << 64) - 1 - _FLAGS
 _FIRST_SLOTS = 1 << 10
+_EMPTY = array("Q", [0])  # to be repeated: an array made of bytes would need its size twice for a moment
 
 
 class SeenConversations:
@@ -15,7 +16,7 @@ class SeenConversations:
     """
 
     def __init__(self) -> None:
-        self._slots = array("Q", bytes(8 * _FIRST_SLOTS))
+        self._slots = _EMPTY * _FIRST_SLOTS
         self._shift = 64 - _FIRST_SLOTS.bit_length() + 1
         self._room = _FIRST_SLOTS * 3 // 4
 
@@ -47,7 +48,7 @@ class SeenConversations:
     def _grow(self) -> None:
         old = self._slots
         size = 2 * len(old)
-        self._slots = slots = array("Q", bytes(8 * size))
+        self._slots = slots = _EMPTY * size
         self._shift -= 1
         shift, last = self._shift, size - 1
         for slot in old:
