@@ -3,9 +3,10 @@
     python -m local.samples.walkthrough [--dataset FILE] [--pace instant|fast]
 
 Each function is one section of the notebook with its calls in their order; only what they talk to differs.
-Two things are not as printed there. The dataset is a local sample in place of the download from Hugging Face.
-And ``learning_rate_min`` and ``learning_rate_max``, which the model's own defaults hold, are left out: the
-component has no such inputs, and with them the notebook fails.
+Three things are not as printed there. The dataset is a local sample in place of the download from Hugging
+Face. ``learning_rate_min`` and ``learning_rate_max``, which the model's own defaults hold, are left out: the
+component has no such inputs, and with them the notebook fails. And the notebook's two ways out of a failed
+connection are left out: to log in with a browser, and to name the workspace where ``config.json`` is missing.
 """
 
 # azure-ai-ml publishes few types, and the notebook has none.
@@ -33,20 +34,25 @@ NO_INPUTS = ("learning_rate_min", "learning_rate_max")
 UNSUPPORTED_SIZES = ("standard_nc6", "standard_nc12", "standard_nc24", "standard_nc24r")
 
 
-def connect(emulator: Emulator) -> tuple[Any, Any]:
-    """Section 1: a credential, a client for the workspace, and one for the system registry."""
+def connect(emulator: Emulator, folder: Path) -> tuple[Any, Any]:
+    """Section 1: a credential, a client for the workspace in ``config.json``, one for the system registry."""
     from azure.ai.ml import MLClient
     from azure.identity import DefaultAzureCredential
 
+    settings = emulator.cloud.settings
+    config = folder / "config.json"
+    config.write_text(
+        json.dumps(
+            {
+                "subscription_id": settings.subscription,
+                "resource_group": settings.resource_group,
+                "workspace_name": settings.workspace,
+            }
+        )
+    )
     credential = DefaultAzureCredential()
     credential.get_token("https://management.azure.com/.default")
-    settings = emulator.cloud.settings
-    workspace = MLClient(
-        credential,
-        subscription_id=settings.subscription,
-        resource_group_name=settings.resource_group,
-        workspace_name=settings.workspace,
-    )
+    workspace = MLClient.from_config(credential=credential, path=str(config))
     return workspace, MLClient(credential, registry_name="azureml")
 
 
@@ -258,7 +264,7 @@ def run(emulator: Emulator, dataset: Path = SAMPLE) -> dict[str, Any]:
     endpoint = f"ultrachat-completion-{timestamp}"
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        workspace, registry = connect(emulator)
+        workspace, registry = connect(emulator, folder)
         model, allowed = pick_model(registry)
         gpus = ensure_compute(workspace, allowed)
         split_dataset(dataset, folder)
