@@ -27,7 +27,7 @@ demo: setup  ## upload a sample dataset, follow it to a live endpoint, chat with
 
 test: setup  ## all tests
 	@$(MAKE) --no-print-directory browser || true
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 chaos: setup  ## kill, repeat, spoil and race everything; ARGS='--seed 1' repeats one
 	@$(BIN)/python -m chaos $(ARGS)
