@@ -6,6 +6,7 @@ side of it, and the host delivers again what the dead worker had in hand.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,9 @@ from chaos.arena import Arena, Case, Verdict
 from chaos.host import Host
 from chaos.wire import Strike, Trouble
 from shared.domain.stages import Stage
+
+_PARTICULAR = re.compile(r"d?[0-9a-f]{10,}")
+"""What tells the addresses of one run from those of another."""
 
 KILLS = (Trouble.KILL_BEFORE, Trouble.KILL_AFTER)
 
@@ -94,13 +98,14 @@ def crashes(arena: Arena, main: list[tuple[str, str]], every: int = 1) -> Iterat
         first = next(index for index, (stage, _) in enumerate(main) if stage == course.since)
         held_at = first if course.hold else None
         calls, wished = record(arena, course, held_at)
-        yield from _kills(arena, course, calls, held_at, wished or first, every)
+        yield from _kills(arena, course, calls, held_at, wished or _parting(main, calls), every)
 
 
 def _kills(
     arena: Arena, course: Course, calls: list[tuple[str, str]], held_at: int | None, first: int, every: int
 ) -> Iterator[Case]:
-    for number in range(first, len(calls), every):
+    sites = [number for number in range(first, len(calls)) if not _repeats(calls, number)]
+    for number in sites[::every]:
         for trouble in KILLS:
             strikes = [*_hold(held_at), Strike(trouble, call=number)]
             yield Case(f"{trouble} a call: {course.name}", partial(killed, arena, course, strikes))
@@ -112,6 +117,24 @@ def killed(arena: Arena, course: Course, strikes: list[Strike]) -> Verdict:
     verdict, _ = _carry(arena, course, host)
     # The hold is not what is counted.
     return verdict._replace(injected=host.deaths)
+
+
+def _site(call: tuple[str, str]) -> tuple[str, str]:
+    """Stage and address, without what differs from one run to the next."""
+    stage, target = call
+    return stage, _PARTICULAR.sub("…", target.partition("?")[0])
+
+
+def _repeats(calls: list[tuple[str, str]], number: int) -> bool:
+    """Whether a call is one more of a row of the same: neither its first nor its last."""
+    around = calls[max(number - 1, 0) : number + 2]
+    return len(around) == 3 and len({_site(call) for call in around}) == 1
+
+
+def _parting(main: list[tuple[str, str]], calls: list[tuple[str, str]]) -> int:
+    """The number of the last call before two courses part: it is answered differently."""
+    pairs = zip(map(_site, main), map(_site, calls), strict=False)
+    return next((number for number, (one, other) in enumerate(pairs) if one != other), len(calls)) - 1
 
 
 def _carry(arena: Arena, course: Course, host: Host, injected: int | None = None) -> tuple[Verdict, int]:

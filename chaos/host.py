@@ -20,6 +20,11 @@ MOST_DELIVERIES = 5
 REDELIVERY = timedelta(seconds=30)
 """`visibilityTimeout` in host.json."""
 
+TIMER = timedelta(minutes=1)
+"""`ADVANCE_SCHEDULE`; also the length of a lease."""
+
+_EARLY = frozenset({Stage.RECEIVED, Stage.VALIDATED})
+
 MOST_TICKS = 300
 """A run that is not over after this many ticks of the timer is lost."""
 
@@ -99,7 +104,9 @@ class Host:
 
     def tick(self, due: datetime | None) -> None:
         """Let the time come at which the run is due, and the timer and the queue do what they do then."""
-        self.now = max(self.now + timedelta(seconds=1), due or self.now)
+        self.now = max(self.now + TIMER, due or self.now)
+        # Nobody is at work here, and a lease that could not be released has run out by now.
+        self.world.expire_lease(self.upload.run_id)
         for message in self.deliver("schedule_advances"):
             if message != self.upload.run_id:
                 continue
@@ -157,6 +164,9 @@ class Host:
             self.close(dead=True)
             # The lease outlives its holder; sixty seconds of waiting would show nothing more.
             self.world.expire_lease(self.upload.run_id)
+            entry = self.world.entry(self.upload.run_id)
+            # Once the job is there, another instance of the app does as well as a new process.
+            self._warm = self._warm or (entry is not None and entry.stage not in _EARLY)
             return None
         self.longest = max(self.longest, outcome.seconds)
         if self.deaths == 0:
