@@ -49,7 +49,10 @@ ASSETS = re.compile(
 
 
 def unasked(emulator: Emulator, *, of_assets: bool) -> set[str]:
-    """The operations on assets, or all others, that were never answered by the emulator with success."""
+    """The operations on assets, or all others, that were never answered by the emulator with success.
+
+    Asked at the end of a file, of all its tests: in a process of their own that means ``--dist loadfile``.
+    """
     wanted = {
         route.operation
         for route in ROUTES
