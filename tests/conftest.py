@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from local.azurite import Azurite
 from tests.live_stack import LiveStack, live_stack_in
+
+# A busy machine is slow at making examples, too; what a test says of the app does not depend on it.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

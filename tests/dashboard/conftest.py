@@ -50,7 +50,7 @@ def parked_run(scenes: Scenes) -> str:
     return scenes.parked("sales-emails", "KeyError: the endpoint's state 'Paused' is unknown")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium; `make browser` installs it."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

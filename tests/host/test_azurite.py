@@ -8,7 +8,7 @@ from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from local.azurite import Azurite
-from local.processes import ChildProcess, ProcessError
+from local.processes import ChildProcess, ProcessError, wait_until
 
 
 def test_blobs_and_queues_answer(azurite: Azurite) -> None:
@@ -62,4 +62,12 @@ def test_stopping_a_process_also_ends_its_children(tmp_path: Path) -> None:
     with ChildProcess("Example", ["sh", "-c", script], tmp_path / "example.log") as child:
         child.wait_ready(lambda: child.output().endswith("\n"), 10)
         grandchild = int(child.output())
-    assert not Path(f"/proc/{grandchild}").exists() or "Z" in Path(f"/proc/{grandchild}/stat").read_text()
+    assert wait_until(lambda: not _runs(grandchild), 30)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and not just waiting to be collected."""
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
