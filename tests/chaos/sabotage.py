@@ -6,13 +6,14 @@ A worker picks the one whose name is in the file that `SABOTAGE` points to.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from shared.domain.index import IndexEntry
 from shared.domain.run import Run
 from shared.ports import Services, StoredRun
 
@@ -51,10 +52,10 @@ def _believes_a_delete_without_looking(services: Services) -> Services:
 
 
 def _forgets_when_to_look_again(services: Services) -> Services:
-    def save(read: StoredRun, run: Run) -> StoredRun:
-        return services.runs.save_unless_asked(read, msgspec.structs.replace(run, due=None))
+    def entries() -> Iterator[IndexEntry]:
+        return (entry._replace(due=None) for entry in services.runs.entries())
 
-    return replace(services, runs=_Instead(services.runs, save_unless_asked=save))
+    return replace(services, runs=_Instead(services.runs, entries=entries))
 
 
 def _saves_over_what_callers_wrote(services: Services) -> Services:

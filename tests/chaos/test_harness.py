@@ -58,7 +58,7 @@ def _carried(arena: Arena) -> Verdict:
     return arena.judge(host, host.carry(), DELETED, injected=1)
 
 
-def test_a_sound_app_survives_beingkilled_around_the_call_that_costs_most(
+def test_a_sound_app_survives_being_killed_around_the_call_that_costs_most(
     arena: Arena, broken: Callable[[str], None]
 ) -> None:
     """Before and after the submission: one of everything, nothing left, and the kills really happened."""
