@@ -40,8 +40,12 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def exit_on_termination() -> None:
-    """Turn SIGTERM into SystemExit, so that contexts are left in order as they are on Ctrl-C."""
+    """Turn SIGTERM into SystemExit, so that contexts are left in order as they are on Ctrl-C.
+
+    SIGINT is taken back, too: a shell starts what it puts in the background with it ignored.
+    """
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def ignore_signals() -> None:
