@@ -27,10 +27,9 @@ demo: setup  ## upload a sample dataset, follow it to a live endpoint, chat with
 
 test: setup  ## all tests
 	@$(MAKE) --no-print-directory browser || true
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/chaos $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
-chaos: setup  ## its own tests, then kill, repeat, spoil and race everything; ARGS='--seed 1' repeats one
-	@$(BIN)/python -m pytest --quiet tests/chaos
+chaos: setup  ## kill, repeat, spoil and race everything; ARGS='--seed 1' repeats a seed
 	@$(BIN)/python -m chaos $(ARGS)
 
 dev: setup  ## the whole stack in the foreground, until Ctrl-C

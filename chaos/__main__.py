@@ -9,20 +9,22 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import islice
 
 from chaos.arena import Arena, Case, Verdict
 from chaos.crashes import MAIN, crashes, record
 from chaos.faults import mishaps, transients
-from chaos.fleet import Fleet
 from chaos.isolation import isolation
 from chaos.races import duplicates, races
 from chaos.schedules import schedules
 from chaos.table import Table
-from chaos.world import world
 from local.azureml.clock import INSTANT
+
+BATCH = 60
+"""Cases between two moments at which nothing is under way."""
 
 BRISK = replace(
     INSTANT, name="brisk", compute=0.05, endpoint=0.05, deployment=0.05, endpoint_delete=0.05, job_queue=0.05
@@ -37,8 +39,7 @@ def main() -> int:
     print(f"seed {seed}", flush=True)
     began = time.monotonic()
     table = Table()
-    with world() as around, Fleet(around.environment(), arguments.alter) as fleet:
-        arena = Arena(around, fleet)
+    with Arena(arguments.alter) as arena:
         calls = record(arena, MAIN).calls
         _say(f"a run makes {len(calls)} calls in {len({stage for stage, _ in calls})} stages")
         parts: dict[str, Callable[[], Iterator[Case]]] = {
@@ -52,8 +53,8 @@ def main() -> int:
         }
         for name in arguments.only or parts:
             # Calls are numbered in the courses that were recorded, which must not wait.
-            around.emulator.cloud.pace = INSTANT if name in {"crashes", "races"} else BRISK
-            _try_all(parts[name](), table, arguments.lanes)
+            arena.set_pace(INSTANT if name in {"crashes", "races"} else BRISK)
+            _try_all(arena, parts[name](), table, arguments.lanes)
             _say(f"{name}: {time.monotonic() - began:.0f} s")
     print(table.render())
     used = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -68,7 +69,7 @@ def main() -> int:
     return 0 if table.clean else 1
 
 
-def _try_all(cases: Iterable[Case], table: Table, lanes: int) -> None:
+def _try_all(arena: Arena, cases: Iterator[Case], table: Table, lanes: int) -> None:
     lock = threading.Lock()
     begun = table.total[1]
 
@@ -85,7 +86,9 @@ def _try_all(cases: Iterable[Case], table: Table, lanes: int) -> None:
                 _say(f"  {tried} runs, now: {case.fault}")
 
     with ThreadPoolExecutor(lanes) as pool:
-        list(pool.map(attempt, cases))
+        while batch := list(islice(cases, BATCH)):
+            list(pool.map(attempt, batch))
+            arena.renew()
 
 
 def _say(message: str) -> None:

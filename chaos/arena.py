@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import NamedTuple, Self
 
 from chaos.fleet import Fleet
 from chaos.host import Host, Plans
-from chaos.world import World
+from chaos.world import World, world
+from local.azureml.clock import INSTANT, Pace
+from local.azureml.faults import Fault
 from shared.domain.stages import Stage
+
+LONGEST_SECONDS = 240.0
+"""Azurite stands still for minutes when it collects garbage, which it does when it has run for ten."""
 
 
 class Verdict(NamedTuple):
@@ -45,12 +52,52 @@ class Case(NamedTuple):
     run: Callable[[], Verdict]
 
 
-@dataclass(frozen=True, slots=True)
 class Arena:
-    """Where cases are tried."""
+    """Where cases are tried: emulators and workers, started anew now and then.
+
+    Attributes:
+        world: The emulators.
+        fleet: The workers.
+    """
 
     world: World
     fleet: Fleet
+
+    def __init__(self, alter: str | None = None, **environment: str) -> None:
+        """Describe it; entering the context starts it.
+
+        Args:
+            alter: See `Fleet`.
+            environment: Variables that workers have besides the usual ones.
+        """
+        self._alter, self._environment = alter, environment
+        self._exits = ExitStack()
+        self._pace = INSTANT
+        self._started = 0.0
+
+    def __enter__(self) -> Self:
+        self.world = self._exits.enter_context(world())
+        self.fleet = self._exits.enter_context(
+            Fleet(self.world.environment(**self._environment), self._alter)
+        )
+        self._started = time.monotonic()
+        self.set_pace(self._pace)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.close()
+
+    def set_pace(self, pace: Pace) -> None:
+        """Say how long things take in Azure ML from now on."""
+        self._pace = self.world.emulator.cloud.pace = pace
+
+    def renew(self) -> None:
+        """Start everything anew if it has run for long. No case may be under way."""
+        if time.monotonic() - self._started > LONGEST_SECONDS:
+            self._exits.close()
+            self.__enter__()
 
     def host(self, plans: Plans | None = None, *, warm: bool = False) -> Host:
         """A host with a new upload; see `Host`."""
@@ -63,6 +110,7 @@ class Arena:
         expected: frozenset[Stage],
         *,
         injected: int | None = None,
+        faults: Sequence[Fault] = (),
         holds: bool = True,
     ) -> Verdict:
         """Compare the end with what it should be.
@@ -71,7 +119,9 @@ class Arena:
             host: What carried the run.
             end: The stage that it ended in; None if it did not.
             expected: The stages that it may end in.
-            injected: How often the fault was met; as often as calls were hit, if left out.
+            injected: How often the fault was met; if left out, how many calls were hit, and how often
+                the emulator met its faults.
+            faults: Those faults.
             holds: Whether everything else that the case looks at was right.
         """
         audit = self.world.audit(host.upload)
@@ -83,7 +133,7 @@ class Arena:
         note = self._explain(host, end) if wrong else ""
         if not wrong:
             self.world.forget(host.upload)
-        met = len(host.struck) if injected is None else injected
+        met = len(host.struck) + sum(fault.hits for fault in faults) if injected is None else injected
         struck = tuple(host.struck)
         lost = int(end is None)
         return Verdict(met, 1, int(right), audit.duplicates, audit.running, lost, note, struck, host.longest)

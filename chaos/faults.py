@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from chaos.arena import Arena, Case, Verdict
 from chaos.wire import Strike, Trouble
-from chaos.world import World
+from chaos.world import Upload, World
+from local.azureml.faults import Fault
 from shared.domain.stages import Stage
 
 SPREAD = 32
@@ -120,7 +121,7 @@ def transients(arena: Arena) -> Iterator[Case]:
     """Each call of a run meets one transient fault, and each fault calls of every stage."""
     for turn, (name, strike) in enumerate(TRANSIENT.items()):
         for offset in range(turn, SPREAD, len(TRANSIENT)):
-            yield Case(f"{name} on any call", partial(_transient, arena, strike, offset))
+            yield Case(f"{name} at calls in turn", partial(_transient, arena, strike, offset))
 
 
 def mishaps(arena: Arena) -> Iterator[Case]:
@@ -129,10 +130,11 @@ def mishaps(arena: Arena) -> Iterator[Case]:
         yield Case(mishap.fault, partial(_mishap, arena, mishap))
 
 
-def set_faults(world: World, mishap: Mishap, run_id: str, dataset: str) -> None:
+def set_faults(world: World, mishap: Mishap, upload: Upload) -> list[Fault]:
     """Tell the emulator what is to go wrong for one run."""
-    for fault in mishap.emulator:
-        world.emulator.add_fault(**_named(fault, run_id, dataset))
+    return [
+        world.emulator.add_fault(**_named(fault, upload.run_id, upload.dataset)) for fault in mishap.emulator
+    ]
 
 
 def _transient(arena: Arena, strike: dict[str, Any], offset: int) -> Verdict:
@@ -143,8 +145,8 @@ def _transient(arena: Arena, strike: dict[str, Any], offset: int) -> Verdict:
 
 def _mishap(arena: Arena, mishap: Mishap) -> Verdict:
     host = arena.host(iter([list(mishap.strikes)]), warm=True)
-    set_faults(arena.world, mishap, host.upload.run_id, host.upload.dataset)
-    return arena.judge(host, host.carry(), mishap.end, injected=1)
+    faults = set_faults(arena.world, mishap, host.upload)
+    return arena.judge(host, host.carry(), mishap.end, faults=faults)
 
 
 def _named(value: Any, run_id: str, dataset: str) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -43,6 +45,7 @@ class Worker:
         self._connection = connection
         self._lines = connection.makefile("rb")
         self.pid = int(self._lines.readline())
+        self.lost = False
 
     def run(self, invocation: Invocation, on_pause: Callable[[], None] = lambda: None) -> Outcome:
         """Have one invocation carried out to its end.
@@ -64,7 +67,7 @@ class Worker:
     def finish(self, on_pause: Callable[[], None] = lambda: None) -> Outcome:
         """Wait for the end of the invocation; see `run`."""
         at = None
-        while line := self._lines.readline():
+        while line := self._next():
             outcome = msgspec.json.decode(line, type=Outcome)
             if outcome.halted is None:
                 return outcome
@@ -73,6 +76,15 @@ class Worker:
                 on_pause()
                 self._connection.sendall(b"\n")
         raise WorkerDiedError(at)
+
+    def _next(self) -> bytes:
+        try:
+            return self._lines.readline()
+        except TimeoutError:
+            # Nobody else may get it.
+            os.kill(self.pid, signal.SIGKILL)
+            self.lost = True
+            raise
 
     def close(self) -> None:
         """Hang up; an idle worker ends by itself."""
@@ -139,5 +151,8 @@ class Fleet:
 
     def take_back(self, worker: Worker) -> None:
         """Keep a worker that was lent, alive and idle."""
+        if worker.lost:
+            worker.close()
+            return
         with self._lock:
             self._idle.append(worker)

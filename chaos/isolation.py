@@ -32,7 +32,7 @@ def _stuck(arena: Arena) -> Verdict:
     """A delete that never ends: the run is not over, asks for a person after an hour, and ends at last."""
     host = arena.host(warm=True)
     target = host.upload.run_id
-    arena.world.emulator.add_fault(
+    fault = arena.world.emulator.add_fault(
         match={"operation": "endpoint.delete", "target": target}, operation={"status": "Never"}
     )
     seen: list[bool] = []
@@ -51,7 +51,7 @@ def _stuck(arena: Arena) -> Verdict:
         seen.append(arena.world.end_operations("endpoint.delete", target) == 1)
 
     end = host.carry(watch)
-    return arena.judge(host, end, frozenset({Stage.DELETED}), injected=1, holds=bool(seen) and all(seen))
+    return arena.judge(host, end, frozenset({Stage.DELETED}), faults=[fault], holds=bool(seen) and all(seen))
 
 
 def _dropped(arena: Arena, lost: int) -> Verdict:
@@ -81,8 +81,9 @@ def _corrupt(arena: Arena) -> Verdict:
         arena.world.mend_record(host.upload.run_id)
 
     end = host.carry(spoil)
+    met = sum(host.faults.values())
     verdict = arena.judge(
-        host, end, frozenset({Stage.DELETED}), injected=1, holds=bool(parked) and all(parked)
+        host, end, frozenset({Stage.DELETED}), injected=met, holds=bool(parked) and all(parked)
     )
     beside = arena.judge(neighbour, Stage.DELETED, frozenset({Stage.DELETED}), injected=0)
     return verdict._replace(

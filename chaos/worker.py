@@ -8,6 +8,7 @@ from outside, so that waiting costs none.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import importlib
 import inspect
@@ -45,11 +46,14 @@ HEAVY = (
     "azure.identity._credentials.app_service",
     "azureml.mlflow._store.tracking.store",
     "azureml.mlflow._tracking.request_header.azureml_request_header_provider",
-    "httpx",
+    "aiohttp",
     "mlflow.tracking.request_header.registry",
     *(f"shared.adapters.{module.name}" for module in pkgutil.iter_modules(adapters.__path__)),
 )
 """What a first run imports: once for all workers instead of once in each."""
+
+TELL_SECONDS = 100.0
+"""An invocation that takes longer says on standard error where it stands, before the harness gives it up."""
 
 
 class Invocation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -156,21 +160,21 @@ def serve(address: str, alter: Callable[[Services], Services]) -> None:
         if call.strikes is not None:
             wire.plan(call.strikes)
         began, error, messages = time.monotonic(), None, []
+        faulthandler.dump_traceback_later(TELL_SECONDS)
         try:
             if services is None:
                 services = alter(_services(settings, clock))
             messages = FUNCTIONS[call.function](call, settings, services)
         except Exception as fault:  # the host's own catch: whatever a function raises, it is delivered again
             error = f"{type(fault).__name__}: {fault}"
+        faulthandler.cancel_dump_traceback_later()
         seconds = time.monotonic() - began
         channel.send(Outcome(error, messages, wire.calls, wire.struck, seconds))
         wire.struck = []
 
 
 def _services(settings: Settings, clock: list[datetime]) -> Services:
-    from azure.identity import DefaultAzureCredential
-
-    built = bootstrap.build_services(settings, DefaultAzureCredential())
+    built = bootstrap.build_services(settings, bootstrap.credential())
     return replace(built, now=lambda: clock[0])
 
 

@@ -39,7 +39,7 @@ def app() -> App:
         TransientServiceError: If the cloud's metadata could not be read.
     """
     settings = Settings.from_env(os.environ)
-    services = build_services(settings, _credential())
+    services = build_services(settings, credential())
     return App(settings, services, LiveEndpoints(services), LiveModels(services))
 
 
@@ -113,9 +113,10 @@ def build_services(
     return telemetry.traced(plain)
 
 
-def _credential() -> TokenCredential:
+def credential() -> TokenCredential:
+    """The app's identity: its managed identity in Azure, the developer's own login elsewhere."""
     from azure.identity import DefaultAzureCredential
 
-    from shared.adapters.retries import TOKEN_RETRIES
+    from shared.adapters.retries import TOKEN_RETRIES, BriefTransport
 
-    return DefaultAzureCredential(**TOKEN_RETRIES)
+    return DefaultAzureCredential(transport=BriefTransport(), **TOKEN_RETRIES)

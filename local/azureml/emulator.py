@@ -139,9 +139,11 @@ class Emulator:
             "AZUREML_CURRENT_CLOUD": self.cloud.settings.cloud_name,
         }
 
-    def add_fault(self, **fault: Any) -> None:
-        """Sets a fault; the same fields as ``POST /_emulator/faults``."""
-        self.cloud.faults.add(msgspec.convert(fault, Fault))
+    def add_fault(self, **fault: Any) -> Fault:
+        """Sets a fault; the same fields as ``POST /_emulator/faults``. It knows its ``hits``."""
+        added = msgspec.convert(fault, Fault)
+        self.cloud.faults.add(added)
+        return added
 
     def calls(self, operation: str | None = None) -> list[dict[str, Any]]:
         """The calls so far, oldest first; of one operation only if it is named."""

@@ -89,6 +89,12 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
     seen: int = 0
 
     @property
+    def hits(self) -> int:
+        """How often it has struck."""
+        due = max(self.seen - self.nth + 1, 0)
+        return due if self.count is None else min(due, self.count)
+
+    @property
     def on_calls(self) -> bool:
         """Whether it changes how a call is answered, rather than what the call sets going."""
         return not (self.operation or self.job or self.container)

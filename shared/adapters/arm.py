@@ -23,7 +23,7 @@ from azure.core.pipeline.policies import (
 )
 from azure.core.rest import HttpRequest, HttpResponse
 
-from shared.adapters.retries import CALL_RETRIES, TOKEN_RETRIES
+from shared.adapters.retries import CALL_RETRIES, TOKEN_RETRIES, BriefTransport
 from shared.adapters.sdk_errors import is_absent, translated
 from shared.domain.errors import TransientServiceError
 
@@ -154,6 +154,7 @@ def arm_base_url(environment: Mapping[str, str] = os.environ) -> str:
     plain: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
         metadata_url,
         policies=[UserAgentPolicy(USER_AGENT), RetryPolicy(**TOKEN_RETRIES)],
+        transport=BriefTransport(),
     )
     with translated("reading the cloud's metadata"), plain:
         response = plain.send_request(HttpRequest("GET", metadata_url))

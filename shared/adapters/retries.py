@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import LinearRetry
+
+LONGEST_SLEEP_SECONDS = 2.0
 
 CALL_RETRIES: dict[str, Any] = {
     "retry_total": 2,
@@ -20,8 +23,21 @@ CALL_RETRIES: dict[str, Any] = {
 }
 """For pipelines of azure-core: two repeats after a broken connection, within a second."""
 
-TOKEN_RETRIES: dict[str, Any] = {"retry_total": 3, "retry_backoff_factor": 0.2, "retry_backoff_max": 2}
-"""For azure-identity: the token service of a host that has just started may need a moment."""
+TOKEN_RETRIES: dict[str, Any] = {
+    "retry_total": 3,
+    "retry_backoff_factor": 0.2,
+    "retry_backoff_max": LONGEST_SLEEP_SECONDS,
+}
+"""For azure-identity, along with `BriefTransport`: the token service of a host that has just started may need
+a moment, so that its answers are repeated too."""
+
+
+class BriefTransport(RequestsTransport):  # type: ignore[misc]
+    """Sleeps no longer than `LONGEST_SLEEP_SECONDS`, whatever a `Retry-After` asks for."""
+
+    def sleep(self, duration: float) -> None:
+        """Wait before the next try, seconds."""
+        super().sleep(min(duration, LONGEST_SLEEP_SECONDS))
 
 
 def storage_retries() -> LinearRetry:

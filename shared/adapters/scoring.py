@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import httpx
+import aiohttp
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError
 
@@ -28,9 +29,8 @@ ANSWER_SECONDS = 95
 """A little over the 90 s that deployments may take, so that the endpoint's own answer wins."""
 
 CONNECT_SECONDS = 10
-LANE = 8
-"""Requests of one HTTP client at once. For each request a client looks at all its connections (httpcore 1.0),
-so that one with a hundred of them is busier with those than with requests."""
+KEEP_SECONDS = 60
+"""How long an idle connection is kept: shorter than Azure's front ends keep theirs (4 minutes)."""
 
 CREDENTIAL_SECONDS = 300
 """How long a key or token is used before it is asked for again; azure-identity caches tokens besides."""
@@ -53,12 +53,10 @@ class _Bearer(NamedTuple):
     renew_at: float
 
 
-class _Lane:
-    """One HTTP client and how many requests it has under way."""
-
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self.client = client
-        self.under_way = 0
+class _Reply(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class EndpointScoring:
@@ -68,10 +66,8 @@ class EndpointScoring:
         self._credential = credential
         self._endpoints = endpoints
         self._bearers: dict[str, _Bearer] = {}
-        self._tls = httpx.create_ssl_context()
-        self._timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
-        self._limits = httpx.Limits(max_connections=None, max_keepalive_connections=LANE)
-        self._lanes: list[_Lane] = []
+        self._tls = ssl.create_default_context()
+        self._session: aiohttp.ClientSession | None = None
 
     def score(self, target: ScoringTarget, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
         """See `Scoring.score`."""
@@ -85,52 +81,41 @@ class EndpointScoring:
         deployment: str | None = None,
     ) -> Any:
         """Like `score`, for many requests at once; every call must be on the same event loop."""
-        lane = self._free_lane()
-        lane.under_way += 1
-        try:
-            return await self._send(lane.client, target, payload, deployment)
-        finally:
-            lane.under_way -= 1
+        if self._session is None:
+            self._session = self._open()
+        return await self._send(self._session, target, payload, deployment)
 
     async def close(self) -> None:
         """Close every connection."""
-        for lane in self._lanes:
-            await lane.client.aclose()
-        self._lanes.clear()
-
-    def _free_lane(self) -> _Lane:
-        """The first lane with room, so that few requests share few connections and keep them warm."""
-        for lane in self._lanes:
-            if lane.under_way < LANE:
-                return lane
-        self._lanes.append(_Lane(self._open()))
-        return self._lanes[-1]
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     async def _once(self, target: ScoringTarget, payload: Mapping[str, Any], deployment: str | None) -> Any:
-        async with self._open() as client:
-            return await self._send(client, target, payload, deployment)
+        async with self._open() as session:
+            return await self._send(session, target, payload, deployment)
 
     async def _send(
         self,
-        client: httpx.AsyncClient,
+        session: aiohttp.ClientSession,
         target: ScoringTarget,
         payload: Mapping[str, Any],
         deployment: str | None,
     ) -> Any:
-        response = await self._post(client, target, payload, deployment)
-        if response.status_code == 401:
+        reply = await self._post(session, target, payload, deployment)
+        if reply.status == 401:
             # The key was regenerated, or the token revoked: once more, with a new one.
             self._bearers.pop(target.name, None)
-            response = await self._post(client, target, payload, deployment)
-        return _answer(response)
+            reply = await self._post(session, target, payload, deployment)
+        return _answer(reply)
 
     async def _post(
         self,
-        client: httpx.AsyncClient,
+        session: aiohttp.ClientSession,
         target: ScoringTarget,
         payload: Mapping[str, Any],
         deployment: str | None,
-    ) -> httpx.Response:
+    ) -> _Reply:
         bearer = self._bearers.get(target.name)
         if bearer is None or bearer.renew_at <= time.time():
             bearer = await asyncio.to_thread(self._sign_in, target)
@@ -138,8 +123,11 @@ class EndpointScoring:
         if deployment is not None:
             headers[DEPLOYMENT_HEADER] = deployment
         try:
-            return await client.post(target.uri, content=_encoded(payload), headers=headers)
-        except httpx.HTTPError as fault:
+            async with session.post(
+                target.uri, data=_encoded(payload), headers=headers, allow_redirects=False
+            ) as response:
+                return _Reply(response.status, response.headers, await response.read())
+        except (aiohttp.ClientError, TimeoutError) as fault:
             raise _unreachable(fault) from fault
 
     def _sign_in(self, target: ScoringTarget) -> _Bearer:
@@ -154,8 +142,15 @@ class EndpointScoring:
         self._bearers[target.name] = _Bearer(text, renew_at)
         return self._bearers[target.name]
 
-    def _open(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(limits=self._limits, timeout=self._timeout, verify=self._tls)
+    def _open(self) -> aiohttp.ClientSession:
+        """A session without a limit on connections, which belongs to the running event loop."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_SECONDS, ssl=self._tls),
+            timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS),
+            # The credential is for this endpoint alone, and cookies would outlive a request.
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=True,
+        )
 
 
 def _encoded(payload: Mapping[str, Any]) -> bytes:
@@ -166,29 +161,29 @@ def _encoded(payload: Mapping[str, Any]) -> bytes:
         raise ScoringError(400, "the body is nested too deeply", code="MalformedRequest") from fault
 
 
-def _answer(response: httpx.Response) -> Any:
-    if response.is_success:
+def _answer(reply: _Reply) -> Any:
+    if 200 <= reply.status < 300:
         try:
-            return response.json()
+            return json.loads(reply.body)
         except ValueError as fault:
             raise ScoringError(502, "the model's answer is not JSON", code="InvalidAnswer") from fault
     status, code, message = _MEANINGS.get(
-        response.status_code,
-        (502, "EndpointError", f"the endpoint answered {response.status_code}"),
+        reply.status, (502, "EndpointError", f"the endpoint answered {reply.status}")
     )
-    reason = response.headers.get("ms-azureml-model-error-reason")
+    reason = reply.headers.get("ms-azureml-model-error-reason")
     raise ScoringError(
         status,
         f"{message}: {reason}" if reason else message,
         code=code,
-        upstream_status=response.status_code,
-        request_id=response.headers.get("x-request-id"),
-        retry_after=response.headers.get("retry-after"),
+        upstream_status=reply.status,
+        request_id=reply.headers.get("x-request-id"),
+        retry_after=reply.headers.get("retry-after"),
     )
 
 
-def _unreachable(fault: httpx.HTTPError) -> ScoringError:
-    if isinstance(fault, httpx.TimeoutException) and not isinstance(fault, httpx.ConnectTimeout):
+def _unreachable(fault: Exception) -> ScoringError:
+    connecting = isinstance(fault, aiohttp.ConnectionTimeoutError)
+    if isinstance(fault, TimeoutError) and not connecting:
         return ScoringError(504, "the endpoint did not answer in time", code="EndpointTimeout")
     return ScoringError(
         503, f"the endpoint cannot be reached ({type(fault).__name__})", code="EndpointUnreachable"

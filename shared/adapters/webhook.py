@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import httpx
+import requests
 
 from shared.domain.errors import ServiceRefusedError, TransientServiceError
 
@@ -20,18 +20,18 @@ class HttpWebhook:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._client: httpx.Client | None = None
+        self._session = requests.Session()
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> None:
         """See `Webhook.post`. Redirects are not followed: the address is the one that was configured."""
-        if self._client is None:
-            self._client = httpx.Client(timeout=SECONDS)
         try:
-            response = self._client.post(self._url, content=body, headers=dict(headers))
-        except httpx.HTTPError as fault:
+            response = self._session.post(
+                self._url, data=body, headers=dict(headers), timeout=SECONDS, allow_redirects=False
+            )
+        except requests.RequestException as fault:
             message = f"the webhook cannot be reached ({type(fault).__name__})"
             raise TransientServiceError(message, code="WebhookUnreachable") from fault
-        if response.is_success:
+        if 200 <= response.status_code < 300:
             return
         message = f"the webhook answered {response.status_code}"
         if response.status_code in REFUSALS:

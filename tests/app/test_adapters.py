@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import msgspec
 import pytest
-from azure.identity import DefaultAzureCredential
 
 from local.azureml import Catalogue, Emulator
 from local.azurite import Azurite
+from shared.adapters import retries
 from shared.adapters.scoring import EndpointScoring
-from shared.bootstrap import build_services
+from shared.bootstrap import build_services, credential
 from shared.config import Settings
 from shared.domain.errors import (
     FinetuneError,
@@ -40,7 +40,7 @@ PAYLOAD = {"input_data": {"input_string": [[{"role": "user", "content": "Hello?"
 def connected(azurite: Azurite, **changes: str) -> Services:
     """The real adapters, with some settings changed."""
     environment = {**EXAMPLE, "TrainingStorage": azurite.connection_string, **changes}
-    return build_services(Settings.from_env(environment), DefaultAzureCredential())
+    return build_services(Settings.from_env(environment), credential())
 
 
 @pytest.fixture
@@ -111,6 +111,16 @@ def test_a_single_stumble_is_not_even_noticed(
     """A connection that breaks is tried again at once; a write that is sent twice is still one thing."""
     azure_ml.add_fault(match={"path": "providers|registr"}, **fault)
     CALLS[call](services)
+
+
+def test_a_token_service_that_asks_for_an_hour_gets_two_seconds(
+    services: Services, azure_ml: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No invocation sleeps for as long as an answer likes: if this one did, the test would not end."""
+    monkeypatch.setattr(retries, "LONGEST_SLEEP_SECONDS", 0.01)
+    azure_ml.add_fault(match={"path": "/token"}, status=429, headers={"Retry-After": "3600"}, count=2)
+    assert services.endpoints.endpoint(NAME) is None
+    assert [call["status"] for call in azure_ml.calls() if "/token" in call["path"]] == [429, 429, 200]
 
 
 @pytest.mark.parametrize(

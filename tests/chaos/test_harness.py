@@ -10,13 +10,9 @@ import pytest
 from chaos import host as host_module
 from chaos.arena import Arena, Verdict
 from chaos.crashes import KILLS, MAIN, killed, record
-from chaos.fleet import Fleet
 from chaos.races import canceled
 from chaos.table import Table
 from chaos.wire import Strike, Trouble
-from chaos.world import World
-from local.azureml import Emulator
-from local.azurite import Azurite
 from shared.domain.stages import Stage
 
 DELETED = frozenset({Stage.DELETED})
@@ -29,14 +25,10 @@ def sabotage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def arena(azurite: Azurite, sabotage: Path) -> Iterator[Arena]:
+def arena(sabotage: Path) -> Iterator[Arena]:
     """A harness around an app that can be broken."""
-    storage = {"devstoreaccount1": azurite.connection_string}
-    with Emulator(pace="instant", storage=storage) as emulator:
-        world = World(azurite, emulator)
-        environment = world.environment(SABOTAGE=str(sabotage))
-        with Fleet(environment, "tests.chaos.sabotage:chosen") as fleet:
-            yield Arena(world, fleet)
+    with Arena("tests.chaos.sabotage:chosen", SABOTAGE=str(sabotage)) as running:
+        yield running
 
 
 @pytest.fixture
@@ -130,6 +122,7 @@ def test_a_case_that_never_met_its_fault_is_no_success() -> None:
     assert not _table("fault", fine, fine._replace(injected=0)).clean
     assert not _table("fault", fine._replace(expected=0)).clean
     assert not _table("fault", fine._replace(leaked=1)).clean
+    assert not _table("fault", fine._replace(longest=31.0)).clean
     assert not Table().clean
 
 

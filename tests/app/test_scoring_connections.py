@@ -1,0 +1,105 @@
+"""What the app's connections to an endpoint look like from the endpoint's side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import h11
+from azure.core.credentials import AccessToken
+
+from shared.adapters.scoring import EndpointScoring
+from shared.ports import ScoringTarget
+
+BURST = 128
+ANSWER = b'{"output": "Hi"}'
+
+
+class Tokens:
+    """A credential."""
+
+    def get_token(self, *_: str, **__: Any) -> AccessToken:
+        """Always the same."""
+        return AccessToken("token", 2**31)
+
+
+class Endpoint:
+    """A server that answers once so many requests are waiting for it.
+
+    Attributes:
+        together: How many.
+        connections: Connections so far.
+        uri: Where to score.
+    """
+
+    def __init__(self, together: int) -> None:
+        self.together = together
+        self.connections = 0
+        self.uri = ""
+        self._waiting = 0
+        self._met = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, to its end."""
+        self.connections += 1
+        peer = h11.Connection(h11.SERVER)
+        while data := await reader.read(65_536):
+            peer.receive_data(data)
+            while (event := peer.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
+                if isinstance(event, h11.EndOfMessage):
+                    await self._meet()
+                    length = ("Content-Length", str(len(ANSWER)))
+                    events = (
+                        h11.Response(status_code=200, headers=[length]),
+                        h11.Data(ANSWER),
+                        h11.EndOfMessage(),
+                    )
+                    writer.write(b"".join(peer.send(each) or b"" for each in events))
+                    peer.start_next_cycle()
+        writer.close()
+
+    async def _meet(self) -> None:
+        self._waiting += 1
+        if self._waiting >= self.together:
+            self._met.set()
+        await self._met.wait()
+
+
+@asynccontextmanager
+async def scoring_on(endpoint: Endpoint) -> AsyncIterator[tuple[EndpointScoring, ScoringTarget]]:
+    """The real adapter, and the endpoint as its target."""
+    scoring = EndpointScoring(Tokens(), None)  # type: ignore[arg-type]
+    async with await asyncio.start_server(endpoint.serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield scoring, ScoringTarget("ft-support", f"http://127.0.0.1:{port}/score", "aad_token")
+        await scoring.close()
+
+
+async def test_requests_one_after_the_other_share_a_connection() -> None:
+    """Only the first pays for opening it."""
+    endpoint = Endpoint(together=1)
+    async with scoring_on(endpoint) as (scoring, target):
+        for _ in range(20):
+            assert await scoring.score_async(target, {}) == {"output": "Hi"}
+    assert endpoint.connections == 1
+
+
+async def test_no_request_queues_behind_another() -> None:
+    """The endpoint answers nobody until all are there: if one waited for another, none would be answered."""
+    endpoint = Endpoint(together=BURST)
+    async with scoring_on(endpoint) as (scoring, target):
+        async with asyncio.timeout(60):
+            answers = await asyncio.gather(*(scoring.score_async(target, {}) for _ in range(BURST)))
+    assert answers == [{"output": "Hi"}] * BURST
+    assert endpoint.connections == BURST
+
+
+async def test_the_next_burst_finds_the_connections_of_the_last() -> None:
+    """A burst is not paid for twice."""
+    endpoint = Endpoint(together=BURST)
+    async with scoring_on(endpoint) as (scoring, target):
+        for _ in range(2):
+            await asyncio.gather(*(scoring.score_async(target, {}) for _ in range(BURST)))
+    assert endpoint.connections == BURST
