@@ -128,6 +128,13 @@ def test_lines_made_to_hide_a_repeated_key(line: bytes) -> None:
     assert report.rows_kept == 12
 
 
+def test_a_repeated_key_among_very_many_is_found() -> None:
+    """A hundred thousand keys take a moment: each is looked at once, not once for every other."""
+    keys = b",".join(b'"k%d":1' % number for number in range(100_000))
+    report = check_lines([*good_rows(12), b"{" + keys + b',"k0":2}']).report
+    assert report.counts["E106"] == 1
+
+
 def test_every_common_layout_is_read_the_fast_way() -> None:
     """Compact, spaced, escaped and nested rows need no closer look, whatever marks their text has."""
     row = {

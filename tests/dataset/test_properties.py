@@ -23,15 +23,19 @@ from tests.dataset.checking import (
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30)
 CONTENT = TEXT.filter(lambda text: not text.isspace())
+KEY = st.text(max_size=10) | st.sampled_from(["\ud800", "a\udfff"])
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=10),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEY, inner, max_size=3),
     max_leaves=8,
 )
 ROLE = st.sampled_from(["system", "user", "assistant", "tool", "developer", "bot", "", None, 1])
-MESSAGE = st.fixed_dictionaries({"role": ROLE, "content": st.text(max_size=5) | JSON}) | JSON
+MESSAGE = (
+    st.fixed_dictionaries({"role": ROLE, "content": st.text(max_size=5) | JSON}, optional={"\ud800": JSON})
+    | JSON
+)
 ROW = st.fixed_dictionaries(
-    {"messages": st.lists(MESSAGE, max_size=4)}, optional={"prompt": JSON, "weight": JSON}
+    {"messages": st.lists(MESSAGE, max_size=4)}, optional={"prompt": JSON, "weight": JSON, "\udc00": JSON}
 )
 FRAGMENT = st.sampled_from(
     [
@@ -46,6 +50,7 @@ FRAGMENT = st.sampled_from(
         b"}",
         b" ",
         b"\\ud800",
+        b'{"\\ud800":1,"\\ud800":2}',
         b"NaN",
         b"1e999",
     ]

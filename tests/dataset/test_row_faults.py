@@ -1,5 +1,6 @@
 """What makes a row unusable, each fault with its code, its line and words that help."""
 
+import msgspec
 import pytest
 
 from shared.domain.dataset import GateRules, Verdict
@@ -41,6 +42,12 @@ FAULTS = {
     "half a surrogate pair": (row(user("X"), HI).replace(b"X", b"\\ud83d"), "E107", "message 1"),
     "no messages": (b'{"question": "Why?", "answer": "So."}', "E201", '"question", "answer"'),
     "empty object": (b"{}", "E201", "no keys"),
+    "half a surrogate pair in a key": (b'{"\\ud83d": 1}', "E201", '"\\ud83d"'),
+    "half a surrogate pair in a key given twice": (
+        row(HELLO, HI)[:-1] + b', "\\ud83d": 1, "\\ud83d": 2}',
+        "E106",
+        '"\\ud83d"',
+    ),
     "messages are text": (b'{"messages": "user: hi"}', "E202", "a string"),
     "messages are null": (b'{"messages": null}', "E202", "null"),
     "no message": (row(), "E203", "0 of the 2"),
@@ -87,6 +94,7 @@ def test_a_fault_is_reported_with_its_code_and_line_and_its_row_left_out(name: s
     checked = check_lines([*good[:20], line, *good[20:]])
     assert [number for number, _ in checked.found(code)] == [21]
     assert words in checked.found(code)[0][1]
+    assert msgspec.json.encode(checked.report)
     assert checked.report.counts[code] == 1
     assert (checked.report.rows, checked.report.rows_kept) == (31, 30)
     assert checked.report.verdict is Verdict.REJECTED

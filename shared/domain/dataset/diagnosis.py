@@ -4,6 +4,7 @@ Messages name the place and what to do. They quote no more of the line than role
 """
 
 import json
+from collections import Counter
 from collections.abc import Collection, Generator, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple, NoReturn
@@ -91,8 +92,8 @@ def _parse(line: bytes) -> _Object:
 def _object(pairs: list[tuple[str, Any]]) -> _Object:
     value = _Object(pairs)
     if len(value) != len(pairs):
-        keys = [key for key, _ in pairs]
-        value.repeated = tuple(key for key in value if keys.count(key) > 1)
+        times = Counter(key for key, _ in pairs)
+        value.repeated = tuple(key for key in value if times[key] > 1)
     return value
 
 
@@ -247,6 +248,6 @@ def _check_order(roles: list[str | None]) -> Iterator[Finding]:
 
 
 def quoted(keys: Collection[str]) -> str:
-    """Names of keys, each short and in quotes, at most eight of them."""
-    names = [json.dumps(key[:40], ensure_ascii=False) for key in list(keys)[:8]]
-    return ", ".join(names) + (", …" if len(keys) > 8 else "")
+    """Names of keys, each short and in quotes, at most eight of them; half a surrogate pair as its escape."""
+    names = ", ".join(json.dumps(key[:40], ensure_ascii=False) for key in list(keys)[:8])
+    return names.encode(errors="backslashreplace").decode() + (", …" if len(keys) > 8 else "")
