@@ -10,12 +10,15 @@ export function actionsFor({ run, parked }, done) {
   const { stage, run_id: id } = run;
   const stuck = parked !== null || run.failures > 0;
   return [
-    stuck && !isOver(stage) && button("retry", "Retry now", () => retry(id, done)),
+    stuck && !isOver(stage) && retryButton(id, done),
     stage === "live" && button("extend", "Extend …", () => extend(run, done)),
     stage === "live" && button("delete", "Delete endpoint …", () => remove(run, done), "danger"),
     beforeLive(stage) && button("cancel", "Cancel run …", () => cancel(run, done), "danger"),
   ];
 }
+
+/** What to do about a run that is stuck, even where its record cannot be read. */
+export const retryButton = (id, done) => button("retry", "Retry now", () => retry(id, done));
 
 function button(id, label, act, style = "") {
   return h("button", { id: `action-${id}`, class: style, type: "button", on: { click: act } }, label);

@@ -11,17 +11,28 @@ import { signIn } from "./sign_in.js";
 const main = document.getElementById("main");
 const connection = document.getElementById("connection");
 const signOut = document.getElementById("sign-out");
+const PASSING = new Set([408, 425, 429]); // refusals of this moment, not of the question
 
 let poller = null;
 
 function open() {
   poller?.stop();
-  const [, section, id, page] = location.hash.replace(/^#/, "").split("/");
-  const view = section === "runs" && id ? runPage(decodeURIComponent(id), page || "summary", refresh) : overview();
+  const { id, page } = address();
+  const view = id ? runPage(id, page, refresh) : overview();
   document.title = `${view.title} · finetune-on-upload`;
   main.replaceChildren(view.element);
   signOut.hidden = api.savedKey() === null;
   poller = new Poller(view.look, (state) => tell(state, view));
+}
+
+/** The run and its page that the address names; none where it names something else. */
+function address() {
+  const [, section, id, page] = location.hash.replace(/^#/, "").split("/");
+  try {
+    return section === "runs" && id ? { id: decodeURIComponent(id), page: page || "summary" } : {};
+  } catch {
+    return {}; // a percent sign that encodes nothing
+  }
 }
 
 function refresh() {
@@ -30,8 +41,9 @@ function refresh() {
 
 function tell({ online, fault, again }, view) {
   if (fault?.status === 401 || fault?.status === 403) return askForKey(api.savedKey() === null ? "" : fault.message);
-  if (!online && fault.status >= 400 && fault.status < 500) view.refuse(fault);
-  const away = !online && !(fault.status >= 400 && fault.status < 500);
+  const refused = !online && fault.status >= 400 && fault.status < 500 && !PASSING.has(fault.status);
+  if (refused) view.refuse(fault);
+  const away = !online && !refused;
   connection.dataset.state = away ? "away" : "live";
   const words = away ? `${fault.message} Next try in ${again} s.` : "Connected";
   if (connection.textContent !== words) connection.replaceChildren(h("span", { class: "lamp", "aria-hidden": "true" }), h("span", { class: "words" }, words));
@@ -52,6 +64,11 @@ window.addEventListener("hashchange", () => {
   main.focus({ preventScroll: true });
   window.scrollTo(0, 0);
   announce(document.title);
+});
+// The address is the page's own: the link may not write its target into it.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
 });
 signOut.addEventListener("click", () => askForKey(""));
 startClock();

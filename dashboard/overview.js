@@ -52,7 +52,8 @@ export function overview() {
     list.show({ entries: shown.slice(0, choice.rows), hidden: shown.length - choice.rows, any: known.runs.length > 0, more: known.more });
   }
 
-  function drawList({ entries, hidden, any, more }) {
+  function drawList({ entries, hidden, any, more, refused }) {
+    if (refused) return h("p", { class: "note bad", role: "alert" }, refused);
     if (!any) return emptyStore();
     if (entries.length === 0) return h("p", { class: "empty" }, "No run is like that.");
     return [
@@ -79,7 +80,10 @@ export function overview() {
   list.element.append(...Array.from({ length: 4 }, () => h("div", { class: "ghost" })));
   const element = h("div", { class: "overview" },
     h("div", { class: "heading" }, h("h1", {}, "Runs"), search), tiles.element, list.element);
-  const refuse = (fault) => list.element.replaceChildren(h("p", { class: "note bad", role: "alert" }, fault.message));
+  const refuse = (fault) => {
+    list.element.removeAttribute("aria-busy");
+    list.show({ refused: fault.message });
+  };
   return { title: "Runs", element, look, refuse };
 }
 

@@ -1,7 +1,7 @@
 // One run: its head with what may be done, and three pages below it (summary, report, chat).
 
 import * as api from "./api.js";
-import { actionsFor } from "./actions.js";
+import { actionsFor, retryButton } from "./actions.js";
 import { chatPage } from "./chat.js";
 import { announce, h, Part } from "./dom.js";
 import { until } from "./format.js";
@@ -20,17 +20,16 @@ export function runPage(id, page, refresh) {
   const { make } = PAGES[page] ?? PAGES.summary;
   const body = make(id);
   let stage;
-  const head = new Part(h("header", { class: "run-head" }), (state) => drawHead(state, refresh));
+  const head = new Part(h("header", { class: "run-head" }), (state) => state.refused ? drawRefusal(state.refused, id, refresh) : drawHead(state, refresh));
   const faults = new Part(h("div", { class: "faults" }), (state) => drawFaults(state, id, page));
-  const missing = h("div");
   const element = h("article", { class: "run" },
-    h("a", { class: "back", href: "#/" }, "← All runs"), head.element, navigation(id, page), faults.element, missing, body.element);
+    h("a", { class: "back", href: "#/" }, "← All runs"), head.element, navigation(id, page), faults.element, body.element);
   head.element.append(h("div", { class: "ghost" }));
 
   async function look() {
     const run = await api.run(id);
     const waiting = isOver(run.stage) ? null : await api.parked(id, run.dataset);
-    missing.replaceChildren();
+    body.element.hidden = false;
     head.show({ run: headOf(run), parked: waiting });
     faults.show({ error: run.error, last_fault: isOver(run.stage) ? null : run.last_fault, parked: waiting, failures: run.failures, due: run.due, duplicate_of: run.duplicate_of });
     await body.show(run);
@@ -41,8 +40,9 @@ export function runPage(id, page, refresh) {
   }
 
   const refuse = (fault) => {
-    head.element.replaceChildren(h("h1", {}, fault.status === 404 ? "No such run" : "This run cannot be shown"));
-    missing.replaceChildren(h("p", { class: "note bad", role: "alert" }, fault.message));
+    head.show({ refused: fault.status });
+    faults.show({ refused: fault.message });
+    body.element.hidden = true;
   };
   return { title: `${id} · ${(PAGES[page] ?? PAGES.summary).name}`, element, look, refuse };
 }
@@ -64,6 +64,14 @@ function drawHead(state, refresh) {
   ];
 }
 
+function drawRefusal(status, id, refresh) {
+  const unreadable = status === 409; // a retry has the app look at its record again
+  return [
+    h("h1", {}, status === 404 ? "No such run" : "This run cannot be shown"),
+    unreadable && h("div", { class: "actions" }, retryButton(id, refresh)),
+  ];
+}
+
 function leadOf(run) {
   const { stage, endpoint } = run;
   if (stage === "live" && endpoint) {
@@ -74,7 +82,8 @@ function leadOf(run) {
   return run.ended_because ? `${meaning(stage)} ${run.ended_because}` : meaning(stage);
 }
 
-function drawFaults({ error, last_fault: fault, parked, failures, due, duplicate_of: twin }, id, page) {
+function drawFaults({ error, last_fault: fault, parked, failures, due, duplicate_of: twin, refused }, id, page) {
+  if (refused) return h("p", { class: "note bad", role: "alert" }, refused);
   const inReport = error?.code === "DatasetRejected"; // where it stands with its lines
   return [
     parked !== null && h("section", { class: "note warn" }, h("h2", {}, "Parked: it waits for you"),

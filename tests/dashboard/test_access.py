@@ -88,3 +88,14 @@ def test_the_keyboard_reaches_everything(live_run: str, open_page: Callable[...,
     page.get_by_role("link", name="Chat").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_label("Your message")).to_be_visible()
+
+
+def test_the_skip_link_stays_on_the_page(live_run: str, open_page: Callable[..., Page]) -> None:
+    """It moves the focus to the content of this page; the address is that of the run still."""
+    page = open_page(f"/runs/{live_run}")
+    expect(page.locator("h1")).to_contain_text("support-chat")
+    page.get_by_role("link", name="Skip to the content").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    assert page.url.endswith(f"#/runs/{live_run}")
+    expect(page.locator("h1")).to_contain_text("support-chat")
