@@ -87,7 +87,7 @@ def announce(text: str, *, settings: Settings, services: Services) -> None:
 def _read(text: str) -> Notice | None:
     try:
         notice = msgspec.json.decode(text, type=Notice)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
     return notice if is_run_id(notice.run_id) else None
 

@@ -14,14 +14,16 @@ RUN_STATUS_CHANGED = "Microsoft.MachineLearningServices.RunStatusChanged"
 _log = logging.getLogger(__name__)
 
 
-def hear_of_job(event_type: str | None, data: Mapping[str, Any]) -> list[str]:
+def hear_of_job(event_type: str | None, data: Any) -> list[str]:
     """Name the run to advance: the job of a run has the run's name.
 
     Events of other jobs and of a pipeline's steps name no run. What an event says of a status is not
     believed: the run looks for itself.
     """
+    if event_type != RUN_STATUS_CHANGED or not isinstance(data, Mapping):
+        return []
     job = data.get("runId")
-    if event_type != RUN_STATUS_CHANGED or not isinstance(job, str) or not is_run_id(job):
+    if not isinstance(job, str) or not is_run_id(job):
         return []
     _log.info("job changed its status", extra={"run_id": job, "status": str(data.get("runStatus"))[:64]})
     return [job]

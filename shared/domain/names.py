@@ -62,6 +62,16 @@ def parse_upload(path: str) -> Upload | None:
     return Upload(dataset, f"{dataset}/" if separator else None, suffix)
 
 
+def companions_of(path: str) -> frozenset[str] | None:
+    """Every path that a companion of an upload may have; None if `path` opens no run."""
+    upload = parse_upload(path)
+    if upload is None:
+        return None
+    if upload.folder is None:
+        return frozenset()
+    return frozenset(f"{upload.folder}{name}{suffix}" for name in COMPANIONS for suffix in SUFFIXES)
+
+
 def slug(text: str, limit: int) -> str:
     """Reduce any text to lower-case ASCII letters, digits and single hyphens, at most `limit` characters."""
     ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()

@@ -64,7 +64,7 @@ def override_options(defaults: RunOptions, text: bytes) -> tuple[RunOptions, lis
         return defaults, [Problem("run.json", f"is over {OPTIONS_LIMIT_BYTES // 1024} KiB")]
     try:
         values: Any = msgspec.json.decode(text.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         return defaults, [Problem("run.json", f"is not JSON: {fault}")]
     if not isinstance(values, dict):
         return defaults, [Problem("run.json", "must be one JSON object of options")]

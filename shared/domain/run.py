@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 
 from shared.domain.dataset import DatasetReport, SmokeSample, Split, Verdict
-from shared.domain.options import RunOptions
+from shared.domain.options import Name, RunOptions
 from shared.domain.stages import TRANSITIONS, Stage
 
 SCHEMA_VERSION = 1
@@ -82,10 +82,10 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
     base_model_name: str
     base_model_version: str
     component_id: str
-    component_version: str
+    component_version: Name
     parameters: dict[str, str | int | float]
-    compute: str
-    compute_size: str
+    compute: Name
+    compute_size: Name
     gpus_per_node: int
     display_name: str
     create_compute: bool
