@@ -119,7 +119,7 @@ def get_run(req: func.HttpRequest) -> func.HttpResponse:
                 req.route_params["id"],
                 if_none_match=req.headers.get("If-None-Match"),
                 services=bootstrap.app().services,
-                prices=bootstrap.app().settings.prices_per_hour,
+                prices=bootstrap.app().settings.prices,
             ),
         ),
     )

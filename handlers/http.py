@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -33,6 +34,19 @@ def json_answer(
 ) -> Answer:
     """Answer with JSON."""
     return Answer(status, msgspec.json.encode(value), JSON, headers or {}, advance)
+
+
+def weak_etag(value: Any) -> str:
+    """The ETag of an answer that says the same as `value`, if perhaps not in the same bytes (RFC 9110)."""
+    return f'W/"{hashlib.sha256(msgspec.json.encode(value)).hexdigest()[:32]}"'
+
+
+def unless_known(value: Any, etag: str, if_none_match: str | None) -> Answer:
+    """Answer with JSON and its ETag, or 304 if the caller's copy has that ETag."""
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    if if_none_match is not None and etag.removeprefix("W/") in if_none_match:
+        return Answer(304, b"", JSON, headers)
+    return json_answer(200, value, headers=headers)
 
 
 def read_object(body: bytes) -> dict[str, Any]:

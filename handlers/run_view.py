@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from shared.domain.index import IndexEntry
-from shared.domain.money import Money, money
+from shared.domain.index import IndexEntry, entry_of
+from shared.domain.money import Money, Prices, money
 from shared.domain.run import Run, SmokeTest, Source, TrainingPlan
 from shared.domain.stages import Stage
+from shared.ports import StoredRun
 
 _KEPT_BACK = frozenset(
     {"smoke_sample", "smoke_tests", "source", "requests", "schema_version", "claimed", "plan", "trace"}
@@ -33,6 +33,9 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
+_Parked = Annotated[str | None, Meta(description="Why the run waits for somebody's retry.")]
+
+
 class EntryView(msgspec.Struct, frozen=True, kw_only=True):
     """A run as the list shows it."""
 
@@ -43,7 +46,7 @@ class EntryView(msgspec.Struct, frozen=True, kw_only=True):
     entered_at: datetime | None
     due: datetime | None
     expires_at: datetime | None
-    parked: Annotated[str | None, Meta(description="Why the run waits for somebody's retry.")]
+    parked: _Parked
     needs_attention: bool
 
 
@@ -69,22 +72,18 @@ else:
             ("upload", Source),
             ("smoke_test", tuple[SmokeTest, ...] | None),
             ("plan", TrainingPlan | None),
+            ("parked", _Parked | UnsetType, UNSET),
+            ("needs_attention", bool | UnsetType, UNSET),
             ("money", Money | UnsetType, UNSET),
         ],
         frozen=True,
         kw_only=True,
-        namespace={"__doc__": "The whole of a run. `money` is in the answer of `GET /api/runs/{id}` only."},
+        namespace={"__doc__": "A run. `GET /api/runs/{id}` alone has `parked`, `needs_attention`, `money`."},
     )
 
 
-def run_view(run: Run, now: datetime, prices: Mapping[str, float] | None = None) -> RunView:
-    """The whole of a run.
-
-    Args:
-        run: The record.
-        now: UTC.
-        prices: Prices per hour by VM size; None leaves the counting out.
-    """
+def run_view(run: Run, now: datetime) -> RunView:
+    """The record of a run."""
     kept = {
         field.name: getattr(run, field.name)
         for field in msgspec.structs.fields(run)
@@ -97,8 +96,17 @@ def run_view(run: Run, now: datetime, prices: Mapping[str, float] | None = None)
             "smoke_test": run.smoke_tests,
             "plan": run.plan,
             "endpoint": _endpoint_view(run, now),
-            "money": UNSET if prices is None else money(run, prices, now),
         },
+    )
+
+
+def whole_view(stored: StoredRun, now: datetime, prices: Prices) -> RunView:
+    """A run with what is known besides its record."""
+    return msgspec.structs.replace(
+        run_view(stored.run, now),
+        parked=stored.parked,
+        needs_attention=entry_of(stored.run, stored.parked).needs_attention(now),
+        money=money(stored.run, prices, now),
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from handlers.http import JSON, Answer, json_answer
-from handlers.run_view import run_view
+from handlers.http import JSON, Answer, unless_known, weak_etag
+from handlers.run_view import whole_view
 from shared.domain.errors import RequestError
+from shared.domain.money import Prices
 from shared.ports import Services
 
 HTML = "text/html"
+NO_PRICES = Prices()
 
 
 def show_run(
@@ -17,26 +17,25 @@ def show_run(
     *,
     if_none_match: str | None,
     services: Services,
-    prices: Mapping[str, float] | None = None,
+    prices: Prices = NO_PRICES,
 ) -> Answer:
     """Show one run; 304 if the caller's copy is the newest.
 
-    What the clock alone changes, the time left and the money, does not make a copy old.
+    The hours, costs and seconds that the clock alone changes do not make a copy old.
 
     Args:
         run_id: The run.
         if_none_match: The ETag of the caller's copy.
         services: The ports.
-        prices: Prices per hour by VM size.
+        prices: What VM sizes cost.
 
     Raises:
         UnknownRunError: If there is no such run.
     """
-    run, etag = services.runs.load(run_id)
-    headers = {"ETag": etag, "Cache-Control": "no-cache"}
-    if if_none_match is not None and etag in if_none_match:
-        return Answer(304, b"", JSON, headers)
-    return json_answer(200, run_view(run, services.now(), prices or {}), headers=headers)
+    stored = services.runs.load(run_id)
+    view = whole_view(stored, services.now(), prices)
+    stopped = whole_view(stored, stored.run.history[-1].at, prices)
+    return unless_known(view, weak_etag((stopped, view.needs_attention)), if_none_match)
 
 
 def show_report(run_id: str, *, accept: str | None, services: Services) -> Answer:

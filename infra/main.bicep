@@ -167,6 +167,7 @@ var defaultSettings = {
   SWEEP_SCHEDULE: '0 */15 * * * *'
   API_KEYS: ''
   PRICES_PER_HOUR: '{}'
+  PRICE_CURRENCY: ''
   WEBHOOK_URL: ''
   WEBHOOK_SECRET: ''
   WEBHOOK_FORMAT: 'cloudevents'

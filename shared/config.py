@@ -18,6 +18,7 @@ from shared.domain.dataset import GateRules, RowPolicy
 from shared.domain.decide import Limits
 from shared.domain.errors import FinetuneError
 from shared.domain.fields import Problem, convert_fields
+from shared.domain.money import Prices
 from shared.domain.options import Hours, Minutes, Name, ParameterValue, RunOptions
 
 DATA_CONNECTION = "TrainingStorage"
@@ -194,6 +195,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         dict[str, Annotated[float, Meta(ge=0)]],
         Meta(description="JSON object, VM size to price per hour: runs then show cost. None is built in."),
     ] = {}
+    price_currency: Annotated[
+        str | None, Meta(description="Currency of these prices, as costs show it, e.g. `EUR`.")
+    ] = None
     webhook_url: Annotated[
         Annotated[str, Meta(pattern=r"^https?://[^/]+")] | None,
         Meta(description="Where each stage change is announced; empty: nowhere."),
@@ -265,6 +269,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             f"/subscriptions/{self.azure_subscription_id}/resourceGroups/{self.azure_resource_group}"
             f"/providers/Microsoft.MachineLearningServices/workspaces/{self.azureml_workspace}"
         )
+
+    @property
+    def prices(self) -> Prices:
+        """What VM sizes cost."""
+        return Prices(self.prices_per_hour, self.price_currency)
 
     @property
     def accepted_keys(self) -> tuple[str, ...]:

@@ -23,10 +23,11 @@ from shared.domain.stages import Stage
 
 
 class StoredRun(NamedTuple):
-    """A record and the ETag under which it was read."""
+    """A record, the ETag under which it was read, and why it waits for somebody's retry, or None."""
 
     run: Run
     etag: str
+    parked: str | None = None
 
 
 class RunPage(NamedTuple):

@@ -73,7 +73,8 @@ class BlobRunStore:
             run = msgspec.json.decode(body, type=Run)
         except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
             raise CorruptRunError(f"the record of {run_id} cannot be read: {fault}") from fault
-        return StoredRun(run, str(download.properties.etag))
+        found = download.properties
+        return StoredRun(run, str(found.etag), from_metadata(run_id, found.metadata or {}).parked)
 
     def save(self, read: StoredRun, run: Run) -> StoredRun:
         """See `RunStore.save`."""
@@ -102,9 +103,9 @@ class BlobRunStore:
     def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
         """See `RunStore.update`."""
         for _ in range(PATIENCE):
-            run, etag = self.load(run_id)
-            changed = change(run)
-            if changed == run or self._replace(changed, etag) is not None:
+            read = self.load(run_id)
+            changed = change(read.run)
+            if changed == read.run or self._replace(changed, read.etag) is not None:
                 return changed
         raise RunChangedError(f"the record of {run_id} changed {PATIENCE} times while it was being updated")
 

@@ -88,6 +88,11 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
     )
 
 
+def entry_of(run: Run, parked: str | None = None) -> IndexEntry:
+    """The index entry of a record."""
+    return from_metadata(run.run_id, to_metadata(run))._replace(parked=parked)
+
+
 def may_train(run: Run, entries: Iterable[IndexEntry], limit: int) -> bool:
     """Whether a run may submit its job now: first opened, first served, at most `limit` at once.
 

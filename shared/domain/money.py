@@ -37,12 +37,34 @@ _Cost = (
 )
 
 
+_Price = Annotated[float, Meta(ge=0, description="Of a node; null without a price.")] | None
+
+
+class Prices(msgspec.Struct, frozen=True):
+    """What VM sizes cost.
+
+    Attributes:
+        per_hour: By VM size; sizes are compared without regard to case, as Azure does.
+        currency: What they are in, as it is shown, or None.
+    """
+
+    per_hour: Mapping[str, float] = {}
+    currency: str | None = None
+
+    def of(self, size: str) -> float | None:
+        """The price of a VM of that size, or None."""
+        return {name.lower(): price for name, price in self.per_hour.items()}.get(size.lower())
+
+
 class Money(msgspec.Struct, frozen=True, kw_only=True):
     """A run's use of what costs money; a number is None until there is something to count.
 
     Node hours are hours times the nodes that were there at once.
 
     Attributes:
+        currency: What costs are in, as it was configured.
+        training_price_per_hour: What a node of the training job costs.
+        endpoint_price_per_hour: What a node of the deployment costs.
         training_node_hours: Of the training job's GPU nodes.
         training_cost: Their price.
         endpoint_live_hours: How long the endpoint was there for callers, or has been until now.
@@ -53,6 +75,9 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
         assumption: How all this is counted.
     """
 
+    currency: str | None
+    training_price_per_hour: _Price
+    endpoint_price_per_hour: _Price
     training_node_hours: _Hours
     training_cost: _Cost
     endpoint_live_hours: _Hours
@@ -63,29 +88,32 @@ class Money(msgspec.Struct, frozen=True, kw_only=True):
     assumption: str = ASSUMPTION
 
 
-def money(run: Run, prices: Mapping[str, float], now: datetime) -> Money:
+def money(run: Run, prices: Prices, now: datetime) -> Money:
     """Count what a run has used.
 
     Args:
         run: The record.
-        prices: Price per hour by VM size; sizes are compared without regard to case, as Azure does.
+        prices: What VM sizes cost.
         now: UTC; what has not ended counts until then.
     """
-    priced = {size.lower(): price for size, price in prices.items()}
     live = _hours(_span(run, Stage.LIVE, now), 1)
     training = _hours(_span(run, Stage.TRAINING, now), _training_nodes(run))
     endpoint = _hours(_until_gone(run, now), run.options.instance_count)
     gone = run.history[-1].at if run.stage.terminal and live is not None else None
     saved = _hours(_elapsed(gone, now) if gone else None, run.options.instance_count)
-    serving_price = priced.get(run.options.instance_type.lower())
+    training_price = prices.of(run.plan.compute_size) if run.plan else None
+    endpoint_price = prices.of(run.options.instance_type)
     return Money(
+        currency=prices.currency,
+        training_price_per_hour=training_price,
+        endpoint_price_per_hour=endpoint_price,
         training_node_hours=training,
-        training_cost=_cost(training, priced.get(run.plan.compute_size.lower()) if run.plan else None),
+        training_cost=_cost(training, training_price),
         endpoint_live_hours=live,
         endpoint_node_hours=endpoint,
-        endpoint_cost=_cost(endpoint, serving_price),
+        endpoint_cost=_cost(endpoint, endpoint_price),
         saved_node_hours=saved,
-        saved_cost=_cost(saved, serving_price),
+        saved_cost=_cost(saved, endpoint_price),
     )
 
 

@@ -82,9 +82,10 @@ class MemoryRuns:
         """See `RunStore.load`."""
         blob = self._find(run_id)
         try:
-            return StoredRun(msgspec.json.decode(blob.body, type=Run), blob.etag)
+            run = msgspec.json.decode(blob.body, type=Run)
         except msgspec.MsgspecError as fault:
             raise CorruptRunError(f"the record of {run_id} cannot be read") from fault
+        return StoredRun(run, blob.etag, from_metadata(run_id, blob.metadata).parked)
 
     def save(self, read: StoredRun, run: Run) -> StoredRun:
         """See `RunStore.save`."""
@@ -97,9 +98,9 @@ class MemoryRuns:
     def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
         """See `RunStore.update`."""
         while True:
-            run, etag = self.load(run_id)
-            changed = change(run)
-            if changed == run or self._replace(changed, etag):
+            read = self.load(run_id)
+            changed = change(read.run)
+            if changed == read.run or self._replace(changed, read.etag):
                 return changed
 
     def entries(self) -> Iterator[IndexEntry]:

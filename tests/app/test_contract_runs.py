@@ -271,7 +271,9 @@ def test_a_parked_run_waits_for_its_next_write(runs: RunStore) -> None:
     assert entry.parked.startswith("Größe: 1\n2 xxx")
     assert not entry.is_due(NOW + timedelta(days=1))
     assert runs.load(RUN_ID).run.stage is Stage.TRAINING
+    assert runs.load(RUN_ID).parked == entry.parked
     assert runs.unpark(RUN_ID)
+    assert runs.load(RUN_ID).parked is None
     assert not runs.unpark(RUN_ID)
     (entry,) = runs.entries()
     assert entry.is_due(NOW)

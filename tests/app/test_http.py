@@ -26,8 +26,9 @@ from shared.domain.errors import (
     TransientServiceError,
     UnknownRunError,
 )
+from shared.domain.money import Prices
 from shared.domain.stages import Stage
-from tests.app.builders import NOW, RUN_ID, a_run
+from tests.app.builders import NOW, OPTIONS, RUN_ID, a_run
 from tests.app.fakes import World
 
 OWN_STATUS = {RequestError, ScoringError}
@@ -219,7 +220,37 @@ def test_an_unchanged_run_is_not_sent_again() -> None:
     for sent in (etag, f'"old", {etag}'):
         again = show_run(RUN_ID, if_none_match=sent, services=world.services)
         assert (again.status, again.body) == (304, b"")
+    world.now += timedelta(minutes=5)
+    assert show_run(RUN_ID, if_none_match=etag, services=world.services).status == 304
     world.runs.update(RUN_ID, lambda run: msgspec.structs.replace(run, due=NOW + timedelta(hours=1)))
+    assert show_run(RUN_ID, if_none_match=etag, services=world.services).status == 200
+
+
+def test_a_copy_is_old_when_what_is_shown_is_not_what_it_says() -> None:
+    """Prices, parking and a teardown that has taken too long show without a change of the record."""
+    world = World()
+    world.runs.create(a_run(Stage.DELETING))
+    etag = show_run(RUN_ID, if_none_match=None, services=world.services).headers["ETag"]
+    assert etag.startswith('W/"')
+    priced = Prices({OPTIONS.instance_type: 4.5})
+    assert show_run(RUN_ID, if_none_match=etag, services=world.services, prices=priced).status == 200
+    world.now += timedelta(hours=2)
+    assert show_run(RUN_ID, if_none_match=etag, services=world.services).status == 200
+
+
+def test_a_run_says_whether_it_needs_a_person() -> None:
+    """As the list does, which also shows the runs whose record cannot be read."""
+    world = World()
+    world.runs.create(a_run(Stage.TRAINING))
+
+    def shown() -> tuple[str | None, bool]:
+        view = json.loads(show_run(RUN_ID, if_none_match=None, services=world.services).body)
+        return view["parked"], view["needs_attention"]
+
+    assert shown() == (None, False)
+    etag = show_run(RUN_ID, if_none_match=None, services=world.services).headers["ETag"]
+    world.runs.blobs[RUN_ID].metadata["parked"] = "out of quota"
+    assert shown() == ("out of quota", True)
     assert show_run(RUN_ID, if_none_match=etag, services=world.services).status == 200
 
 

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from handlers.show_run import show_run
-from shared.domain.money import ASSUMPTION, Money, money
+from shared.domain.money import ASSUMPTION, Money, Prices, money
 from shared.domain.run import Run, StageEntry
 from shared.domain.stages import Stage
 from tests.app.builders import NOW, OPTIONS, PLAN, RUN_ID, a_run
 from tests.app.fakes import World
 
-PRICES = {"STANDARD_NC24ADS_A100_V4": 4.5}
+PRICES = Prices({"STANDARD_NC24ADS_A100_V4": 4.5}, "EUR")
 HOURS = {
     Stage.RECEIVED: 0.0,
     Stage.VALIDATED: 0.25,
@@ -46,8 +46,8 @@ def counted(stage: Stage, hours: float, **changes: object) -> Money:
 def test_nothing_is_counted_before_it_begins() -> None:
     """A run that was never trained has used no node."""
     numbers = msgspec.to_builtins(counted(Stage.VALIDATED, 10))
-    assert numbers.pop("assumption") == ASSUMPTION
-    assert set(numbers.values()) == {None}
+    used = [numbers[name] for name in numbers if name.endswith(("_hours", "_cost"))]
+    assert used == [None] * 7
 
 
 def test_training_counts_while_it_lasts_and_no_longer() -> None:
@@ -88,8 +88,9 @@ def test_a_run_that_was_never_live_saved_nothing() -> None:
 
 def test_no_price_is_invented() -> None:
     """Without a price for the size there are hours and no cost."""
-    used = money(run_in(Stage.LIVE), {"Standard_DS3_v2": 0.3}, NOW + timedelta(hours=10))
+    used = money(run_in(Stage.LIVE), Prices({"Standard_DS3_v2": 0.3}), NOW + timedelta(hours=10))
     assert (used.training_cost, used.endpoint_cost) == (None, None)
+    assert (used.training_price_per_hour, used.endpoint_price_per_hour, used.currency) == (None, None, None)
     assert used.endpoint_node_hours == 6.0
 
 
@@ -100,5 +101,8 @@ def test_a_runs_page_shows_it(stage: Stage) -> None:
     world.runs.create(a_run(stage))
     world.now = NOW - timedelta(minutes=5)
     shown = json.loads(show_run(RUN_ID, if_none_match=None, services=world.services, prices=PRICES).body)
-    assert shown["money"].pop("assumption") == ASSUMPTION
-    assert all(value is None or value >= 0 for value in shown["money"].values())
+    money = shown["money"]
+    assert (money.pop("assumption"), money.pop("currency")) == (ASSUMPTION, "EUR")
+    assert money["endpoint_price_per_hour"] == 4.5
+    assert money["training_price_per_hour"] == (4.5 if shown["plan"] else None)
+    assert all(value is None or value >= 0 for value in money.values())
