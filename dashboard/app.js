@@ -1,6 +1,7 @@
 // The page's start: its key, its addresses (#/, #/runs/<id>, …/report, …/chat), and word of its connection.
 
 import * as api from "./api.js";
+import { forgetConversations } from "./conversation.js";
 import { announce, h } from "./dom.js";
 import { startClock } from "./format.js";
 import { Poller } from "./poller.js";
@@ -52,6 +53,7 @@ function tell({ online, fault, again }, view) {
 function askForKey(refusal) {
   poller?.stop();
   api.forgetKey();
+  forgetConversations();
   signOut.hidden = true;
   connection.replaceChildren();
   document.title = "Key needed · finetune-on-upload";

@@ -1,28 +1,28 @@
-// Talking with a live model, turn after turn. What is said stays in this page.
+// Talking with a live model, turn after turn. What is said stays in this tab.
 
-import * as api from "./api.js";
+import { conversationWith } from "./conversation.js";
 import { h, Part } from "./dom.js";
 import { beforeLive } from "./stages.js";
 
-const conversations = new Map(); // run id → turns, so that looking at another page ends no conversation
 const SUGGESTIONS = 3;
 
 /** The page at `#/runs/<id>/chat`. */
 export function chatPage(id) {
-  const turns = conversations.get(id) ?? [];
-  conversations.set(id, turns);
+  const conversation = conversationWith(id);
+  const bubbles = new Map(); // turn → its element: what is in the log is never drawn anew, and so read out once
   let endpoint = null;
-  let asking = null;
 
+  const begin = h("p", { class: "empty" }, "Ask something, or begin with a question that was held back from training:");
+  const waiting = h("p", { class: "turn assistant waiting" }, h("span", { class: "unseen" }, "The model is answering"), h("i"), h("i"), h("i"));
   const log = h("div", { class: "log", role: "log", "aria-label": "Conversation", tabindex: "0" });
   const suggestions = new Part(h("div", { class: "suggestions" }), (prompts) => prompts.map((text, at) =>
     h("button", { id: `suggestion-${at}`, type: "button", on: { click: () => ask(text) } }, text)));
-  const message = h("textarea", { id: "message", rows: "2", placeholder: "Write to the model …", "aria-label": "Your message" });
+  const message = h("textarea", { id: "message", rows: "2", placeholder: "Write to the model …", "aria-label": "Your message", on: { input: () => { conversation.draft = message.value; } } });
   const send = h("button", { id: "send", class: "primary", type: "submit" }, "Send");
-  const stop = h("button", { id: "stop", type: "button", hidden: true, on: { click: () => asking?.abort() } }, "Stop");
-  const clear = h("button", { id: "start-over", class: "quiet", type: "button", on: { click: () => { asking?.abort(); turns.length = 0; draw(); message.focus(); } } }, "Start over");
+  const stop = h("button", { id: "stop", type: "button", on: { click: () => conversation.stop() } }, "Stop");
+  const clear = h("button", { id: "start-over", class: "quiet", type: "button", on: { click: () => { conversation.startOver(); message.focus(); } } }, "Start over");
   const settings = choices();
-  const composer = h("form", { class: "composer", on: { submit: (event) => { event.preventDefault(); ask(message.value.trim()); } } },
+  const composer = h("form", { class: "composer", on: { submit: (event) => { event.preventDefault(); submit(); } } },
     message, h("div", { class: "buttons" }, clear, h("span", { class: "hint" }, "Enter sends, Shift + Enter starts a line"), stop, send));
   message.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -34,50 +34,58 @@ export function chatPage(id) {
   const closed = new Part(h("div"), (stage) => stage && h("p", { class: "card empty" },
     beforeLive(stage) ? "The model can be asked as soon as its endpoint is live." : "The endpoint is gone, and the model with it. It is still registered in Azure ML."));
 
-  async function ask(text) {
-    if (!text || asking || !endpoint) return;
-    message.value = "";
-    while (turns.at(-1)?.failed) turns.pop();
-    turns.push({ role: "user", content: text });
-    asking = new AbortController();
-    draw();
-    try {
-      const system = settings.system() ? [{ role: "system", content: settings.system() }] : [];
-      const said = turns.map(({ role, content }) => ({ role, content }));
-      const reply = await api.chat(endpoint, [...system, ...said], settings.parameters(), asking.signal);
-      turns.push(reply ? { role: "assistant", content: reply } : { failed: "The model answered with no text." });
-    } catch (fault) {
-      turns.push({ failed: fault.name === "AbortError" ? "Stopped." : fault.message });
-    } finally {
-      if (turns.at(-1)?.failed && turns.at(-2)?.role === "user") message.value ||= turns.splice(-2, 1)[0].content;
-      asking = null;
-      draw();
-    }
+  function submit() {
+    const text = conversation.draft.trim();
+    if (!text || conversation.asking || !endpoint) return;
+    conversation.draft = "";
+    ask(text);
+  }
+
+  function ask(text) {
+    message.focus(); // the suggestion that was chosen goes away
+    conversation.ask(endpoint, text, { system: settings.system(), parameters: settings.parameters() });
   }
 
   function draw() {
-    const waiting = asking && h("p", { class: "turn assistant waiting" }, h("span", { class: "unseen" }, "The model is answering"), h("i"), h("i"), h("i"));
-    log.replaceChildren(...turns.map(bubble), ...(waiting ? [waiting] : []));
-    if (turns.length === 0 && !asking) log.append(h("p", { class: "empty" }, "Ask something, or begin with a question that was held back from training:"));
-    const fresh = turns.length === 0 && asking === null;
+    const { turns, asking } = conversation;
+    for (const [turn, element] of bubbles) {
+      if (turns.includes(turn)) continue;
+      element.remove();
+      bubbles.delete(turn);
+    }
+    waiting.remove();
+    for (const turn of turns.filter((one) => !bubbles.has(one))) {
+      bubbles.set(turn, bubble(turn));
+      log.append(bubbles.get(turn));
+    }
+    const fresh = turns.length === 0;
+    if (asking) log.append(waiting);
+    if (fresh) log.append(begin);
+    else begin.remove();
     talk.classList.toggle("fresh", fresh);
     suggestions.element.hidden = !fresh;
-    send.disabled = asking !== null;
-    stop.hidden = asking === null;
-    clear.hidden = turns.length === 0;
+    if (message.value !== conversation.draft) message.value = conversation.draft;
+    if (!asking && document.activeElement === stop) message.focus();
+    send.disabled = asking;
+    stop.hidden = !asking;
+    clear.hidden = fresh;
     log.scrollTop = log.scrollHeight;
   }
 
   function show(run) {
     const live = run.stage === "live";
     endpoint = live ? run.endpoint.name : null;
-    room.hidden = !live;
+    if (room.hidden !== !live) {
+      room.hidden = !live;
+      log.scrollTop = log.scrollHeight;
+    }
     closed.show(live ? null : run.stage);
     suggestions.show((run.smoke_test ?? []).filter(({ prompt }) => prompt.length === 1).concat(run.smoke_test ?? [])
       .map(({ prompt }) => prompt.find(({ role }) => role === "user")?.content).filter((text, at, all) => text && all.indexOf(text) === at).slice(0, SUGGESTIONS));
   }
 
   room.hidden = true;
+  conversation.changed = draw;
   draw();
   return { element: h("div", {}, room, closed.element), show };
 }
