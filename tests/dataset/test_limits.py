@@ -10,7 +10,7 @@ import zstandard
 
 from shared.domain.dataset import DatasetFile, DatasetReport, GateRules, Split, check_dataset
 from shared.domain.dataset.duplicates import SeenConversations
-from tests.dataset.checking import check_bytes, good_rows, jsonl
+from tests.dataset.checking import assistant, check_bytes, good_rows, jsonl, row, user
 
 MEBIBYTE = 1 << 20
 
@@ -33,6 +33,32 @@ def test_a_line_of_64_mebibytes_is_passed_over() -> None:
     assert report.counts["E105"] == 1
     assert report.rows_kept == 40
     assert peak < 12 * MEBIBYTE
+
+
+@pytest.mark.parametrize("unit", ["{}", "[]", "1", '"ab"', '{"a":1}', "[" * 1_000])
+def test_a_line_of_very_many_values_takes_little_memory(unit: str) -> None:
+    """Values are counted before they are decoded, which would take sixty times the line's size."""
+    line = f'{{"messages":[{",".join([unit] * (2 * MEBIBYTE // len(unit)))}]}}\n'.encode()
+    chunks = [jsonl(good_rows(20)), line, jsonl(good_rows(20, first=50))]
+    report, peak = peak_of("d.jsonl", chunks, GateRules(max_line_bytes=8 * MEBIBYTE))
+    assert [issue.line for issue in report.issues if issue.code == "E108"] == [21]
+    assert report.rows_kept == 40
+    assert peak < 24 * MEBIBYTE
+
+
+@pytest.mark.parametrize("mark", ["", "é", "\U0001f600"])
+def test_the_longest_line_allowed_takes_memory_within_reason(mark: str) -> None:
+    """A long text takes up to 28 times its size while it is decoded, encoded and measured."""
+    line = row(user(mark + "word " * 800_000), assistant("x")).replace(b"{", b"{ ", 1)
+    report, peak = peak_of("d.jsonl", [jsonl([line])])
+    assert report.counts["E214"] == 1
+    assert peak < 112 * MEBIBYTE
+
+
+def test_brackets_and_commas_in_texts_are_no_values() -> None:
+    """A text may have any number of them, after escaped quotation marks too."""
+    line = row(user("?"), assistant('"[{,' * 200_000))
+    assert check_bytes(jsonl([*good_rows(20), line])).report.counts == {"W102": 1}
 
 
 def test_endless_blank_lines_end_the_check() -> None:

@@ -25,6 +25,7 @@ class Code(StrEnum):
     LINE_TOO_LONG = "E105"
     DUPLICATE_KEY = "E106"
     UNPAIRED_SURROGATE = "E107"
+    TOO_MANY_VALUES = "E108"
     # The conversation
     NO_MESSAGES = "E201"
     MESSAGES_NOT_A_LIST = "E202"
@@ -93,6 +94,7 @@ LABELS: dict[Code, str] = {
     Code.LINE_TOO_LONG: "line too long",
     Code.DUPLICATE_KEY: "key given twice",
     Code.UNPAIRED_SURROGATE: "unpaired surrogate",
+    Code.TOO_MANY_VALUES: "too many values",
     Code.NO_MESSAGES: "no messages",
     Code.MESSAGES_NOT_A_LIST: "messages is not a list",
     Code.TOO_FEW_MESSAGES: "fewer than two messages",

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from operator import itemgetter
 from typing import NamedTuple
 
+import msgspec
 import orjson
 
 Message = dict[str, str]
@@ -50,9 +51,8 @@ def encode_messages(messages: list[Message]) -> bytes:
 
 
 def decode_messages(encoded: bytes) -> list[Message]:
-    """Read messages back."""
-    messages: list[Message] = orjson.loads(encoded)
-    return messages
+    """Read messages back: slower than `orjson`, which takes twelve times their size for a moment."""
+    return msgspec.json.decode(encoded, type=list[Message])
 
 
 def read_clean_line(line: bytes) -> Conversation | None:

@@ -14,6 +14,7 @@ from .lines import LongLine
 from .rules import GateRules, Split
 from .statistics import Statistics
 from .tokens import estimate_prompt_tokens, estimate_tokens
+from .values import MOST_VALUES, has_too_many_values
 
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r"  # what JSON calls white space, less the newline
@@ -61,6 +62,9 @@ class FileCheck:
         Raises:
             FileFaultError: There are too many blank lines to go on.
         """
+        if len(lines) == 1 and has_too_many_values(lines[0]):  # a line so long comes alone
+            self._pass_over(Code.TOO_MANY_VALUES, f"the line has more than {MOST_VALUES:,} values")
+            return
         for line in lines:
             self.number += 1
             conversation = read_clean_line(line)
@@ -71,10 +75,13 @@ class FileCheck:
 
     def pass_over(self, line: LongLine) -> None:
         """Note a line that is too long to be read."""
+        limit = self._shared.rules.max_line_bytes
+        self._pass_over(Code.LINE_TOO_LONG, f"the line has {line.length:,} bytes; {limit:,} are allowed")
+
+    def _pass_over(self, code: Code, message: str) -> None:
         self.number += 1
         self.rows += 1
-        limit = self._shared.rules.max_line_bytes
-        self._issue(Code.LINE_TOO_LONG, f"the line has {line.length:,} bytes; {limit:,} are allowed")
+        self._issue(code, message)
 
     def _look_closer(self, line: bytes) -> None:
         """Put right what is around the row, then read it as one that may have any fault."""
