@@ -2,8 +2,9 @@
 
 Hours come from the record's own times, so that they are known for every run at any moment, ended or not:
 
-- Training counts from the job's submission to when its end was seen. Waiting for a node and the seconds
-  between two looks are in it, so that it is the most that the nodes can have run.
+- Training counts from the job's submission to when its end was seen; that of a job that is stopped, to when
+  the run was over. Waiting for a node and the seconds between two looks are in it, so that it is the most
+  that the nodes can have run.
 - An endpoint counts from when its deployment was begun, since its nodes cost from then on, to when it was
   seen to be gone.
 - Saved is what the same endpoint would have used since then, had nobody deleted it: the Azure ML
@@ -96,9 +97,9 @@ def money(run: Run, prices: Prices, now: datetime) -> Money:
         prices: What VM sizes cost.
         now: UTC; what has not ended counts until then.
     """
-    live = _hours(_span(run, Stage.LIVE, now), 1)
-    training = _hours(_span(run, Stage.TRAINING, now), _training_nodes(run))
-    endpoint = _hours(_until_gone(run, now), run.options.instance_count)
+    live = _hours(_span(run, Stage.LIVE, Stage.DELETING, now), 1)
+    training = _hours(_span(run, Stage.TRAINING, Stage.TRAINED, now), _training_nodes(run))
+    endpoint = _hours(_span(run, Stage.DEPLOYING, Stage.DELETED, now), run.options.instance_count)
     gone = run.history[-1].at if run.stage.terminal and live is not None else None
     saved = _hours(_elapsed(gone, now) if gone else None, run.options.instance_count)
     training_price = prices.of(run.plan.compute_size) if run.plan else None
@@ -117,20 +118,13 @@ def money(run: Run, prices: Prices, now: datetime) -> Money:
     )
 
 
-def _span(run: Run, stage: Stage, now: datetime) -> timedelta | None:
-    """How long the run was in a stage, or has been until now; None if it never was."""
-    for entry, following in zip(run.history, (*run.history[1:], None), strict=True):
-        if entry.stage is stage:
-            return _elapsed(entry.at, following.at if following else now)
-    return None
-
-
-def _until_gone(run: Run, now: datetime) -> timedelta | None:
-    """From the beginning of the deployment to when the run was over, or until now."""
-    begun = run.entered(Stage.DEPLOYING)
+def _span(run: Run, start: Stage, end: Stage, now: datetime) -> timedelta | None:
+    """From entering a stage to entering another, or else to the run's end or now; None if it never began."""
+    begun = run.entered(start)
     if begun is None:
         return None
-    return _elapsed(begun, run.history[-1].at if run.stage.terminal else now)
+    over = run.history[-1].at if run.stage.terminal else now
+    return _elapsed(begun, run.entered(end) or over)
 
 
 def _elapsed(start: datetime, end: datetime) -> timedelta:

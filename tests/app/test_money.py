@@ -58,6 +58,16 @@ def test_training_counts_while_it_lasts_and_no_longer() -> None:
     assert (over.training_node_hours, over.training_cost) == (3.0, 13.5)
 
 
+def test_training_counts_until_a_job_that_is_stopped_has_stopped() -> None:
+    """Asking for it ends nothing: nodes go on until the job is seen stopped."""
+    stages = (Stage.TRAINING, 0.5), (Stage.DELETING, 2.5), (Stage.CANCELED, 4.5)
+    history = tuple(StageEntry(stage=stage, at=NOW + timedelta(hours=hours)) for stage, hours in stages)
+    going = msgspec.structs.replace(run_in(Stage.DELETING), history=history[:2])
+    assert money(going, PRICES, NOW + timedelta(hours=3.5)).training_node_hours == 3.0
+    over = msgspec.structs.replace(run_in(Stage.CANCELED), history=history)
+    assert money(over, PRICES, NOW + timedelta(hours=100)).training_node_hours == 4.0
+
+
 @pytest.mark.parametrize("nodes", [2, "2"])
 def test_every_node_of_training_counts(nodes: int | str) -> None:
     """Two nodes use twice the hours."""
