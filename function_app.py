@@ -99,7 +99,8 @@ def announce_stage(message: func.QueueMessage) -> None:
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
 def sweep(timer: func.TimerRequest, advance: func.Out[list[str]]) -> None:  # noqa: ARG001
     """Every quarter of an hour: orphans, and endpoints whose time is up."""
-    advance.set(sweep_endpoints(bootstrap.app().services))
+    built = bootstrap.app()
+    advance.set(sweep_endpoints(settings=built.settings, services=built.services))
 
 
 @app.function_name("list_runs")

@@ -116,7 +116,9 @@ FUNCTIONS: dict[str, Callable[[Invocation, Settings, Services], list[str]]] = {
     "dataset_uploaded": _dataset_uploaded,
     "advance_run": _advance_run,
     "schedule_advances": lambda _call, _settings, services: schedule_advances(services),
-    "sweep_endpoints": lambda _call, _settings, services: sweep_endpoints(services),
+    "sweep_endpoints": lambda _call, settings, services: sweep_endpoints(
+        settings=settings, services=services
+    ),
     "cancel_run": lambda call, _settings, services: list(cancel_run(call.argument, services).advance),
     "delete_endpoint": lambda call, _settings, services: list(
         delete_endpoint(call.argument, services).advance

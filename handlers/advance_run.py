@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 def advance_run(run_id: str, *, settings: Settings, services: Services) -> Run | None:
     """Advance one run.
 
+    One that backs off after a fault is left alone until it is due: who wishes something of it makes it due.
+
     Returns:
         The run as saved last; None if another worker holds it, which then sees the newest requests itself.
 
@@ -51,6 +53,8 @@ def advance_run(run_id: str, *, settings: Settings, services: Services) -> Run |
 
 def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
     done: set[Step] = set()
+    if stored.run.failures and stored.run.due is not None and stored.run.due > services.now():
+        return stored.run
     while not stored.run.stage.terminal:
         run = stored.run
         try:
@@ -62,6 +66,13 @@ def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
             changed = _apply(decision, run, seen, settings, services)
         except FinetuneError as fault:
             decision, changed = _after_fault(run, fault, settings, services)
+        except Exception as surprise:
+            if run.stage is not Stage.DELETING:
+                raise
+            # Parking the run would leave standing what the teardown has yet to take away.
+            _log.exception("a teardown met an error nobody foresaw", extra={"run_id": run.run_id})
+            unforeseen = FinetuneError(str(surprise), code=type(surprise).__name__)
+            decision, changed = _after_fault(run, unforeseen, settings, services)
         save = services.runs.save if isinstance(decision, Do) else services.runs.save_unless_asked
         note_stages(changed, len(run.history), services)
         stored = save(stored, changed)

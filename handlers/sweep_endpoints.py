@@ -1,52 +1,68 @@
-"""Sweep: no endpoint may outlive its run, and no run may believe in an endpoint that is gone."""
+"""Sweep: no endpoint or job may outlive its run, and no run may believe in an endpoint that is gone."""
 
 from __future__ import annotations
 
 import logging
-from datetime import datetime
 
 from handlers.request_changes import delete_endpoint
+from shared.config import Settings
 from shared.domain.errors import FinetuneError
-from shared.domain.index import IndexEntry
+from shared.domain.job_status import JobState
+from shared.domain.names import is_run_id
+from shared.domain.orphans import may_cancel_job, may_delete_endpoint
 from shared.domain.stages import Stage
 from shared.ports import Services
 
 _log = logging.getLogger(__name__)
 
 
-def sweep_endpoints(services: Services) -> list[str]:
-    """Delete orphans, and find live runs that have run out of time or lost their endpoint.
+def sweep_endpoints(*, settings: Settings, services: Services) -> list[str]:
+    """Name who needs a person, stop orphans, and find live runs that are out of time or lost their endpoint.
 
-    An orphan is an endpoint that carries this app's tag and whose run is over or unknown, or is parked
-    with its time up: nobody advances it, and it goes on costing money.
+    An orphan is a job or an endpoint of this app whose run is over or unknown, or past its deadline with
+    nobody to advance it.
 
     Returns:
         The runs to advance.
     """
+    now, limits = services.now(), settings.limits()
+    entries = list(services.runs.entries())
+    for entry in entries:
+        if entry.needs_attention(now):
+            # An alert watches for this line; it ends when the line no longer comes. It must come while
+            # Azure ML is down, too: nothing is asked of it before.
+            _log.error("a run needs attention", extra={"run_id": entry.run_id, "stage": entry.stage})
+    for entry in entries:
+        if is_run_id(entry.run_id) and may_cancel_job(entry, now, limits):
+            _cancel_orphan(entry.run_id, services)
     # Endpoints first: a run's record is always older than its endpoint, so that none listed here can
     # lack its record in the listing below.
     endpoints = dict(services.endpoints.tagged_as_ours())
-    entries = {entry.run_id: entry for entry in services.runs.entries()}
-    now = services.now()
+    entries = list(services.runs.entries())
+    runs = {entry.run_id: entry for entry in entries}
     for endpoint, run_id in endpoints.items():
-        if _is_orphan(entries.get(run_id), now):
+        if may_delete_endpoint(runs.get(run_id), now, limits):
             _delete_orphan(endpoint, run_id, services)
-    for entry in entries.values():
-        if entry.needs_attention(now):
-            # An alert watches for this line; it ends when the line no longer comes.
-            _log.error("a run needs attention", extra={"run_id": entry.run_id, "stage": entry.stage})
-    live = [entry for entry in entries.values() if entry.stage is Stage.LIVE]
+    live = [entry for entry in entries if entry.stage is Stage.LIVE]
     lost = [
         entry.run_id for entry in live if entry.run_id not in endpoints and _has_lost(entry.run_id, services)
     ]
-    return lost + [entry.run_id for entry in live if entry.run_id not in lost and entry.is_due(now)]
+    expired = [entry.run_id for entry in live if entry.run_id not in lost and entry.is_due(now)]
+    # Advancing a run writes its index entry anew, or finds that its record cannot be read either.
+    unlisted = [entry.run_id for entry in entries if entry.stage is None and entry.parked is None]
+    return lost + expired + [run_id for run_id in unlisted if is_run_id(run_id)]
 
 
-def _is_orphan(entry: IndexEntry | None, now: datetime) -> bool:
-    if entry is None:
-        return True
-    overdue = entry.parked is not None and entry.expires is not None and entry.expires <= now
-    return overdue or (entry.stage is not None and entry.stage.terminal)
+def _cancel_orphan(run_id: str, services: Services) -> None:
+    try:
+        job = services.training.job(run_id)
+        if job is None or job.state.over or job.state is JobState.STOPPING:
+            return
+        _log.warning("canceling an orphaned job", extra={"run_id": run_id, "status": job.status})
+        services.training.cancel(run_id)
+    except FinetuneError as fault:
+        # As for endpoints: the next sweep tries again.
+        _log.warning("an orphaned job may go on for now", extra={"run_id": run_id, "code": fault.code})
 
 
 def _delete_orphan(endpoint: str, run_id: str, services: Services) -> None:

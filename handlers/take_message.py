@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 from handlers.advance_run import advance_run
 from shared.config import Settings
-from shared.domain.errors import UnknownRunError
+from shared.domain.errors import FinetuneError, UnknownRunError
 from shared.domain.names import is_run_id
 from shared.ports import Services
 
 LAST_TRY = 5
 """Deliveries after which the host moves a message to the poison queue: `maxDequeueCount` in host.json."""
+
+PARKED_FOR = timedelta(hours=1)
+"""How long the timer leaves a parked run alone."""
+
+UNHEARD_OF = "no attempt to advance it came to an end"
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +26,8 @@ def take_message(text: str, *, delivery: int, settings: Settings, services: Serv
     """Advance the run that a message names.
 
     A run that fails even at its message's last delivery is parked: the message goes to the poison queue,
-    the timer leaves the run alone, and `POST /api/runs/{id}/retry` brings it back.
+    the timer leaves the run alone for an hour, and `POST /api/runs/{id}/retry` brings it back at once. A
+    busy service is no such failure.
 
     Args:
         text: The message: a run id. Anything else is dropped with a log line.
@@ -31,12 +38,26 @@ def take_message(text: str, *, delivery: int, settings: Settings, services: Serv
     if not is_run_id(text):
         _log.warning("message dropped: it names no run", extra={"characters": len(text)})
         return
+    last = delivery >= LAST_TRY
     try:
+        if last:
+            # Who dies in the last attempt can no longer say so.
+            services.runs.park(text, UNHEARD_OF, until=services.now() + PARKED_FOR)
         advance_run(text, settings=settings, services=services)
     except UnknownRunError:
         _log.warning("message dropped: its run does not exist", extra={"run_id": text})
+        return
     except Exception as fault:
-        if delivery >= LAST_TRY:
-            _log.exception("run parked", extra={"run_id": text, "deliveries": delivery})
-            services.runs.park(text, f"{type(fault).__name__}: {fault}")
+        if last:
+            _after_the_last_try(text, fault, services)
         raise
+    if last:
+        services.runs.unpark(text)
+
+
+def _after_the_last_try(run_id: str, fault: Exception, services: Services) -> None:
+    if isinstance(fault, FinetuneError) and fault.retryable:
+        services.runs.unpark(run_id)
+        return
+    _log.error("run parked", exc_info=fault, extra={"run_id": run_id, "deliveries": LAST_TRY})
+    services.runs.park(run_id, f"{type(fault).__name__}: {fault}", until=services.now() + PARKED_FOR)

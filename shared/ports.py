@@ -64,8 +64,8 @@ class RunStore(Protocol):
     def page(self, *, limit: int, cursor: str | None) -> RunPage:
         """A page of the index in order of run id. Raises RequestError for a cursor that is not ours."""
 
-    def park(self, run_id: str, reason: str) -> None:
-        """Take a run out of the timer's hands until its record is written again; also an unreadable one."""
+    def park(self, run_id: str, reason: str, *, until: datetime) -> None:
+        """Have the timer leave a run alone until then, or until its record is written; also a corrupt one."""
 
     def unpark(self, run_id: str) -> bool:
         """Undo `park`; False if the run was not parked. Raises UnknownRunError."""

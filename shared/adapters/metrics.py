@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.adapters.retries import limit_mlflow_retries
+from shared.adapters.sdk_errors import translated
 from shared.adapters.workspace import AzureMlWorkspace
 from shared.domain.errors import ServiceRefusedError, TransientServiceError
 from shared.domain.run import MetricPoint, Metrics
@@ -40,9 +41,10 @@ class MlflowMetrics:
         """Everything that a job and its children logged.
 
         Raises:
-            TransientServiceError: If the tracking service could not answer.
+            TransientServiceError: If the tracking or the token service could not answer.
         """
-        with _MLFLOW:
+        # Tokens are fetched by azure-identity, whose errors MLflow does not catch.
+        with _MLFLOW, translated(f"reading the metrics of job {job}"):
             from mlflow.exceptions import MlflowException
             from mlflow.tracking import MlflowClient
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from urllib.parse import quote
 
 import msgspec
@@ -20,9 +21,10 @@ from azure.storage.blob import BlobClient, BlobServiceClient, ContentSettings
 
 from shared.adapters.sdk_errors import translated
 from shared.adapters.storage import RUNS, storage_code
-from shared.domain.errors import CorruptRunError, RequestError, RunChangedError, UnknownRunError
+from shared.domain.errors import RequestError, RunChangedError, UnknownRunError
 from shared.domain.index import IndexEntry, from_metadata, to_metadata
 from shared.domain.names import is_run_id
+from shared.domain.record import read_record
 from shared.domain.run import Run, merge_callers_fields, same_progress
 from shared.ports import RunPage, StoredRun
 
@@ -34,6 +36,7 @@ WRITE_MARK = "write"
 """Metadata that tells the writes of a record apart."""
 
 PARKED = "parked"
+PARKED_UNTIL = "parked_until"
 PARKED_REASON_LIMIT = 400
 
 _JSON = ContentSettings(content_type="application/json")
@@ -69,10 +72,7 @@ class BlobRunStore:
                 body = download.readall()
             except ResourceNotFoundError as fault:
                 raise UnknownRunError(f"there is no run {run_id}") from fault
-        try:
-            run = msgspec.json.decode(body, type=Run)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
-            raise CorruptRunError(f"the record of {run_id} cannot be read: {fault}") from fault
+        run = read_record(run_id, body)
         found = download.properties
         return StoredRun(run, str(found.etag), from_metadata(run_id, found.metadata or {}).parked)
 
@@ -133,28 +133,28 @@ class BlobRunStore:
         entries = tuple(from_metadata(blob.name.removesuffix(_SUFFIX), blob.metadata or {}) for blob in blobs)
         return RunPage(entries, _encode_cursor(token) if token else None)
 
-    def park(self, run_id: str, reason: str) -> None:
+    def park(self, run_id: str, reason: str, *, until: datetime) -> None:
         """See `RunStore.park`."""
-        self._set_parked(run_id, quote(reason[:PARKED_REASON_LIMIT], safe=" "))
+        shortened = quote(reason[:PARKED_REASON_LIMIT], safe=" ")
+        self._set_parked(run_id, {PARKED: shortened, PARKED_UNTIL: until.isoformat()})
 
     def unpark(self, run_id: str) -> bool:
         """See `RunStore.unpark`."""
-        return self._set_parked(run_id, None)
+        return self._set_parked(run_id, {})
 
-    def _set_parked(self, run_id: str, reason: str | None) -> bool:
+    def _set_parked(self, run_id: str, parked: dict[str, str]) -> bool:
         blob = self._blob(_checked(run_id))
         for _ in range(PATIENCE):
             with translated(f"marking the record of {run_id}"):
                 try:
                     seen = blob.get_blob_properties()
-                    metadata = {
-                        name: value for name, value in (seen.metadata or {}).items() if name != PARKED
-                    }
-                    was_parked = PARKED in (seen.metadata or {})
-                    if reason is not None:
-                        metadata[PARKED] = reason
+                    facts = seen.metadata or {}
+                    was_parked = PARKED in facts
+                    if not parked and not was_parked:
+                        return False
+                    kept = {name: facts[name] for name in facts if name not in (PARKED, PARKED_UNTIL)}
                     blob.set_blob_metadata(
-                        metadata,
+                        {**kept, **parked},
                         etag=seen.etag,
                         match_condition=MatchConditions.IfNotModified,
                     )

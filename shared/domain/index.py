@@ -30,7 +30,9 @@ class IndexEntry(NamedTuple):
         entered: When it entered its stage.
         expires: When its endpoint's time is up, or None.
         billable: See `Run.billable`.
-        parked: Why the run waits for somebody's retry, or None.
+        parked: Why the timer leaves the run alone, or None.
+        parked_until: When the timer tries a parked run again; None leaves that to people.
+        job_unseen: A job was asked for and never seen, so that it may still appear.
     """
 
     run_id: str
@@ -42,10 +44,13 @@ class IndexEntry(NamedTuple):
     expires: datetime | None
     billable: bool
     parked: str | None
+    parked_until: datetime | None = None
+    job_unseen: bool = False
 
     def is_due(self, now: datetime) -> bool:
         """Whether the timer should have the run advanced."""
-        return self.parked is None and self.due is not None and self.due <= now
+        due = self.due if self.parked is None else self.parked_until
+        return due is not None and due <= now
 
     def needs_attention(self, now: datetime) -> bool:
         """Whether a person should look: parked, unreadable, or a teardown that will not end."""
@@ -67,6 +72,7 @@ def to_metadata(run: Run) -> dict[str, str]:
         "entered": _render(run.history[-1].at),
         "expires": _render(run.expires_at) if not run.stage.terminal else "",
         "billable": "1" if run.billable else "",
+        "job_unseen": "1" if run.billable and run.job is None else "",
     }
     return {name: value for name, value in facts.items() if value}
 
@@ -74,17 +80,21 @@ def to_metadata(run: Run) -> dict[str, str]:
 def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
     """Read an index entry; whatever cannot be read is None, never an error."""
     facts = {name.lower(): value for name, value in metadata.items()}
-    parked = facts.get("parked")
+    stage = _STAGES.get(facts.get("stage", ""))
+    # A worker may have died after its run's end, before it could say that it had come to one.
+    parked = facts.get("parked") if stage is None or not stage.terminal else None
     return IndexEntry(
         run_id=run_id,
         dataset=unquote(facts.get("dataset", "")),
-        stage=_STAGES.get(facts.get("stage", "")),
+        stage=stage,
         due=_parse(facts.get("due")),
         opened=_parse(facts.get("opened")),
         entered=_parse(facts.get("entered")),
         expires=_parse(facts.get("expires")),
         billable=facts.get("billable") == "1",
         parked=unquote(parked) if parked is not None else None,
+        parked_until=_parse(facts.get("parked_until")),
+        job_unseen=facts.get("job_unseen") == "1",
     )
 
 

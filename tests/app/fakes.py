@@ -21,7 +21,6 @@ from shared.domain.base_model import BaseModel, parse_base_model
 from shared.domain.component import Component, parse_component
 from shared.domain.dataset import Split
 from shared.domain.errors import (
-    CorruptRunError,
     FinetuneError,
     InvalidRunError,
     RequestError,
@@ -35,6 +34,7 @@ from shared.domain.index import IndexEntry, from_metadata, to_metadata
 from shared.domain.names import RUN_TAG, is_run_id, model_name
 from shared.domain.news import Notice
 from shared.domain.observation import Provisioning, SeenCompute, SeenDeployment, SeenEndpoint, SeenJob
+from shared.domain.record import read_record
 from shared.domain.run import (
     Metrics,
     ModelFacts,
@@ -81,10 +81,7 @@ class MemoryRuns:
     def load(self, run_id: str) -> StoredRun:
         """See `RunStore.load`."""
         blob = self._find(run_id)
-        try:
-            run = msgspec.json.decode(blob.body, type=Run)
-        except msgspec.MsgspecError as fault:
-            raise CorruptRunError(f"the record of {run_id} cannot be read") from fault
+        run = read_record(run_id, blob.body)
         return StoredRun(run, blob.etag, from_metadata(run_id, blob.metadata).parked)
 
     def save(self, read: StoredRun, run: Run) -> StoredRun:
@@ -116,13 +113,13 @@ class MemoryRuns:
         more = len(entries) > limit
         return RunPage(tuple(entries[:limit]), f"after {entries[limit - 1].run_id}" if more else None)
 
-    def park(self, run_id: str, reason: str) -> None:
+    def park(self, run_id: str, reason: str, *, until: datetime) -> None:
         """See `RunStore.park`."""
-        self._mark(run_id, reason)
+        self._mark(run_id, {"parked": reason, "parked_until": until.isoformat()})
 
     def unpark(self, run_id: str) -> bool:
         """See `RunStore.unpark`."""
-        return self._mark(run_id, None)
+        return self._mark(run_id, {})
 
     def corrupt(self, run_id: str, body: bytes = b"{") -> None:
         """Break a record as a disk or a hand would; its index entry stays."""
@@ -158,12 +155,13 @@ class MemoryRuns:
                 return current
             run, etag = merged, current.etag
 
-    def _mark(self, run_id: str, reason: str | None) -> bool:
+    def _mark(self, run_id: str, parked: Mapping[str, str]) -> bool:
         blob = self._find(run_id)
         was_parked = blob.metadata.pop("parked", None) is not None
-        if reason is not None:
-            blob.metadata["parked"] = reason
-        blob.etag = f'"{next(self._versions)}"'
+        blob.metadata.pop("parked_until", None)
+        if parked or was_parked:
+            blob.metadata |= parked
+            blob.etag = f'"{next(self._versions)}"'
         return was_parked
 
 

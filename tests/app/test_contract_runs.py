@@ -97,7 +97,7 @@ def test_there_is_no_run_of_such_a_name(runs: RunStore, run_id: str) -> None:
     for ask in (
         runs.load,
         runs.unpark,
-        lambda name: runs.park(name, "why"),
+        lambda name: runs.park(name, "why", until=NOW + timedelta(hours=1)),
         lambda name: runs.update(name, cancel),
     ):
         with pytest.raises(UnknownRunError):
@@ -128,7 +128,7 @@ def test_saving_minds_no_change_that_is_none(runs: RunStore) -> None:
     """A mark on the record, which changes its version and nothing else, is no request."""
     runs.create(a_run(Stage.TRAINED))
     read = runs.load(RUN_ID)
-    runs.park(RUN_ID, "why")
+    runs.park(RUN_ID, "why", until=NOW + timedelta(hours=1))
     moved = enter(read.run, Stage.REGISTERED, NOW)
     assert runs.save_unless_asked(read, moved).run == moved
 
@@ -262,23 +262,27 @@ def test_a_cursor_that_is_none_of_ours_is_refused(runs: RunStore, cursor: str) -
     assert caught.value.status == 400
 
 
-def test_a_parked_run_waits_for_its_next_write(runs: RunStore) -> None:
+def test_a_parked_run_waits_for_its_time_or_its_next_write(runs: RunStore) -> None:
     """Parking shows in the index with its reason; undoing it says whether there was something to undo."""
     runs.create(a_run(Stage.TRAINING))
-    runs.park(RUN_ID, "Größe: 1\n2 " + "x" * 2000)
+    runs.park(RUN_ID, "Größe: 1\n2 " + "x" * 2000, until=NOW + timedelta(hours=1))
     (entry,) = runs.entries()
     assert entry.parked is not None
     assert entry.parked.startswith("Größe: 1\n2 xxx")
-    assert not entry.is_due(NOW + timedelta(days=1))
+    assert not entry.is_due(NOW + timedelta(minutes=59))
+    assert entry.is_due(NOW + timedelta(hours=1))
     assert runs.load(RUN_ID).run.stage is Stage.TRAINING
     assert runs.load(RUN_ID).parked == entry.parked
     assert runs.unpark(RUN_ID)
     assert runs.load(RUN_ID).parked is None
+    before = runs.load(RUN_ID).etag
     assert not runs.unpark(RUN_ID)
+    assert runs.load(RUN_ID).etag == before
     (entry,) = runs.entries()
     assert entry.is_due(NOW)
+    assert (entry.parked, entry.parked_until) == (None, None)
 
-    runs.park(RUN_ID, "again")
+    runs.park(RUN_ID, "again", until=NOW + timedelta(hours=1))
     runs.update(RUN_ID, cancel)
     assert next(runs.entries()).is_due(NOW)
 
@@ -317,7 +321,7 @@ def test_an_unreadable_record_is_a_corrupt_one(
             store.load(RUN_ID)
         with pytest.raises(CorruptRunError):
             store.update(RUN_ID, cancel)
-        store.park(RUN_ID, "CorruptRunError")
+        store.park(RUN_ID, "CorruptRunError", until=NOW + timedelta(hours=1))
         (entry,) = store.entries()
         assert entry.needs_attention(NOW)
         assert store.unpark(RUN_ID)

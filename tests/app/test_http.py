@@ -124,7 +124,7 @@ def filled() -> World:
     world = World()
     for number, stage in enumerate(Stage):
         world.runs.create(a_run(stage, run_id=f"ft-a-{number:010x}", dataset=f"d{number % 2}"))
-    world.runs.park("ft-a-0000000002", "RecursionError: <script>")
+    world.runs.park("ft-a-0000000002", "RecursionError: <script>", until=NOW + timedelta(hours=1))
     return world
 
 

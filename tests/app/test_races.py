@@ -226,7 +226,7 @@ def test_the_sweeper_against_a_deployment_deletes_nothing(
     """However the listing falls between the steps of a deployment, its endpoint is not an orphan."""
     services.runs.create(a_run(Stage.REGISTERED))
     world.cloud.jobs[RUN_ID] = SeenJob("Completed")
-    race(services, [lambda: sweep_endpoints(services)] * (1 + number % 3))
+    race(services, [lambda: sweep_endpoints(settings=SETTINGS, services=services)] * (1 + number % 3))
     run = services.runs.load(RUN_ID).run
     assert run.stage is Stage.LIVE
     assert world.cloud.tags[RUN_ID] == {RUN_TAG: RUN_ID}

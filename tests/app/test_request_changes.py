@@ -109,7 +109,7 @@ def test_retrying_brings_a_parked_run_back() -> None:
     """It is due again, whether or not its message still is somewhere."""
     world = World()
     world.runs.create(a_run(Stage.TRAINING, due=NOW + timedelta(hours=1)))
-    world.runs.park(RUN_ID, "why")
+    world.runs.park(RUN_ID, "why", until=NOW + timedelta(hours=1))
     assert retry_run(RUN_ID, world.services).advance == (RUN_ID,)
     (entry,) = world.runs.entries()
     assert entry.is_due(NOW)
@@ -119,7 +119,7 @@ def test_an_unreadable_run_can_be_retried_but_not_changed() -> None:
     """Somebody who has mended the record has it looked at again; wishes need a record to be on."""
     world = World()
     world.runs.create(a_run(Stage.TRAINING))
-    world.runs.park(RUN_ID, "CorruptRunError")
+    world.runs.park(RUN_ID, "CorruptRunError", until=NOW + timedelta(hours=1))
     world.runs.corrupt(RUN_ID)
     assert retry_run(RUN_ID, world.services).status == 202
     for wish in ("cancel", "delete", "extend"):

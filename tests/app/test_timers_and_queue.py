@@ -37,7 +37,7 @@ def test_the_timer_names_the_runs_that_are_due() -> None:
     world = World()
     for number, due in enumerate([NOW, SOON, None, NOW]):
         world.runs.create(a_run(Stage.TRAINING, run_id=named(number), due=due))
-    world.runs.park(named(3), "why")
+    world.runs.park(named(3), "why", until=NOW + timedelta(hours=1))
     for name in map(named, range(4)):
         world.runs.corrupt(name)
     assert schedule_advances(world.services) == [named(0)]
@@ -111,7 +111,7 @@ def test_the_sweep_deletes_orphans_and_nothing_else() -> None:
     for number in range(5):
         with_endpoint(world, named(number), named(number))
     with_endpoint(world, "somebody-elses")
-    assert sweep_endpoints(world.services) == []
+    assert sweep_endpoints(settings=SETTINGS, services=world.services) == []
     assert [name for _, name in world.cloud.begun] == [named(0), named(4)]
 
 
@@ -123,7 +123,7 @@ def test_an_orphan_that_cannot_be_deleted_holds_up_no_other() -> None:
     with_endpoint(world, RUN_ID, RUN_ID)
     world.runs.create(a_run(Stage.LIVE))
     world.cloud.faults["delete"] = [ServiceRefusedError("locked"), TransientServiceError("busy")]
-    assert sweep_endpoints(world.services) == [RUN_ID]
+    assert sweep_endpoints(settings=SETTINGS, services=world.services) == [RUN_ID]
     assert set(world.cloud.seen) == {named(0), named(1), RUN_ID}
 
 
@@ -131,7 +131,7 @@ def test_a_live_run_whose_endpoint_is_gone_is_ended() -> None:
     """Somebody deleted it by hand: the run finds out and says why."""
     world = World()
     world.runs.create(a_run(Stage.LIVE, due=NOW + timedelta(hours=1)))
-    assert sweep_endpoints(world.services) == [RUN_ID]
+    assert sweep_endpoints(settings=SETTINGS, services=world.services) == [RUN_ID]
     run = advance(world, RUN_ID)
     assert run.stage is Stage.DELETED
     assert run.ended_because == "the endpoint was gone"
@@ -144,7 +144,7 @@ def test_a_live_run_that_cannot_be_looked_at_holds_up_no_other() -> None:
         world.runs.create(a_run(Stage.LIVE, run_id=named(number), due=SOON))
     world.runs.corrupt(named(1))
     world.busy("endpoint")
-    assert sweep_endpoints(world.services) == [named(2)]
+    assert sweep_endpoints(settings=SETTINGS, services=world.services) == [named(2)]
 
 
 def test_a_parked_runs_endpoint_does_not_outlive_its_time() -> None:
@@ -152,12 +152,12 @@ def test_a_parked_runs_endpoint_does_not_outlive_its_time() -> None:
     world = World()
     world.runs.create(a_run(Stage.LIVE))
     with_endpoint(world, RUN_ID, RUN_ID)
-    world.runs.park(RUN_ID, "CorruptRunError")
+    world.runs.park(RUN_ID, "CorruptRunError", until=NOW + timedelta(hours=1))
     world.runs.corrupt(RUN_ID)
-    sweep_endpoints(world.services)
+    sweep_endpoints(settings=SETTINGS, services=world.services)
     assert RUN_ID in world.cloud.seen
     world.now += timedelta(hours=24)
-    sweep_endpoints(world.services)
+    sweep_endpoints(settings=SETTINGS, services=world.services)
     assert world.cloud.seen == {}
 
 
@@ -167,5 +167,5 @@ def test_the_sweep_does_not_touch_what_is_being_deployed() -> None:
     run = msgspec.structs.replace(a_run(Stage.DEPLOYING), run_id=RUN_ID)
     world.runs.create(run)
     with_endpoint(world, RUN_ID, RUN_ID)
-    assert sweep_endpoints(world.services) == []
+    assert sweep_endpoints(settings=SETTINGS, services=world.services) == []
     assert world.cloud.begun == []

@@ -190,7 +190,7 @@ def test_the_sweeper_removes_endpoints_whose_run_is_unknown(flow: Flow) -> None:
         auth_mode="key",
         tags={"finetune-on-upload-run": "ft-orphan-0123456789"},
     )
-    assert sweep_endpoints(flow.services) == []
+    assert sweep_endpoints(settings=flow.settings, services=flow.services) == []
     assert flow.services.endpoints.endpoint("ft-orphan-0123456789") is None
     assert flow.services.endpoints.endpoint(run_id) is not None
 
@@ -203,7 +203,7 @@ def test_the_sweeper_leaves_endpoints_of_other_installations_alone(flow: Flow) -
     flow.storage.get_blob_client("claims", "installation").upload_blob(b"another", overwrite=True)
     ours = build_services(flow.settings, DefaultAzureCredential())
     assert list(ours.endpoints.tagged_as_ours()) == []
-    sweep_endpoints(ours)
+    sweep_endpoints(settings=flow.settings, services=ours)
     assert ours.endpoints.endpoint("ft-theirs-0123456789") is not None
 
 
@@ -242,7 +242,7 @@ def test_a_live_run_whose_endpoint_was_deleted_by_hand_ends(flow: Flow) -> None:
     run_id = flow.upload(f"{name()}.jsonl", sample())
     flow.drive(run_id, Stage.LIVE)
     flow.services.endpoints.delete(run_id)
-    assert sweep_endpoints(flow.services) == [run_id]
+    assert sweep_endpoints(settings=flow.settings, services=flow.services) == [run_id]
     assert flow.drive(run_id, Stage.DELETED).ended_because == "the endpoint was gone"
 
 
