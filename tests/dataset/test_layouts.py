@@ -28,7 +28,33 @@ LAYOUTS = {
     "Alpaca without input": (
         {"instruction": "Say hi.", "input": "", "output": "hi", "history": []},
         [user("Say hi."), assistant("hi")],
-        {"R105": 1, "R202": 1},
+        {"R202": 1},
+    ),
+    "Alpaca with a history": (
+        {
+            "system": "Be kind.",
+            "history": [["Who are you?", "A cat."], ["Really?", "Yes."]],
+            "instruction": "Prove it.",
+            "input": None,
+            "output": "Miaow.",
+        },
+        [
+            system("Be kind."),
+            *(user("Who are you?"), assistant("A cat.")),
+            *(user("Really?"), assistant("Yes.")),
+            *(user("Prove it."), assistant("Miaow.")),
+        ],
+        {"R202": 1},
+    ),
+    "prompt and completion with a system text": (
+        {"system": "Be rude.", "prompt": "Hi", "completion": "Go away."},
+        [system("Be rude."), user("Hi"), assistant("Go away.")],
+        {"R203": 1},
+    ),
+    "prompt and completion of messages with a system text": (
+        {"system": "Be rude.", "prompt": [user("Hi")], "completion": [assistant("Go away.")]},
+        [system("Be rude."), user("Hi"), assistant("Go away.")],
+        {"R203": 1},
     ),
     "prompt and completion": (
         {"prompt": "Hi", "completion": "Hello"},
@@ -61,8 +87,18 @@ def test_a_known_layout_becomes_messages(name: str) -> None:
         ({"conversations": [{"from": 1, "value": "Hi"}, {"from": "gpt", "value": "Hi"}]}, "E206"),
         (
             {"conversations": [{"from": "human", "value": "Hi"}, {"from": "function_call", "value": "f"}]},
-            "E207",
+            "E213",
         ),
+        (
+            {"conversations": [{"from": "human", "value": "Hi"}, {"from": "observation", "value": "3"}]},
+            "E213",
+        ),
+        ({"instruction": "Hi", "input": 3, "output": "Hello"}, "E206"),
+        ({"instruction": "Hi", "input": ["context"], "output": "Hello"}, "E206"),
+        ({"instruction": "Hi", "output": "Hello", "history": [["Who?", "Me."], ["Why?"]]}, "E204"),
+        ({"instruction": "Hi", "output": "Hello", "history": [["Who?", None]]}, "E206"),
+        ({"instruction": "Hi", "output": "Hello", "history": "Who? Me."}, "E204"),
+        ({"system": 3, "prompt": "Hi", "completion": "Hello"}, "E206"),
         ({"instruction": "Hi", "output": ""}, "E212"),
         ({"prompt": "Hi", "completion": None}, "E206"),
         ({"prompt": "Hi"}, "E201"),
@@ -81,3 +117,9 @@ def test_a_turn_key_given_twice_is_found_in_other_layouts_too() -> None:
         b'{"conversations": [{"from": "human", "value": "a", "value": "b"}, {"from": "gpt", "value": "c"}]}'
     )
     assert check_lines([*good_rows(20), line]).found("E106")
+
+
+def test_only_keys_that_are_there_are_named() -> None:
+    """What a row was read from are keys of that row."""
+    line = b'{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "c"}]}'
+    assert check_lines([*good_rows(20), line]).found("R201") == [(21, 'read from "conversations"')]

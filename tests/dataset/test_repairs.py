@@ -87,6 +87,14 @@ def test_weight_is_left_out_with_a_warning() -> None:
     assert b"weight" not in b"".join(checked.copy.values())
 
 
+def test_empty_tool_keys_are_left_out() -> None:
+    """A row without tools whose maker writes the keys all the same has no tool calls."""
+    line = row(user("Hello"), {**assistant("Hi"), "tool_calls": [], "function_call": None}, tools=[])
+    checked = check_lines([*CLEAN, line])
+    assert checked.report.counts == {"R105": 1, "R107": 1}
+    assert checked.report.accepted
+
+
 def test_a_separator_inside_a_string_is_no_line_end() -> None:
     """U+2028, U+0085 and other characters that `str.splitlines` cuts at stay inside their strings."""
     text = "one\u2028two\u2029three\u0085four\x1cfive".replace("\x1c", "\\u001c")

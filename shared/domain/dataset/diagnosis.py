@@ -163,9 +163,7 @@ def _check_message(
         yield Finding(Code.MESSAGE_NOT_AN_OBJECT, f"message {number} is {_kind(turn)}, not an object")
         return None
     role, content = turn.get("role"), turn.get("content")
-    if any(turn.get(key) is not None for key in _TOOL_KEYS) or (
-        isinstance(role, str) and role in _TOOL_ROLES
-    ):
+    if any(turn.get(key) for key in _TOOL_KEYS) or (isinstance(role, str) and role in _TOOL_ROLES):
         yield Finding(
             Code.TOOL_CALLS, f"message {number} is part of a tool call, which these models' templates skip"
         )

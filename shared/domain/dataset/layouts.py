@@ -15,6 +15,8 @@ _SHAREGPT_ROLES = {
     "system": "system",
     "user": "user",
     "assistant": "assistant",
+    "observation": "tool",
+    "function_call": "function",
 }
 
 
@@ -31,12 +33,18 @@ def as_messages(row: Mapping[str, Any]) -> tuple[Any, tuple[str, ...], Code | No
     if "messages" in row:
         return row["messages"], ("messages",), None
     if "conversations" in row:
-        return _sharegpt(row), ("conversations", "system"), Code.SHAREGPT
+        return _sharegpt(row), _given(row, "conversations", "system"), Code.SHAREGPT
     if "instruction" in row and "output" in row:
-        return _alpaca(row), ("instruction", "input", "output", "system"), Code.ALPACA
+        keys = _given(row, "instruction", "input", "output", "system", "history")
+        return _alpaca(row), keys, Code.ALPACA
     if "prompt" in row and "completion" in row:
-        return _prompt_completion(row), ("prompt", "completion"), Code.PROMPT_COMPLETION
+        keys = _given(row, "prompt", "completion", "system")
+        return _prompt_completion(row), keys, Code.PROMPT_COMPLETION
     return None, (), None
+
+
+def _given(row: Mapping[str, Any], *keys: str) -> tuple[str, ...]:
+    return tuple(key for key in keys if key in row)
 
 
 def _sharegpt(row: Mapping[str, Any]) -> Any:
@@ -62,20 +70,32 @@ def _sharegpt_message(turn: Any) -> Any:
 def _alpaca(row: Mapping[str, Any]) -> list[Any]:
     question = row["instruction"]
     context = row.get("input")
-    if isinstance(question, str) and isinstance(context, str) and context.strip():
+    if not isinstance(context, str | None):
+        question = context  # as a message's content it is a fault
+    elif isinstance(question, str) and context and context.strip():
         question = f"{question}\n\n{context}"
-    return [
-        *_system(row),
-        {"role": "user", "content": question},
-        {"role": "assistant", "content": row["output"]},
-    ]
+    return [*_system(row), *_history(row), *_turns(question, row["output"])]
+
+
+def _history(row: Mapping[str, Any]) -> list[Any]:
+    """Earlier questions, each in a list with its answer; what is not becomes a faulty message."""
+    history = row.get("history") or []
+    turns: list[Any] = []
+    for pair in history if isinstance(history, list) else [history]:
+        turns += _turns(*pair) if isinstance(pair, list) and len(pair) == 2 else [pair]
+    return turns
 
 
 def _prompt_completion(row: Mapping[str, Any]) -> list[Any]:
     prompt, completion = row["prompt"], row["completion"]
     if isinstance(prompt, list) and isinstance(completion, list):
-        return [*prompt, *completion]  # TRL's conversational form: both are lists of messages
-    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion}]
+        # TRL's conversational form: both are lists of messages
+        return [*_system(row), *prompt, *completion]
+    return [*_system(row), *_turns(prompt, completion)]
+
+
+def _turns(question: Any, answer: Any) -> list[Any]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
 
 def _system(row: Mapping[str, Any]) -> list[Any]:
