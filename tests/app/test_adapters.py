@@ -123,6 +123,17 @@ def test_a_token_service_that_asks_for_an_hour_gets_two_seconds(
     assert [call["status"] for call in azure_ml.calls() if "/token" in call["path"]] == [429, 429, 200]
 
 
+@pytest.mark.parametrize("fault", [{"status": 500}, {"reset": True}])
+def test_a_token_service_that_is_down_is_waited_for_by_mlflow_too(
+    fault: dict[str, Any], services: Services, azure_ml: Emulator
+) -> None:
+    """MLflow has a credential of its own, whose errors are not MLflow's."""
+    services.workspace.ensure_datastore()
+    azure_ml.add_fault(match={"path": "/token"}, count=None, **fault)
+    with pytest.raises(TransientServiceError):
+        services.metrics.read(NAME)
+
+
 @pytest.mark.parametrize(
     ("status", "transient"),
     [
