@@ -12,6 +12,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from urllib.request import getproxies
 
 import aiohttp
 from azure.core.credentials import TokenCredential
@@ -149,7 +150,8 @@ class EndpointScoring:
             timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS),
             # The credential is for this endpoint alone, and cookies would outlive a request.
             cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=True,
+            # Only where there is a proxy: every request would read ~/.netrc.
+            trust_env=bool(getproxies().keys() - {"no"}),
         )
 
 
