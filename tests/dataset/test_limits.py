@@ -111,6 +111,25 @@ def test_damaged_compression_is_a_finding(suffix: str) -> None:
         assert not report.accepted
 
 
+def test_zeros_that_pad_a_gzip_file_are_passed_over() -> None:
+    """As `gzip` itself does; zeros in front are no gzip data."""
+    packed = gzip.compress(jsonl(good_rows(30)))
+    for data in (packed + bytes(512), packed + bytes(7) + packed + bytes(100_000)):
+        assert "E001" not in check_bytes(data, "d.jsonl.gz", chunks=range(1, len(data), 99)).report.counts
+    assert check_bytes(bytes(512) + packed, "d.jsonl.gz").report.counts["E001"] == 1
+
+
+def test_a_zstd_window_that_is_too_large_is_named_as_that() -> None:
+    """`zstd --long=31` writes files that take 2 GiB to read: whole ones, but not read here."""
+    parameters = zstandard.ZstdCompressionParameters(window_log=28, write_content_size=False)
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    packed = packer.compress(jsonl(good_rows(30))) + packer.flush()
+    report = check_bytes(packed, "d.jsonl.zst").report
+    assert report.counts["E001"] == 1
+    assert "128 MiB; compress them without --long" in report.reason
+    assert "damaged" not in report.reason
+
+
 def test_memory_does_not_grow_with_the_dataset() -> None:
     """From two thousand to a hundred thousand rows memory grows by at most 32 bytes a row."""
     peaks = []

@@ -29,6 +29,10 @@ def same_copy(checked: Checked) -> bool:
 
 REPAIRS = {
     "byte order mark": (b"\xef\xbb\xbf" + jsonl(CLEAN), {"R101": 1}),
+    "byte order marks of files put together": (
+        b"\xef\xbb\xbf\xef\xbb\xbf" + jsonl(CLEAN[:9]) + b"\xef\xbb\xbf" + jsonl(CLEAN[9:]),
+        {"R101": 2},
+    ),
     "Windows line ends": (b"\r\n".join([*CLEAN, b""]), {"R102": 30}),
     "blank lines": (jsonl([*CLEAN[:10], b"", b"  \t", *CLEAN[10:], b""]), {"R103": 3}),
     "no newline at the end": (jsonl(CLEAN)[:-1], {"R104": 1}),

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from shared.domain.dataset import GateRules, Verdict
-from tests.dataset.checking import assistant, check_lines, good_rows, row, system, user
+from tests.dataset.checking import assistant, check_bytes, check_lines, good_rows, row, system, user
 
 HELLO, HI = user("Hello"), assistant("Hi there")
 TOOL_CALL = {
@@ -26,6 +26,12 @@ FAULTS = {
     "NUL byte": (row(user("X"), HI).replace(b"X", b"\x00"), "E102", "column"),
     "NUL escape": (row(user("X"), HI).replace(b"X", b"\\u0000"), "E102", "message 1"),
     "cut off": (row(HELLO, HI)[:-1], "E103", "column"),
+    "cut off after spaces": (b'    {"messages": [}', "E103", "column 19:"),
+    "cut off after a byte order mark": (b'\xef\xbb\xbf  {"messages": [}', "E103", "column 17:"),
+    "latin-1 bytes after spaces": (b' \t{"caf\xe9": 1}', "E101", "byte 8 "),
+    "latin-1 bytes after a byte order mark": (b'\xef\xbb\xbf{"caf\xe9": 1}', "E101", "byte 9 "),
+    "NUL byte after spaces": (b'  {"\x00": 1}', "E102", "column 5;"),
+    "rows that end with CR": (b"\r".join([row(HELLO, HI)] * 3), "E103", "CR alone"),
     "trailing comma": (row(HELLO, HI)[:-1] + b",}", "E103", "column"),
     "single quotes": (row(HELLO, HI).replace(b'"', b"'"), "E103", "column 2"),
     "control character": (row(user("X"), HI).replace(b"X", b"\x01"), "E103", "column"),
@@ -99,6 +105,13 @@ def test_a_fault_is_reported_with_its_code_and_line_and_its_row_left_out(name: s
     assert (checked.report.rows, checked.report.rows_kept) == (31, 30)
     assert checked.report.verdict is Verdict.REJECTED
     assert len(checked.conversations()) == 30
+
+
+def test_a_file_of_classic_mac_lines_is_named_as_that() -> None:
+    """Nothing ends its only line, so nothing is said about CR LF."""
+    checked = check_bytes(b"\r".join([*good_rows(20), b""]))
+    assert "CR alone" in checked.found("E103")[0][1]
+    assert not checked.found("R102")
 
 
 def test_all_faults_of_a_row_are_reported() -> None:

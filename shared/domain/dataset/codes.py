@@ -81,7 +81,7 @@ class Code(StrEnum):
 
 
 LABELS: dict[Code, str] = {
-    Code.CORRUPT_COMPRESSION: "compressed file is damaged",
+    Code.CORRUPT_COMPRESSION: "compressed file cannot be read",
     Code.FILE_TOO_LARGE: "file is too large",
     Code.EXPANDS_TOO_MUCH: "compressed file expands too much",
     Code.TOO_MANY_BLANK_LINES: "too many blank lines",

@@ -82,10 +82,10 @@ class FileContent:
 
 def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
     decoder = zlib.decompressobj(_GZIP)
-    begun = False
+    begun = ended = False
     for chunk in chunks:
         data = chunk
-        while data:
+        while data := data.lstrip(b"\0") if ended and not begun else data:  # `gzip` takes padding, too
             begun = True
             try:
                 piece = decoder.decompress(data, _PIECE)
@@ -99,7 +99,7 @@ def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
             if decoder.eof:  # a gzip file may consist of several members
                 data = decoder.unused_data
                 decoder = zlib.decompressobj(_GZIP)
-                begun = bool(data)
+                begun, ended = False, True
     if begun:
         raise FileFaultError(Code.CORRUPT_COMPRESSION, "the gzip data end too early; upload the file again")
 
@@ -117,9 +117,7 @@ def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
             try:
                 held.append(decoder.decompress(data))
             except zstandard.ZstdError as error:
-                raise FileFaultError(
-                    Code.CORRUPT_COMPRESSION, f"the zstd data are damaged: {error}"
-                ) from error
+                raise FileFaultError(Code.CORRUPT_COMPRESSION, _zstd_message(error)) from error
             size += len(held[-1])
             data = b""
             if decoder.eof:  # a zstd file may consist of several frames
@@ -134,6 +132,13 @@ def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(held)
     if begun:
         raise FileFaultError(Code.CORRUPT_COMPRESSION, "the zstd data end too early; upload the file again")
+
+
+def _zstd_message(error: zstandard.ZstdError) -> str:
+    if "too much memory" in str(error):
+        most = _ZSTD_WINDOW >> 20
+        return f"the zstd data need a window of more than {most} MiB; compress them without --long"
+    return f"the zstd data are damaged: {error}"
 
 
 def _sips(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from .codes import Code
 from .conversation import Message
 from .layouts import as_messages
 
+BOM = b"\xef\xbb\xbf"
 _ROLES = frozenset(("system", "user", "assistant"))
 _TOOL_KEYS = frozenset(("tool_calls", "tool_call_id", "function_call"))
 _TOOL_ROLES = frozenset(("tool", "function"))
@@ -45,11 +46,12 @@ class _Object(dict[str, Any]):
     repeated: tuple[str, ...] = ()
 
 
-def diagnose(line: bytes) -> Diagnosis:
+def diagnose(line: bytes, before: bytes = b"") -> Diagnosis:
     """Read a line that is not clean.
 
     Args:
         line: One line without its line end and without spaces around it.
+        before: What was taken away before it, so that places are those of the file.
 
     Returns:
         Its conversation, if it has one that can be trained on, and every finding, at most one per code.
@@ -57,7 +59,7 @@ def diagnose(line: bytes) -> Diagnosis:
     findings: dict[Code, Finding] = {}
     messages: list[Message] = []
     try:
-        row = _parse(line)
+        row = _parse(line, before)
         for finding in _check_row(row, messages):
             findings.setdefault(finding.code, finding)
     except _Fault as fault:
@@ -67,20 +69,23 @@ def diagnose(line: bytes) -> Diagnosis:
     return Diagnosis(messages, list(findings.values()))
 
 
-def _parse(line: bytes) -> _Object:
+def _parse(line: bytes, before: bytes) -> _Object:
+    columns = len(before.replace(BOM, b""))  # which no editor counts
     try:
         text = line.decode()
     except UnicodeDecodeError as error:
         hint = " (the file looks like UTF-16)" if line[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
         raise _Fault(
-            Code.INVALID_UTF8, f"byte {error.start + 1} is not UTF-8{hint}; save the file as UTF-8"
+            Code.INVALID_UTF8,
+            f"byte {len(before) + error.start + 1} is not UTF-8{hint}; save the file as UTF-8",
         ) from None
     if "\0" in text:
-        raise _Fault(Code.NUL_CHARACTER, f"NUL character in column {text.index(chr(0)) + 1}; remove it")
+        column = columns + text.index("\0") + 1
+        raise _Fault(Code.NUL_CHARACTER, f"NUL character in column {column}; remove it")
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant, parse_int=float)
     except json.JSONDecodeError as error:
-        raise _Fault(Code.INVALID_JSON, _json_message(error)) from None
+        raise _Fault(Code.INVALID_JSON, _json_message(error, columns)) from None
     except RecursionError:
         raise _Fault(Code.INVALID_JSON, "values are nested too deeply") from None
     if isinstance(value, _Object):
@@ -101,10 +106,12 @@ def _no_constant(name: str) -> NoReturn:
     raise _Fault(Code.INVALID_JSON, f"{name} is not a JSON value; write null or a number")
 
 
-def _json_message(error: json.JSONDecodeError) -> str:
+def _json_message(error: json.JSONDecodeError, columns: int) -> str:
     if error.doc.strip() in ("[", "{"):
         return "the file is JSON over several lines; write one object per line (JSON Lines)"
-    return f"column {error.colno}: {error.msg[:1].lower()}{error.msg[1:]}"
+    if error.doc[: error.pos].rstrip(" \t").endswith("\r"):
+        return "the lines end with CR alone, as on classic Mac OS; end them with LF"
+    return f"column {columns + error.pos + 1}: {error.msg[:1].lower()}{error.msg[1:]}"
 
 
 def _kind(value: object) -> str:

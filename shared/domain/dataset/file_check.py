@@ -7,7 +7,7 @@ import xxhash
 from .codes import Code
 from .content import FileFaultError
 from .conversation import Conversation, decode_messages, encode_messages, read_clean_line
-from .diagnosis import diagnose, quoted
+from .diagnosis import BOM, diagnose, quoted
 from .duplicates import SeenConversations
 from .issue_log import IssueLog
 from .lines import LongLine
@@ -16,7 +16,6 @@ from .statistics import Statistics
 from .tokens import estimate_prompt_tokens, estimate_tokens
 from .values import MOST_VALUES, has_too_many_values
 
-_BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r"  # what JSON calls white space, less the newline
 _FLAGS = {Split.TRAIN: 1, Split.VALIDATION: 2, Split.TEST: 4}
 
@@ -88,10 +87,12 @@ class FileCheck:
         text = line.removesuffix(b"\n")
         if text is line:
             self._issue(Code.NO_FINAL_NEWLINE, "the last line has no newline at its end")
-        if self.number == 1 and text.startswith(_BOM):
-            self._issue(Code.BOM_REMOVED, "the file begins with a byte order mark")
-            text = text[len(_BOM) :]
-        if text.endswith(b"\r"):
+        if text.startswith(BOM):
+            what = "file" if self.number == 1 else "line"
+            self._issue(Code.BOM_REMOVED, f"the {what} begins with a byte order mark")
+            while text.startswith(BOM):  # each file that was written to the end of another may have one
+                text = text[len(BOM) :]
+        if text.endswith(b"\r") and line.endswith(b"\n"):
             if not self._log.count(Code.CRLF):
                 self._issue(Code.CRLF, "the line ends with CR LF")
             text = text[:-1]
@@ -103,14 +104,14 @@ class FileCheck:
             self._issue(Code.SURROUNDING_SPACE, "white space before or after the object")
         conversation = read_clean_line(stripped + b"\n") if len(stripped) + 1 < len(line) else None
         if conversation is None:
-            conversation = self._diagnose(stripped)
+            conversation = self._diagnose(stripped, before=line[: line.index(stripped)])
         if conversation is None:
             self.rows += 1
         else:
             self._keep(conversation, stripped)
 
-    def _diagnose(self, text: bytes) -> Conversation | None:
-        diagnosis = diagnose(text)
+    def _diagnose(self, text: bytes, before: bytes) -> Conversation | None:
+        diagnosis = diagnose(text, before)
         for code, message in diagnosis.findings:
             self._issue(code, message, b"" if code.is_repair else text)
         if not diagnosis.messages:
