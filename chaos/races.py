@@ -24,6 +24,8 @@ DUPLICATED_RUNS = 3
 _WRITE = re.compile(r"(PUT|POST|PATCH|DELETE) (/devstoreaccount1/runs/|/subscriptions/)")
 """A write to the record or to Azure ML: before each of them it matters who else has written."""
 
+_SUBMISSION = re.compile(r"PUT /subscriptions/.*/jobs/")
+
 
 def duplicates(arena: Arena) -> Iterator[Case]:
     """Some runs, each of whose events comes ten times at once."""
@@ -42,6 +44,8 @@ def races(arena: Arena, main: list[tuple[str, str]], every: int = 1) -> Iterator
             yield Case("cancel during an advance", partial(canceled, arena, number))
         if stage in {"registered", "deploying"}:
             yield Case("sweep during a deployment", partial(_swept, arena, number))
+    for number in [number for number, (_, target) in enumerate(main) if _SUBMISSION.match(target)]:
+        yield Case("job that arrives after the end", partial(late_job, arena, number))
     for number in [number for number, (stage, _) in enumerate(main) if stage == "live"]:
         yield Case("extend during a teardown", partial(_extended, arena, number))
 
@@ -77,6 +81,20 @@ def canceled(arena: Arena, number: int) -> Verdict:
     expected = ENDED if unheard else frozenset({Stage.CANCELED, Stage.DELETED})
     holds = unheard or arena.world.record(host.upload.run_id).requests.cancel_at is not None
     return arena.judge(host, end, expected, holds=holds)
+
+
+def late_job(arena: Arena, number: int) -> Verdict:
+    """Cancel a run and have it end while its worker stands before the submission; then sweep."""
+
+    def end(host: Host) -> None:
+        host.aside("cancel_run", host.upload.run_id)
+        arena.world.expire_lease(host.upload.run_id)
+        host.aside("advance_run", host.upload.run_id)
+
+    host, stage = _paused(arena, number, end)
+    arrived = arena.world.hold_up_jobs(host.upload)
+    host.aside("sweep_endpoints")
+    return arena.judge(host, stage, frozenset({Stage.CANCELED}), holds=arrived == 1)
 
 
 def _swept(arena: Arena, number: int) -> Verdict:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from shared.domain.run import Run
 ROOT = Path(__file__).parents[1]
 ROWS = {"test": 2, "validation": 2, "train": 12}
 """Rows of each split: as few as training takes, since it is not what is tested. `train` opens the run."""
+
+QUEUE = timedelta(hours=1)
 
 ENDED_JOBS = frozenset({"Completed", "Failed", "Canceled"})
 
@@ -149,6 +152,16 @@ class World:
             operation.ends, operation.status = cloud.clock.now(), "Succeeded"
             cloud.operations.put(operation.id, operation)
         return len(stuck)
+
+    def hold_up_jobs(self, upload: Upload) -> int:
+        """Have the upload's jobs begin an hour later, as when all nodes are taken; returns how many there are."""
+        cloud = self.emulator.cloud
+        held = [job for job in cloud.jobs.values() if job.name == upload.run_id]
+        for job in held:
+            for node in job.nodes:
+                node.starts, node.ends, node.done = node.starts + QUEUE, node.ends + QUEUE, False
+            cloud.jobs.put(job.name, job)
+        return len(held)
 
     def audit(self, upload: Upload) -> Audit:
         """Count what the upload has caused, found by dataset, not by the names that it ought to have."""
