@@ -37,7 +37,7 @@ function draw(report, id) {
     findings(report),
     h("section", { class: "card" }, h("h2", {}, "What training would see"), h("div", { class: "bars" },
       bars("Messages in a row", merged(report.turns_per_row).map(({ low, high, rows }) => ({ label: low === high ? low : `${low}–${high}`, rows }))),
-      bars("Tokens in a row, up to", merged(report.tokens_per_row).map(({ low, high, rows }) => ({ label: count(high + 1), rows, over: low > report.tokens.context_window }))),
+      bars("Tokens in a row, up to", merged(report.tokens_per_row).map(({ high, rows }) => ({ label: count(high + 1), rows, over: Math.min(high, report.tokens.longest_row) > report.tokens.context_window }))),
       bars("Rows in each split", Object.entries(report.splits).map(([label, { rows }]) => ({ label, rows }))))),
     h("section", { class: "card" }, h("h2", {}, "What was uploaded"), files(report.files),
       h("p", { class: "hint" }, "Fingerprint of the training data ", h("code", {}, report.fingerprint))),

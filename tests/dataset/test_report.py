@@ -81,6 +81,31 @@ def test_the_verdict_comes_first() -> None:
         assert text.index(f"<h1>{word}</h1>") < text.index("<section")
 
 
+@pytest.mark.parametrize(("words", "marked"), [(3_000, 0), (4_300, 1), (12_000, 1)])
+def test_the_bars_of_truncated_rows_are_marked(words: int, marked: int) -> None:
+    """Bars that reach over the window are, and none if no row does."""
+    line = row(user("Tell me all."), assistant("word " * words))
+    checked = check_lines([*good_rows(40), line])
+    assert checked.report.tokens.truncated_rows == marked
+    assert report_html(checked.report).count('class="bar marked"') == marked
+
+
+def test_only_an_accepted_dataset_has_a_copy() -> None:
+    """The page of a rejected one does not say that its rows are kept."""
+    kept = "Every row of the copy below"
+    assert kept in report_html(check_lines(good_rows(40)).report)
+    rejected = report_html(check_lines([*good_rows(40), b"{}"]).report)
+    assert kept not in rejected
+    assert "There is no copy" in rejected
+
+
+def test_a_truncated_row_is_shown() -> None:
+    """A warning about a row comes with the beginning of its line, as a fault does."""
+    line = row(user("Tell me all."), assistant("word " * 9_000))
+    issues = check_lines([*good_rows(40), line]).report.issues
+    assert [(issue.code, issue.excerpt) for issue in issues] == [("W102", line[:200].decode())]
+
+
 def test_the_schema_in_the_documentation_is_the_report_s_own() -> None:
     """`docs/report.schema.json` is what the types say; made anew by `python -m tools.report_schema`."""
     documented = json.loads((DOCS / "report.schema.json").read_text())

@@ -143,7 +143,7 @@ class FileCheck:
             self._issue(Code.NOTHING_LEFT_TO_LEARN, message, line)
             return False
         message = f"about {tokens:,} tokens; the trainer truncates at {window:,}"
-        self._issue(Code.TRUNCATED, message)
+        self._issue(Code.TRUNCATED, message, line)
         return True
 
     def _note_duplicate(self, before: int, line: bytes) -> None:

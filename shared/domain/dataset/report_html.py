@@ -8,9 +8,13 @@ from .codes import Code
 from .plots import Bar, bar_chart
 from .report import Bucket, DatasetReport, Issue
 from .report_style import STYLE
-from .rules import RowPolicy, Split
+from .rules import Split
 
 _MOST_BARS = 12
+_NOTHING_KEPT = (
+    "What the copy would have held",
+    "There is no copy, and nothing is trained on: a rejected dataset is uploaded again, corrected.",
+)
 _CONTENT_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
@@ -89,10 +93,10 @@ def _issue_row(issue: Issue) -> str:
 
 
 def _plots(report: DatasetReport) -> str:
-    window = report.tokens.context_window
+    window, longest = report.tokens.context_window, report.tokens.longest_row
     turns = [Bar(_range(bucket), bucket.rows) for bucket in _merged(report.turns_per_row)]
     tokens = [
-        Bar(_power(bucket), bucket.rows, marked=bucket.low > window)
+        Bar(_power(bucket), bucket.rows, marked=min(bucket.high, longest) > window)
         for bucket in _merged(report.tokens_per_row)
     ]
     splits = [Bar(split, report.splits[split].rows) for split in Split]
@@ -133,6 +137,17 @@ def _kept(report: DatasetReport) -> str:
         f"<td>{file.bytes:,}</td></tr>"
         for file in report.files
     )
+    heading, words = ("What the trainer keeps", _lost(report)) if report.accepted else _NOTHING_KEPT
+    return (
+        f"<section><h2>{heading}</h2><p>{words}</p>"
+        f"{_grid('Split', 'Rows', 'Bytes', 'XXH3-128')}{rows}</table>"
+        "<h2>What was uploaded</h2>"
+        f"{_grid('File', 'Lines', 'Rows kept', 'Bytes')}{files}</table>"
+        f'<p class="more">Fingerprint of the training data: <code>{report.fingerprint}</code></p></section>'
+    )
+
+
+def _lost(report: DatasetReport) -> str:
     tokens = report.tokens
     lost = (
         f"It truncates {tokens.truncated_rows:,} rows at {tokens.context_window:,} tokens and so loses about"
@@ -140,15 +155,7 @@ def _kept(report: DatasetReport) -> str:
         if tokens.truncated_rows
         else "It truncates none of them."
     )
-    policy = "left out" if report.rules.row_policy is RowPolicy.DROP else "a reason to reject the dataset"
-    return (
-        "<section><h2>What the trainer keeps</h2>"
-        f"<p>Every row of the copy below. {lost} Rows with faults are {policy}; duplicates are kept.</p>"
-        f"{_grid('Split', 'Rows', 'Bytes', 'XXH3-128')}{rows}</table>"
-        "<h2>What was uploaded</h2>"
-        f"{_grid('File', 'Lines', 'Rows kept', 'Bytes')}{files}</table>"
-        f'<p class="more">Fingerprint of the training data: <code>{report.fingerprint}</code></p></section>'
-    )
+    return f"Every row of the copy below. {lost} Rows with faults are left out; duplicates are kept."
 
 
 def _grid(*headings: str) -> str:
