@@ -1,29 +1,51 @@
-"""Where a dataset comes from: JSON Lines as they are, or what Hugging Face `datasets` reads, converted."""
+"""Where a dataset comes from: JSON Lines as they are, other files and Hugging Face datasets converted."""
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-import orjson
+import msgspec
 
 from shared.domain.dataset import Split
-from shared.domain.names import SUFFIXES
+from shared.domain.names import OPTIONS_FILE, SUFFIXES
+from tools.table_rows import Rows, SourceError, array_rows, csv_rows, dataset_rows, parquet_rows
 
-# How `datasets` calls the readers of files that are converted.
-_READERS = {".json": "json", ".parquet": "parquet", ".csv": "csv"}
-_COLUMNS = frozenset(("messages", "conversations"))
+# How names of JSON Lines may end, and how they end in the cloud.
+_JSON_LINES = {suffix: suffix for suffix in SUFFIXES} | {
+    suffix.replace("jsonl", "ndjson"): suffix for suffix in SUFFIXES
+}
+_TABLES: dict[str, Callable[[Path], Rows]] = {".csv": csv_rows, ".parquet": parquet_rows}
+_ENDINGS = (*_JSON_LINES, ".json", *_TABLES)
+_HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+_SPLITS = ", ".join(Split)
+_START = 64 * 1024  # bytes in which the first that is not blank is looked for
 
 Progress = Callable[[str, int, int], None]  # what, how many so far, of how many
 
 
-class SourceError(Exception):
-    """The dataset cannot be read from where it is said to be."""
+class SelectionError(SourceError):
+    """A part of the dataset is asked for that such a dataset cannot be asked for."""
 
-    retryable = False
+
+class SourceFile(NamedTuple):
+    """One file in JSON Lines.
+
+    Attributes:
+        path: Where it is.
+        suffix: What its name ends with in the cloud: one of `SUFFIXES`.
+        label: What findings call it.
+    """
+
+    path: Path
+    suffix: str
+    label: str
 
 
 class Source(NamedTuple):
@@ -31,19 +53,26 @@ class Source(NamedTuple):
 
     Attributes:
         name: What it is called in the cloud unless told otherwise.
-        suffix: What its files' names end with: one of `SUFFIXES`.
         files: Its files by split, of which `train` is one.
+        options: What a folder's own `run.json` says.
     """
 
     name: str
-    suffix: str
-    files: Mapping[Split, Path]
+    files: Mapping[Split, SourceFile]
+    options: Mapping[str, Any]
 
 
 class Selection(NamedTuple):
-    """Which part of a dataset to take: the name of each split there, and how much of it in percent."""
+    """Which part of a dataset to take.
+
+    Attributes:
+        splits: The names that splits have there; a split that is not named is taken from training.
+        config: The configuration of a Hugging Face dataset that has several.
+        percent: How much of each split.
+    """
 
     splits: Mapping[Split, str]
+    config: str | None = None
     percent: float = 100.0
 
 
@@ -53,87 +82,134 @@ def open_source(location: str, selection: Selection, progress: Progress) -> Iter
 
     Args:
         location: A file, a folder, or the name of a dataset on the Hugging Face Hub.
-        selection: For everything that `datasets` reads; files in JSON Lines are taken whole.
+        selection: What to take of it.
         progress: Told about rows while they are converted.
 
     Raises:
         SourceError: There is no such dataset, or it cannot be read.
+        SelectionError: The selection means nothing for such a dataset.
     """
-    path = Path(location)
-    if path.is_file() and (suffix := _suffix(path)):
-        yield Source(path.name.removesuffix(suffix), suffix, {Split.TRAIN: path})
-        return
-    if path.is_dir() and (found := _split_files(path)):
-        yield found
-        return
-    with TemporaryDirectory(prefix="finetune-dataset-") as scratch:
-        yield _convert(location, selection, Path(scratch), progress)
+    with TemporaryDirectory(prefix="finetune-dataset-") as folder:
+        yield _Opening(selection, Path(folder), progress).open(location)
 
 
-def _suffix(path: Path) -> str | None:
-    return next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), None)
+class _Opening:
+    """One dataset on its way to JSON Lines."""
 
+    def __init__(self, selection: Selection, scratch: Path, progress: Progress) -> None:
+        self._selection = selection
+        self._scratch = scratch
+        self._progress = progress
 
-def _split_files(folder: Path) -> Source | None:
-    """A folder in the layout of the uploads container: `train.jsonl` and its companions."""
-    for suffix in SUFFIXES:
-        files = {split: folder / f"{split}{suffix}" for split in Split}
-        if files[Split.TRAIN].is_file():
-            present = {split: file for split, file in files.items() if file.is_file()}
-            return Source(folder.resolve().name, suffix, present)
-    return None
-
-
-def _convert(location: str, selection: Selection, scratch: Path, progress: Progress) -> Source:
-    files = {}
-    for split, name in selection.splits.items():
-        rows = _load(location, name, selection.percent, scratch)
-        files[split] = scratch / f"{split}.jsonl"
-        with files[split].open("wb") as file:
-            for number, row in enumerate(rows, 1):
-                file.write(orjson.dumps(_without_nulls(row), option=orjson.OPT_APPEND_NEWLINE))
-                if number % 1_000 == 0 or number == len(rows):
-                    progress(f"{name} to JSON Lines", number, len(rows))
-    path = Path(location)
-    name = path.stem if path.exists() else location.rpartition("/")[2]
-    return Source(name, ".jsonl", files)
-
-
-def _load(location: str, split: str, percent: float, scratch: Path) -> Any:
-    """Rows of one split, mapped from disk: a dataset larger than memory is no problem."""
-    from datasets.exceptions import DatasetGenerationError
-    from datasets.load import load_dataset
-    from datasets.utils.tqdm import disable_progress_bars
-
-    disable_progress_bars()
-    path = Path(location)
-    try:
+    def open(self, location: str) -> Source:
+        path = Path(location)
         if path.is_file():
-            reader = _READERS.get(path.suffix)
-            if reader is None:
-                known = ", ".join((*SUFFIXES, *_READERS))
-                raise SourceError(f"{path.name} is none of {known}")
-            rows = load_dataset(reader, data_files={split: str(path)}, split=split, cache_dir=str(scratch))  # nosec B615 - a local file
-        elif path.is_dir() or not location.startswith((".", "/")):
-            cache = str(scratch) if path.is_dir() else None
-            rows = load_dataset(location, split=split, cache_dir=cache)  # nosec B615 - the user names it
-        else:
+            ending = _ending(path)
+            if ending is None:
+                raise SourceError(f"{location} is none of {', '.join(_ENDINGS)}")
+            return Source(path.name[: -len(ending)], self._files({Split.TRAIN: path}), {})
+        if location and path.is_dir():
+            name = path.resolve().name
+            if found := _split_files(path):
+                return Source(name, self._files(found), _options(path / OPTIONS_FILE))
+            return Source(name, self._splits(location, self._scratch), {})
+        if not _HUB_NAME.fullmatch(location) or _ending(path):
             raise SourceError(f"there is no file or folder {location}")
-    except (OSError, ValueError, DatasetGenerationError) as error:
-        raise SourceError(f"{location}, split {split}: {error}") from error
-    return rows.select(range(max(1, round(len(rows) * percent / 100)))) if percent < 100 else rows
+        return Source(location.rpartition("/")[2], self._splits(location, None), {})
+
+    def _files(self, found: Mapping[Split, Path]) -> dict[Split, SourceFile]:
+        if self._selection.splits or self._selection.config:
+            raise SelectionError(
+                "--split, --validation-split, --test-split and --config are for Hugging Face datasets;"
+                f" of files, name those of one folder {_SPLITS}"
+            )
+        return {split: self._file(split, path) for split, path in found.items()}
+
+    def _file(self, split: Split, path: Path) -> SourceFile:
+        ending = _ending(path) or ""
+        label = path.name[: -len(ending)] + ending
+        reader = _TABLES.get(ending)
+        if ending == ".json" and _is_array(path):
+            reader = array_rows
+        if reader is None:
+            if self._selection.percent < 100:
+                raise SelectionError(f"{path.name} is sent as it is, so --percent cannot take a part of it")
+            return SourceFile(path, _JSON_LINES.get(ending, ".jsonl"), label)
+        return self._converted(split, label, partial(reader, path))
+
+    def _splits(self, location: str, cache: Path | None) -> dict[Split, SourceFile]:
+        config = self._selection.config
+        files = {}
+        for split, name in ({Split.TRAIN: "train"} | dict(self._selection.splits)).items():
+            read = partial(dataset_rows, location, config, name, cache)
+            files[split] = self._converted(split, f"{location}, split {name}", read)
+        return files
+
+    def _converted(self, split: Split, label: str, read: Callable[[], Rows]) -> SourceFile:
+        path = self._scratch / f"{split}.jsonl"
+        try:
+            total, lines = read()
+            taken = max(1, round(total * self._selection.percent / 100))
+            with path.open("wb") as file:
+                for number, line in enumerate(itertools.islice(lines, taken), 1):
+                    file.write(line + b"\n")
+                    if number % 1_000 == 0 or number == taken:
+                        self._progress(f"{label} to JSON Lines", number, taken)
+        except SourceError as error:
+            words = str(error)
+            raise SourceError(words if words.startswith(label) else f"{label}: {words}") from error
+        except Exception as error:  # readers of other people's formats raise whatever they like
+            cause = f" ({error.__cause__})" if error.__cause__ else ""
+            raise SourceError(f"{label}: {error or type(error).__name__}{cause}") from error
+        return SourceFile(path, ".jsonl", f"{label} (one row per line)")
 
 
-def _without_nulls(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Undo what tables do to rows: a key that one message has becomes a null in all others."""
-    return {
-        key: [_message(turn) for turn in value] if key in _COLUMNS and isinstance(value, list) else value
-        for key, value in row.items()
-        if value is not None
-    }
+def _ending(path: Path) -> str | None:
+    """What a name ends with, if files that do are understood; upper case counts as lower."""
+    name = path.name.lower()
+    return next((ending for ending in _ENDINGS if name.endswith(ending)), None)
 
 
-def _message(turn: Any) -> Any:
-    if not isinstance(turn, dict):
-        return turn
-    return {key: value for key, value in turn.items() if value is not None or key in ("content", "value")}
+def _split_files(folder: Path) -> dict[Split, Path]:
+    """The files of a folder named after splits, or its only file; none if it has another layout.
+
+    Raises:
+        SourceError: Files lie beside them that would not be used.
+    """
+    data = {path: ending for path in sorted(folder.iterdir()) if path.is_file() and (ending := _ending(path))}
+    data.pop(folder / OPTIONS_FILE, None)
+    found: dict[Split, Path] = {}
+    for path, ending in data.items():
+        stem = path.name[: -len(ending)].lower()
+        if stem in list(Split):
+            found.setdefault(Split(stem), path)
+    if Split.TRAIN not in found:
+        alone = len(data) == 1 and not any(path.is_dir() for path in folder.iterdir())
+        return {Split.TRAIN: next(iter(data))} if alone else {}
+    if unused := [path.name for path in data if path not in found.values()]:
+        raise SourceError(
+            f"{', '.join(unused)} in {folder} would not be used: a folder has one file each of {_SPLITS}"
+        )
+    return found
+
+
+def _is_array(path: Path) -> bool:
+    """Whether JSON is one array rather than a row per line.
+
+    Raises:
+        SourceError: It is one object over several lines.
+    """
+    with path.open("rb") as file:
+        start = file.read(_START).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.partition(b"\n")[0].rstrip() == b"{":
+        raise SourceError(f"{path.name} is one JSON object; make it an array of rows, or one row per line")
+    return start.startswith(b"[")
+
+
+def _options(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        return msgspec.json.decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path} is not one JSON object of options: {error}") from error

@@ -33,17 +33,17 @@ def check_source(source: Source, rules: GateRules, advanced: Callable[[int], obj
         rules: What it is held to.
         advanced: Told how many bytes were read since it was last told.
     """
-    splits: list[tuple[Split, Path]] = list(source.files.items())
-    alone = len(splits) == 1
+    alone = len(source.files) == 1
     files = [
-        DatasetFile(path.name, None if alone else split, _read(path, advanced)) for split, path in splits
+        DatasetFile(file.label, None if alone else split, _read(file.path, advanced))
+        for split, file in source.files.items()
     ]
     return check_dataset(files, rules, dict.fromkeys(Split, len))
 
 
 def save_report(report: DatasetReport, path: Path) -> None:
     """Write the report: as a page if the file's name ends with `.html`, else as JSON."""
-    if path.suffix == ".html":
+    if path.suffix.lower() == ".html":
         path.write_text(report_html(report), encoding="utf-8")
     else:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
@@ -65,7 +65,12 @@ def show_report(report: DatasetReport, console: Console) -> None:
         console.print(f"  {escape(place)}  {issue.code} {escape(issue.message)}", soft_wrap=True)
     hidden = sum(report.counts[code] for code in report.counts if code[0] != "R") - len(errors[:_LISTED])
     if hidden > 0:
-        console.print(f"  and {hidden:,} more; --report FILE.html has them")
+        listed = report.rules.issues_per_code
+        console.print(
+            f"  and {hidden:,} more; --report FILE.html lists the first {listed:,} of each code,"
+            " more with --rule issues_per_code=NUMBER",
+            soft_wrap=True,
+        )
 
 
 def _read(path: Path, advanced: Callable[[int], object]) -> Iterator[bytes]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from shared.domain.dataset import GateRules
+from shared.domain.fields import convert_fields
+from shared.domain.options import RunOptions, override_options
 
 _RUN_OPTIONS = (
     ("--base-model", str, "base model, e.g. Phi-4 or Phi-4:8"),
@@ -20,6 +25,25 @@ _RUN_OPTIONS = (
     ("--idle-minutes", float, "minutes without a request until it is deleted; 0 for never"),
 )
 
+# What the app's settings would give, in place of which a run's own options come.
+_ANY_OPTIONS = RunOptions(
+    base_model="any",
+    parameters={},
+    compute="any",
+    compute_size="any",
+    instance_type="any",
+    instance_count=1,
+    lifetime_hours=1,
+    idle_minutes=0,
+    row_policy="strict",
+)
+
+
+class OptionsError(Exception):
+    """The options of the run are not ones that the cloud takes."""
+
+    retryable = False
+
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; ends the process with code 2 if it makes no sense."""
@@ -30,37 +54,69 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--dataset",
         required=True,
-        help="a .jsonl[.gz|.zst], .json, .parquet or .csv file, a folder, or a Hugging Face dataset",
+        help="a .jsonl or .ndjson[.gz|.zst], .json, .csv or .parquet, a folder, or a Hugging Face dataset",
     )
     parser.add_argument("--name", help="its name in the cloud (default: from the file or dataset)")
-    parser.add_argument("--split", default="train", help="split to train on, e.g. train_sft")
-    parser.add_argument("--validation-split", help="split for validation (default: taken from training)")
-    parser.add_argument("--test-split", help="split for testing (default: taken from training)")
-    parser.add_argument("--percent", type=_percent, default=100.0, help="how much of each split to take")
     parser.add_argument("--check-only", action="store_true", help="check, send nothing")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write the report as .html or .json")
+    parser.add_argument("--report", type=_report, metavar="FILE", help="write the report as .html or .json")
     parser.add_argument("--replace", action="store_true", help="delete companions of an earlier upload")
     parser.add_argument(
         "--follow", action="store_true", help="show the run's stages until it is live or over"
     )
+    _add_selection(parser)
+    _add_rules(parser)
     _add_target(parser)
     _add_run_options(parser)
     parsed = parser.parse_args(arguments)
     if parsed.name and ("/" in parsed.name or "\\" in parsed.name):
         parser.error("--name is one path segment, without slashes")
-    parsed.rules = {} if parsed.context_window is None else {"context_window": parsed.context_window}
+    try:
+        parsed.rules = _rules(parsed)
+    except ValueError as error:
+        parser.error(str(error))
     return parsed
 
 
-def run_options(parsed: argparse.Namespace) -> dict[str, Any]:
-    """The keys of `run.json` that the command line gives."""
+def run_options(parsed: argparse.Namespace, own: Mapping[str, Any]) -> dict[str, Any]:
+    """What `run.json` is to say: the dataset's own options, and the command line's over them.
+
+    Raises:
+        OptionsError: The cloud would reject the run for them.
+    """
     names = [flag[2:].replace("-", "_") for flag, _, _ in _RUN_OPTIONS] + ["row_policy"]
-    options = {name: getattr(parsed, name) for name in names if getattr(parsed, name) is not None}
+    given = {name: getattr(parsed, name) for name in names if getattr(parsed, name) is not None}
+    options = {**own, **given}
     if parsed.force:
         options["force"] = True
     if parsed.parameter:
-        options["parameters"] = dict(parsed.parameter)
+        options["parameters"] = {**own.get("parameters", {}), **dict(parsed.parameter)}
+    if problems := override_options(_ANY_OPTIONS, json.dumps(options).encode())[1]:
+        raise OptionsError("; ".join(map(str, problems)))
     return options
+
+
+def _add_selection(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("which part of it", "What is JSON Lines already is sent as it is.")
+    group.add_argument("--split", help="of a Hugging Face dataset, e.g. train_sft (default: train)")
+    group.add_argument("--validation-split", help="split for validation (default: taken from training)")
+    group.add_argument("--test-split", help="split for testing (default: taken from training)")
+    group.add_argument("--config", help="configuration of a Hugging Face dataset that has several")
+    group.add_argument("--percent", type=_percent, default=100.0, help="how much of each split to take")
+
+
+def _add_rules(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "the check", "It holds the dataset to the app's default settings; here is where yours differ."
+    )
+    group.add_argument("--context-window", type=int, help="tokens of a row that the trainer keeps")
+    group.add_argument(
+        "--rule",
+        type=_rule,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another of the rules in docs/dataset-rules.md, e.g. max_dropped_percent=10; may be repeated",
+    )
 
 
 def _add_target(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +148,40 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="an input of the fine-tuning component, e.g. learning_rate=1e-5; may be repeated",
     )
-    parser.add_argument("--context-window", type=int, help="tokens of a row that the trainer keeps")
+
+
+def _rules(parsed: argparse.Namespace) -> dict[str, Any]:
+    """The gate's rules that the command line gives.
+
+    Raises:
+        ValueError: One of them is none, or has no such value.
+    """
+    given: dict[str, Any] = dict(parsed.rule)
+    if parsed.context_window is not None:
+        given["context_window"] = parsed.context_window
+    if unknown := given.keys() - {field.name for field in msgspec.structs.fields(GateRules)}:
+        raise ValueError(f"--rule: there is no rule {', '.join(sorted(unknown))}")
+    rules, problems = convert_fields(GateRules, given, strict=False)
+    if problems:
+        raise ValueError("; ".join(map(str, problems)))
+    GateRules(**rules)
+    return rules
+
+
+def _report(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() not in (".html", ".json"):
+        raise argparse.ArgumentTypeError(f"{text} ends with neither .html nor .json")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path.parent}")
+    return path
+
+
+def _rule(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not (name and separator):
+        raise argparse.ArgumentTypeError("a rule is written NAME=VALUE")
+    return name, value
 
 
 def _percent(text: str) -> float:

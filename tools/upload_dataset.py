@@ -20,11 +20,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from shared.domain.dataset import GateRules, RowPolicy, Split
-from tools.dataset_source import Selection, Source, SourceError, open_source
+from tools.dataset_source import Selection, SelectionError, Source, open_source
 from tools.follow_run import FollowError, Outcome, follow_run
 from tools.local_check import check_source, save_report, show_report
-from tools.upload_arguments import parse_arguments, run_options
-from tools.uploads import Uploaded, UploadError, blob_service, send_source
+from tools.table_rows import SourceError
+from tools.upload_arguments import OptionsError, parse_arguments, run_options
+from tools.uploads import NameUnusableError, Uploaded, UploadError, blob_service, send_source, upload_path
 
 DONE, UNFIT, USAGE, UNREACHABLE, NOT_LIVE = range(5)
 STACK = Path(".local") / "stack.json"
@@ -52,9 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(stderr=True, highlight=False)
     try:
         return _run(options, console)
-    except (SourceError, UploadError, FollowError) as error:
+    except (SourceError, UploadError, FollowError, OptionsError) as error:
         console.print(f"[bold red]error[/]: {escape(str(error))}", soft_wrap=True)
-        return UNREACHABLE
+        return USAGE if isinstance(error, (SelectionError, NameUnusableError, OptionsError)) else UNREACHABLE
     except KeyboardInterrupt:
         console.print("interrupted; a run that was started goes on")
         return UNREACHABLE
@@ -67,9 +68,14 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         Split.VALIDATION: options.validation_split,
         Split.TEST: options.test_split,
     }
-    selection = Selection({split: name for split, name in names.items() if name}, options.percent)
+    splits = {split: name for split, name in names.items() if name}
+    selection = Selection(splits, options.config, options.percent)
     with _progress(console) as shown, open_source(options.dataset, selection, shown) as source:
-        if not _passes(source, options, console, shown):
+        name, of_run = options.name or source.name, run_options(options, source.options)
+        upload_path(source, name, of_run)
+        policy = {"row_policy": RowPolicy(of_run["row_policy"])} if "row_policy" in of_run else {}
+        rules = GateRules(**{**options.rules, **policy})
+        if not _passes(source, rules, options.report, console, shown):
             return UNFIT
         if target is None:
             return DONE
@@ -78,8 +84,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             uploaded = send_source(
                 service,
                 source,
-                options.name or source.name,
-                run_options(options),
+                name,
+                of_run,
                 replace=options.replace,
                 sent=shown,
             )
@@ -90,10 +96,14 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 
 def _passes(
-    source: Source, options: argparse.Namespace, console: Console, shown: Callable[[str, int, int], object]
+    source: Source,
+    rules: GateRules,
+    report_to: Path | None,
+    console: Console,
+    shown: Callable[[str, int, int], object],
 ) -> bool:
     """Check the dataset as the cloud will, and show what was found."""
-    total = sum(path.stat().st_size for path in source.files.values())
+    total = sum(file.path.stat().st_size for file in source.files.values())
     read = 0
 
     def advanced(count: int) -> None:
@@ -101,10 +111,9 @@ def _passes(
         read += count
         shown("check", read, total)
 
-    rules = GateRules(row_policy=RowPolicy(options.row_policy or RowPolicy.STRICT), **options.rules)
     report = check_source(source, rules, advanced)
-    if options.report:
-        save_report(report, options.report)
+    if report_to:
+        save_report(report, report_to)
     show_report(report, console)
     return report.accepted
 

@@ -11,7 +11,14 @@ from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from shared.domain.dataset import Split
-from shared.domain.names import COMPANIONS, OPTIONS_FILE, run_id_for
+from shared.domain.names import (
+    COMPANIONS,
+    DATASET_NAME_LIMIT,
+    OPTIONS_FILE,
+    SUFFIXES,
+    parse_upload,
+    run_id_for,
+)
 from tools.dataset_source import Source
 
 UPLOADS = "uploads"
@@ -25,6 +32,10 @@ class UploadError(Exception):
     """The dataset could not be sent."""
 
     retryable = False
+
+
+class NameUnusableError(UploadError):
+    """The cloud takes no dataset of that name."""
 
 
 class Uploaded(NamedTuple):
@@ -51,6 +62,24 @@ def blob_service(connection_string: str | None, account_url: str | None) -> Blob
     return BlobServiceClient(account_url or "", credential=DefaultAzureCredential(), **sizes)
 
 
+def upload_path(source: Source, name: str, options: Mapping[str, Any]) -> str:
+    """Where the training file goes: into a folder if anything goes with it.
+
+    Raises:
+        NameUnusableError: No run would open for a file of that name.
+    """
+    suffix = source.files[Split.TRAIN].suffix
+    in_folder = len(source.files) > 1 or options
+    path = f"{name}/{Split.TRAIN}{suffix}" if in_folder else f"{name}{suffix}"
+    upload = parse_upload(path)
+    if upload is None or upload.dataset != name:
+        raise NameUnusableError(
+            f"a dataset cannot be called {name!r}: choose a --name of at most {DATASET_NAME_LIMIT}"
+            " characters, not of dots and spaces alone, without slashes and control characters"
+        )
+    return path
+
+
 def send_source(
     service: BlobServiceClient,
     source: Source,
@@ -74,44 +103,42 @@ def send_source(
         UploadError: Storage said no, or companions of an earlier upload are in the way.
     """
     container = service.get_container_client(UPLOADS)
-    companions: dict[Split, Path] = {
-        split: path for split, path in source.files.items() if split is not Split.TRAIN
+    path = upload_path(source, name, options)
+    companions = {
+        f"{name}/{split}{file.suffix}": file.path
+        for split, file in source.files.items()
+        if split is not Split.TRAIN
     }
     try:
-        stale = _stale(container, name, source.suffix, companions, options)
+        stale = _stale(container, name, companions, options)
         if stale and not replace:
             raise UploadError(
                 f"{', '.join(stale)} of an earlier upload would be used for this run;"
                 " choose another --name, or --replace to delete them"
             )
-        for path in stale:
-            container.delete_blob(path)
-        in_folder = bool(companions or options)
+        for blob in stale:
+            container.delete_blob(blob)
         if options:
             container.upload_blob(f"{name}/{OPTIONS_FILE}", json.dumps(options, indent=2), overwrite=True)
-        for split, file in companions.items():
-            _send(container, f"{name}/{split}{source.suffix}", file, sent)
-        path = f"{name}/train{source.suffix}" if in_folder else f"{name}{source.suffix}"
-        etag = _send(container, path, source.files[Split.TRAIN], sent)
+        for blob, file in companions.items():
+            _send(container, blob, file, sent)
+        etag = _send(container, path, source.files[Split.TRAIN].path, sent)
     except AzureError as error:
         raise UploadError(f"storage refused the upload: {error}") from error
     return Uploaded(path, run_id_for(UPLOADS, path, etag))
 
 
 def _stale(
-    container: ContainerClient,
-    name: str,
-    suffix: str,
-    companions: Mapping[Split, Path],
-    options: Mapping[str, Any],
+    container: ContainerClient, name: str, companions: Mapping[str, Path], options: Mapping[str, Any]
 ) -> list[str]:
     """Blobs that this run would pick up although they are not part of this upload."""
     if not companions and not options:
         return []
-    wanted = {f"{name}/{split}{suffix}" for split in COMPANIONS if split not in companions}
+    used = {f"{name}/{split}{suffix}" for split in COMPANIONS for suffix in SUFFIXES}
     if not options:
-        wanted.add(f"{name}/{OPTIONS_FILE}")
-    return sorted(blob for blob in container.list_blob_names(name_starts_with=f"{name}/") if blob in wanted)
+        used.add(f"{name}/{OPTIONS_FILE}")
+    blobs = container.list_blob_names(name_starts_with=f"{name}/")
+    return sorted(blob for blob in blobs if blob in used and blob not in companions)
 
 
 def _send(container: ContainerClient, path: str, file: Path, sent: Sent) -> str:

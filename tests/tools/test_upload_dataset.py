@@ -162,6 +162,37 @@ def test_a_folder_is_uploaded_with_its_companions(run: Run, uploads: ContainerCl
     ]
 
 
+def test_a_companion_of_another_suffix_is_checked_and_sent(
+    run: Run, uploads: ContainerClient, tmp_path: Path
+) -> None:
+    """A test file that is not compressed as the training file is counts all the same, here and there."""
+    folder = tmp_path / "sums"
+    folder.mkdir()
+    for name, first, count in (("train.jsonl.gz", 0, 40), ("test.jsonl", 100, 7)):
+        lines = "".join(json.dumps(chat(number)) + "\n" for number in range(first, first + count)).encode()
+        (folder / name).write_bytes(gzip.compress(lines) if name.endswith("gz") else lines)
+    code, _, err = run("--dataset", folder)
+    assert code == 0
+    assert "7 for test" in err
+    assert sorted(uploads.list_blob_names()) == ["sums/test.jsonl", "sums/train.jsonl.gz"]
+
+
+def test_the_options_of_a_folder_are_sent(run: Run, uploads: ContainerClient, tmp_path: Path) -> None:
+    """A folder's own `run.json` holds, for the check too; the command line goes before it."""
+    (tmp_path / "chat").mkdir()
+    lines = [json.dumps(chat(number)) for number in range(40)]
+    (tmp_path / "chat" / "train.jsonl").write_text("\n".join([*lines, "{not json"]) + "\n")
+    options = {"row_policy": "drop", "idle_minutes": 5, "parameters": {"seed": 7}}
+    (tmp_path / "chat" / "run.json").write_text(json.dumps(options))
+    code, _, err = run("--dataset", "chat", "--idle-minutes", "15", "--parameter", "precision=16")
+    assert code == 0, err
+    assert json.loads(uploads.download_blob("chat/run.json").readall()) == {
+        "row_policy": "drop",
+        "idle_minutes": 15.0,
+        "parameters": {"seed": 7, "precision": 16},
+    }
+
+
 def test_leftovers_of_an_earlier_upload_are_not_used_unnoticed(run: Run, uploads: ContainerClient) -> None:
     """A companion that an earlier upload left stops the upload, unless it may be deleted."""
     uploads.upload_blob("chat/test.jsonl", b"{}\n")
@@ -172,6 +203,15 @@ def test_leftovers_of_an_earlier_upload_are_not_used_unnoticed(run: Run, uploads
     assert "chat/train.jsonl" not in list(uploads.list_blob_names())
     assert run(*arguments, "--replace")[0] == 0
     assert sorted(uploads.list_blob_names()) == ["chat/run.json", "chat/train.jsonl"]
+
+
+@pytest.mark.parametrize("leftover", ["test.jsonl.gz", "validation.jsonl.zst"])
+def test_leftovers_are_found_under_every_suffix(run: Run, uploads: ContainerClient, leftover: str) -> None:
+    """The cloud takes companions compressed in any way, so any of them is in the way."""
+    uploads.upload_blob(f"chat/{leftover}", b"")
+    code, _, err = run("--dataset", SAMPLE, "--name", "chat", "--idle-minutes", "5")
+    assert code == 3
+    assert f"chat/{leftover} of an earlier upload" in err
 
 
 @pytest.mark.parametrize("kind", ["parquet", "json", "csv", "folder"])
@@ -208,8 +248,10 @@ def test_tables_are_converted(run: Run, uploads: ContainerClient, tmp_path: Path
     assert len(sent) == 40
     if kind == "csv":
         assert sent[7] == {"prompt": "q7", "completion": "a7"}
-    else:
+    elif kind == "json":
         assert sent == rows[:40]
+    else:
+        assert sent == [{key: row[key] for key in ("prompt", "messages")} for row in rows[:40]]
     if kind == "folder":
         assert len(uploads.download_blob("sums/test.jsonl").readall().splitlines()) == 10
 
@@ -219,7 +261,7 @@ def test_tables_are_converted(run: Run, uploads: ContainerClient, tmp_path: Path
     [
         ("./nowhere.jsonl", "there is no file or folder"),
         ("notes.txt", "is none of"),
-        ("broken.parquet", "broken.parquet, split train"),
+        ("broken.parquet", "broken.parquet: Parquet magic bytes"),
     ],
 )
 def test_an_unreadable_source_is_a_clear_error(run: Run, tmp_path: Path, dataset: str, words: str) -> None:
@@ -246,7 +288,73 @@ def test_an_account_that_does_not_answer_is_a_clear_error(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--dataset", "x", "--percent", "0"], ["--dataset", "x", "--name", "a/b"]]
+    ("arguments", "words"),
+    [
+        (["--percent", "50"], "--percent cannot take a part"),
+        (["--test-split", "test"], "--test-split and --config are for Hugging Face datasets"),
+        (["--name", ".."], "cannot be called '..'"),
+        (["--name", "a" * 129], "at most 128 characters"),
+        (["--name", "a\nb"], "cannot be called"),
+        (["--lifetime-hours", "-1"], "run.json 'lifetime_hours'"),
+    ],
+)
+def test_what_the_cloud_would_ignore_or_refuse_is_wrong_usage(
+    run: Run, arguments: list[str], words: str
+) -> None:
+    """Options that mean nothing for the dataset, and names that open no run, end with code 2, at once."""
+    code, out, err = run("--dataset", SAMPLE, "--check-only", *arguments, target=False)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert "accepted" not in err
+
+
+def test_the_check_can_be_held_to_other_rules(run: Run, tmp_path: Path) -> None:
+    """An app whose settings differ from the defaults is followed with `--rule`."""
+    dropping = ("--dataset", SAMPLES / "broken.jsonl", "--check-only", "--row-policy", "drop")
+    assert "E303" in run(*dropping, target=False)[2]
+    report = tmp_path / "report.json"
+    rules = ("--rule", "max_dropped_percent=99.5", "--rule", "min_training_rows=1", "--report", report)
+    assert "E303" not in run(*dropping, *rules, target=False)[2]
+    assert json.loads(report.read_text())["rules"]["max_dropped_percent"] == 99.5
+
+
+def test_what_is_not_listed_is_counted(run: Run, tmp_path: Path) -> None:
+    """The terminal shows the first findings, and says what a report has of the rest."""
+    (tmp_path / "bad.jsonl").write_text("{not json\n" * 50)
+    report = tmp_path / "report.json"
+    arguments = ("--dataset", "bad.jsonl", "--check-only", "--report", report)
+    code, _, err = run(*arguments, target=False)
+    assert code == 1
+    assert "and 42 more; --report FILE.html lists the first 20 of each code" in err
+    assert sum(issue["code"] == "E103" for issue in json.loads(report.read_text())["issues"]) == 20
+    run(*arguments, "--rule", "issues_per_code=100", target=False)
+    assert sum(issue["code"] == "E103" for issue in json.loads(report.read_text())["issues"]) == 50
+
+
+def test_findings_name_the_file_that_was_given(run: Run, tmp_path: Path) -> None:
+    """A row of a converted file is not looked for in a file that the user does not have."""
+    rows = [{"prompt": f"q{number}", "completion": "a"} for number in range(40)]
+    (tmp_path / "chat.json").write_text(json.dumps([*rows, {"prompt": "q"}]))
+    code, _, err = run("--dataset", "chat.json", "--check-only", target=False)
+    assert code == 1
+    assert "chat.json (one row per line):41 E201" in err
+    assert "train.jsonl" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--dataset", "x", "--percent", "0"],
+        ["--dataset", "x", "--name", "a/b"],
+        ["--dataset", "x", "--context-window", "0"],
+        ["--dataset", "x", "--rule", "train_percent=50"],
+        ["--dataset", "x", "--rule", "seed=x"],
+        ["--dataset", "x", "--rule", "sed=1"],
+        ["--dataset", "x", "--rule", "seed"],
+        ["--dataset", "x", "--report", "nowhere/report.html"],
+        ["--dataset", "x", "--report", "report.htm"],
+    ],
 )
 def test_wrong_usage_has_a_code_of_its_own(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A command line that makes no sense ends with code 2."""

@@ -1,0 +1,154 @@
+"""Rows of what is not JSON Lines, each as one line of JSON: arrays, CSV, Parquet, `datasets`.
+
+Nothing here guesses: text that looks like a number, a date or "NA" stays the text that it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import mmap
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import orjson
+
+_NO_NEWLINES = bytes.maketrans(b"\r\n", b"  ")  # within JSON both are white space between tokens only
+_LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 128 Ki
+_PIECE = 1 << 20
+_TURNS = frozenset(("messages", "conversations"))
+# The keys that the dataset gate gives a meaning to; other columns are not read at all.
+_READ = _TURNS | {
+    *("instruction", "input", "output", "history", "system", "prompt", "completion"),
+    *("tools", "functions", "weight"),
+}
+
+
+class SourceError(Exception):
+    """The dataset cannot be read from where it is said to be."""
+
+    retryable = False
+
+
+class Rows(NamedTuple):
+    """A table's rows as JSON without newlines, and how many there are."""
+
+    total: int
+    lines: Iterator[bytes]
+
+
+def array_rows(path: Path) -> Rows:
+    """The elements of a JSON array, byte for byte, out of a file that is mapped rather than read.
+
+    Raises:
+        SourceError: The file is not one JSON array.
+    """
+    with path.open("rb") as file:
+        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    if bytes(content[:3]) == b"\xef\xbb\xbf":
+        content = content[3:]
+    try:
+        elements = msgspec.json.decode(content, type=list[msgspec.Raw])
+    except msgspec.DecodeError as error:
+        raise SourceError(f"{path.name}: {_with_line(str(error), content)}") from error
+    return Rows(len(elements), (bytes(element).translate(_NO_NEWLINES) for element in elements))
+
+
+def csv_rows(path: Path) -> Rows:
+    """The rows of a CSV file with a header; every cell is text."""
+    return Rows(sum(1 for _ in _csv_records(path)), map(orjson.dumps, _csv_records(path)))
+
+
+def parquet_rows(path: Path) -> Rows:
+    """The rows of a Parquet file, read in batches."""
+    from pyarrow.parquet import ParquetFile
+
+    file = ParquetFile(path)
+    batches = file.iter_batches(batch_size=1_000, columns=_columns(file.schema_arrow.names))
+    return Rows(file.metadata.num_rows, _json_lines(row for batch in batches for row in batch.to_pylist()))
+
+
+def dataset_rows(location: str, config: str | None, split: str, cache: Path | None) -> Rows:
+    """The rows of one split of what `datasets` reads: a dataset of the Hub, or a folder in its layout."""
+    from datasets.load import load_dataset
+    from datasets.utils.tqdm import disable_progress_bars
+
+    disable_progress_bars()
+    cache_dir = None if cache is None else str(cache)
+    rows = load_dataset(location, config, split=split, cache_dir=cache_dir)  # nosec B615 - the user names it
+    return Rows(len(rows), _json_lines(rows.select_columns(_columns(rows.column_names))))
+
+
+def _columns(names: list[str]) -> list[str]:
+    """Those that the gate reads; all, if it reads none, so that it can say what it found instead."""
+    return [name for name in names if name in _READ] or names
+
+
+def _csv_records(path: Path) -> Iterator[dict[str, str]]:
+    csv.field_size_limit(_LONGEST_CELL)
+    with path.open("rb") as file:
+        reader = csv.DictReader(_text_lines(file, path.name), strict=True)
+        try:
+            header = reader.fieldnames or ()
+            if len(set(header)) < len(header):
+                raise SourceError(f"{path.name}: two columns have the same name: {', '.join(header)}")
+            for row in reader:
+                if None in row or None in row.values():
+                    raise SourceError(
+                        f"{path.name} line {reader.line_num}: the row does not have as many cells as the"
+                        f" header, {len(header)}; put cells that hold commas in quotation marks"
+                    )
+                yield row
+        except csv.Error as error:
+            raise SourceError(f"{path.name} line {reader.line_num + 1}: {error}") from error
+
+
+def _text_lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            raise SourceError(
+                f"{name} line {number} is not UTF-8 (byte {error.start + 1} of it); save the file as UTF-8"
+            ) from error
+
+
+def _json_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    for number, row in enumerate(rows, 1):
+        yield _json_line(_without_nulls(row), number)
+
+
+def _json_line(row: Mapping[str, Any], number: int) -> bytes:
+    for column, value in row.items():
+        try:
+            orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_DATETIME)
+        except orjson.JSONEncodeError as error:
+            raise SourceError(f"row {number}, column {column}: {error}; make the column text") from error
+    return orjson.dumps(row)
+
+
+def _without_nulls(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo what tables do to rows: a key that one message has becomes a null in all others."""
+    return {
+        key: [_message(turn) for turn in value] if key in _TURNS and isinstance(value, list) else value
+        for key, value in row.items()
+        if value is not None
+    }
+
+
+def _message(turn: Any) -> Any:
+    if not isinstance(turn, dict):
+        return turn
+    return {key: value for key, value in turn.items() if value is not None or key in ("content", "value")}
+
+
+def _with_line(message: str, content: memoryview) -> str:
+    """Add the line to msgspec's "(byte 123)"."""
+    text, separator, place = message.rpartition(" (byte ")
+    if not separator:
+        return f"{message}: the array does not end"
+    end = int(place.rstrip(")"))
+    pieces = (bytes(content[start : min(start + _PIECE, end)]) for start in range(0, end, _PIECE))
+    line = 1 + sum(piece.count(b"\n") for piece in pieces)
+    return f"{text} (byte {end + 1:,}, line {line:,})"
