@@ -261,7 +261,7 @@ def get_dashboard(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
     """`GET /api/openapi.json`; built when it is first asked for."""
-    return _render(show_openapi())
+    return _render(answer(show_openapi))
 
 
 @app.function_name("health")

@@ -69,6 +69,8 @@ def answer(handle: Callable[[], Answer]) -> Answer:
         return handle()
     except FinetuneError as fault:
         return problem_of(fault)
+    except Exception:
+        return problem_of(unforeseen())
 
 
 async def answer_async(handle: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -77,6 +79,14 @@ async def answer_async(handle: Callable[[], Awaitable[Answer]]) -> Answer:
         return await handle()
     except FinetuneError as fault:
         return problem_of(fault)
+    except Exception:
+        return problem_of(unforeseen())
+
+
+def unforeseen() -> RequestError:
+    """Log the exception being handled, of which the caller is told nothing."""
+    _log.exception("request failed unexpectedly")
+    return RequestError(500, "the app failed unexpectedly; its log tells why", code="InternalError")
 
 
 def problem_of(fault: FinetuneError) -> Answer:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from handlers.http import JSON, Answer
-from handlers.http_errors import problem_of
+from handlers.http_errors import problem_of, unforeseen
 from shared.domain.errors import FinetuneError, RequestError
 from shared.domain.openai_chat import OpenAIRequestError
 
@@ -39,6 +39,8 @@ async def answer_openai(handle: Callable[[], Awaitable[Answer]]) -> Answer:
         return _render(refusal, fault.param)
     except FinetuneError as fault:
         return _render(fault, None)
+    except Exception:
+        return _render(unforeseen(), None)
 
 
 def _render(fault: FinetuneError, param: str | None) -> Answer:

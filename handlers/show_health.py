@@ -9,21 +9,26 @@ import msgspec
 
 from handlers.http import Answer, json_answer
 from shared.config import SettingsError
+from shared.domain.errors import RequestError
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Whether the app is configured."""
+    """That the app is configured."""
 
-    status: Literal["ok", "misconfigured"]
+    status: Literal["ok"] = "ok"
 
 
 def show_health(build: Callable[[], object]) -> Answer:
-    """Answer 200 if the app is configured, 503 if not.
+    """Answer 200 if the app is configured.
 
     The answer is open to everybody, so that it names no setting; the log and every other route do.
+
+    Raises:
+        RequestError: 503 if it is not.
     """
     try:
         build()
-    except SettingsError:
-        return json_answer(503, Health("misconfigured"))
-    return json_answer(200, Health("ok"))
+    except SettingsError as fault:
+        message = "a setting is missing or malformed; every route that takes a key names it"
+        raise RequestError(503, message, code="Misconfigured") from fault
+    return json_answer(200, Health())

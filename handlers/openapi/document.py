@@ -28,6 +28,7 @@ _MEANINGS = {
     413: "The body is over 1 MiB, or over what the endpoint takes.",
     422: "Past the longest lifetime.",
     429: "The endpoint has more requests than it can take.",
+    500: "The app failed unexpectedly; its log tells why.",
     502: "The endpoint, or Azure ML, failed; its own status and request id are given.",
     503: "Something cannot be reached, or the app is not configured; try again.",
     504: "The endpoint did not answer in time.",
@@ -86,7 +87,7 @@ def _operation(operation: Operation, schema_of: dict[str, Any], components: dict
         },
     }
     denied = () if operation.lock is Lock.NONE else (401,)
-    for status in (*denied, *operation.errors):
+    for status in sorted((*denied, *operation.errors, 500)):
         described["responses"][str(status)] = _error(status, operation.lock)
     parameters = [*_path_parameters(operation), *_query(operation, components), *_headers(operation)]
     if parameters:

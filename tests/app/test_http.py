@@ -66,6 +66,21 @@ def _raise(fault: BaseException) -> Any:
     raise fault
 
 
+async def test_what_was_not_foreseen_is_a_problem_and_a_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Not a page of the host's: programs read the same form as ever, and nothing of the inside."""
+
+    async def fail() -> Answer:
+        raise KeyError("the inside")
+
+    for answered in (answer(lambda: _raise(KeyError("the inside"))), await answer_async(fail)):
+        assert (answered.status, answered.content_type) == (500, "application/problem+json")
+        assert json.loads(answered.body)["code"] == "InternalError"
+        assert b"inside" not in answered.body
+    assert "KeyError: 'the inside'" in caplog.text
+
+
 @pytest.mark.parametrize(("asked", "header"), [(None, "5"), (0.0, "0"), (1.5, "2"), (12.0, "12")])
 def test_retry_after_is_whole_seconds(asked: float | None, header: str) -> None:
     """RFC 9110 knows no fractions."""
@@ -292,7 +307,8 @@ def test_unknown_runs_are_404(run_id: str) -> None:
 def test_health_tells_whether_the_app_is_configured_and_no_more() -> None:
     """It is open to everybody, so that no setting is named."""
     assert show_health(lambda: None).status == 200
-    sick = show_health(lambda: _raise(config.SettingsError("settings: BASE_MODEL: is missing")))
-    assert sick.status == 503
+    unset = config.SettingsError("settings: BASE_MODEL: is missing")
+    sick = answer(lambda: show_health(lambda: _raise(unset)))
+    assert (sick.status, sick.content_type) == (503, "application/problem+json")
     assert b"BASE_MODEL" not in sick.body
     assert answer(lambda: show_health(lambda: _raise(TransientServiceError("away")))).status == 503

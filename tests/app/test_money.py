@@ -64,7 +64,7 @@ def test_training_counts_until_a_job_that_is_stopped_has_stopped() -> None:
     history = tuple(StageEntry(stage=stage, at=NOW + timedelta(hours=hours)) for stage, hours in stages)
     going = msgspec.structs.replace(run_in(Stage.DELETING), history=history[:2])
     assert money(going, PRICES, NOW + timedelta(hours=3.5)).training_node_hours == 3.0
-    over = msgspec.structs.replace(run_in(Stage.CANCELED), history=history)
+    over = msgspec.structs.replace(going, stage=Stage.CANCELED, history=history)
     assert money(over, PRICES, NOW + timedelta(hours=100)).training_node_hours == 4.0
 
 

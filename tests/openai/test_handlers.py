@@ -88,6 +88,16 @@ def error_of(answer: Answer) -> dict[str, Any]:
     return error
 
 
+def test_what_was_not_foreseen_has_openais_form(api: Api) -> None:
+    """Clients read a server error, and nothing of the inside."""
+    api.add(NEW)
+    api.world.cloud.faults["score"] = [KeyError("the inside")]
+    answer = api.chat()
+    assert (answer.status, error_of(answer)["code"]) == (500, "InternalError")
+    assert error_of(answer)["type"] == "server_error"
+    assert b"inside" not in answer.body
+
+
 @pytest.mark.parametrize(
     "headers",
     [
