@@ -103,6 +103,18 @@ def test_rows_without_an_assistant_are_dropped_unless_first() -> None:
         ),
         (lambda data: data + b'{"messages": "text"}\n', "Column(/messages) changed from array to string"),
         (lambda data: data + b"{broken\n", "in row 20"),
+        (
+            lambda data: data.replace(b'{"messages"', b'{"messages": [], "messages"', 1),
+            "JSON parse error: Column(/messages) was specified twice in row 0",
+        ),
+        (
+            lambda data: data + b'{"messages": [{"role": "user", "role": "user", "content": "a"}]}\n',
+            "JSON parse error: Column(/messages/[]/role) was specified twice in row 20",
+        ),
+        (
+            lambda data: data + b'{"x": {"y": [[{"z": 1, "z": 1}]]}}\n',
+            "Column(/x/y/[]/[]/z) was specified twice",
+        ),
         (lambda data: b"", "row 0"),
     ],
 )

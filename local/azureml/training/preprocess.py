@@ -8,6 +8,7 @@ exceptions.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,17 +99,48 @@ def _load(name: str, data: bytes) -> list[Row]:
                 raise _loader_error(f"JSON parse error: Missing a name for object member. in row {number}")
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, object_pairs_hook=_object)
         except ValueError as error:
             raise _loader_error(f"JSON parse error: {error} in row {number}") from None
         if not isinstance(row, dict):
             raise _loader_error(f"JSON parse error: Column() changed from object to other in row {number}")
+        _check_repeats(row, "", number)
         _check_keys(rows[0] if rows else row, row, number, early)
         _check_kinds(kinds, row, number)
         rows.append(row)
     if not rows:
         raise _loader_error("JSON parse error: the file is empty")
     return rows
+
+
+class _Repeating(dict[str, Any]):
+    """A JSON object with a key that is given twice."""
+
+    key = ""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Row:
+    row = dict(pairs)
+    if len(row) == len(pairs):
+        return row
+    repeating = _Repeating(row)
+    times = Counter(key for key, _ in pairs)
+    repeating.key = next(key for key in row if times[key] > 1)
+    return repeating
+
+
+def _check_repeats(value: object, place: str, number: int) -> None:
+    """Refuses a key that an object gives twice, however deep, by Arrow's name for the place."""
+    if isinstance(value, _Repeating):
+        raise _loader_error(
+            f"JSON parse error: Column({place}/{value.key}) was specified twice in row {number}"
+        )
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_repeats(item, f"{place}/{key}", number)
+    elif isinstance(value, list):
+        for item in value:
+            _check_repeats(item, f"{place}/[]", number)
 
 
 def _check_keys(first: Row, row: Row, number: int, early: bool) -> None:
