@@ -154,7 +154,7 @@ class World:
         return len(stuck)
 
     def hold_up_jobs(self, upload: Upload) -> int:
-        """Have the upload's jobs begin an hour later, as when all nodes are taken; returns how many there are."""
+        """Have the upload's jobs begin an hour later, as when all nodes are taken; returns how many."""
         cloud = self.emulator.cloud
         held = [job for job in cloud.jobs.values() if job.name == upload.run_id]
         for job in held:

@@ -40,7 +40,7 @@ var rules = [
     title: 'A run needs a person: parked, unreadable, or in teardown for over an hour'
     severity: 1
     window: 'PT30M'
-    query: 'AppTraces | where Message == "a run needs attention" or Message == "an orphaned endpoint stays for now"'
+    query: 'AppTraces | where Message == "a run needs attention" or Message == "an orphaned endpoint stays for now" or Message == "an orphaned job may go on for now"'
   }
   {
     name: 'run-failed'
