@@ -79,10 +79,14 @@ class StageNews(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def delay_before(attempt: int, asked: float | None = None) -> timedelta:
-    """How long to wait before an attempt: 30 s, doubling up to an hour, or what the receiver asked for."""
-    if asked is not None:
-        return min(timedelta(seconds=max(asked, 1)), _LONGEST_RETRY)
-    return min(_FIRST_RETRY * 2 ** min(attempt - 1, 10), _LONGEST_RETRY) if attempt else SETTLING
+    """How long to wait before an attempt: 30 s, doubling, or longer if that was asked for; at most an hour.
+
+    Who asks for less gets it no sooner: the attempts have to last for a day.
+    """
+    if attempt == 0:
+        return SETTLING
+    growing = min(_FIRST_RETRY * 2 ** min(attempt - 1, 10), _LONGEST_RETRY)
+    return max(growing, timedelta(seconds=min(asked or 0, _LONGEST_RETRY.total_seconds())))
 
 
 def stage_news(run: Run, index: int) -> StageNews:

@@ -130,9 +130,10 @@ def test_a_receiver_that_is_down_is_told_for_a_day() -> None:
 
 
 def test_a_receiver_may_ask_for_time() -> None:
-    """Its Retry-After is heeded, up to an hour."""
+    """Its Retry-After is heeded, up to an hour; it makes no pause shorter."""
     assert delay_before(1, 300) == timedelta(minutes=5)
-    assert delay_before(1, 10**9) == timedelta(hours=1)
+    assert delay_before(1, float("inf")) == timedelta(hours=1)
+    assert delay_before(5, 1) == delay_before(5) == timedelta(minutes=8)
     world = World()
     world.runs.create(a_run(Stage.LIVE))
     note_stages(a_run(Stage.LIVE), 6, world.services)
@@ -140,6 +141,19 @@ def test_a_receiver_may_ask_for_time() -> None:
     read_out(world)
     ((_, delay),) = world.news.waiting
     assert delay == timedelta(minutes=2)
+
+
+def test_a_receiver_that_keeps_asking_for_a_second_is_told_for_a_day() -> None:
+    """Its attempts are not used up while it is away."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    note_stages(a_run(Stage.LIVE), 6, world.services)
+    world.news.faults["post"] = [TransientServiceError("busy", retry_after=1) for _ in range(ATTEMPTS)]
+    waited = timedelta()
+    while world.news.waiting:
+        waited += world.news.waiting[0][1]
+        read_out(world)
+    assert waited > timedelta(hours=20)
 
 
 def test_a_refusal_is_final() -> None:
