@@ -100,7 +100,9 @@ def _look_up(notice: Notice, services: Services) -> StageNews | None:
 
 
 def _post(news: StageNews, notice: Notice, settings: Settings, services: Services) -> None:
-    content_type, body = render(news, notice.id, settings.webhook_format, settings.workspace_uri)
+    content_type, body = render(
+        news, notice.id, settings.webhook_format, settings.workspace_uri, settings.dashboard_url
+    )
     headers = {"Content-Type": content_type}
     if settings.webhook_secret is not None:
         headers |= sign(settings.webhook_secret, notice.id, services.now(), body)

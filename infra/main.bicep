@@ -171,6 +171,7 @@ var defaultSettings = {
   WEBHOOK_URL: ''
   WEBHOOK_SECRET: ''
   WEBHOOK_FORMAT: 'cloudevents'
+  DASHBOARD_URL: ''
 }
 var appSettings = union(defaultSettings, settingOverrides)
 

@@ -210,6 +210,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["cloudevents", "teams", "slack"],
         Meta(description="Form of announcements: `cloudevents`, or a message for `teams` or `slack`."),
     ] = "cloudevents"
+    dashboard_url: Annotated[
+        Annotated[str, Meta(pattern=r"^https?://[^/\s<>|#]+[^\s<>|#]*$")] | None,
+        Meta(description="Address of the page, `https://…/api/dashboard`; `teams` and `slack` link to it."),
+    ] = None
     storage: StorageConnection = StorageConnection()
 
     @classmethod

@@ -28,6 +28,8 @@ EVENT_TYPE = "finetune.run.stage.entered"
 CLOUD_EVENT = "application/cloudevents+json; charset=utf-8"
 JSON = "application/json; charset=utf-8"
 
+OPEN = "Open the run"
+
 SETTLING = timedelta(seconds=1)
 """How long a notice waits before it is read out: by then the record is written."""
 
@@ -85,7 +87,7 @@ def delay_before(attempt: int, asked: float | None = None) -> timedelta:
     """
     if attempt == 0:
         return SETTLING
-    growing = min(_FIRST_RETRY * 2 ** min(attempt - 1, 10), _LONGEST_RETRY)
+    growing = min(_FIRST_RETRY * (1 << min(attempt - 1, 10)), _LONGEST_RETRY)
     return max(growing, timedelta(seconds=min(asked or 0, _LONGEST_RETRY.total_seconds())))
 
 
@@ -115,7 +117,9 @@ def stage_news(run: Run, index: int) -> StageNews:
     )
 
 
-def render(news: StageNews, id: str, form: str, source: str) -> tuple[str, bytes]:
+def render(
+    news: StageNews, id: str, form: str, source: str, dashboard: str | None = None
+) -> tuple[str, bytes]:
     """Put news in the form of a receiver.
 
     Args:
@@ -123,14 +127,15 @@ def render(news: StageNews, id: str, form: str, source: str) -> tuple[str, bytes
         id: The event's id.
         form: `cloudevents`, `teams` or `slack`.
         source: Whose news it is, as a URI reference: the workspace.
+        dashboard: Address of the page for people, to which messages link.
 
     Returns:
         Content type and body.
     """
     if form == "teams":
-        return JSON, msgspec.json.encode(_teams(news))
+        return JSON, msgspec.json.encode(_teams(news, dashboard))
     if form == "slack":
-        return JSON, msgspec.json.encode({"text": _slack(news)})
+        return JSON, msgspec.json.encode({"text": _slack(news, dashboard)})
     event = {
         "specversion": "1.0",
         "id": id,
@@ -189,29 +194,39 @@ def _facts(news: StageNews) -> dict[str, str]:
     return facts
 
 
-def _teams(news: StageNews) -> dict[str, Any]:
-    title = {
-        "type": "TextBlock",
-        "text": f"{news.dataset} is {news.stage}",
-        "weight": "bolder",
-        "size": "medium",
-        "wrap": True,
-        "color": "attention" if news.error else "default",
-    }
-    facts = [{"title": name, "value": value} for name, value in _facts(news).items()]
+def _run_page(news: StageNews, dashboard: str) -> str:
+    return f"{dashboard.rstrip('/')}#/runs/{news.run_id}"
+
+
+def _teams(news: StageNews, dashboard: str | None) -> dict[str, Any]:
+    """A card of text runs: unlike text blocks and facts, they are not read as Markdown."""
+    color = "attention" if news.error else "good" if news.stage is Stage.LIVE else "default"
+    title = f"{news.dataset} is {news.stage}"
+    body = [_text_runs({"text": title, "weight": "bolder", "size": "medium", "color": color})]
+    for name, value in _facts(news).items():
+        body.append(_text_runs({"text": f"{name}: ", "weight": "bolder"}, {"text": value}))
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
-        "body": [title, {"type": "FactSet", "facts": facts}],
+        "body": body,
     }
+    if dashboard is not None:
+        link = {"type": "Action.OpenUrl", "title": OPEN, "url": _run_page(news, dashboard)}
+        card["actions"] = [link]
     attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "content": card}
     return {"type": "message", "attachments": [attachment]}
 
 
-def _slack(news: StageNews) -> str:
+def _text_runs(*runs: dict[str, str]) -> dict[str, Any]:
+    return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", **run} for run in runs]}
+
+
+def _slack(news: StageNews, dashboard: str | None) -> str:
     lines = [f"*{_escape(news.dataset)}* is *{news.stage}*"]
     lines += [f"{name}: {_escape(value)}" for name, value in _facts(news).items() if name != "Dataset"]
+    if dashboard is not None:
+        lines.append(f"<{_escape(_run_page(news, dashboard))}|{OPEN}>")
     return "\n".join(lines)
 
 

@@ -222,25 +222,76 @@ def test_news_of_a_failure_has_the_services_words() -> None:
     assert [stage_news(run, index).error for index in (2, 3, 4)] == [None, error, error]
 
 
-@pytest.mark.parametrize("form", ["teams", "slack"])
-def test_chat_messages_say_what_and_why(form: str) -> None:
-    """Dataset, stage, run and the error are in the text, and nothing in them is markup."""
-    error = Failure(code="JobFailed", message="<!channel> CUDA & co", stage=Stage.TRAINING, at=NOW)
-    run = enter(a_run(Stage.TRAINING, dataset="support"), Stage.DELETING, NOW, error)
-    content_type, body = render(stage_news(run, 3), "id", form, "source")
-    message = json.loads(body)
+HOSTILE = "[Sign in](https://evil.example) <https://evil.example|Sign in> <!channel> & co"
+PAGE = "https://app.example/api/dashboard"
+
+
+def in_form(run: Run, index: int, form: str, dashboard: str | None = PAGE) -> Any:
+    """News of an entry as a chat gets them."""
+    content_type, body = render(stage_news(run, index), "id", form, "source", dashboard)
     assert content_type.startswith("application/json")
-    text = json.dumps(message)
-    assert "support" in text
-    assert "deleting" in text
-    assert RUN_ID in text
-    if form == "slack":
-        assert set(message) == {"text"}
-        assert "&lt;!channel&gt; CUDA &amp; co" in message["text"]
-    else:
-        (attachment,) = message["attachments"]
-        assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
-        assert attachment["content"]["type"] == "AdaptiveCard"
+    return json.loads(body)
+
+
+def card_of(message: Any) -> Any:
+    """The one card of a message for Teams."""
+    (attachment,) = message["attachments"]
+    assert attachment["contentType"] == "application/vnd.microsoft.card.adaptive"
+    assert attachment["content"]["type"] == "AdaptiveCard"
+    return attachment["content"]
+
+
+def a_failed_run() -> Run:
+    """Named and broken by strangers."""
+    error = Failure(code="JobFailed", message=HOSTILE, stage=Stage.TRAINING, at=NOW)
+    return enter(a_run(Stage.TRAINING, dataset=HOSTILE), Stage.DELETING, NOW, error)
+
+
+def test_a_card_for_teams_says_what_and_why_and_nothing_in_it_is_markup() -> None:
+    """Markdown is read in text blocks and fact sets, and never in text runs."""
+    card = card_of(in_form(a_failed_run(), 3, "teams"))
+    assert {block["type"] for block in card["body"]} == {"RichTextBlock"}
+    runs = [run for block in card["body"] for run in block["inlines"]]
+    assert {run["type"] for run in runs} == {"TextRun"}
+    texts = [run["text"] for run in runs]
+    assert texts[0] == f"{HOSTILE} is deleting"
+    assert {RUN_ID, f"JobFailed: {HOSTILE}"} < set(texts)
+    assert runs[0]["color"] == "attention"
+    live = card_of(in_form(a_run(Stage.LIVE), 6, "teams"))
+    assert live["body"][0]["inlines"][0]["color"] == "good"
+
+
+def test_a_message_for_slack_says_what_and_why_and_nothing_in_it_is_markup() -> None:
+    """Nothing links or calls people but what the app itself wrote."""
+    message = in_form(a_failed_run(), 3, "slack")
+    assert set(message) == {"text"}
+    text = message["text"]
+    escaped = "[Sign in](https://evil.example) &lt;https://evil.example|Sign in&gt; &lt;!channel&gt; &amp; co"
+    assert text.startswith(f"*{escaped}* is *deleting*\n")
+    assert f"Error: JobFailed: {escaped}\n" in text
+    assert f"Run: {RUN_ID}\n" in text
+    assert text.count("<") == 1
+
+
+def test_chat_messages_lead_to_the_run() -> None:
+    """Where the page's address is known."""
+    page = f"{PAGE}#/runs/{RUN_ID}"
+    run = a_run(Stage.LIVE)
+    (action,) = card_of(in_form(run, 6, "teams"))["actions"]
+    assert (action["type"], action["url"]) == ("Action.OpenUrl", page)
+    assert in_form(run, 6, "slack")["text"].endswith(f"<{page}|Open the run>")
+    assert "actions" not in card_of(in_form(run, 6, "teams", None))
+    assert "<" not in in_form(run, 6, "slack", None)["text"]
+
+
+@pytest.mark.parametrize("form", ["teams", "slack"])
+def test_the_configured_page_is_linked(form: str) -> None:
+    """What is posted has the link of the settings."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    note_stages(a_run(Stage.LIVE), 6, world.services)
+    read_out(world, msgspec.structs.replace(TOLD, webhook_format=form, dashboard_url=PAGE))
+    assert f"{PAGE}#/runs/{RUN_ID}" in json.dumps(told(world))
 
 
 def test_the_trigger_listens_where_notices_are_put() -> None:
