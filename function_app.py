@@ -107,7 +107,15 @@ def sweep(timer: func.TimerRequest, advance: func.Out[list[str]]) -> None:  # no
 @app.route(route="runs", methods=["GET"])
 def get_runs(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/runs`."""
-    return _render(answer(lambda: list_runs(req.params, bootstrap.app().services)))
+    return _render(
+        answer(
+            lambda: list_runs(
+                req.params,
+                bootstrap.app().services,
+                if_none_match=req.headers.get("If-None-Match"),
+            ),
+        ),
+    )
 
 
 @app.function_name("get_run")

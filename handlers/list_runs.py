@@ -8,16 +8,22 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from handlers.http import Answer, json_answer
+from handlers.http import Answer, unless_known, weak_etag
 from handlers.run_view import RunPageView, entry_view
 from shared.domain.errors import RequestError
 from shared.domain.fields import convert_fields
 from shared.domain.index import IndexEntry
+from shared.domain.names import is_run_id
 from shared.domain.stages import Stage
 from shared.ports import Services
 
 PAGES_SEARCHED = 20
 """Pages looked through for one answer; a filter that matches little then answers with a cursor."""
+
+SEARCHED_PAGE = 1000
+"""Runs of a page that is filtered, however few are asked for."""
+
+_WITHIN = "~"
 
 
 class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,18 +37,20 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Annotated[str, Meta(description="`next` of the answer before; nothing at first.")] = ""
 
 
-def list_runs(query: Mapping[str, str], services: Services) -> Answer:
-    """List runs in order of their id.
+def list_runs(query: Mapping[str, str], services: Services, *, if_none_match: str | None = None) -> Answer:
+    """List runs in order of their id; 304 if the caller's copy says the same.
 
     Args:
         query: The fields of `RunQuery`, as text; others mean nothing.
         services: The ports.
+        if_none_match: The ETag of the caller's copy.
 
     Raises:
         RequestError: 400 for a query that means nothing.
     """
     asked = read_query(query)
     now = services.now()
+    filtered = asked.attention or asked.stage is not UNSET or asked.dataset is not UNSET
 
     def wanted(entry: IndexEntry) -> bool:
         return (
@@ -52,14 +60,32 @@ def list_runs(query: Mapping[str, str], services: Services) -> Answer:
         )
 
     found: list[IndexEntry] = []
-    cursor = asked.cursor or None
+    cursor, after = _read_cursor(asked.cursor)
     for _ in range(PAGES_SEARCHED):
-        page = services.runs.page(limit=asked.limit - len(found), cursor=cursor)
-        found.extend(filter(wanted, page.entries))
-        cursor = page.next
-        if cursor is None or len(found) >= asked.limit:
+        page = services.runs.page(limit=SEARCHED_PAGE if filtered else asked.limit, cursor=cursor)
+        found.extend(entry for entry in page.entries if _place(entry.run_id) > after and wanted(entry))
+        if len(found) > asked.limit:
+            del found[asked.limit :]
+            cursor = f"{cursor or ''}{_WITHIN}{found[-1].run_id}"
             break
-    return json_answer(200, RunPageView(runs=[entry_view(entry, now) for entry in found], next=cursor))
+        cursor, after = page.next, ""
+        if cursor is None or len(found) == asked.limit:
+            break
+    view = RunPageView(runs=[entry_view(entry, now) for entry in found], next=cursor)
+    return unless_known(view, weak_etag(view), if_none_match)
+
+
+def _read_cursor(cursor: str) -> tuple[str | None, str]:
+    """Where to go on: the store's page, and the place in it after which."""
+    page, _, run_id = cursor.partition(_WITHIN)
+    if run_id and not is_run_id(run_id):
+        raise RequestError(400, "the cursor is not one of this list", code="InvalidCursor")
+    return page or None, _place(run_id) if run_id else ""
+
+
+def _place(run_id: str) -> str:
+    """In the order of the store, whose names have a dot after the run's id."""
+    return f"{run_id}."
 
 
 def read_query(query: Mapping[str, str]) -> RunQuery:

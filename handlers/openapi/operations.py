@@ -16,7 +16,9 @@ from shared.domain.dataset import DatasetReport
 from shared.domain.openai_chat import ChatCompletionRequest
 from shared.domain.openai_reply import ChatCompletion
 
-ETAG = {"ETag": "Version of the record, for `If-None-Match`."}
+ETAG = {"ETag": "Of what the answer says, for `If-None-Match`; the clock alone does not change it."}
+_KNOWN = Success("The copy that `If-None-Match` names says the same.", headers=ETAG)
+_IF_NONE_MATCH = {"If-None-Match": "ETag of the copy that you have."}
 _RUN = Success("The run.", (Content((RunView,)),), ETAG)
 _ASKED = Success("It is on the record, and will be done.", (Content((RunView,)),))
 _BUSY = (503,)
@@ -29,9 +31,10 @@ RUNS = (
         "List runs",
         "In order of their id. A filter that matches little may answer an empty page with a `next`.",
         "runs",
-        {200: Success("A page.", (Content((RunPageView,), {"page": examples.RUN_PAGE}),))},
+        {200: Success("A page.", (Content((RunPageView,), {"page": examples.RUN_PAGE}),), ETAG), 304: _KNOWN},
         (400, *_BUSY),
         query=RunQuery,
+        headers=_IF_NONE_MATCH,
     ),
     Operation(
         "get_run",
@@ -40,9 +43,9 @@ RUNS = (
         "Show a run",
         "Stages with their times, report in short, metrics, model, smoke test, endpoint, error, money.",
         "runs",
-        {200: _RUN, 304: Success("The copy that `If-None-Match` names is the newest.", headers=ETAG)},
+        {200: _RUN, 304: _KNOWN},
         (404, 409, *_BUSY),
-        headers={"If-None-Match": "ETag of the copy that you have."},
+        headers=_IF_NONE_MATCH,
     ),
     Operation(
         "get_report",

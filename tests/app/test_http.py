@@ -180,6 +180,35 @@ def test_the_list_is_filtered_and_paged() -> None:
         assert found == odd
 
 
+def test_a_filter_looks_through_whole_pages_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few are asked for, and however its pages are cut, none is lost or repeated."""
+    world = World()
+    for number in range(60):
+        stage = Stage.LIVE if number % 20 == 19 else Stage.DELETED
+        world.runs.create(a_run(stage, run_id=f"ft-a-{number:010x}"))
+    assert len(listed(world, stage="live", limit="1")["runs"]) == 1
+    monkeypatch.setattr("handlers.list_runs.SEARCHED_PAGE", 45)
+    found, cursor = [], ""
+    while cursor is not None:
+        page = listed(world, stage="live", limit="1", cursor=cursor)
+        found += [run["run_id"] for run in page["runs"]]
+        cursor = page["next"]
+    assert found == [f"ft-a-{number:010x}" for number in (19, 39, 59)]
+
+
+def test_a_list_that_says_the_same_is_not_sent_again() -> None:
+    """Its ETag is good until a run of it changes, or needs a person."""
+    world = filled()
+    etag = list_runs({}, world.services).headers["ETag"]
+    assert etag.startswith('W/"')
+    world.now += timedelta(minutes=5)
+    again = list_runs({}, world.services, if_none_match=etag)
+    assert (again.status, again.body) == (304, b"")
+    assert list_runs({"stage": "live"}, world.services, if_none_match=etag).status == 200
+    world.now += timedelta(hours=2)
+    assert list_runs({}, world.services, if_none_match=etag).status == 200
+
+
 def test_a_dataset_may_be_called_null() -> None:
     """In a query that is a name like any other, and no stage."""
     world = World()
@@ -203,6 +232,8 @@ def test_a_dataset_may_be_called_null() -> None:
         {"stage": ""},
         {"cursor": "x"},
         {"cursor": "é"},
+        {"cursor": "~x"},
+        {"cursor": "x~ft-a-0123456789"},
     ],
 )
 def test_a_query_that_means_nothing_is_400(query: dict[str, str]) -> None:
