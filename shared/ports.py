@@ -18,6 +18,7 @@ from shared.domain.dataset import Split
 from shared.domain.index import IndexEntry
 from shared.domain.news import Notice
 from shared.domain.observation import SeenCompute, SeenEndpoint, SeenJob
+from shared.domain.places import Place
 from shared.domain.run import Metrics, ModelFacts, Run, SourceFile, TrainingPlan
 from shared.domain.stages import Stage
 
@@ -35,6 +36,13 @@ class RunPage(NamedTuple):
 
     entries: tuple[IndexEntry, ...]
     next: str | None
+
+
+class Places(NamedTuple):
+    """The runs that were given a place, and the ETag under which that was read; None before the first."""
+
+    runs: frozenset[str]
+    etag: str | None
 
 
 class RunStore(Protocol):
@@ -79,6 +87,12 @@ class Claims(Protocol):
 
     def claim_content(self, digest: str, run_id: str) -> str:
         """Claim content for a run, once; returns the run that has it: `run_id` itself, or an earlier one."""
+
+    def places(self, place: Place) -> Places:
+        """Who was given a place, as was last written."""
+
+    def replace_places(self, place: Place, runs: Iterable[str], etag: str | None) -> bool:
+        """Write who has a place over the version that was read; False if there is another by now."""
 
     def take_over_content(self, digest: str, run_id: str, *, previous: str) -> bool:
         """Move a claim from a run that came to nothing; False if somebody else was faster."""

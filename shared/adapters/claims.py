@@ -1,7 +1,7 @@
 """Exclusive claims, each a blob in the `claims` container.
 
 `run/<run_id>` is leased while a worker advances the run; `content/<digest>` names the run that trained
-this content first.
+this content first; `place/<what>` lists the runs that have a place, one a line.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
@@ -25,6 +26,8 @@ from azure.storage.blob import BlobClient, BlobLeaseClient, BlobServiceClient
 from shared.adapters.sdk_errors import translated
 from shared.adapters.storage import CLAIMS, storage_code
 from shared.domain.errors import RunBusyError
+from shared.domain.places import Place
+from shared.ports import Places
 
 LEASE_SECONDS = 60
 """The longest lease that storage grants short of an infinite one: a crash frees the run within it."""
@@ -98,6 +101,31 @@ class BlobClaims:
                     match_condition=MatchConditions.IfNotModified,
                 )
             except ResourceModifiedError:
+                return False
+        return True
+
+    def places(self, place: Place) -> Places:
+        """See `Claims.places`."""
+        with translated(f"reading who has a place: {place}"):
+            try:
+                download = self._container.get_blob_client(f"place/{place}").download_blob()
+            except ResourceNotFoundError:
+                return Places(frozenset(), None)
+            # Whatever else somebody wrote there names no run, and is gone with the next write.
+            text = download.readall().decode(errors="replace")
+        return Places(frozenset(text.split()), str(download.properties.etag))
+
+    def replace_places(self, place: Place, runs: Iterable[str], etag: str | None) -> bool:
+        """See `Claims.replace_places`."""
+        blob = self._container.get_blob_client(f"place/{place}")
+        body = "".join(f"{run_id}\n" for run_id in sorted(runs)).encode()
+        condition: dict[str, Any] = {}
+        if etag is not None:
+            condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+        with translated(f"taking a place: {place}"):
+            try:
+                blob.upload_blob(body, overwrite=etag is not None, **condition)
+            except (ResourceExistsError, ResourceModifiedError):
                 return False
         return True
 

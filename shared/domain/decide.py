@@ -117,7 +117,7 @@ def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisi
         case Stage.TRAINED:
             return _trained(run, now, limits)
         case Stage.REGISTERED:
-            return Enter(Stage.DEPLOYING) if seen.slot_free else Wait(now + limits.job_poll)
+            return Enter(Stage.DEPLOYING) if seen.has_place else Wait(now + limits.job_poll)
         case Stage.DEPLOYING:
             return _deploying(run, seen, now, limits)
         case Stage.LIVE:
@@ -209,7 +209,7 @@ def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
         if seen.compute.state is not Provisioning.READY:
             late = _overdue(run, Stage.VALIDATED, limits.training_deadline, now)
             return late or Wait(now + limits.operation_poll)
-    return Do(Step.SUBMIT_JOB) if seen.slot_free else Wait(now + limits.job_poll)
+    return Do(Step.SUBMIT_JOB) if seen.has_place else Wait(now + limits.job_poll)
 
 
 def _training(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:

@@ -6,7 +6,7 @@ written with them. Budget guards and the timer read nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -33,6 +33,7 @@ class IndexEntry(NamedTuple):
         parked: Why the timer leaves the run alone, or None.
         parked_until: When the timer tries a parked run again; None leaves that to people.
         job_unseen: A job was asked for and never seen, so that it may still appear.
+        training: See `Run.may_be_training`.
     """
 
     run_id: str
@@ -46,6 +47,7 @@ class IndexEntry(NamedTuple):
     parked: str | None
     parked_until: datetime | None = None
     job_unseen: bool = False
+    training: bool = False
 
     def is_due(self, now: datetime) -> bool:
         """Whether the timer should have the run advanced."""
@@ -73,6 +75,7 @@ def to_metadata(run: Run) -> dict[str, str]:
         "expires": _render(run.expires_at) if not run.stage.terminal else "",
         "billable": "1" if run.billable else "",
         "job_unseen": "1" if run.billable and run.job is None else "",
+        "training": "1" if run.may_be_training else "",
     }
     return {name: value for name, value in facts.items() if value}
 
@@ -95,51 +98,13 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
         parked=unquote(parked) if parked is not None else None,
         parked_until=_parse(facts.get("parked_until")),
         job_unseen=facts.get("job_unseen") == "1",
+        training=facts.get("training") == "1",
     )
 
 
 def entry_of(run: Run, parked: str | None = None) -> IndexEntry:
     """The index entry of a record."""
     return from_metadata(run.run_id, to_metadata(run))._replace(parked=parked)
-
-
-def may_train(run: Run, entries: Iterable[IndexEntry], limit: int) -> bool:
-    """Whether a run may submit its job now: first opened, first served, at most `limit` at once.
-
-    Runs opened earlier that have yet to submit count too, so that two runs deciding at the same time
-    cannot both take the last place. 0 means no limit.
-    """
-    ahead = (Stage.RECEIVED, Stage.VALIDATED)
-    active = (Stage.TRAINING,)
-    return limit == 0 or _count(run, entries, active, ahead) < limit
-
-
-def may_deploy(run: Run, entries: Iterable[IndexEntry], limit: int) -> bool:
-    """Whether a run may have an endpoint now, by the rule of `may_train`; those being deleted still count."""
-    ahead = (Stage.TRAINED, Stage.REGISTERED)
-    active = (Stage.DEPLOYING, Stage.LIVE, Stage.DELETING)
-    return limit == 0 or _count(run, entries, active, ahead) < limit
-
-
-def _count(
-    run: Run,
-    entries: Iterable[IndexEntry],
-    active: tuple[Stage, ...],
-    ahead: tuple[Stage, ...],
-) -> int:
-    turn = (run.opened_at, run.run_id)
-    return sum(
-        entry.stage in active
-        or (entry.stage is Stage.VALIDATED and entry.billable and Stage.VALIDATED in ahead)
-        or (
-            entry.stage in ahead
-            and entry.parked is None
-            and entry.opened is not None
-            and (entry.opened, entry.run_id) < turn
-        )
-        for entry in entries
-        if entry.run_id != run.run_id
-    )
 
 
 def _render(moment: datetime | None) -> str:

@@ -78,32 +78,35 @@ class Aspect(StrEnum):
     COMPUTE = "compute"
     JOB = "job"
     ENDPOINT = "endpoint"
-    TRAINING_SLOT = "training_slot"
-    ENDPOINT_SLOT = "endpoint_slot"
+    TRAINING_PLACE = "training_place"
+    ENDPOINT_PLACE = "endpoint_place"
 
 
 class Observation(NamedTuple):
-    """What was seen. None is an absent resource, or one that was not looked at: see `aspects_of`."""
+    """What was seen. None is an absent resource, or one that was not looked at: see `aspects_of`.
+
+    `has_place` says whether the run may go on where only so many may at once; it has the place from then on.
+    """
 
     job: SeenJob | None = None
     compute: SeenCompute | None = None
     endpoint: SeenEndpoint | None = None
-    slot_free: bool = True
+    has_place: bool = True
 
 
 def aspects_of(run: Run) -> frozenset[Aspect]:
     """Say what has to be looked at before a decision on `run`: as little as will do, each costs a call."""
     match run.stage:
-        case Stage.VALIDATED if run.plan is not None:
+        case Stage.VALIDATED if run.plan is not None and run.claimed:
             if run.billable:
                 return frozenset({Aspect.JOB})
             if run.plan.create_compute:
-                return frozenset({Aspect.COMPUTE, Aspect.TRAINING_SLOT})
-            return frozenset({Aspect.TRAINING_SLOT})
+                return frozenset({Aspect.COMPUTE, Aspect.TRAINING_PLACE})
+            return frozenset({Aspect.TRAINING_PLACE})
         case Stage.TRAINING:
             return frozenset({Aspect.JOB})
         case Stage.REGISTERED:
-            return frozenset({Aspect.ENDPOINT_SLOT})
+            return frozenset({Aspect.ENDPOINT_PLACE})
         case Stage.DEPLOYING:
             return frozenset({Aspect.ENDPOINT})
         case Stage.DELETING:

@@ -13,6 +13,7 @@ from typing import Annotated
 import msgspec
 
 from shared.domain.dataset import DatasetReport, SmokeSample, Split, Verdict
+from shared.domain.job_status import job_state
 from shared.domain.options import Name, RunOptions
 from shared.domain.stages import TRANSITIONS, Stage
 
@@ -213,6 +214,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def entered(self, stage: Stage) -> datetime | None:
         """When the run last entered `stage` (UTC), or None if it never did."""
         return next((entry.at for entry in reversed(self.history) if entry.stage is stage), None)
+
+    @property
+    def may_be_training(self) -> bool:
+        """Whether a job of the run may be using compute: it was asked for, and was not seen to be over."""
+        over = self.job is not None and job_state(self.job.status).over
+        return self.billable and not over and not self.stage.terminal
 
     @property
     def expires_at(self) -> datetime | None:

@@ -102,7 +102,7 @@ def a_run(stage: Stage = Stage.RECEIVED, *, now: datetime = NOW, **changes: Any)
             "plan": PLAN,
             "claimed": True,
             "billable": True,
-            "job": JobFacts(name=RUN_ID, status="Running"),
+            "job": JobFacts(name=RUN_ID, status="Completed" if Stage.TRAINED in steps else "Running"),
         }
     if Stage.REGISTERED in steps:
         facts |= {

@@ -34,6 +34,7 @@ from shared.domain.index import IndexEntry, from_metadata, to_metadata
 from shared.domain.names import RUN_TAG, is_run_id, model_name
 from shared.domain.news import Notice
 from shared.domain.observation import Provisioning, SeenCompute, SeenDeployment, SeenEndpoint, SeenJob
+from shared.domain.places import Place
 from shared.domain.record import read_record
 from shared.domain.run import (
     Metrics,
@@ -44,7 +45,7 @@ from shared.domain.run import (
     merge_callers_fields,
     same_progress,
 )
-from shared.ports import RunPage, ScoringTarget, Services, StoredRun
+from shared.ports import Places, RunPage, ScoringTarget, Services, StoredRun
 from tests.app.builders import NOW
 from tests.app.catalogue import COMPONENT, component_body, model_body
 
@@ -170,7 +171,9 @@ class MemoryClaims:
 
     def __init__(self) -> None:
         self.held: set[str] = set()
+        self._versions = itertools.count(1)
         self.content: dict[str, str] = {}
+        self.listed: dict[Place, Places] = {}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -189,6 +192,18 @@ class MemoryClaims:
         """See `Claims.claim_content`."""
         with self._lock:
             return self.content.setdefault(digest, run_id)
+
+    def places(self, place: Place) -> Places:
+        """See `Claims.places`."""
+        return self.listed.get(place, Places(frozenset(), None))
+
+    def replace_places(self, place: Place, runs: Iterable[str], etag: str | None) -> bool:
+        """See `Claims.replace_places`."""
+        with self._lock:
+            if self.places(place).etag != etag:
+                return False
+            self.listed[place] = Places(frozenset(runs), f'"{next(self._versions)}"')
+            return True
 
     def take_over_content(self, digest: str, run_id: str, *, previous: str) -> bool:
         """See `Claims.take_over_content`."""

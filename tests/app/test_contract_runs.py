@@ -24,6 +24,7 @@ from shared.domain.errors import (
     RunChangedError,
     UnknownRunError,
 )
+from shared.domain.places import Place
 from shared.domain.run import Requests, Run, enter
 from shared.domain.stages import Stage
 from shared.ports import Claims, RunStore
@@ -397,6 +398,34 @@ def test_of_many_claims_one_holds(claims: Claims, act: str) -> None:
     }[act]
     with ThreadPoolExecutor(10) as pool:
         assert sum(pool.map(claim, runs)) == 1
+
+
+@pytest.mark.parametrize("place", Place)
+def test_places_are_written_over_the_version_that_was_read(claims: Claims, place: Place) -> None:
+    """Of two that read the same list one writes it; the other is told, and reads the new one."""
+    nobody = claims.places(place)
+    assert nobody == (frozenset(), None)
+    assert claims.replace_places(place, [RUN_ID], nobody.etag)
+    assert not claims.replace_places(place, ["ft-other-0123456789"], nobody.etag)
+    one = claims.places(place)
+    assert one.runs == {RUN_ID}
+    assert claims.replace_places(place, {"ft-other-0123456789", RUN_ID}, one.etag)
+    assert not claims.replace_places(place, [], one.etag)
+    both = claims.places(place)
+    assert both.runs == {RUN_ID, "ft-other-0123456789"}
+    assert claims.replace_places(place, [], both.etag)
+    assert claims.places(place).runs == frozenset()
+
+
+def test_a_list_of_places_that_a_hand_has_spoilt_is_read(containers: OwnContainers) -> None:
+    """What is not a run's name there is nobody's, and stops nobody."""
+    claims = BlobClaims(containers)
+    blob = containers.get_container_client("claims").get_blob_client(f"place/{Place.ENDPOINT}")
+    blob.upload_blob(b"\x00\xff {\n" + RUN_ID.encode())
+    spoilt = claims.places(Place.ENDPOINT)
+    assert RUN_ID in spoilt.runs
+    assert claims.replace_places(Place.ENDPOINT, [RUN_ID], spoilt.etag)
+    assert claims.places(Place.ENDPOINT).runs == {RUN_ID}
 
 
 def test_a_lost_lease_does_not_break_its_holder(containers: OwnContainers) -> None:

@@ -104,14 +104,14 @@ def records(stage: Stage) -> Iterator[Run]:
 def observations(run: Run) -> Iterator[Observation]:
     """Everything that can be seen of a run: what its stage does not look at is absent."""
     aspects = aspects_of(run)
-    slot = {Aspect.TRAINING_SLOT, Aspect.ENDPOINT_SLOT} & aspects
+    place = {Aspect.TRAINING_PLACE, Aspect.ENDPOINT_PLACE} & aspects
     for job, compute, endpoint, free in itertools.product(
         jobs() if Aspect.JOB in aspects else [None],
         computes() if Aspect.COMPUTE in aspects else [None],
         endpoints() if Aspect.ENDPOINT in aspects else [None],
-        (True, False) if slot else (True,),
+        (True, False) if place else (True,),
     ):
-        yield Observation(job=job, compute=compute, endpoint=endpoint, slot_free=free)
+        yield Observation(job=job, compute=compute, endpoint=endpoint, has_place=free)
 
 
 def every_case(stage: Stage) -> Iterator[tuple[Run, Observation, Limits, Decision]]:
@@ -173,12 +173,12 @@ def test_a_wish_wins_over_everything_that_is_seen(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("stage", GOING)
-def test_money_is_spent_only_with_a_slot_and_where_the_path_has_it(stage: Stage) -> None:
+def test_money_is_spent_only_with_a_place_and_where_the_path_has_it(stage: Stage) -> None:
     """Jobs are submitted in `validated` and endpoints made in `deploying`, nowhere else, and in turn."""
     for run, seen, _, decision in every_case(stage):
         if not (isinstance(decision, Do) and decision.step in COSTLY):
             continue
-        assert seen.slot_free
+        assert seen.has_place
         if decision.step is Step.SUBMIT_JOB:
             assert stage is Stage.VALIDATED
             assert run.claimed
@@ -253,7 +253,7 @@ def test_a_quiet_run_takes_the_straight_path() -> None:
             Do(Step.REGISTER_MODEL),
         ),
         (a_run(Stage.REGISTERED), Observation(), Enter(Stage.DEPLOYING)),
-        (a_run(Stage.REGISTERED), Observation(slot_free=False), Wait(NOW + LIMITS.job_poll)),
+        (a_run(Stage.REGISTERED), Observation(has_place=False), Wait(NOW + LIMITS.job_poll)),
         (a_run(Stage.DEPLOYING), Observation(), Do(Step.CREATE_ENDPOINT)),
         (a_run(Stage.DEPLOYING), Observation(endpoint=bare), Do(Step.CREATE_DEPLOYMENT)),
         (a_run(Stage.DEPLOYING), Observation(endpoint=deployed), Do(Step.SMOKE_TEST)),

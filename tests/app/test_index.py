@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.index import IndexEntry, from_metadata, may_deploy, may_train, to_metadata
-from shared.domain.run import Requests, Run, StageEntry
+from shared.domain.index import IndexEntry, from_metadata, to_metadata
+from shared.domain.run import Requests, Run
 from shared.domain.stages import Stage
 from tests.app.builders import NOW, RUN_ID, a_run
 
@@ -18,12 +16,6 @@ from tests.app.builders import NOW, RUN_ID, a_run
 def entry(run: Run) -> IndexEntry:
     """The run as the index shows it."""
     return from_metadata(run.run_id, to_metadata(run))
-
-
-def opened(run: Run, run_id: str, at: datetime) -> Run:
-    """The run under another name, opened at another time."""
-    first = StageEntry(stage=Stage.RECEIVED, at=at)
-    return msgspec.structs.replace(run, run_id=run_id, history=(first, *run.history[1:]))
 
 
 @given(st.text(min_size=1, max_size=128), st.sampled_from(Stage))
@@ -78,52 +70,3 @@ def test_an_extension_shows_in_the_index() -> None:
     """The expiry that people see is the one that holds."""
     run = a_run(Stage.LIVE, requests=Requests(extended_to=NOW + timedelta(hours=30)))
     assert entry(run).expires == NOW + timedelta(hours=30)
-
-
-def waiting(count: int, stage: Stage = Stage.VALIDATED) -> list[Run]:
-    """Runs of one stage, opened a second after each other."""
-    return [
-        opened(a_run(stage), f"ft-a-{number:010x}", NOW - timedelta(seconds=count - number))
-        for number in range(count)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("may", "queue", "active"),
-    [(may_train, Stage.VALIDATED, Stage.TRAINING), (may_deploy, Stage.REGISTERED, Stage.LIVE)],
-)
-def test_first_opened_is_first_served(may: object, queue: Stage, active: Stage) -> None:
-    """Of ten runs that all decide at once on the same listing, exactly as many as fit go on."""
-    assert callable(may)
-    runs = waiting(10, queue)
-    listing = [entry(run) for run in runs] + [entry(a_run(active, run_id="ft-b-0123456789"))]
-    allowed = [run.run_id for run in runs if may(run, listing, 4)]
-    assert allowed == [run.run_id for run in runs[:3]]
-    assert all(may(run, listing, 0) for run in runs), "0 is no limit"
-
-
-def test_two_runs_of_the_same_moment_do_not_share_a_place() -> None:
-    """Equal opening times are told apart by the run id."""
-    runs = [opened(a_run(Stage.VALIDATED), f"ft-a-{number:010x}", NOW) for number in range(3)]
-    listing = [entry(run) for run in runs]
-    assert [may_train(run, listing, 1) for run in runs] == [True, False, False]
-
-
-def test_a_run_that_is_about_to_submit_has_its_place() -> None:
-    """Between the intent and the job, a billable run counts, though it was opened later."""
-    about_to = opened(a_run(Stage.VALIDATED, billable=True), "ft-b-0123456789", NOW + timedelta(hours=1))
-    assert not may_train(a_run(Stage.VALIDATED), [entry(about_to)], 1)
-
-
-def test_a_parked_run_holds_nobody_up() -> None:
-    """What waits for a person is not waited for."""
-    (ahead,) = waiting(1)
-    run = opened(a_run(Stage.VALIDATED), RUN_ID, NOW)
-    assert not may_train(run, [entry(ahead)], 1)
-    assert may_train(run, [entry(ahead)._replace(parked="why")], 1)
-
-
-def test_an_endpoint_that_is_being_deleted_still_counts() -> None:
-    """Its cores are not free before it is gone."""
-    going = entry(a_run(Stage.DELETING, run_id="ft-b-0123456789"))
-    assert not may_deploy(a_run(Stage.REGISTERED), [going], 1)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from shared.adapters.run_store import BlobRunStore
 from shared.domain.errors import RequestError, RunChangedError
 from shared.domain.names import RUN_TAG
 from shared.domain.observation import Provisioning, SeenEndpoint, SeenJob
+from shared.domain.run import Run, TrainingPlan
 from shared.domain.stages import Stage
 from shared.ports import Services
 from tests.app.builders import NOW, RUN_ID, a_run
@@ -123,21 +125,43 @@ def test_the_same_rows_under_ten_names_are_trained_once(
 
 
 def test_of_two_advances_one_works(world: World, services: Services, containers: OwnContainers) -> None:
-    """The other goes away, and every step is taken once."""
+    """The others, who come while it is at work, go away at once, and every step is taken once."""
     put(containers, "support.jsonl", rows())
     run_id = open_run_for_upload(
         "support.jsonl", container="uploads", defaults=SETTINGS.default_options(), services=services
     )
     assert run_id is not None
+    others: list[Any] = []
 
     def advance() -> Any:
         return advance_run(run_id, settings=SETTINGS, services=services)
 
-    results = at_once(advance, advance, advance)
-    assert len([run for run in results if run is not None]) >= 1
-    advance()
-    run = services.runs.load(run_id).run
-    assert stages(run).count("training") == 1
+    submit = world.cloud.submit
+
+    def meanwhile(run: Run, plan: TrainingPlan) -> None:
+        others.extend(at_once(advance, advance, advance))
+        submit(run, plan)
+
+    world.cloud.submit = meanwhile  # type: ignore[method-assign]
+    worker = advance()
+    assert others == [None] * 3
+    assert worker is not None
+    assert worker.stage is Stage.LIVE
+    assert stages(services.runs.load(run_id).run).count("training") == 1
+    assert all(calls(world).count(call) == 1 for call in ("submit", "register", "create", "deploy"))
+
+
+def test_of_two_advances_at_the_same_moment_no_step_is_taken_twice(
+    world: World, services: Services, containers: OwnContainers
+) -> None:
+    """Whoever takes hold of the run first; who comes when it is through finds nothing to do."""
+    put(containers, "support.jsonl", rows())
+    run_id = open_run_for_upload(
+        "support.jsonl", container="uploads", defaults=SETTINGS.default_options(), services=services
+    )
+    assert run_id is not None
+    at_once(*[lambda: advance_run(run_id, settings=SETTINGS, services=services)] * 3)
+    assert services.runs.load(run_id).run.stage is Stage.LIVE
     assert all(calls(world).count(call) == 1 for call in ("submit", "register", "create", "deploy"))
 
 
@@ -257,3 +281,25 @@ def test_runs_opened_at_once_share_the_places_that_there_are(
         for name in names:
             assert name is not None
             advance_run(name, settings=two, services=services)
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_runs_that_decide_at_once_have_no_more_endpoints_than_places(
+    number: int, world: World, services: Services
+) -> None:
+    """Six models become ready in the same moment, in any order; two endpoints come up, then the next two."""
+    two = msgspec.structs.replace(SETTINGS, max_live_endpoints=2)
+    names = [f"ft-d{position}-0123456789" for position in range(6)]
+    for position, name in enumerate(names):
+        late = timedelta(seconds=(position * 5 + number) % 6)
+        services.runs.create(a_run(Stage.TRAINING, run_id=name, now=NOW + late))
+        world.cloud.jobs[name] = SeenJob("Completed")
+    for served in (2, 4, 6):
+        at_once(*(partial(advance_run, name, settings=two, services=services) for name in names))
+        for name in names:
+            advance_run(name, settings=two, services=services)
+        assert calls(world).count("create") == served
+        for name in list(world.cloud.seen):
+            delete_endpoint(name, services)
+            advance_run(name, settings=two, services=services)
+        assert world.cloud.seen == {}

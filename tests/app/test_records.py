@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -13,13 +16,17 @@ from handlers.run_view import run_view
 from handlers.take_message import take_message
 from shared.domain.errors import CorruptRunError, FinetuneError
 from shared.domain.index import to_metadata
-from shared.domain.run import Run
+from shared.domain.names import RUN_TAG
+from shared.domain.observation import SeenJob
+from shared.domain.record import read_record
+from shared.domain.run import Run, SourceFile, TrainingPlan
 from shared.domain.stages import Stage
+from shared.ports import Services
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.fakes import World
-from tests.app.worlds import SETTINGS
+from tests.app.worlds import SETTINGS, rows
 
-RECORDS = [msgspec.to_builtins(a_run(stage)) for stage in Stage]
+RECORDS = {stage: msgspec.to_builtins(a_run(stage)) for stage in Stage}
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=10),
@@ -28,48 +35,189 @@ values = st.recursive(
 )
 
 
+LEADING_OUT = (
+    "../../../../otherWs/jobs/x",
+    "../../otherWs/onlineEndpoints/x",
+    "..",
+    "ft-other-0123456789",
+    "a/b/train.jsonl",
+    "../train.jsonl",
+    "x.jsonl/../../runs/secret.jsonl",
+    "a\\..\\b.jsonl",
+    "support/../train.jsonl",
+    "gpu-cluster?x=1",
+    "support.jsonl",
+    "support/train.jsonl",
+)
+
+
 @st.composite
-def damaged(draw: st.DrawFn) -> bytes:
-    """A record of some stage with fields taken from another stage's, removed, or overwritten."""
-    record: dict[str, Any] = dict(draw(st.sampled_from(RECORDS)))
-    other = draw(st.sampled_from(RECORDS))
-    for name in draw(st.lists(st.sampled_from(sorted(record)), max_size=4)):
+def damaged(draw: st.DrawFn) -> tuple[Stage, bytes]:
+    """A record of some stage with fields from another stage's, removed or overwritten, names not least."""
+    stage = draw(st.sampled_from(Stage))
+    record: dict[str, Any] = copy.deepcopy(RECORDS[stage])
+    other = RECORDS[draw(st.sampled_from(Stage))]
+    for name in draw(st.lists(st.sampled_from(sorted(record)), max_size=3)):
         match draw(st.sampled_from(["other", "gone", "garbage"])):
             case "other":
-                record[name] = other.get(name)
+                record[name] = copy.deepcopy(other[name])
             case "gone":
                 record.pop(name, None)
             case _:
                 record[name] = draw(values)
-    return msgspec.json.encode({**record, "run_id": RUN_ID})
+    for way in draw(st.lists(st.sampled_from(NAMES), max_size=2)):
+        _put(record, way, draw(st.sampled_from(LEADING_OUT) | values))
+    return stage, msgspec.json.encode(record)
+
+
+NAMES: tuple[tuple[str | int, ...], ...] = (
+    ("run_id",),
+    ("source", "files", 0, "path"),
+    ("source", "container"),
+    ("plan", "compute"),
+    ("plan", "compute_size"),
+    ("plan", "component_version"),
+    ("options", "compute"),
+    ("options", "base_model"),
+)
+"""Fields of a record that become parts of addresses."""
+
+
+def _put(record: Any, way: tuple[str | int, ...], value: Any) -> None:
+    for step in way[:-1]:
+        try:
+            record = record[step]
+        except (TypeError, LookupError):
+            return
+    if isinstance(record, dict):
+        record[way[-1]] = value
+
+
+class Watched:
+    """A port whose calls are noted by what names they are given."""
+
+    def __init__(self, port: Any, names: list[str]) -> None:
+        self._port = port
+        self._names = names
+
+    def __getattr__(self, call: str) -> Any:
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            for each in args:
+                match each:
+                    case str():
+                        self._names.append(each)
+                    case SourceFile():
+                        self._names.append(each.path)
+                    case Run():
+                        self._names.append(each.run_id)
+                    case TrainingPlan():
+                        self._names += [each.compute, each.compute_size, each.component_version]
+            return getattr(self._port, call)(*args, **kwargs)
+
+        return noted
+
+
+def watched(world: World, names: list[str]) -> Services:
+    """The world's services, noting the names that reach storage and Azure ML."""
+    ports = ("runs", "claims", "uploads", "datasets", "reports", "registry", "workspace", "training")
+    more = ("metrics", "endpoints")
+    services = world.services
+    return replace(services, **{port: Watched(getattr(services, port), names) for port in (*ports, *more)})
+
+
+def stored(stage: Stage, body: bytes) -> World:
+    """A world in which a run of that stage has what it would have, and its record was damaged."""
+    world = World()
+    world.uploads.put("support.jsonl", rows())
+    world.runs.create(a_run(stage))
+    world.runs.corrupt(RUN_ID, body)
+    if stage is Stage.TRAINING:
+        world.cloud.jobs[RUN_ID] = SeenJob("Running")
+    elif Stage.TRAINING in (entry.stage for entry in a_run(stage).history):
+        world.cloud.jobs[RUN_ID] = SeenJob("Completed")
+    if stage in {Stage.DEPLOYING, Stage.LIVE, Stage.DELETING}:
+        world.cloud.create(RUN_ID, auth_mode="aad_token", tags={RUN_TAG: RUN_ID})
+        world.cloud.deploy(RUN_ID, model_id="m", instance_type="s", instance_count=1)
+        world.cloud.begun.clear()
+    world.cloud.slow = True
+    return world
 
 
 @given(damaged())
 @settings(max_examples=300, deadline=None)
-def test_what_can_be_read_can_be_shown_and_indexed(body: bytes) -> None:
-    """A record that decodes has all that views and index need: its history, its files, times with zones."""
+def test_what_can_be_read_can_be_shown_and_indexed(case: tuple[Stage, bytes]) -> None:
+    """A record that is read has all that views and index need: its history, its files, times with zones."""
     try:
-        run = msgspec.json.decode(body, type=Run)
-    except msgspec.ValidationError:
+        run = read_record(RUN_ID, case[1])
+    except CorruptRunError:
         return
     msgspec.json.encode(run_view(run, NOW))
     to_metadata(run)
 
 
 @given(damaged())
-@settings(max_examples=300, deadline=None)
-def test_a_damaged_record_never_spends_money_unnoticed(body: bytes) -> None:
-    """Advancing it works, says that it is corrupt, or fails loudly; it never ends over a live endpoint."""
-    world = World()
-    world.runs.create(a_run())
-    world.runs.corrupt(RUN_ID, body)
-    try:
+@settings(max_examples=500, deadline=None)
+def test_a_damaged_record_never_spends_money_unnoticed(case: tuple[Stage, bytes]) -> None:
+    """It is advanced, said to be corrupt, or fails loudly; where it ends, what it had is gone."""
+    stage, body = case
+    world = stored(stage, body)
+    with suppress(FinetuneError, AssertionError, ValueError):
         take_message(RUN_ID, delivery=1, settings=SETTINGS, services=world.services)
-    except (FinetuneError, AssertionError, ValueError):
+    assert {name for call, name in world.cloud.begun if call != "create_compute"} <= {RUN_ID}
+    try:
+        before, after = read_record(RUN_ID, body), world.runs.load(RUN_ID).run
+    except CorruptRunError:
+        assert world.cloud.begun == []
         return
-    after = world.runs.load(RUN_ID).run
-    if after.stage.terminal:
-        assert RUN_ID not in world.cloud.seen
+    if before.billable and after.stage.terminal and not before.stage.terminal:
+        assert world.cloud.seen == {}
+        assert all(job.state.over for job in world.cloud.jobs.values())
+
+
+@given(damaged())
+@settings(max_examples=500, deadline=None)
+def test_no_record_leads_out_of_its_container_or_workspace(case: tuple[Stage, bytes]) -> None:
+    """Whatever its names were made into, no port is asked for anything that is not the run's own."""
+    names: list[str] = []
+    world = stored(*case)
+    with suppress(FinetuneError, AssertionError, ValueError):
+        take_message(RUN_ID, delivery=1, settings=SETTINGS, services=watched(world, names))
+    assert RUN_ID in names
+    for name in names:
+        assert not {".", ".."} & set(name.replace("\\", "/").split("/")), name
+        assert not set("\\?#") & set(name), name
+    assert {*world.runs.blobs, *world.cloud.jobs, *world.cloud.seen} <= {RUN_ID}
+
+
+@pytest.mark.parametrize(
+    ("way", "value"),
+    [
+        (("run_id",), "../../../../otherWs/jobs/x"),
+        (("run_id",), "ft-other-0123456789"),
+        (("source", "files", 0, "path"), "x.jsonl/../../runs/secret.jsonl"),
+        (("source", "files", 0, "path"), "../train.jsonl"),
+        (("source", "files", 0, "path"), "run.json"),
+        (("plan", "compute"), "../../otherWs/computes/x"),
+        (("plan", "compute_size"), "x/../y"),
+    ],
+)
+def test_a_record_of_names_that_lead_out_is_corrupt(way: tuple[str | int, ...], value: str) -> None:
+    """It is read by nobody, and parked like any other corrupt record."""
+    record = copy.deepcopy(RECORDS[Stage.TRAINING])
+    read_record(RUN_ID, msgspec.json.encode(record))
+    _put(record, way, value)
+    with pytest.raises(CorruptRunError):
+        read_record(RUN_ID, msgspec.json.encode(record))
+
+
+def test_companions_are_of_the_upload_that_opened_the_run() -> None:
+    """Files beside `train` are read; the next folder's are not."""
+    files = [{"path": f"support/{name}.jsonl", "etag": "1", "size": 1} for name in ("train", "test")]
+    record = {**RECORDS[Stage.RECEIVED], "source": {"container": "uploads", "files": files}}
+    assert len(read_record(RUN_ID, msgspec.json.encode(record)).source.files) == 2
+    files[1]["path"] = "other/test.jsonl"
+    with pytest.raises(CorruptRunError):
+        read_record(RUN_ID, msgspec.json.encode(record))
 
 
 def test_bytes_that_are_no_record_are_corrupt() -> None:
