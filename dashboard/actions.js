@@ -93,6 +93,7 @@ function confirm({ title, body, fields = [], label, danger = false, act, said },
     } catch (problem) {
       fault.textContent = problem.message;
       fault.hidden = false;
+      open();
     } finally {
       yes.disabled = false;
     }
@@ -106,6 +107,10 @@ function confirm({ title, body, fields = [], label, danger = false, act, said },
       h("div", { class: "choices" },
         h("button", { type: "button", autofocus: fields.length === 0, on: { click: () => dialog.close() } }, "Keep as it is"),
         yes)));
-  document.body.append(dialog);
-  dialog.showModal();
+  const open = () => {
+    if (dialog.open) return; // Escape closes it while the app still thinks; a refusal brings it back
+    document.body.append(dialog);
+    dialog.showModal();
+  };
+  open();
 }

@@ -57,13 +57,6 @@ export async function runs() {
 export const run = (id) => get(`runs/${encodeURIComponent(id)}`);
 export const report = (id) => get(`runs/${encodeURIComponent(id)}/report`);
 
-/** Why a run is parked, or null. */
-export async function parked(id, dataset) {
-  const query = new URLSearchParams({ attention: "true", dataset, limit: "1000" });
-  const { runs: listed } = await get(`runs?${query}`);
-  return listed.find((entry) => entry.run_id === id)?.parked ?? null;
-}
-
 /** The report as a page of its own. */
 export async function reportPage(id) {
   const answer = await send("GET", `runs/${encodeURIComponent(id)}/report`, { headers: { Accept: "text/html" } });

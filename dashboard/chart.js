@@ -31,7 +31,7 @@ function seriesOf({ history, latest, eval_loss: evaluation }) {
 
 function legend(series) {
   return h("ul", { class: "legend" }, series.map(({ id, name, points }) =>
-    h("li", { class: id }, h("i", { class: "swatch", "aria-hidden": "true" }), name, " ", h("b", {}, decimal(points.at(-1).value)))));
+    h("li", { class: id }, h("i", { class: "swatch", "aria-hidden": "true" }), name, " ", h("b", {}, decimal(points.at(-1).value)), points.length > 1 && " last")));
 }
 
 function plot(series, steps) {

@@ -1,5 +1,6 @@
 // Elements from data. Text goes in as text, never as markup: the page's policy forbids the other way.
 
+const LINES_KEPT = 20;
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
@@ -64,7 +65,9 @@ export class Part {
   }
 }
 
-/** Tell people who listen instead of look. */
+/** Tell people who listen instead of look: a line is added, since one that is overwritten may go unheard. */
 export function announce(text) {
-  document.getElementById("announcements").textContent = text;
+  const lines = document.getElementById("announcements");
+  lines.append(h("p", {}, text));
+  while (lines.children.length > LINES_KEPT) lines.firstElementChild.remove();
 }

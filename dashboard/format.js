@@ -3,8 +3,11 @@
 import { h } from "./dom.js";
 
 const counts = new Intl.NumberFormat("en");
+const amounts = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const moments = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const days = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
 const clocks = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const BLANK = "\u00a0"; // between a number and its unit no line breaks
 const UNITS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
 
 let skew = 0;
@@ -20,13 +23,13 @@ export const now = () => Date.now() + skew;
 
 /** Seconds as the two largest units that matter: `2 d 4 h`, `3 min 5 s`, `0.4 s`. */
 export function duration(seconds) {
-  if (seconds < 10) return `${Math.max(0, seconds).toFixed(1).replace(/\.0$/, "")} s`;
+  if (seconds < 10) return `${Math.max(0, seconds).toFixed(1).replace(/\.0$/, "")}${BLANK}s`;
   let rest = Math.round(seconds);
   const first = UNITS.findIndex(([, size]) => rest >= size);
   const parts = [];
   for (const [unit, size] of UNITS.slice(first, first + 2)) {
     const whole = Math.floor(rest / size);
-    if (whole > 0) parts.push(`${whole} ${unit}`);
+    if (whole > 0) parts.push(`${whole}${BLANK}${unit}`);
     rest -= whole * size;
   }
   return parts.join(" ");
@@ -43,44 +46,56 @@ export const decimal = (value) => Number(value).toPrecision(4);
 
 /** Bytes as people read them. */
 export function bytes(size) {
-  if (size < 1024) return `${size} B`;
+  if (size < 1024) return `${size}${BLANK}B`;
   const power = Math.min(3, Math.floor(Math.log2(size) / 10));
-  return `${(size / 1024 ** power).toFixed(1)} ${["", "KiB", "MiB", "GiB"][power]}`;
+  return `${(size / 1024 ** power).toFixed(1)}${BLANK}${["", "KiB", "MiB", "GiB"][power]}`;
 }
 
-/** An amount of money, in whichever currency the prices are. */
-export const price = (amount) => amount.toFixed(2);
+/** An amount of money; the currency is whatever the app calls it, or null. */
+export const price = (amount, currency) => [amounts.format(amount), currency].filter(Boolean).join(BLANK);
 
 /** Date and time of day, where the reader is. */
 export const moment = (iso) => moments.format(new Date(iso));
 
-/** Time of day with seconds, where the reader is. */
-export const timeOfDay = (iso) => clocks.format(new Date(iso));
+/** The day by the app's clock, where the reader is. */
+export const today = () => dayOf(now());
+
+/** Time of day with seconds; on any other day than today, the date and no seconds. */
+export const stamp = (iso) => (dayOf(iso) === today() ? clocks : days).format(new Date(iso));
+
+const dayOf = (time) => new Date(time).toDateString();
 
 /** First letter large. */
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** How long ago something was, times a number of nodes; ticks. */
-export const since = (iso, nodes = 1) => ticking(iso, "since", nodes);
+export const since = (iso, nodes = 1) => ticking(iso, { ticks: "since", rate: nodes });
 
 /** What something has cost since then, at a price per hour; ticks. */
-export const cost = (iso, price) => ticking(iso, "cost", price);
+export const cost = (iso, perHour, currency) => ticking(iso, { ticks: "cost", rate: perHour, currency: currency ?? "" });
 
-/** How long it is until something; ticks, and says `now` when it has come. */
-export const until = (iso) => ticking(iso, "until");
+/** How long it is until something; ticks, says `now` when it has come, and stands out in the last `soon` seconds. */
+export const until = (iso, soon = 0) => ticking(iso, { ticks: "until", soon });
 
-function ticking(iso, direction, rate = 1) {
-  const element = h("time", { datetime: iso, title: moment(iso), "data-ticks": direction, "data-rate": rate });
+function ticking(iso, data) {
+  const element = h("time", { datetime: iso, title: moment(iso) });
+  Object.assign(element.dataset, data);
   tick(element);
   return element;
 }
 
 function tick(element) {
-  const { ticks, rate } = element.dataset;
+  const { ticks, rate = 1, currency, soon } = element.dataset;
   const seconds = ((now() - Date.parse(element.dateTime)) / 1000) * rate;
-  const away = ticks === "until" ? -seconds : seconds;
-  const text = ticks === "cost" ? price(away / 3600) : away < 1 ? "now" : duration(Math.floor(away));
+  const text = ticks === "cost" ? price(seconds / 3600, currency) : wait(ticks === "until" ? -seconds : seconds);
   if (element.textContent !== text) element.textContent = text;
+  if (Number(soon)) element.classList.toggle("soon", -seconds < soon);
+}
+
+// Seconds are for the first minute: after it they would only flicker.
+function wait(seconds) {
+  if (seconds < 1) return "now";
+  return duration(Math.floor(seconds < 60 ? seconds : seconds - (seconds % 60)));
 }
 
 /** Keep every ticking time on the page true. */

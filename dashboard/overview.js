@@ -2,8 +2,8 @@
 
 import * as api from "./api.js";
 import { announce, h, Part } from "./dom.js";
-import { count, since, until } from "./format.js";
-import { byUrgency, groupOf, isMoving, meaning, nameOf, progress, tone } from "./stages.js";
+import { count, now, since, until } from "./format.js";
+import { byUrgency, groupOf, isMoving, LONG_TEARDOWN, meaning, nameOf, progress, tone } from "./stages.js";
 
 const MOVING_SECONDS = 2;
 const RESTING_SECONDS = 5;
@@ -110,7 +110,7 @@ function table(entries) {
 }
 
 function row(entry) {
-  const reason = entry.parked ?? (entry.needs_attention && (entry.stage === null ? meaning(null) : "Its teardown has lasted for over an hour."));
+  const reason = entry.parked ?? (entry.needs_attention && (entry.stage === null ? meaning(null) : LONG_TEARDOWN));
   return h("tr", { role: "row", class: entry.needs_attention ? "attention" : null },
     h("td", { role: "cell", class: "what" },
       h("a", { id: `open-${entry.run_id}`, href: `#/runs/${encodeURIComponent(entry.run_id)}` }, entry.dataset || entry.run_id),
@@ -123,10 +123,9 @@ function row(entry) {
 
 function timeLeft(entry) {
   if (entry.stage !== "live" || !entry.expires_at) return h("span", { class: "soft" }, h("span", { "aria-hidden": "true" }, "–"), h("span", { class: "unseen" }, "none"));
-  const left = Date.parse(entry.expires_at) - Date.now();
-  const idle = entry.due && Date.parse(entry.expires_at) - Date.parse(entry.due) > 60_000 && Date.parse(entry.due) > Date.now();
+  const idle = entry.due && Date.parse(entry.expires_at) - Date.parse(entry.due) > 60_000 && Date.parse(entry.due) > now();
   return [
-    h("span", { class: left < SOON_SECONDS * 1000 ? "soon" : null }, until(entry.expires_at), h("span", { class: "on-narrow" }, " left")),
+    h("span", {}, until(entry.expires_at, SOON_SECONDS), h("span", { class: "on-narrow" }, " left")),
     idle && h("span", { class: "sub" }, "idle check in ", until(entry.due)),
   ];
 }

@@ -7,7 +7,7 @@ import { announce, h, Part } from "./dom.js";
 import { until } from "./format.js";
 import { badge } from "./overview.js";
 import { reportPage } from "./report.js";
-import { isMoving, isOver, meaning } from "./stages.js";
+import { isMoving, isOver, LONG_TEARDOWN, meaning } from "./stages.js";
 import { summaryPage } from "./summary.js";
 
 const MOVING_SECONDS = 1.5;
@@ -28,10 +28,9 @@ export function runPage(id, page, refresh) {
 
   async function look() {
     const run = await api.run(id);
-    const waiting = isOver(run.stage) ? null : await api.parked(id, run.dataset);
     body.element.hidden = false;
-    head.show({ run: headOf(run), parked: waiting });
-    faults.show({ error: run.error, last_fault: isOver(run.stage) ? null : run.last_fault, parked: waiting, failures: run.failures, due: run.due, duplicate_of: run.duplicate_of });
+    head.show({ run: headOf(run), parked: run.parked });
+    faults.show(faultsOf(run));
     await body.show(run);
     if (stage !== undefined && stage !== run.stage) announce(`${run.dataset} is ${run.stage}. ${meaning(run.stage)}`);
     stage = run.stage;
@@ -51,6 +50,11 @@ export function runPage(id, page, refresh) {
 function headOf({ run_id, dataset, stage, endpoint, failures, ended_because, outcome }) {
   const times = endpoint && { name: endpoint.name, expires_at: endpoint.expires_at, idle_at: endpoint.idle_at };
   return { run_id, dataset, stage, endpoint: times, failures, ended_because, outcome };
+}
+
+function faultsOf({ stage, error, last_fault, parked, needs_attention, failures, due, duplicate_of }) {
+  const lasting = needs_attention && stage === "deleting";
+  return { error, last_fault: isOver(stage) ? null : last_fault, parked, lasting, failures, due, duplicate_of };
 }
 
 function drawHead(state, refresh) {
@@ -82,12 +86,13 @@ function leadOf(run) {
   return run.ended_because ? `${meaning(stage)} ${run.ended_because}` : meaning(stage);
 }
 
-function drawFaults({ error, last_fault: fault, parked, failures, due, duplicate_of: twin, refused }, id, page) {
+function drawFaults({ error, last_fault: fault, parked, lasting, failures, due, duplicate_of: twin, refused }, id, page) {
   if (refused) return h("p", { class: "note bad", role: "alert" }, refused);
   const inReport = error?.code === "DatasetRejected"; // where it stands with its lines
   return [
     parked !== null && h("section", { class: "note warn" }, h("h2", {}, "Parked: it waits for you"),
-      h("p", { class: "words" }, parked || "Five attempts to advance it failed."), h("p", { class: "hint" }, "Mend the cause, then retry.")),
+      h("p", { class: "words" }, parked || "Five attempts to advance it failed."), h("p", { class: "hint" }, "Mend the cause, then retry. Left alone, the app tries once an hour.")),
+    parked === null && lasting && h("section", { class: "note warn" }, h("h2", {}, LONG_TEARDOWN), h("p", {}, "It goes on by itself, and costs money until it is done.")),
     error && !(inReport && page === "report") && h("section", { class: "note bad" }, h("h2", {}, error.code), h("p", { class: "words" }, error.message),
       h("p", { class: "hint" }, inReport ? h("a", { href: `#/runs/${encodeURIComponent(id)}/report` }, "Every line that it is about") : `While ${error.stage}.`)),
     fault && failures > 0 && h("section", { class: "note warn" }, h("h2", {}, `${fault.code}, ${failures === 1 ? "once" : `${failures} times`} in a row`),

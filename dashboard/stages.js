@@ -23,6 +23,8 @@ const MEANINGS = {
   canceled: "It was stopped on request. Nothing that costs money is left.",
 };
 
+export const LONG_TEARDOWN = "Its teardown has lasted for over an hour.";
+
 export const isOver = (stage) => ENDED.has(stage);
 export const isMoving = (stage) => !ENDED.has(stage) && stage !== "live" && stage !== null;
 export const beforeLive = (stage) => PATH.indexOf(stage) >= 0 && PATH.indexOf(stage) < TO_LIVE;

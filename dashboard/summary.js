@@ -2,14 +2,14 @@
 
 import { lossCurves } from "./chart.js";
 import { h, Part } from "./dom.js";
-import { bytes, capital, cost, count, decimal, hours, moment, price, since, until } from "./format.js";
+import { bytes, capital, cost, count, decimal, hours, moment, price, since, today, until } from "./format.js";
 import { isOver } from "./stages.js";
 import { timeline } from "./timeline.js";
 
 /** What to show of a run, and where. */
 export function summaryPage() {
   const parts = [
-    [new Part(h("section", { class: "card span" }), (run) => [h("h2", {}, "Stages"), timeline(run)]), ({ history, stage, outcome }) => ({ history, stage, outcome })],
+    [new Part(h("section", { class: "card span" }), (run) => [h("h2", {}, "Stages"), timeline(run)]), ({ history, stage, outcome }) => ({ history, stage, outcome, today: today() })],
     [new Part(h("section", { class: "card" }), drawLoss), ({ metrics, stage }) => ({ metrics, over: isOver(stage) })],
     [new Part(h("section", { class: "card facts" }), drawFacts), factsOf],
     [new Part(h("section", { class: "card" }), drawSmokeTest), ({ smoke_test: tests, stage }) => ({ tests, over: isOver(stage) })],
@@ -51,7 +51,7 @@ function factsOf(run) {
     losses: metrics && [metrics.train_loss, metrics.eval_loss],
     opened: opened ?? history[0].at,
     live: run.stage === "live",
-    spent: { history, stage: run.stage, nodes: options.instance_count },
+    spent: { history, stage: run.stage, nodes: options.instance_count, trainers: Number(plan?.parameters.num_nodes_finetune) || 1 },
   };
 }
 
@@ -65,12 +65,12 @@ function drawFacts({ endpoint, options, model, job, losses, plan, upload, report
       report && ["Tokens", `${count(report.tokens)}, estimated`],
     ]),
     group("Training", [
-      ["Base model", plan ? `${plan.base_model_name}, version ${plan.base_model_version}` : options.base_model],
+      ["Base model", plan ? `${plan.base_model_name}, version\u00a0${plan.base_model_version}` : options.base_model],
       job && ["Job", [job.status, safeLink(job.studio_url, "Azure ML studio")]],
       ["Compute", options.compute],
-      ["VM size", options.compute_size],
-      losses?.[0] != null && ["Training loss", decimal(losses[0])],
-      losses?.[1] != null && ["Evaluation loss", decimal(losses[1])],
+      ["Trained on", options.compute_size],
+      losses?.[0] != null && ["Training loss", `${decimal(losses[0])}, mean of all steps`],
+      losses?.[1] != null && ["Evaluation loss", `${decimal(losses[1])}, after the last step`],
       model && ["Model", model.name],
     ]),
     endpoint && group("Endpoint", [
@@ -78,23 +78,26 @@ function drawFacts({ endpoint, options, model, job, losses, plan, upload, report
       live && ["Deleted in", until(endpoint.expires_at)],
       live && ["If idle", endpoint.idle_at ? ["in ", until(endpoint.idle_at)] : "kept"],
       live && ["Last used", endpoint.last_used ? [since(endpoint.last_used), " ago"] : "not yet"],
-      ["VM size", options.instance_count === 1 ? options.instance_type : `${options.instance_count} × ${options.instance_type}`],
+      ["Served on", options.instance_count === 1 ? options.instance_type : `${options.instance_count} × ${options.instance_type}`],
     ]),
     money && [group("Time and money", moneyRows(money, spent)), h("p", { class: "hint" }, money.assumption)],
     plan && h("details", { id: "parameters" }, h("summary", {}, "Training parameters"), list(Object.entries(plan.parameters))),
   ];
 }
 
-// The record of a live or ended run stands still while its hours go on, so that they are counted here.
-function moneyRows(money, { history, stage, nodes }) {
-  const begun = history.find((entry) => entry.stage === "deploying")?.at;
-  const rate = money.endpoint_node_hours ? (money.endpoint_cost ?? NaN) / money.endpoint_node_hours : NaN;
-  const going = (start) => [since(start, nodes), Number.isFinite(rate) && [", costing ", cost(start, rate * nodes)]];
-  const ended = (used, paid) => used !== null && [hours(used), paid !== null && `, costing ${price(paid)}`];
+// A record stands still while its hours go on, so that what has not ended is counted here.
+function moneyRows(money, { history, stage, nodes, trainers }) {
+  const { currency, training_price_per_hour: trainingPrice, endpoint_price_per_hour: endpointPrice } = money;
+  const row = (name, used, paid, begun, count, each) => used !== null && [name, begun
+    ? [since(begun, count), each !== null && [", costing ", cost(begun, each * count, currency)]]
+    : [hours(used), paid !== null && [", costing ", price(paid, currency)]]];
+  const entered = (wanted) => history.find((entry) => entry.stage === wanted)?.at;
+  const trains = !isOver(stage) && !entered("trained") && entered("training");
+  const serves = !isOver(stage) && entered("deploying");
   return [
-    money.training_node_hours !== null && ["Training nodes", ended(money.training_node_hours, money.training_cost)],
-    money.endpoint_node_hours !== null && ["Endpoint nodes", stage === "live" ? going(begun) : ended(money.endpoint_node_hours, money.endpoint_cost)],
-    money.saved_node_hours !== null && ["Saved", going(history.at(-1).at)],
+    row("Training nodes", money.training_node_hours, money.training_cost, trains, trainers, trainingPrice),
+    row("Endpoint nodes", money.endpoint_node_hours, money.endpoint_cost, serves, nodes, endpointPrice),
+    row("Saved", money.saved_node_hours, money.saved_cost, history.at(-1).at, nodes, endpointPrice),
   ];
 }
 

@@ -1,7 +1,7 @@
 // The stages of a run, as it came through them.
 
 import { h } from "./dom.js";
-import { capital, duration, moment, since, timeOfDay } from "./format.js";
+import { capital, duration, moment, since, stamp } from "./format.js";
 import { isOver, meaning, PATH, tone } from "./stages.js";
 
 /** A list of stages: those behind with how long they took, the present one, those to come. */
@@ -18,7 +18,7 @@ function step({ stage, at }, next, last) {
   return h("li", { class: `${last ? tone(stage) : "past"} ${current ? "current" : ""}`, "aria-current": last ? "step" : null },
     h("i", { class: "mark", "aria-hidden": "true" }),
     h("b", { title: meaning(stage) }, capital(stage)),
-    h("time", { datetime: at, title: moment(at) }, timeOfDay(at)),
+    h("time", { datetime: at, title: moment(at) }, stamp(at)),
     current ? h("span", { class: "took" }, "for ", since(at)) : took !== null && h("span", { class: "took" }, h("span", { class: "unseen" }, "took "), duration(took)));
 }
 

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from local.stack import Stack
-from tests.dashboard.scenes import UNLIMITED, Scenes
+from tests.dashboard.scenes import PRICES, UNLIMITED, Scenes
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / ".local" / "screenshots"
@@ -26,7 +26,7 @@ expect.set_options(timeout=20_000)
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenes]:
     """One stack for all tests here: they keep apart by the names of their datasets."""
     folder = tmp_path_factory.mktemp("stack")
-    with Stack(folder=folder, host="local", pace="instant", settings=UNLIMITED) as stack:
+    with Stack(folder=folder, host="local", pace="instant", settings={**UNLIMITED, **PRICES}) as stack:
         made = Scenes(stack)
         yield made
         made.close()
@@ -48,6 +48,18 @@ def rejected_run(scenes: Scenes) -> str:
 def parked_run(scenes: Scenes) -> str:
     """A run that waits for a person."""
     return scenes.parked("sales-emails", "KeyError: the endpoint's state 'Paused' is unknown")
+
+
+@pytest.fixture(scope="package")
+def failed_run(scenes: Scenes) -> str:
+    """A run whose training ran out of memory."""
+    return scenes.failed("out-of-memory")
+
+
+@pytest.fixture(scope="package")
+def training_run(scenes: Scenes) -> str:
+    """A run whose job takes its time."""
+    return scenes.training("long-training")
 
 
 @pytest.fixture(scope="module")

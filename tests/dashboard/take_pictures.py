@@ -11,13 +11,12 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from local.stack import Stack
-from tests.dashboard.scenes import UNLIMITED, Scenes
+from tests.dashboard.scenes import PRICES, UNLIMITED, Scenes
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 WIDE = (1280, 800)
 PHONE = (360, 780)
 CURVES = {"logging_steps": 5, "evaluation_strategy": "steps", "eval_steps": 20}
-PRICES = {"PRICES_PER_HOUR": '{"Standard_NC24ads_A100_v4": 3.67}'}
 
 
 def main() -> int:

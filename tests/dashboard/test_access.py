@@ -50,6 +50,33 @@ def test_every_page_is_accessible_and_fits(
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
 
 
+@pytest.mark.parametrize(("scheme", "size"), LOOKS[1:3], ids=NAMES[1:3])
+def test_what_is_not_well_or_not_there_is_accessible(
+    scheme: str,
+    size: tuple[int, int],
+    failed_run: str,
+    training_run: str,
+    open_page: Callable[..., Page],
+) -> None:
+    """A failure, a job under way with nothing to show yet, no runs at all, and an address of nothing."""
+    page = open_page("/", size, color_scheme=scheme)
+    page.route("**/api/runs?*", lambda route: route.fulfill(json={"runs": [], "next": None}))
+    states = {
+        "failed": f"/runs/{failed_run}",
+        "training": f"/runs/{training_run}",
+        "waiting": f"/runs/{training_run}/chat",
+        "unknown": "/runs/ft-nothing-0123456789",
+        "empty": "/",
+    }
+    for name, address in states.items():
+        page.evaluate("address => { location.hash = address }", address)
+        expect(page.locator("main .ghost")).to_have_count(0)
+        expect(page.locator("main :is(h1, h2)").first).to_be_visible()
+        take_picture(page, f"{name}-{scheme}-{size[0]}")
+        assert complaints(page) == [], name
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
+
+
 def test_the_question_for_the_key_is_accessible(
     scenes: Scenes, context_of: Callable[..., BrowserContext]
 ) -> None:

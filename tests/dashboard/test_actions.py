@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.dashboard.conftest import take_picture
 from tests.dashboard.scenes import Scenes
@@ -93,3 +93,24 @@ def test_a_parked_run_says_why_and_can_be_retried(scenes: Scenes, open_page: Cal
     page.get_by_role("button", name="Retry now").click()
     page.get_by_role("dialog").get_by_role("button", name="Retry now").click()
     expect(page.locator(".note.warn")).to_have_count(0)
+
+
+def test_a_refusal_comes_back_after_escape(live_run: str, open_page: Callable[..., Page]) -> None:
+    """Who closes the dialog while the app still thinks is told all the same that it said no."""
+    page = open_page(f"/runs/{live_run}")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/extend", hold)
+    page.get_by_role("button", name="Extend …").click()
+    dialog = page.get_by_role("dialog")
+    with page.expect_request("**/extend"):
+        dialog.get_by_role("button", name="Extend", exact=True).click()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    held[0].fulfill(status=422, json={"detail": "It may live until noon at the longest."})
+    expect(dialog.get_by_role("alert")).to_have_text("It may live until noon at the longest.")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)

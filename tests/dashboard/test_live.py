@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, Route, expect
 
-from tests.dashboard.scenes import Scenes
+from tests.dashboard.scenes import Scenes, listed
 
 LISTEN = """
   window.said = [];
@@ -24,7 +24,44 @@ def test_a_run_appears_and_moves_without_a_reload(scenes: Scenes, open_page: Cal
     row = page.locator(".runs tbody tr").filter(has_text="fresh-upload")
     expect(row).to_be_visible()
     expect(row.locator(".badge")).to_have_text("live", timeout=60_000)
-    assert "fresh-upload is live" in page.evaluate("window.said")
+    assert any("fresh-upload is live" in said for said in page.evaluate("window.said"))
+
+
+def test_changes_seen_at_once_are_all_said(live_run: str, open_page: Callable[..., Page]) -> None:
+    """What one look at the list finds is announced line by line, nothing in place of anything else."""
+    page = open_page("/")
+    stages = iter([("training", "training"), ("live", "failed")])
+    now = ("live", "failed")
+
+    def answer(route: Route) -> None:
+        entries = [listed(f"ft-{name}-0", stage) for name, stage in zip("ab", next(stages, now), strict=True)]
+        route.fulfill(json={"runs": entries, "next": None})
+
+    page.route("**/api/runs?*", answer)
+    expect(page.locator(".runs .badge")).to_have_text(["live", "failed"])
+    region = page.locator("#announcements")
+    expect(region).to_contain_text("ft-a-0 is live")
+    expect(region).to_contain_text("ft-b-0 is failed")
+
+
+def test_a_run_page_asks_for_its_run_alone(
+    parked_run: str, live_run: str, open_page: Callable[..., Page]
+) -> None:
+    """What it says of a parked run comes with the run: the list of all runs is not read for it."""
+    page = open_page(f"/runs/{live_run}")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.evaluate("address => { location.hash = address }", f"/runs/{parked_run}")
+    expect(page.get_by_role("heading", name="Parked: it waits for you")).to_be_visible()
+    assert [url for url in asked if "/runs?" in url] == []
+
+
+def test_a_list_that_has_not_changed_is_not_sent_again(live_run: str, open_page: Callable[..., Page]) -> None:
+    """Looks at the list are conditional, too."""
+    page = open_page("/")
+    with page.expect_response(lambda answer: "/runs?" in answer.url and answer.status == 304):
+        pass
+    expect(page.get_by_role("link", name="support-chat")).to_be_visible()
 
 
 def test_what_has_not_changed_is_not_sent_again(live_run: str, open_page: Callable[..., Page]) -> None:

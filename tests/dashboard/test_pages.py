@@ -43,10 +43,22 @@ def test_what_needs_a_person_comes_first(
     expect(rows.first).to_contain_text("sales-emails")
     expect(rows.first).to_contain_text("the endpoint's state 'Paused' is unknown")
     live = rows.filter(has_text="support-chat")
-    expect(live).to_contain_text(re.compile(r"23 h 5\d min|1 d"))
+    expect(live).to_contain_text(re.compile(r"23\sh\s5\d\smin|1\sd"))
     names = rows.locator("a").all_inner_texts()
     assert names.index("sales-emails") < names.index("support-chat") < names.index("broken-export")
     take_picture(page, "overview")
+
+
+def test_what_a_row_says_can_be_selected(parked_run: str, open_page: Callable[..., Page]) -> None:
+    """A run's id is there to be copied, though the whole row leads to the run."""
+    page = open_page("/")
+    row = page.locator(".runs tbody tr").filter(has_text=parked_run)
+    for what, word in ((".id", "sales"), (".reason", "KeyError")):
+        row.locator(what).dblclick(position={"x": 30, "y": 8})
+        assert word in page.evaluate("getSelection().toString()")
+        assert page.url.endswith("#/")
+    row.locator(".age").click(force=True)  # the link lies over it
+    expect(page.locator("h1")).to_contain_text("sales-emails")
 
 
 def test_tiles_and_search_narrow_the_list(
@@ -115,6 +127,9 @@ def test_a_run_tells_its_story(scenes: Scenes, live_run: str, open_page: Callabl
     expect(pair.locator(".pair > div").nth(0)).to_contain_text(test["reply"].strip())
     expect(pair.locator(".pair > div").nth(1)).to_contain_text(test["expected"])
     expect(page.locator(".facts")).to_contain_text("80 train, 10 validation, 10 test")
+    last, mean = run["metrics"]["history"]["loss"][-1]["value"], run["metrics"]["train_loss"]
+    expect(page.locator(".legend .train")).to_have_text(f"Training {last:#.4g} last")
+    expect(page.locator(".facts")).to_contain_text(f"{mean:#.4g}, mean of all steps")
     take_picture(page, "run")
 
 
@@ -151,6 +166,11 @@ def test_the_report_names_every_fault_with_its_line(
     first = report["issues"][0]
     expect(page.locator(f"#finding-{first['code']}")).to_contain_text(f"{first['file']}:{first['line']}")
     expect(page.locator(".bars svg")).to_have_count(3)
+    closed = page.locator(".finding:not([open]) > summary").first
+    turned = "summary => getComputedStyle(summary, '::before').rotate"
+    before = closed.evaluate(turned)
+    closed.click()
+    assert page.locator(".finding[open] > summary").last.evaluate(turned) != before
     with page.expect_download() as download:
         page.get_by_role("button", name="Download as a page").click()
     assert download.value.suggested_filename == f"{rejected_run}-report.html"

@@ -1,0 +1,136 @@
+"""Times and what they cost: true while the page stands, whatever the record last said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.dashboard.scenes import Scenes, listed
+
+
+@pytest.fixture
+def retold(scenes: Scenes, live_run: str, open_page: Callable[..., Page]) -> Callable[..., Page]:
+    """The live run's page, of a record that is the stack's own but for a change."""
+
+    def opened(change: Callable[[dict[str, Any]], object]) -> Page:
+        run = scenes.run(live_run)
+        change(run)
+        page = open_page("/")
+        page.route(f"**/api/runs/{live_run}", lambda route: route.fulfill(json=run))
+        page.evaluate("address => { location.hash = address }", f"/runs/{live_run}")
+        return page
+
+    return opened
+
+
+def ago(**time: float) -> str:
+    """A moment in the past, as the API writes it."""
+    return (datetime.now(UTC) - timedelta(**time)).isoformat()
+
+
+def entry_of(run: dict[str, Any], stage: str) -> dict[str, Any]:
+    """The entry of a run's history for a stage."""
+    found: dict[str, Any] = next(entry for entry in run["history"] if entry["stage"] == stage)
+    return found
+
+
+def fact(page: Page, name: str):
+    """What stands beside a name among the facts."""
+    return page.locator(f".facts dt:text-is('{name}') + dd")
+
+
+def test_a_live_endpoint_costs_more_by_the_hour(retold: Callable[..., Page]) -> None:
+    """Hours since the deployment began times the price: not what the record cost when it was seen first."""
+
+    def first_seen_early(run: dict[str, Any]) -> None:
+        entry_of(run, "deploying")["at"] = ago(hours=10)
+        run["money"] |= {"endpoint_node_hours": 0.0011, "endpoint_cost": 0.0}
+
+    page = retold(first_seen_early)
+    expect(fact(page, "Endpoint nodes")).to_have_text("10 h, costing 36.70 USD")
+
+
+def test_a_job_that_goes_on_costs_more_by_the_hour(retold: Callable[..., Page]) -> None:
+    """So does training, on all of its nodes."""
+
+    def in_training(run: dict[str, Any]) -> None:
+        run["stage"] = "training"
+        times = {"received": ago(hours=3), "training": ago(hours=2)}
+        run["history"] = [{"stage": stage, "at": at} for stage, at in times.items()]
+        run["plan"]["parameters"]["num_nodes_finetune"] = 2
+
+    page = retold(in_training)
+    expect(fact(page, "Training nodes")).to_have_text("4 h, costing 14.68 USD")
+
+
+def test_without_prices_there_are_hours_only(retold: Callable[..., Page]) -> None:
+    """Nothing is made up."""
+
+    def unpriced(run: dict[str, Any]) -> None:
+        for name in ("currency", "training_price_per_hour", "endpoint_price_per_hour", "training_cost"):
+            run["money"][name] = None
+
+    page = retold(unpriced)
+    expect(fact(page, "Endpoint nodes")).not_to_contain_text("costing")
+    expect(fact(page, "Training nodes")).not_to_contain_text("costing")
+
+
+def test_stages_of_another_day_have_their_date(retold: Callable[..., Page]) -> None:
+    """A run over midnight is read without guessing; what happened today has its seconds."""
+
+    def over_midnight(run: dict[str, Any]) -> None:
+        entry_of(run, "training")["at"] = ago(days=1)
+
+    page = retold(over_midnight)
+    steps = page.locator(".timeline li")
+    day = (datetime.now().astimezone() - timedelta(days=1)).day
+    expect(steps.filter(has_text="Training").locator("time").first).to_have_text(
+        re.compile(rf"^\w+ {day}, \d+:\d+\s[AP]M$")
+    )
+    expect(steps.filter(has_text="Live").locator("time").first).to_have_text(
+        re.compile(r"^\d+:\d+:\d+\s[AP]M$")
+    )
+
+
+def test_a_long_teardown_is_said_to_be_long(retold: Callable[..., Page]) -> None:
+    """The run's own page says why the list has it among those that need attention."""
+
+    def tearing_down(run: dict[str, Any]) -> None:
+        run["history"].append({"stage": "deleting", "at": ago(hours=2)})
+        run |= {"stage": "deleting", "outcome": "deleted", "needs_attention": True}
+
+    page = retold(tearing_down)
+    expect(page.locator(".note.warn")).to_contain_text("Its teardown has lasted for over an hour.")
+
+
+def test_the_last_hour_stands_out_when_it_comes(live_run: str, open_page: Callable[..., Page]) -> None:
+    """Without a change of the record, and by the app's clock, here two hours ahead of the browser's."""
+    ahead = datetime.now(UTC) + timedelta(hours=2)
+    end = (ahead + timedelta(seconds=3605)).isoformat()
+
+    def answer(route: Route) -> None:
+        clock = datetime.now(UTC) + timedelta(hours=2)
+        headers = {"Date": format_datetime(clock, usegmt=True)}
+        runs = [listed("ft-ending-0", "live", expires_at=end), listed("ft-going-0", "training")]
+        route.fulfill(json={"runs": runs, "next": None}, headers=headers)
+
+    page = open_page("/")
+    page.route("**/api/runs?*", answer)
+    left = page.locator(".left time")
+    expect(left).to_have_text(re.compile(r"^1\sh$"))
+    expect(left).not_to_have_class("soon")
+    expect(left).to_have_class("soon")
+
+
+def test_ages_do_not_flicker(live_run: str, open_page: Callable[..., Page]) -> None:
+    """Past the first minute, seconds are left out."""
+    page = open_page("/")
+    entries = [listed(f"ft-{age}-0", "training", opened_at=ago(seconds=age)) for age in (3605, 95)]
+    page.route("**/api/runs?*", lambda route: route.fulfill(json={"runs": entries, "next": None}))
+    expect(page.locator(".age time")).to_have_text([re.compile(r"^1\smin$"), re.compile(r"^1\sh$")])
