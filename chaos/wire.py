@@ -2,7 +2,7 @@
 
 Python's plain sockets, TLS sockets and TLS objects are wrapped in the worker process, where the bytes of a
 request are handed over for sending and where those of its answer are picked up. azure-core, azure-storage,
-azure-ai-ml, MLflow and httpx, waiting or not, all pass here, so that a call that somebody adds tomorrow is
+azure-ai-ml, MLflow and aiohttp, waiting or not, all pass here, so that a call that somebody adds tomorrow is
 found without being named, and nothing of the app is replaced.
 
 A call is numbered from 0, in the order of sending, from when a plan is laid.
@@ -30,6 +30,9 @@ _STAGE = re.compile(rb"x-ms-meta-stage: (\w+)", re.IGNORECASE)
 
 _HEAD = 16_384
 _REQUEST = re.compile(rb"(GET|PUT|POST|DELETE|HEAD|PATCH|OPTIONS) (\S+) HTTP/1\.[01]\r\n")
+
+_NOTHING_ASKED = b"GET /nothing HTTP/1.1\r\nHost: nobody\r\nConnection: close\r\n\r\n"
+"""What is sent in place of a request that must not be served, where something has to come back."""
 
 SLOW_SECONDS = 0.05
 """Pause in the middle of a slow answer: long enough to arrive in pieces, short enough to do it often."""
@@ -115,11 +118,14 @@ class Wire:
             self.calls, self.struck = [], []
             self._plan, self._hits = strikes, {}
 
-    def sending(self, connection: Any, data: Any) -> bool:
-        """Look at bytes that are about to leave; False if they must not."""
+    def sending(self, connection: Any, data: Any) -> Any | None:
+        """Look at bytes that are about to leave; returns those that leave in their place, or None."""
         exchange = self._exchanges.get(connection)
         if exchange is None:
             exchange = self._exchanges[connection] = _Exchange()
+        if exchange.dead:
+            # asyncio tries the same bytes once more.
+            raise _broken(connection)
         head = bytes(memoryview(data)[:_HEAD]) if exchange.answered else b""
         if head and (line := _REQUEST.match(head)):
             exchange.answered = False
@@ -128,7 +134,10 @@ class Wire:
             if saved := _STAGE.search(head):
                 self.stage = saved[1].decode()
             exchange.fake = _fake(exchange.strike)
-        return exchange.fake is None
+            if exchange.fake is not None and isinstance(connection, ssl.SSLObject):
+                # Who waits on an event loop reads only when something comes.
+                return _NOTHING_ASKED
+        return data if exchange.fake is None else None
 
     def receiving(self, connection: Any, take: Callable[[], bytes | int]) -> bytes | int:
         """Let the answer's next bytes in, or something else."""
@@ -156,11 +165,19 @@ class Wire:
                 raise TimeoutError("timed out")
         return taken
 
-    def fake_of(self, connection: Any, limit: int) -> bytes | None:
-        """The next bytes of an invented answer; None if the real one is wanted."""
+    def fake_of(self, connection: Any, limit: int, take: Callable[[], object] | None = None) -> bytes | None:
+        """The next bytes of an invented answer; None if the real one is wanted.
+
+        Args:
+            connection: Where they are read.
+            limit: How many at most.
+            take: Reads the real answer, where there is one in its place.
+        """
         exchange = self._exchanges.get(connection)
         if exchange is None or exchange.fake is None:
             return None
+        if take is not None and not exchange.answered:
+            take()
         piece, exchange.fake = exchange.fake[:limit], exchange.fake[limit:]
         exchange.answered = True
         return piece
@@ -245,9 +262,12 @@ def _watch_sending(wire: Wire, kind: Any, *names: str) -> None:
 
         def watched(self: Any, data: Any, *rest: Any) -> Any:
             ours = _remote(self) if kind is socket.socket else _encrypted(self)
-            if ours and not wire.sending(self, data):
-                return None if name == "sendall" else memoryview(data).nbytes
-            return original(self, data, *rest)
+            leaving = wire.sending(self, data) if ours else data
+            if leaving is data:
+                return original(self, data, *rest)
+            if leaving is not None:
+                original(self, leaving)
+            return None if name == "sendall" else memoryview(data).nbytes
 
         setattr(kind, name, watched)
 
@@ -276,7 +296,8 @@ def _watch_tls_receiving(wire: Wire, tls: Any) -> None:
     read = tls.read
 
     def watched_read(self: Any, size: int = 1024, buffer: Any = None) -> Any:
-        fake = wire.fake_of(self, size)
+        asked = (lambda: read(self, _HEAD)) if tls is ssl.SSLObject else None
+        fake = wire.fake_of(self, size, asked)
         if fake is None:
             return wire.receiving(self, lambda: read(self, size, buffer))
         if buffer is None:

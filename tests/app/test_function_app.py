@@ -102,7 +102,7 @@ def test_importing_needs_no_environment_and_is_quick() -> None:
 def test_importing_leaves_the_heavy_packages_alone() -> None:
     """Azure ML's SDK, MLflow and friends are imported where they are used."""
     loaded = json.loads(python("import sys, json, function_app; print(json.dumps(sorted(sys.modules)))"))
-    heavy = ("azure.ai.ml", "mlflow", "datasets", "numpy", "httpx")
+    heavy = ("azure.ai.ml", "mlflow", "datasets", "numpy")
     assert [name for name in heavy if name in loaded] == []
 
 

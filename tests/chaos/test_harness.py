@@ -67,7 +67,7 @@ def test_a_sound_app_survives_being_killed_around_the_call_that_costs_most(
 
 
 def test_every_stage_of_a_run_makes_calls_that_are_seen(arena: Arena, broken: Callable[[str], None]) -> None:
-    """Calls of azure-core, azure-storage, azure-ai-ml, MLflow and httpx alike, each with its stage."""
+    """Calls of azure-core, azure-storage, azure-ai-ml, MLflow and aiohttp alike, each with its stage."""
     broken("nothing")
     calls = record(arena, MAIN).calls
     ways = {"/devstoreaccount1/runs", "/jobs/", "/mlflow/", "/score", "/msi/token", "/metadata/endpoints"}

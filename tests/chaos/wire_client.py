@@ -1,4 +1,4 @@
-"""Two PUTs over one connection with the wire in between: `wire_client.py CLIENT URL TROUBLE CA`."""
+"""Two POSTs over one connection with the wire in between: `wire_client.py CLIENT URL TROUBLE CA`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ from chaos.wire import Strike, Trouble, Wire, watch
 CONTENT = b"c" * 5_000
 
 
+async def opened(aiohttp, trust):
+    """A session of the loop that runs."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=trust), timeout=aiohttp.ClientTimeout(total=10)
+    )
+
+
 def main() -> None:
     """Make both calls and say what the second was told."""
     client, url, trouble, authority = sys.argv[1:]
@@ -25,41 +32,37 @@ def main() -> None:
 
         session, failure = requests.Session(), requests.RequestException
 
-        def put(path):
-            return session.put(f"{url}{path}", data=CONTENT, timeout=10)
+        def post(path):
+            answer = session.post(f"{url}{path}", data=CONTENT, timeout=10)
+            return answer.status_code, answer.headers, answer.content
 
-    elif client == "httpx, asynchronous":
+    else:
         import asyncio
         import ssl
 
-        import httpx
+        import aiohttp
 
-        failure = httpx.TransportError
-        trust = ssl.create_default_context(cafile=authority)
+        failure = (aiohttp.ClientError, TimeoutError)
+        trust = ssl.create_default_context(cafile=authority or None)
         loop = asyncio.new_event_loop()
-        waiting = httpx.AsyncClient(timeout=10, verify=trust)
+        waiting = loop.run_until_complete(opened(aiohttp, trust))
 
-        def put(path):
-            return loop.run_until_complete(waiting.put(f"{url}{path}", content=CONTENT))
+        async def send(path):
+            async with waiting.post(f"{url}{path}", data=CONTENT) as answer:
+                return answer.status, answer.headers, await answer.read()
 
-    else:
-        import httpx
+        def post(path):
+            return loop.run_until_complete(send(path))
 
-        pooled, failure = httpx.Client(timeout=10), httpx.TransportError
-
-        def put(path):
-            return pooled.put(f"{url}{path}", content=CONTENT)
-
-    put("/first").raise_for_status()
+    assert post("/first")[0] == 200
     try:
-        answer = put("/second")
+        status, headers, body = post("/second")
     except failure:
         said = {"error": True}
     else:
-        retry_after = answer.headers.get("Retry-After")
-        said = {"status": answer.status_code, "retry_after": retry_after, "bytes": len(answer.content)}
-    assert [target for _, target in wire.calls] == ["PUT /first", "PUT /second"]
-    assert wire.struck == ["PUT /second"]
+        said = {"status": status, "retry_after": headers.get("Retry-After"), "bytes": len(body)}
+    assert [target for _, target in wire.calls] == ["POST /first", "POST /second"]
+    assert wire.struck == ["POST /second"]
     print(json.dumps(said))  # noqa: T201
 
 
