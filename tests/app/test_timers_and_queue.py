@@ -156,7 +156,10 @@ def test_a_parked_runs_endpoint_does_not_outlive_its_time() -> None:
     world.runs.corrupt(RUN_ID)
     sweep_endpoints(settings=SETTINGS, services=world.services)
     assert RUN_ID in world.cloud.seen
-    world.now += timedelta(hours=24)
+    world.now += timedelta(hours=23)
+    sweep_endpoints(settings=SETTINGS, services=world.services)
+    assert RUN_ID in world.cloud.seen
+    world.now += timedelta(hours=1)
     sweep_endpoints(settings=SETTINGS, services=world.services)
     assert world.cloud.seen == {}
 
