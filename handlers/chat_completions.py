@@ -44,7 +44,7 @@ async def complete_chat(
     Raises:
         OpenAIRequestError: 400 for a parameter that cannot be honoured.
         RequestError: 401 without an accepted key, 404 for a model that is not live, 413 for a large body.
-        ScoringError: For what the endpoint answers instead of a reply.
+        ScoringError: For what the endpoint answers instead of a reply, or 502 if there is no text in it.
     """
     check_key(headers, keys)
     completion = read_completion(read_object(body))
@@ -83,7 +83,9 @@ async def _score(
 
 
 def _reply(answer: Any, completion: Completion) -> Reply:
-    whole = reply_of(answer) or ""
+    whole = reply_of(answer)
+    if whole is None:
+        raise ScoringError(502, "the model's answer has no text", code="InvalidAnswer")
     text = end_at(whole, completion.stops)
     stated = answer if isinstance(answer, Mapping) else {}
     usage = stated.get("usage")

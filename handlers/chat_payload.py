@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-_REPLY_KEYS = ("output", "generated_text", "content", "response")
+_REPLY_KEYS = ("output", "generated_text", "content", "response", "text")
+_FAULT_KEYS = frozenset({"error", "errors", "exception", "detail", "message"})
 
 
 def chat_payload(messages: Sequence[Mapping[str, Any]], parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,6 +25,7 @@ def reply_of(answer: Any) -> str | None:
 
     MLflow chat models answer with an object (`{"output": …}`), a list with one entry a conversation, or
     a bare string, depending on the version that packed them; OpenAI-like servers nest it in `choices`.
+    Under a key of another name it is the only one, e.g. a column's number; words of a fault are no reply.
 
     Returns:
         The text, or None if there is none to be found.
@@ -36,6 +38,8 @@ def reply_of(answer: Any) -> str | None:
         choices = answer.get("choices")
         if isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
             return reply_of(choices[0].get("message"))
-        values = [answer[key] for key in _REPLY_KEYS if answer.get(key)] or list(answer.values())
+        values = [answer[key] for key in _REPLY_KEYS if answer.get(key)]
+        if len(answer) == 1 and not answer.keys() & _FAULT_KEYS:
+            values = list(answer.values())
         return reply_of(values[0]) if values else None
     return None

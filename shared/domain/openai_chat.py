@@ -32,25 +32,37 @@ class OpenAIRequestError(FinetuneError):
         self.param = param
 
 
-class TextPart(msgspec.Struct, frozen=True):
+class TextPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A piece of a message's text."""
 
     type: Literal["text"]
     text: str
 
 
-class ChatTurn(msgspec.Struct, frozen=True):
-    """One message of a request; `developer` is what newer clients call the system."""
+_Empty = Annotated[list[Any], Meta(max_length=0)] | None
+
+
+class ChatTurn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One message of a request; `developer` is what newer clients call the system.
+
+    Replies may come back as clients keep them: what the fine-tuned model has no notion of is empty in them.
+    """
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[str, Meta(min_length=1)] | Annotated[list[TextPart], Meta(min_length=1)]
-    name: str | None = None
+    content: str | Annotated[list[TextPart], Meta(min_length=1)]
+    name: Literal[""] | None = None
+    refusal: None = None
+    audio: None = None
+    function_call: None = None
+    tool_calls: _Empty = None
+    annotations: _Empty = None
 
 
-class StreamOptions(msgspec.Struct, frozen=True):
-    """What a stream ends with."""
+class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a stream ends with, and whether its events may be padded, which these never are."""
 
     include_usage: bool | None = None
+    include_obfuscation: bool | None = None
 
 
 class ChatCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,13 +84,13 @@ class ChatCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
     n: Annotated[Literal[1] | None, Meta(description="One reply a request.")] = None
     seed: Annotated[
         int | None,
-        Meta(description="Only with `temperature` 0: the model's draws take no seed."),
+        Meta(description="Only with `temperature` or `top_p` 0: the model's draws take no seed."),
     ] = None
     stream: Annotated[
         bool | None,
         Meta(description="`true` answers with server-sent events, all at once when the reply is there."),
     ] = None
-    stream_options: StreamOptions | None = None
+    stream_options: Annotated[StreamOptions | None, Meta(description="Only with `stream`.")] = None
 
 
 class Completion(NamedTuple):
@@ -101,15 +113,13 @@ class Completion(NamedTuple):
     include_usage: bool
 
 
-_HARMLESS = frozenset(
-    {
-        *("user", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"),
-        *("parallel_tool_calls", "prompt_cache_retention"),
-    },
+HARMLESS = (
+    *("user", "metadata", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"),
+    *("parallel_tool_calls", "prompt_cache_options", "prompt_cache_retention"),
 )
 """Parameters that change nothing in a text that a model without tools writes."""
 
-_NEUTRAL: dict[str, tuple[Any, ...]] = {
+NEUTRAL: dict[str, tuple[Any, ...]] = {
     "frequency_penalty": (0,),
     "presence_penalty": (0,),
     "logprobs": (False,),
@@ -122,6 +132,11 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
     "response_format": ({"type": "text"},),
     "modalities": (["text"],),
     "store": (False,),
+    "audio": (),
+    "moderation": (),
+    "prediction": (),
+    "reasoning_effort": (),
+    "web_search_options": (),
 }
 """Parameters that a fine-tuned model does not have, and the values that ask for nothing; null never does."""
 
@@ -134,8 +149,11 @@ def read_completion(body: Mapping[str, Any]) -> Completion:
     """
     request = _typed(body)
     _refuse_unknown(body)
-    if request.seed is not None and request.temperature != 0:
+    if request.seed is not None and not _greedy(request):
         raise _unsupported("seed", "the model's draws take no seed; temperature 0 repeats itself without one")
+    if request.stream_options is not None and not request.stream:
+        message = "stream_options: only allowed when stream is true"
+        raise OpenAIRequestError(message, param="stream_options", code="invalid_value")
     stops = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
     return Completion(
         model=request.model,
@@ -161,22 +179,31 @@ def _typed(body: Mapping[str, Any]) -> ChatCompletionRequest:
 
 
 def _refuse_unknown(body: Mapping[str, Any]) -> None:
-    known = {field.name for field in msgspec.structs.fields(ChatCompletionRequest)} | _HARMLESS
+    known = {*(field.name for field in msgspec.structs.fields(ChatCompletionRequest)), *HARMLESS}
     for name, value in body.items():
         if name in known:
             continue
-        if name not in _NEUTRAL:
+        if name not in NEUTRAL:
             raise OpenAIRequestError(
                 f"unrecognized request argument: {name}", param=name, code="unknown_parameter"
             )
-        if value is not None and value not in _NEUTRAL[name]:
+        if value is not None and not any(_same(value, neutral) for neutral in NEUTRAL[name]):
             raise _unsupported(name, "the fine-tuned model has nothing of the kind")
+
+
+def _same(value: Any, other: Any) -> bool:
+    """As JSON has it, where 0 is 0.0 and not false."""
+    return bool(value == other) and isinstance(value, bool) is isinstance(other, bool)
+
+
+def _greedy(request: ChatCompletionRequest) -> bool:
+    return request.temperature == 0 or request.top_p == 0
 
 
 def _parameters(request: ChatCompletionRequest) -> dict[str, Any]:
     """The generation parameters of Hugging Face models, as the chat-completion notebook sends them."""
     parameters: dict[str, Any] = {}
-    if request.temperature == 0 or request.top_p == 0:
+    if _greedy(request):
         parameters["do_sample"] = False
     elif request.temperature is not None or request.top_p is not None:
         parameters["do_sample"] = True

@@ -237,6 +237,15 @@ def test_an_endpoint_that_counts_is_quoted(api: Api) -> None:
     assert cut["choices"][0]["message"]["content"] == "Hi"
 
 
+@pytest.mark.parametrize("said", [{"output": ""}, {"error": "CUDA"}, [], None])
+def test_an_answer_without_text_is_the_endpoints_fault(api: Api, said: Any) -> None:
+    """It is no empty reply, and its words of a fault are nobody's."""
+    api.add(NEW)
+    api.world.cloud.answers = lambda _: said
+    answer = api.chat()
+    assert (answer.status, error_of(answer)["code"]) == (502, "InvalidAnswer")
+
+
 def test_streams_are_event_streams(api: Api) -> None:
     """The content type is the one that clients look for."""
     api.add(NEW)

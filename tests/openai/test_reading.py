@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
+from openai.types.chat import ChatCompletionMessage
+from openai.types.chat.completion_create_params import (
+    CompletionCreateParamsNonStreaming,
+    CompletionCreateParamsStreaming,
+)
 
 from shared.domain.openai_chat import Completion, OpenAIRequestError, read_completion
 from shared.domain.openai_reply import DONE, Reply, completion_of, end_at, events_of
@@ -61,6 +66,16 @@ def test_parameters_become_the_models(asked: dict[str, Any], sent: dict[str, Any
         ({"tools": [{"type": "function"}]}, "tools"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"temprature": 0.5}, "temprature"),
+        ({"frequency_penalty": False}, "frequency_penalty"),
+        ({"logprobs": 0}, "logprobs"),
+        ({"reasoning_effort": "high"}, "reasoning_effort"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"stream_options": {"include_usage": True}, "stream": False}, "stream_options"),
+        ({"stream_options": {"usage": True}, "stream": True}, "stream_options"),
+        ({"messages": [{"role": "user", "content": "Hi", "name": "Ann"}]}, "messages"),
+        ({"messages": [{"role": "user", "content": "Hi", "weight": 0}]}, "messages"),
+        ({"messages": [{"role": "assistant", "content": "", "tool_calls": [{"id": "1"}]}]}, "messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "a", "b": 1}]}]}, "messages"),
     ],
 )
 def test_what_cannot_be_honoured_is_named(parameters: dict[str, Any], param: str) -> None:
@@ -87,12 +102,33 @@ def test_a_missing_parameter_is_named(name: str) -> None:
         {"presence_penalty": 0, "frequency_penalty": 0.0, "logprobs": False, "logit_bias": {}},
         {"tools": None, "tool_choice": "auto", "response_format": {"type": "text"}, "store": False},
         {"seed": 7, "temperature": 0},
+        {"seed": 7, "top_p": 0},
+        {"reasoning_effort": None, "web_search_options": None},
+        {"messages": [{"role": "system", "content": ""}, {"role": "assistant", "content": ""}, *HELLO]},
         {"stream_options": {"include_usage": True}, "stream": True},
     ],
 )
 def test_what_changes_nothing_is_taken(parameters: dict[str, Any]) -> None:
     """Clients send defaults and labels; neither they nor a seed for greedy decoding change an answer."""
     assert read(**parameters).model == "support"
+
+
+def test_a_reply_may_come_back_as_openais_client_keeps_it() -> None:
+    """With every field that it knows, all of them empty."""
+    kept = ChatCompletionMessage(role="assistant", content="Hi!").model_dump()
+    assert set(kept) > {"refusal", "tool_calls"}
+    turns = [*HELLO, kept, {"role": "user", "content": "And?", "name": "", "tool_calls": []}]
+    assert read(messages=turns).messages[1] == {"role": "assistant", "content": "Hi!"}
+
+
+def test_every_parameter_of_openai_may_be_null() -> None:
+    """None of those that its client has is unheard of here."""
+    names = get_type_hints(CompletionCreateParamsNonStreaming) | get_type_hints(
+        CompletionCreateParamsStreaming
+    )
+    nothing = dict.fromkeys(names.keys() - {"model", "messages"})
+    assert len(nothing) > 25
+    assert read(**nothing).parameters == {}
 
 
 def test_messages_become_texts() -> None:
