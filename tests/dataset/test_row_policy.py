@@ -1,5 +1,6 @@
 """Strict or drop, and whether the trainer agrees with what the report promises."""
 
+import json
 import random
 from pathlib import Path
 
@@ -82,6 +83,41 @@ def test_the_trainer_keeps_exactly_the_rows_that_the_report_predicts() -> None:
     predicted = {split.value: summary.rows for split, summary in checked.report.splits.items()}
     assert trained_rows(checked) == predicted
     assert sum(predicted.values()) == checked.report.rows_kept == 303 + 4
+
+
+DIGITS = " ".join("5" * 5_000)  # 10 kB, of which lengths alone would make 2,500 tokens
+
+
+@pytest.mark.parametrize("at", [0, 20, 40])
+@pytest.mark.parametrize(("words", "lost"), [(4_080, False), (4_110, True)])
+def test_a_row_whose_answer_may_be_lost_is_never_the_first(at: int, words: int, lost: bool) -> None:
+    """Near the window the trainer may drop a row: the report says so, and it crashes on no row 0."""
+    near = row(user("5 " * words), assistant("Many."))
+    lines = [*good_rows(at), near, *good_rows(40 - at, first=at)]
+    files = [
+        DatasetFile(f"d/{split}.jsonl", split, [jsonl(lines if split is Split.TRAIN else good_rows(12))])
+        for split in Split
+    ]
+    checked = check(*files)
+    assert checked.report.accepted
+    assert [line for line, _ in checked.found("W106")] == [at + 1]
+    assert checked.report.splits[Split.TRAIN].rows == 41
+    assert trained_rows(checked)["train"] == 41 - lost
+    others = [line for line in checked.rows(Split.TRAIN) if len(str(line)) < 1_000]
+    assert others == [json.loads(line) for line in good_rows(40)]
+
+
+def test_digits_are_counted_as_what_they_are() -> None:
+    """A text of digits has a token for each of them, and one for each space between."""
+    report = check_lines([*good_rows(40), row(user("Count."), assistant(DIGITS))]).report
+    assert report.counts == {"W102": 1}
+    assert 9_900 < report.tokens.longest_row < 10_300
+
+
+def test_the_window_s_worth_of_bytes_is_never_too_long() -> None:
+    """No token is shorter than a byte, so up to there no kind of text draws a warning."""
+    line = row(user("5"), assistant("5 " * 2_000))
+    assert check_lines([*good_rows(40), line]).report.counts == {}
 
 
 def test_rows_without_an_answer_in_the_window_would_be_lost_in_training() -> None:

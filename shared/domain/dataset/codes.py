@@ -51,6 +51,7 @@ class Code(StrEnum):
     DUPLICATE_ROW = "W103"
     LEAKED_ROW = "W104"
     SMALL_SPLIT = "W105"
+    MAY_BE_LOST = "W106"
     # Repairs
     BOM_REMOVED = "R101"
     CRLF = "R102"
@@ -117,6 +118,7 @@ LABELS: dict[Code, str] = {
     Code.DUPLICATE_ROW: "duplicate conversation",
     Code.LEAKED_ROW: "conversation in two splits",
     Code.SMALL_SPLIT: "small evaluation split",
+    Code.MAY_BE_LOST: "answers may be beyond the context window",
     Code.BOM_REMOVED: "byte order mark removed",
     Code.CRLF: "Windows line end",
     Code.BLANK_LINE: "blank line",

@@ -13,7 +13,7 @@ from .issue_log import IssueLog
 from .lines import LongLine
 from .rules import GateRules, Split
 from .statistics import Statistics
-from .tokens import estimate_prompt_tokens, estimate_tokens
+from .tokens import estimate_tokens, likely_tokens, loses_answers, may_exceed, may_lose_answers
 from .values import MOST_VALUES, has_too_many_values
 
 _SPACE = b" \t\r"  # what JSON calls white space, less the newline
@@ -125,8 +125,10 @@ class FileCheck:
         if extra_keys and not self._log.count(Code.EXTRA_KEYS):
             self._issue(Code.EXTRA_KEYS, f"left out {quoted(extra_keys)}")
         tokens = estimate_tokens(encoded, turns)
-        if tokens > self._window and not self._fits(encoded, tokens, line):
-            return
+        if len(encoded) > self._window and may_exceed(encoded, tokens, self._window):
+            tokens = self._measure(encoded, tokens, line)
+            if not tokens:
+                return
         digest = xxhash.xxh3_64_intdigest(encoded)
         before = self._shared.seen.add(digest, self._flag)
         if before:
@@ -135,16 +137,25 @@ class FileCheck:
         self._shared.statistics.add(turns, tokens)
         self._place(digest, encoded)
 
-    def _fits(self, encoded: bytes, tokens: int, line: bytes) -> bool:
-        """Whether any answer is left once the trainer has truncated a long row."""
+    def _measure(self, encoded: bytes, tokens: int, line: bytes) -> int:
+        """Look closer at a row that may be too long.
+
+        Returns:
+            Its tokens; 0 if no answer is left once the trainer has truncated it.
+        """
         window = self._window
-        if estimate_prompt_tokens(decode_messages(encoded)) >= window:
+        messages = decode_messages(encoded)
+        if loses_answers(messages, window):
             message = f"the first answer begins after token {window:,}, where the trainer truncates"
             self._issue(Code.NOTHING_LEFT_TO_LEARN, message, line)
-            return False
-        message = f"about {tokens:,} tokens; the trainer truncates at {window:,}"
-        self._issue(Code.TRUNCATED, message, line)
-        return True
+            return 0
+        if may_lose_answers(messages, window):
+            message = f"the first answer may begin after token {window:,}; the trainer would drop the row"
+            self._issue(Code.MAY_BE_LOST, message, line)
+        tokens = likely_tokens(messages, tokens)
+        if tokens > window:
+            self._issue(Code.TRUNCATED, f"about {tokens:,} tokens; the trainer truncates at {window:,}", line)
+        return tokens
 
     def _note_duplicate(self, before: int, line: bytes) -> None:
         if before & self._flag:

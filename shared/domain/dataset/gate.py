@@ -76,7 +76,7 @@ class _Check:
     ) -> None:
         self.log = IssueLog(rules.issues_per_code)
         self._rules = rules
-        self._pinned = {split: PinnedFile(sinks[split]) for split in Split}
+        self._pinned = {split: PinnedFile(sinks[split], rules.context_window) for split in Split}
         self._statistics = Statistics(rules.context_window)
         self._smoke = SmokeSampler(rules)
         self._write: dict[Split, Write] = {split: self._pinned[split].add for split in Split}

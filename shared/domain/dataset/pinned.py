@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import xxhash
 
+from .conversation import decode_messages
 from .report import SplitSummary
+from .tokens import may_lose_answers
 
 _BEGIN, _END = b'{"messages":', b"}\n"
 _PIECE = 1 << 18  # rows are handed on in pieces of about this many bytes
@@ -13,8 +15,9 @@ _PIECE = 1 << 18  # rows are handed on in pieces of about this many bytes
 class PinnedFile:
     """Writes one split to its sink, and sums it up."""
 
-    def __init__(self, sink: Callable[[bytes], object]) -> None:
+    def __init__(self, sink: Callable[[bytes], object], context_window: int) -> None:
         self._sink = sink
+        self._window = context_window
         self._piece = bytearray()  # copies: orjson's own buffers take 4 KiB however short the row
         self._hash = xxhash.xxh3_128()
         self._rows = 0
@@ -41,8 +44,23 @@ class PinnedFile:
         return SplitSummary(rows=self._rows, bytes=self._bytes, digest=self._hash.hexdigest())
 
     def _hand_on(self) -> None:
-        piece = bytes(self._piece)
+        piece = bytes(self._piece) if self._bytes else self._begun_well(bytes(self._piece))
         self._piece.clear()
         self._hash.update(piece)
         self._bytes += len(piece)
         self._sink(piece)
+
+    def _begun_well(self, piece: bytes) -> bytes:
+        """Move a row that is sure to be trained on to the front: the trainer crashes if it drops row 0."""
+        start = 0
+        while start < len(piece):
+            end = piece.index(b"\n", start) + 1
+            if not self._may_be_lost(piece[start:end]):
+                return piece[start:end] + piece[:start] + piece[end:]
+            start = end
+        return piece
+
+    def _may_be_lost(self, line: bytes) -> bool:
+        if len(line) <= self._window:
+            return False
+        return may_lose_answers(decode_messages(line[len(_BEGIN) : -len(_END)]), self._window)

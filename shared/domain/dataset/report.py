@@ -24,7 +24,7 @@ class Issue(msgspec.Struct, frozen=True, kw_only=True):
         message: What it is and what to do.
         file: The file it was found in; None for the dataset as a whole.
         line: The line in that file, counted from 1; None for the file as a whole.
-        excerpt: The beginning of the line, for rows that were not taken as they are.
+        excerpt: The beginning of the line, for rows with a fault or a warning.
     """
 
     code: Code
@@ -50,7 +50,7 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One file of the pinned copy.
 
     Attributes:
-        rows: Its rows; the trainer keeps every one of them.
+        rows: Its rows; the trainer keeps every one of them, but may drop those under `W106`.
         bytes: Its size.
         digest: 128 bits of XXH3 over its content, in hex.
     """

@@ -155,7 +155,9 @@ def _lost(report: DatasetReport) -> str:
         if tokens.truncated_rows
         else "It truncates none of them."
     )
-    return f"Every row of the copy below. {lost} Rows with faults are left out; duplicates are kept."
+    doubtful = report.counts.get(Code.MAY_BE_LOST)
+    but = f", though it may drop those under W106 ({doubtful:,})" if doubtful else ""
+    return f"Every row of the copy below{but}. {lost} Rows with faults are left out; duplicates are kept."
 
 
 def _grid(*headings: str) -> str:

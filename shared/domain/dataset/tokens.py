@@ -4,7 +4,10 @@ The ratios were fitted to the tokenizers of GPT-4 (cl100k, extended by Phi-4) an
 `docs/dataset-rules.md` gives the error on several kinds of text.
 """
 
-from collections.abc import Iterable
+import re
+import string
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 
 from .conversation import Message
 
@@ -14,6 +17,21 @@ _JSON_BYTES_PER_MESSAGE = len('{"content":"","role":"user"},') + 2
 _BYTES_PER_TOKEN = 4
 # For each byte of UTF-8 that a character takes beyond its first.
 _TOKENS_PER_EXTRA_BYTE = 0.15
+
+# How many tokens a text may be, by the kinds of its bytes. Llama 2 has a token for each digit and nearly each
+# sign; a space is part of the word that follows it, as far as there are words.
+_LOWER, _UPPER = string.ascii_lowercase.encode(), string.ascii_uppercase.encode()
+_WORDS = string.ascii_letters.encode() + b" "
+_NOT_ASCII = bytes(range(0x80, 0x100))
+_TOKENS_PER_LOWER, _TOKENS_PER_UPPER, _TOKENS_PER_BYTE_BEYOND_ASCII = 0.36, 1.0, 0.65
+_LETTERS_PER_SPACE = 3.5
+# Numbers, signs, hex and the like have three to four times the tokens that lengths tell; prose and code two.
+_UNLIKE_PROSE = 2.5
+# One byte of so many says what kinds of bytes a long row has; primes, as texts have periods.
+_STEP, _WIDE_STEP = 29, 97
+# Lengths tell at most a third too many tokens, if runs of blanks count as one: they may be one token.
+_SURE = 0.75
+_BLANKS = re.compile(r"\s{2,}")
 
 
 def estimate_tokens(encoded: bytes, turns: int) -> int:
@@ -34,14 +52,63 @@ def estimate_tokens(encoded: bytes, turns: int) -> int:
     return tokens + int(_TOKENS_PER_EXTRA_BYTE * (len(encoded) - len(encoded.decode())))
 
 
-def estimate_prompt_tokens(messages: Iterable[Message]) -> int:
-    """Estimate the tokens before the first answer."""
+def may_exceed(encoded: bytes, tokens: int, window: int) -> bool:
+    """Whether a conversation of more bytes than a window has may have more tokens, too.
+
+    Args:
+        encoded: Its messages as compact JSON. No token is shorter than a byte.
+        tokens: What `estimate_tokens` says of it.
+        window: Tokens that the trainer keeps.
+    """
+    if 2 * tokens <= window:  # lengths tell half the tokens at least, where there are hardly any but letters
+        sample = encoded[::_WIDE_STEP]
+        if len(sample.translate(None, _WORDS)) * 8 <= len(sample):
+            return False
+    return most_tokens(encoded[::_STEP]) * _STEP > window
+
+
+def most_tokens(text: bytes) -> float:
+    """Estimate how many tokens a text has at most: with the tokenizer that cuts it into the most."""
+    rest = text.translate(None, _LOWER)
+    lower = len(text) - len(rest)
+    signs = rest.translate(None, _UPPER)
+    upper = len(rest) - len(signs)
+    spaces = signs.count(b" ")
+    beyond = 0 if signs.isascii() else len(signs) - len(signs.translate(None, _NOT_ASCII))
+    tokens = _TOKENS_PER_LOWER * lower + _TOKENS_PER_UPPER * upper + _TOKENS_PER_BYTE_BEYOND_ASCII * beyond
+    tokens += max(0.0, spaces - (lower + upper + beyond) / _LETTERS_PER_SPACE)
+    return tokens + len(signs) - spaces - beyond
+
+
+def most_tokens_of(messages: Iterable[Message]) -> int:
+    """Estimate how many tokens messages have at most, the chat template's included."""
+    return int(sum(_TOKENS_PER_MESSAGE + most_tokens(_dense(message).encode()) for message in messages))
+
+
+def likely_tokens(messages: Iterable[Message], estimate: int) -> int:
+    """Correct the estimate of a long conversation whose bytes are of kinds that it is far off for."""
+    most = most_tokens_of(messages)
+    return most if most > _UNLIKE_PROSE * estimate else estimate
+
+
+def may_lose_answers(messages: Sequence[Message], window: int) -> bool:
+    """Whether the first answer may begin beyond the window."""
+    return most_tokens_of(_prompt(messages)) + _TOKENS_PER_MESSAGE >= window
+
+
+def loses_answers(messages: Sequence[Message], window: int) -> bool:
+    """Whether the first answer begins beyond the window, whatever the tokenizer."""
     tokens = 0.0
-    for message in messages:
-        tokens += _TOKENS_PER_MESSAGE
-        if message["role"] == "assistant":
-            break
-        text = message["content"]
+    for message in _prompt(messages):
+        text = _dense(message)
         size = len(text.encode())
         tokens += size / _BYTES_PER_TOKEN + _TOKENS_PER_EXTRA_BYTE * (size - len(text))
-    return int(tokens)
+    return _SURE * tokens >= window
+
+
+def _prompt(messages: Iterable[Message]) -> Iterator[Message]:
+    return takewhile(lambda message: message["role"] != "assistant", messages)
+
+
+def _dense(message: Message) -> str:
+    return _BLANKS.sub(" ", message["content"])
