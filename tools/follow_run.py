@@ -10,7 +10,8 @@ import httpx
 
 # Where nothing more happens; a run that is live goes on living without us.
 _OVER = frozenset(("live", "deleted", "rejected", "duplicate", "failed", "canceled"))
-_PATIENCE_SECONDS = 120.0  # for the run to appear, and for an app that does not answer
+PATIENCE_SECONDS = 120.0
+"""For the run to appear, and for an app that does not answer."""
 
 
 class FollowError(Exception):
@@ -97,6 +98,6 @@ def _looks(url: str, key: str, every_seconds: float, verify: str | bool) -> Iter
                     trouble = f"it answers {answer.status_code}"
             except httpx.HTTPError as error:
                 trouble = str(error) or type(error).__name__
-            if trouble and time.monotonic() - silent_since > _PATIENCE_SECONDS:
-                raise FollowError(f"nothing about the run at {url} for {_PATIENCE_SECONDS:.0f} s: {trouble}")
+            if trouble and time.monotonic() - silent_since > PATIENCE_SECONDS:
+                raise FollowError(f"nothing about the run at {url} for {PATIENCE_SECONDS:.0f} s: {trouble}")
             time.sleep(every_seconds)

@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 
+from tools.follow_run import PATIENCE_SECONDS
 from tools.runs_client import RefusedError, Run, RunsClient, UnreachableError, connect
-from tools.runs_view import run_details, runs_table, timeline, utc_now
+from tools.runs_view import run_details, runs_table, timeline, urgency, utc_now
 
 DONE, REFUSED, USAGE, UNREACHABLE, NOT_WELL = range(5)
 WELL = frozenset(("live", "deleted"))
@@ -49,13 +50,16 @@ class Terminal:
             "dataset": options.dataset,
             "attention": "true" if options.attention else None,
         }
-        found = list(self.client.runs(options.limit, **filters))
+        found = sorted(self.client.runs(**filters), key=urgency)
+        shown = found[: options.limit]
         if self.as_json:
-            self._print(found)
-        elif found:
-            self.screen.print(runs_table(found, utc_now()))
+            self._print(shown)
+        elif shown:
+            self.screen.print(runs_table(shown, utc_now()))
         else:
             self.talk.print("no runs")
+        if len(found) > len(shown):
+            self.talk.print(f"… {len(found) - len(shown)} more (--limit)")
         return DONE
 
     def show(self, options: argparse.Namespace) -> int:
@@ -70,11 +74,12 @@ class Terminal:
 
     def cancel(self, options: argparse.Namespace) -> int:
         """Stop a run."""
-        return self._end(options, "Cancel", self.client.cancel)
+        return self._end(options, "Cancel", self.client.find(options.run), self.client.cancel)
 
     def delete(self, options: argparse.Namespace) -> int:
         """Delete an endpoint."""
-        return self._end(options, "Delete the endpoint of", self.client.delete)
+        run_id = self.client.find(options.run, serving=True)
+        return self._end(options, "Delete the endpoint of", run_id, self.client.delete)
 
     def retry(self, options: argparse.Namespace) -> int:
         """Have a run looked at now."""
@@ -83,12 +88,13 @@ class Terminal:
 
     def extend(self, options: argparse.Namespace) -> int:
         """Let an endpoint live longer."""
-        self._show(self.client.extend(self.client.find(options.run), options.hours))
+        self._show(self.client.extend(self.client.find(options.run, serving=True), options.hours))
         return DONE
 
     def chat(self, options: argparse.Namespace) -> int:
         """Talk with a live model: one question, a question a line from a pipe, or turn by turn."""
-        run_id = self.client.find(options.run)
+        run_id = self.client.find(options.run, serving=True)
+        code = DONE
         messages = [{"role": "system", "content": options.system}] if options.system else []
         parameters: dict[str, Any] = {"max_new_tokens": options.max_tokens}
         if options.temperature is not None:
@@ -97,14 +103,23 @@ class Terminal:
         for question in questions:
             if not question.strip():
                 continue
-            messages.append({"role": "user", "content": question})
-            reply = self.client.chat(run_id, messages, parameters)
-            messages.append({"role": "assistant", "content": reply})
+            asked = [*messages, {"role": "user", "content": question}]
+            try:
+                reply = self.client.chat(run_id, asked, parameters)
+            except RefusedError as error:
+                self.refuse(error)
+                code = REFUSED
+                continue
+            messages = [*asked, {"role": "assistant", "content": reply}]
             if self.as_json:
                 print(json.dumps({"message": question, "reply": reply}, ensure_ascii=False), flush=True)
             else:
                 self.screen.print(f"[blue]{escape(reply) or '(no text)'}[/]")
-        return DONE
+        return code
+
+    def refuse(self, error: RefusedError) -> None:
+        """Say what the app did not do, and why."""
+        self.talk.print(f"[bold red]{escape(error.code)}[/]: {escape(str(error))}", soft_wrap=True)
 
     def _question(self) -> str | None:
         try:
@@ -112,9 +127,11 @@ class Terminal:
         except EOFError:
             return None
 
-    def _end(self, options: argparse.Namespace, what: str, ask: Callable[[str], Run]) -> int:
-        run_id = self.client.find(options.run)
-        if sys.stdin.isatty() and not options.yes:
+    def _end(self, options: argparse.Namespace, what: str, run_id: str, ask: Callable[[str], Run]) -> int:
+        if not options.yes:
+            if not sys.stdin.isatty():
+                self.talk.print(f"{what} {run_id}? There is nobody to ask: give --yes")
+                return USAGE
             answer = self.talk.input(f"{what} [bold]{run_id}[/]? (y/N) ")
             if answer.strip().lower() not in {"y", "yes"}:
                 self.talk.print("nothing was done")
@@ -142,10 +159,21 @@ class Terminal:
                 if run["stage"] in OVER or arrived(run):
                     break
                 time.sleep(LOOK_SECONDS)
-                run = self.client.run(run_id)
+                run = self._look(run_id)
         if run["error"]:
             self.talk.print(f"[red]{escape(run['error']['code'])}[/]: {escape(run['error']['message'])}")
         return DONE if run["stage"] in WELL else NOT_WELL
+
+    def _look(self, run_id: str) -> Run:
+        """The run as it is now; an app that is busy or away is asked again for a while."""
+        silent_since = time.monotonic()
+        while True:
+            try:
+                return self.client.run(run_id)
+            except (RefusedError, UnreachableError) as error:
+                if not error.retryable or time.monotonic() - silent_since > PATIENCE_SECONDS:
+                    raise
+            time.sleep(LOOK_SECONDS)
 
     def _show(self, run: Run) -> None:
         if self.as_json:
@@ -167,16 +195,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code.
     """
     options = _parser().parse_args(arguments)
-    faults = Console(stderr=True, highlight=False)
     try:
         with connect(options.url, options.key) as client:
             terminal = Terminal(client, as_json=options.json or not sys.stdout.isatty())
-            code: int = getattr(terminal, options.command)(options)
+            try:
+                code: int = getattr(terminal, options.command)(options)
+            except RefusedError as error:
+                terminal.refuse(error)
+                return REFUSED
             return code
-    except RefusedError as error:
-        faults.print(f"[bold red]{escape(error.code)}[/]: {escape(str(error))}", soft_wrap=True)
-        return REFUSED
     except UnreachableError as error:
+        faults = Console(stderr=True, highlight=False)
         faults.print(f"[bold red]error[/]: {escape(str(error))}", soft_wrap=True)
         return UNREACHABLE
     except KeyboardInterrupt:
@@ -194,7 +223,10 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, text: str, *, run: bool = True) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text, parents=[common])
         if run:
-            added.add_argument("run", help="a run's id, or a dataset, whose newest run is meant")
+            added.add_argument(
+                "run",
+                help="a run's id, or a dataset: its newest run, or its live one to chat, extend, delete",
+            )
         return added
 
     listing = command("list", "list runs, those that need a person first", run=False)
@@ -207,7 +239,7 @@ def _parser() -> argparse.ArgumentParser:
     command("retry", "have a parked or waiting run looked at again")
     for name, text in (("cancel", "stop a run"), ("delete", "delete a run's endpoint")):
         ending = command(name, text)
-        ending.add_argument("--yes", action="store_true", help="do not ask")
+        ending.add_argument("--yes", action="store_true", help="do not ask; needed where nobody can be")
         ending.add_argument("--wait", action="store_true", help="until everything is seen to be gone")
     extending = command("extend", "let an endpoint live longer")
     extending.add_argument("--hours", type=float, required=True, help="hours to add")

@@ -22,6 +22,9 @@ SCORING_SECONDS = 240.0
 
 Run = dict[str, Any]
 
+_PASSING = frozenset({408, 425, 429})
+_SERVING = {"live": 2, "deploying": 1}
+
 
 class RefusedError(Exception):
     """The app said no, in its own words.
@@ -29,14 +32,14 @@ class RefusedError(Exception):
     Attributes:
         status: HTTP status code of the answer.
         code: The problem's code.
+        retryable: Whether the app may say yes in a while.
     """
-
-    retryable = False
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         super().__init__(detail)
         self.status = status
         self.code = code
+        self.retryable = status >= 500 or status in _PASSING
 
 
 class UnreachableError(Exception):
@@ -69,27 +72,33 @@ class RunsClient:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def runs(self, limit: int, **filters: str | None) -> Iterator[Run]:
-        """Go through the listed runs, page by page, up to `limit` of them."""
+    def runs(self, **filters: str | None) -> Iterator[Run]:
+        """Go through the listed runs, page by page."""
         query = {name: value for name, value in filters.items() if value is not None}
-        cursor: str | None = None
-        while limit > 0:
-            after = {} if cursor is None else {"cursor": cursor}
-            page = self._ask("GET", "runs", params={**query, **after, "limit": str(min(limit, 1000))})
+        query["limit"] = "1000"
+        while True:
+            page = self._ask("GET", "runs", params=query)
             yield from page["runs"]
-            limit -= len(page["runs"])
-            cursor = page["next"]
-            if cursor is None:
+            if page["next"] is None:
                 return
+            query["cursor"] = page["next"]
 
-    def find(self, name: str) -> str:
+    def find(self, name: str, *, serving: bool = False) -> str:
         """The id of a run, by its id or by its dataset, of whose runs the newest is taken.
+
+        Args:
+            name: The id or the dataset.
+            serving: Of a dataset's runs, rather take one with an endpoint: that is live, or coming up.
 
         Raises:
             RefusedError: There is neither.
         """
-        of_dataset = sorted(self.runs(1000, dataset=name), key=lambda entry: entry["opened_at"] or "")
-        return str(of_dataset[-1]["run_id"]) if of_dataset else str(self.run(name)["run_id"])
+
+        def rank(entry: Run) -> tuple[int, str]:
+            return _SERVING.get(entry["stage"], 0) if serving else 0, entry["opened_at"] or ""
+
+        found = max(self.runs(dataset=name), key=rank, default=None)
+        return str((found or self.run(name))["run_id"])
 
     def run(self, run_id: str) -> Run:
         """One run, whole."""

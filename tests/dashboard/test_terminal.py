@@ -32,7 +32,7 @@ def test_a_run_is_followed_asked_extended_and_deleted(scenes: Scenes) -> None:
     assert said["reply"]
     assert runs(scenes, "extend", run_id, "--hours", "1").returncode == 0
     assert runs(scenes, "extend", run_id, "--hours", "8000").returncode == 1
-    assert runs(scenes, "delete", run_id, "--wait").returncode == 0
+    assert runs(scenes, "delete", run_id, "--yes", "--wait").returncode == 0
     assert json.loads(runs(scenes, "show", run_id).stdout)["stage"] == "deleted"
     listed = json.loads(runs(scenes, "list", "--dataset", "from-the-terminal").stdout)
     assert [entry["run_id"] for entry in listed] == [run_id]

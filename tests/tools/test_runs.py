@@ -55,6 +55,8 @@ class App:
         self.run = dict(RUN)
         self.entries = [dict(ENTRY)]
         self.refusal: httpx.Response | None = None
+        self.looks: list[httpx.Response] = []
+        self.scores: list[httpx.Response | None] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer a request."""
@@ -66,11 +68,18 @@ class App:
         if request.url.path == "/api/runs":
             wanted = request.url.params.get("dataset")
             found = [entry for entry in self.entries if wanted in {None, entry["dataset"]}]
-            return httpx.Response(200, json={"runs": found, "next": None})
+            start, size = int(request.url.params.get("cursor", 0)), int(request.url.params["limit"])
+            rest = str(start + size) if len(found) > start + size else None
+            return httpx.Response(200, json={"runs": found[start : start + size], "next": rest})
         if request.url.path.endswith("/score"):
+            said = self.scores.pop(0) if self.scores else None
+            if said is not None:
+                return said
             return httpx.Response(
                 200, json={"output": f"{len(json.loads(request.content)['messages'])} heard"}
             )
+        if request.method == "GET" and self.looks:
+            return self.looks.pop(0)
         return httpx.Response(200, json=self.run)
 
     @property
@@ -134,23 +143,41 @@ def test_a_dataset_stands_for_its_newest_run(app: App, call: Call) -> None:
     """Nobody remembers ten hex digits."""
     newest = {**ENTRY, "run_id": "ft-faq-ffffffffff", "opened_at": NOW.isoformat()}
     app.entries = [newest, ENTRY]
-    call("cancel", "faq")
+    call("cancel", "faq", "--yes")
     assert app.last == "POST /api/runs/ft-faq-ffffffffff/cancel"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("chat", "faq", "--message", "Hi"), ("extend", "faq", "--hours", "1"), ("delete", "faq", "--yes")],
+)
+def test_what_needs_an_endpoint_means_the_run_that_has_one(
+    app: App, call: Call, arguments: tuple[str, ...]
+) -> None:
+    """A later duplicate has none; `/v1` takes the live one by the same name, too."""
+    later = {**ENTRY, "stage": "duplicate", "run_id": "ft-faq-ffffffffff", "opened_at": NOW.isoformat()}
+    rising = {**later, "stage": "deploying", "run_id": "ft-faq-eeeeeeeeee"}
+    app.entries = [later, rising, ENTRY]
+    assert call(*arguments)[0] == 0
+    assert app.asked[-1].url.path.startswith(f"/api/endpoints/{ENTRY['run_id']}")
+    app.entries = [later, rising]
+    call(*arguments)
+    assert app.asked[-1].url.path.startswith(f"/api/endpoints/{rising['run_id']}")
 
 
 @pytest.mark.parametrize(
     ("arguments", "asked"),
     [
-        (("cancel", "faq"), "POST /api/runs/ft-faq-0123456789/cancel"),
+        (("cancel", "faq", "--yes"), "POST /api/runs/ft-faq-0123456789/cancel"),
         (("retry", "faq"), "POST /api/runs/ft-faq-0123456789/retry"),
-        (("delete", "faq"), "DELETE /api/endpoints/ft-faq-0123456789"),
+        (("delete", "faq", "--yes"), "DELETE /api/endpoints/ft-faq-0123456789"),
         (("extend", "faq", "--hours", "2"), "POST /api/endpoints/ft-faq-0123456789/extend"),
     ],
 )
 def test_each_wish_is_asked_of_its_route(
     app: App, call: Call, arguments: tuple[str, ...], asked: str
 ) -> None:
-    """A script gets done what it asks for without being asked back."""
+    """A script gets done what it asks for."""
     code, _, _ = call(*arguments)
     assert (code, app.last) == (0, asked)
 
@@ -169,6 +196,17 @@ def test_a_person_is_asked_before_something_ends(
     assert call("delete", "faq", "--yes")[0] == 0
 
 
+@pytest.mark.parametrize("command", ["cancel", "delete"])
+def test_where_nobody_can_be_asked_a_yes_is_demanded(
+    app: App, call: Call, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """A pipe by mistake ends nothing."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    code, _, err = call(command, "faq")
+    assert (code, "--yes" in err) == (2, True)
+    assert {request.method for request in app.asked} == {"GET"}
+
+
 @pytest.mark.parametrize(("stage", "code"), [("live", 0), ("failed", 4), ("rejected", 4), ("deleted", 0)])
 def test_following_ends_with_how_it_went(app: App, call: Call, stage: str, code: int) -> None:
     """A script knows by the exit code; a reader of the pipe gets each stage on a line."""
@@ -178,6 +216,34 @@ def test_following_ends_with_how_it_went(app: App, call: Call, stage: str, code:
     assert ended == code
     assert [json.loads(line)["stage"] for line in out.splitlines()] == ["received", "live"]
     assert ("out of memory" in err) is (stage == "failed")
+
+
+def test_an_app_that_is_busy_is_followed_on(app: App, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One 503 ends nothing; a refusal does, and so does an app that stays away."""
+    monkeypatch.setattr(runs, "LOOK_SECONDS", 0)
+    app.run["stage"] = "training"
+    app.looks = [httpx.Response(200, json=app.run), httpx.Response(503), httpx.Response(429)]
+    looked = list(app.looks)
+    app.run = {**app.run, "stage": "live"}
+    assert call("follow", "faq")[0] == 0
+    assert app.looks == []
+    app.looks = [looked[0], httpx.Response(403)]
+    assert call("follow", "faq")[0] == 1
+    monkeypatch.setattr(runs, "PATIENCE_SECONDS", -1)
+    app.looks = looked
+    assert call("follow", "faq")[0] == 1
+
+
+def test_a_refused_question_ends_no_conversation(
+    app: App, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, and forgotten; the next one goes with what was said and answered."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Hello\nHow?\nAnd now?\n"))
+    busy = httpx.Response(429, json={"code": "TooManyRequests", "detail": "come back later"})
+    app.scores = [None, busy]
+    code, out, err = call("chat", "faq")
+    assert (code, err) == (1, "TooManyRequests: come back later")
+    assert [json.loads(line)["reply"] for line in out.splitlines()] == ["1 heard", "3 heard"]
 
 
 def test_a_conversation_from_a_pipe_takes_turns(
@@ -230,6 +296,17 @@ def test_the_local_stack_is_found(app: App, capsys: pytest.CaptureFixture[str]) 
     )
     assert runs.main(["list"]) == 0
     assert app.asked[-1].url.host == "127.0.0.1"
+
+
+def test_a_list_that_is_cut_says_so_and_keeps_what_needs_a_person(app: App, call: Call) -> None:
+    """Runs are listed by id; whoever waits for a person may come last of thousands."""
+    ended = [{**ENTRY, "run_id": f"ft-a-{number:010x}", "stage": "deleted"} for number in range(1500)]
+    app.entries = [*ended, {**ENTRY, "run_id": "ft-zz-0000000000", "needs_attention": True, "parked": "no"}]
+    _, out, err = call("list")
+    listed = json.loads(out)
+    assert (len(listed), listed[0]["run_id"]) == (100, "ft-zz-0000000000")
+    assert err == "… 1401 more (--limit)"
+    assert call("list", "--limit", "2000")[2] == ""
 
 
 def test_what_needs_a_person_is_listed_first() -> None:
