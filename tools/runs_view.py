@@ -61,6 +61,8 @@ def run_details(run: dict[str, Any], now: datetime) -> RenderableType:
         ("eval loss", _decimal(metrics.get("eval_loss"))),
         ("model", run["model"]["name"] if run.get("model") else None),
         ("time left", _left(endpoint["expires_at"], now) if endpoint and run["stage"] == "live" else None),
+        ("smoke test", f"{len(tests)} answered" if (tests := run.get("smoke_test")) else None),
+        *money_rows(run.get("money")),
         ("job", run["job"]["studio_url"] if run.get("job") else None),
         ("ended", run.get("ended_because")),
     ]
@@ -70,6 +72,20 @@ def run_details(run: dict[str, Any], now: datetime) -> RenderableType:
             grid.add_row(Text(name, style="dim"), Text(str(value), overflow="fold"))
     head = Text.assemble((run["run_id"], "bold"), "  ", stage_text(run["stage"]))
     return Group(head, "", timeline(run, now), "", grid, *_faults(run))
+
+
+def money_rows(money: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """Node hours of what costs money, and their price where it is known."""
+    if money is None:
+        return []
+    currency = f" {money['currency']}" if money["currency"] else ""
+    rows = []
+    for name in ("training", "endpoint", "saved"):
+        hours, cost = money[f"{name}_node_hours"], money[f"{name}_cost"]
+        if hours is not None:
+            price = "" if cost is None else f", {cost:.2f}{currency}"
+            rows.append((name, f"{hours:.2f} node hours{price}"))
+    return rows
 
 
 def timeline(run: dict[str, Any], now: datetime) -> Table:
@@ -85,7 +101,7 @@ def timeline(run: dict[str, Any], now: datetime) -> Table:
         table.add_row(
             Text(mark, style=_style(entry["stage"]) if not following else GOOD),
             Text(entry["stage"], style="" if following else f"bold {_style(entry['stage'])}"),
-            Text(f"{began.astimezone():%H:%M:%S}", style="dim"),
+            Text(f"{began.astimezone():%Y-%m-%d %H:%M:%S}", style="dim"),
             Text(took, style="dim", justify="right"),
         )
     return table
@@ -118,7 +134,8 @@ def utc_now() -> datetime:
 def _faults(run: dict[str, Any]) -> list[Text]:
     error, fault = run.get("error"), run.get("last_fault") if run["failures"] else None
     shown = [(error, BAD), (fault, WARN)]
-    return [Text(f"\n{one['code']}: {one['message']}", style=style) for one, style in shown if one]
+    said = [Text(f"\n{one['code']}: {one['message']}", style=style) for one, style in shown if one]
+    return [Text(f"\nparked: {parked}", style=WARN), *said] if (parked := run.get("parked")) else said
 
 
 def _style(stage: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,18 @@ RUN: dict[str, Any] = {
     "report": {"rows": {"train": 8, "test": 1}},
     "model": {"name": "Phi-4-faq"},
     "job": {"studio_url": "https://ml.azure.com/runs/ft-faq-0123456789"},
+    "smoke_test": [{"prompt": [], "expected": "Hi", "reply": "Hey!"}],
+    "parked": None,
+    "needs_attention": False,
+    "money": {
+        "currency": "EUR",
+        "training_node_hours": 3.0,
+        "training_cost": 13.5,
+        "endpoint_node_hours": 0.25,
+        "endpoint_cost": None,
+        "saved_node_hours": None,
+        "saved_cost": None,
+    },
     "error": None,
     "failures": 0,
     "last_fault": None,
@@ -137,6 +150,20 @@ def test_a_terminal_gets_tables(app: App, call: Call, monkeypatch: pytest.Monkey
     _, shown, _ = call("show", "faq")
     assert "1.235" in shown
     assert "Phi-4-faq" in shown
+    assert "1 answered" in shown
+    assert "3.00 node hours, 13.50 EUR" in shown
+    assert "0.25 node hours\n" in re.sub(" +\n", "\n", shown)
+    assert "saved" not in shown
+    assert f"{NOW.astimezone():%Y-%m-%d %H:%M:%S}" in shown
+
+
+def test_a_parked_run_says_why(app: App, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person looks at it because it waits for one; a run that was just changed shows no money."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    app.run["parked"] = "out of quota"
+    assert "parked: out of quota" in call("show", "faq")[1]
+    del app.run["parked"], app.run["money"]
+    assert call("retry", "faq")[0] == 0
 
 
 def test_a_dataset_stands_for_its_newest_run(app: App, call: Call) -> None:
