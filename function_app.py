@@ -46,7 +46,7 @@ def dataset_uploaded(client: blob.BlobClient) -> None:
     run_id = open_run_for_upload(
         client.blob_name,
         container=client.container_name,
-        defaults=built.settings.default_options(),
+        settings=built.settings,
         services=built.services,
     )
     if run_id is not None:

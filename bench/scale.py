@@ -88,9 +88,7 @@ def _measure(around: World, wire: Wire, size: int) -> dict[str, Any]:
 
 def _training_run(around: World, settings: Settings, services: Services) -> Run:
     upload = around.upload()
-    run_id = open_run_for_upload(
-        upload.path, container="uploads", defaults=settings.default_options(), services=services
-    )
+    run_id = open_run_for_upload(upload.path, container="uploads", settings=settings, services=services)
     assert run_id is not None
     while (run := advance_run(run_id, settings=settings, services=services)) is not None:
         if run.stage is Stage.TRAINING:

@@ -95,8 +95,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def _dataset_uploaded(call: Invocation, settings: Settings, services: Services) -> list[str]:
-    defaults = settings.default_options()
-    run_id = open_run_for_upload(call.argument, container="uploads", defaults=defaults, services=services)
+    run_id = open_run_for_upload(call.argument, container="uploads", settings=settings, services=services)
     if run_id is not None:
         advance_run(run_id, settings=settings, services=services)
     return []

@@ -20,7 +20,7 @@ from shared.domain.backoff import backoff
 from shared.domain.decide import COSTLY, Decision, Do, Enter, Step, Wait, after_fault, decide
 from shared.domain.errors import FinetuneError, RunBusyError, TransientServiceError
 from shared.domain.job_status import JobState
-from shared.domain.observation import Observation
+from shared.domain.observation import Observation, Provisioning
 from shared.domain.run import EndpointFacts, Failure, JobFacts, Run, enter
 from shared.domain.stages import Stage
 from shared.ports import Services, StoredRun
@@ -84,7 +84,7 @@ def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
 
 
 def _apply(decision: Decision, run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
-    run = _noted(run, seen)
+    run = _noted(run, seen, services)
     match decision:
         case Wait(until):
             return msgspec.structs.replace(run, due=until, failures=0, faulty_since=None)
@@ -96,7 +96,7 @@ def _apply(decision: Decision, run: Run, seen: Observation, settings: Settings, 
             return enter(msgspec.structs.replace(run, **ended), stage, services.now(), error)
         case Do(step) if step in COSTLY and not run.billable:
             # The intent goes on record before anything that costs money is asked for.
-            return msgspec.structs.replace(run, billable=True)
+            return msgspec.structs.replace(run, billable=True, job_asked_at=services.now())
         case Do(step):
             _log.info("step begins", extra={"run_id": run.run_id, "step": step.value})
             with services.telemetry.span(step.value, run):
@@ -110,7 +110,12 @@ def _report_stage(run: Run, stage: Stage, services: Services) -> None:
     services.telemetry.entered(stage, run.stage, seconds)
 
 
-def _noted(run: Run, seen: Observation) -> Run:
+def _noted(run: Run, seen: Observation, services: Services) -> Run:
+    if seen.compute is not None:
+        # A cluster that another run asked for is waited for just as long.
+        since = run.compute_asked_at or services.now()
+        ready = seen.compute.state is Provisioning.READY
+        run = msgspec.structs.replace(run, compute_asked_at=None if ready else since)
     if seen.job is None:
         return run
     if seen.job.state is JobState.UNKNOWN:

@@ -10,13 +10,13 @@ from shared.domain.run import Run
 from shared.domain.stages import Stage
 from shared.ports import Services
 
-_CAME_TO_NOTHING = frozenset({Stage.FAILED, Stage.CANCELED, Stage.REJECTED, Stage.DUPLICATE})
+_NOTHING = frozenset({Stage.FAILED, Stage.CANCELED, Stage.REJECTED, Stage.DUPLICATE})
 
 
 def claim_content(run: Run, services: Services) -> Run:
     """Claim the run's content, or find the run that has it.
 
-    A claim of a run that came to nothing is taken over; with the option `force`, so is any other.
+    A claim of a run that came to nothing, or is certain to, is taken over; with `force`, so is any other.
 
     Returns:
         The run, `claimed`, or with `duplicate_of` naming the earlier run.
@@ -35,9 +35,15 @@ def claim_content(run: Run, services: Services) -> Run:
 
 def _came_to_nothing(run_id: str, services: Services) -> bool:
     try:
-        return services.runs.load(run_id).run.stage in _CAME_TO_NOTHING
+        return _comes_to_nothing(services.runs.load(run_id).run)
     except UnknownRunError:
         return True
     except CorruptRunError:
         # Nobody can tell; to be on the safe side of the bill, it was trained.
         return False
+
+
+def _comes_to_nothing(run: Run) -> bool:
+    # What was wished of a run is never overwritten: one that is not live yet will not be.
+    given_up = run.requests.cancel_at is not None or run.requests.delete_at is not None
+    return run.stage in _NOTHING or run.outcome in _NOTHING or (given_up and run.stage.before_live)

@@ -7,6 +7,7 @@ import logging
 import msgspec
 
 from handlers.announce import note_stages
+from shared.config import Settings
 from shared.domain.fields import Problem
 from shared.domain.names import COMPANIONS, OPTIONS_FILE, SUFFIXES, Upload, parse_upload, run_id_for
 from shared.domain.options import OPTIONS_LIMIT_BYTES, RunOptions, override_options
@@ -17,13 +18,13 @@ from shared.ports import Services
 _log = logging.getLogger(__name__)
 
 
-def open_run_for_upload(path: str, *, container: str, defaults: RunOptions, services: Services) -> str | None:
+def open_run_for_upload(path: str, *, container: str, settings: Settings, services: Services) -> str | None:
     """Open the run of an uploaded file; the same path and ETag open it once, however often they are told.
 
     Args:
         path: The blob's name in the uploads container.
         container: That container's name.
-        defaults: The options that hold where the upload's `run.json` says nothing.
+        settings: They hold where the upload's `run.json` says nothing.
         services: The ports.
 
     Returns:
@@ -42,7 +43,7 @@ def open_run_for_upload(path: str, *, container: str, defaults: RunOptions, serv
         return None
     run_id = run_id_for(container, path, train.etag)
     extra = {"run_id": run_id, "blob": path, "etag": train.etag}
-    options, problems = _options(upload, defaults, services)
+    options, problems = _options(upload, settings, services)
     source = Source(container=container, files=(train, *_companions(upload, services)))
     run = open_run(run_id, upload.dataset, source, options, services.now())
     run = msgspec.structs.replace(run, trace=services.telemetry.begin(run_id))
@@ -70,13 +71,15 @@ def _companions(upload: Upload, services: Services) -> list[SourceFile]:
     return found
 
 
-def _options(upload: Upload, defaults: RunOptions, services: Services) -> tuple[RunOptions, list[Problem]]:
+def _options(upload: Upload, settings: Settings, services: Services) -> tuple[RunOptions, list[Problem]]:
+    defaults = settings.default_options()
     if upload.folder is None:
         return defaults, []
     file = services.uploads.find(f"{upload.folder}{OPTIONS_FILE}")
     if file is None:
         return defaults, []
-    return override_options(defaults, services.uploads.read_small(file, OPTIONS_LIMIT_BYTES))
+    text = services.uploads.read_small(file, OPTIONS_LIMIT_BYTES)
+    return override_options(defaults, text, most_lifetime_hours=settings.endpoint_max_lifetime_hours)
 
 
 def _rejected(run: Run, problems: list[Problem], services: Services) -> Run:

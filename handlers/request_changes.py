@@ -76,7 +76,8 @@ def extend_endpoint(endpoint: str, body: dict[str, Any], *, most_hours: float, s
 
     Raises:
         UnknownRunError: If there is no such endpoint.
-        RequestError: 400 for other bodies, 409 unless the endpoint is live, 422 past `most_hours`.
+        RequestError: 400 for other bodies, 409 unless the endpoint is live and is to stay so, 422 for
+            a time that is past, or past `most_hours`.
     """
     try:
         hours = msgspec.convert(body, Extension).hours
@@ -87,11 +88,16 @@ def extend_endpoint(endpoint: str, body: dict[str, Any], *, most_hours: float, s
     def extend(run: Run) -> Run:
         if run.stage is not Stage.LIVE or run.endpoint is None or run.expires_at is None:
             raise RequestError(409, f"{endpoint} is not live: its run is {run.stage}", code="NotLive")
+        if run.requests.delete_at is not None or run.requests.cancel_at is not None:
+            raise RequestError(409, f"{endpoint} is about to be deleted", code="EndpointGoing")
         until = run.expires_at + timedelta(hours=hours)
         latest = run.endpoint.live_since + timedelta(hours=most_hours)
         if until > latest:
             message = f"{endpoint} may live until {latest:%Y-%m-%d %H:%M} UTC at the longest"
             raise RequestError(422, message, code="LifetimeExceeded")
+        if until <= services.now():
+            message = f"{endpoint} ran out of time at {run.expires_at:%Y-%m-%d %H:%M} UTC: ask for more hours"
+            raise RequestError(422, message, code="ExtensionTooShort")
         return _asking(run, services.now(), extended_to=until)
 
     return _accepted(endpoint, extend, services, status=200)

@@ -44,7 +44,7 @@ def _claim(run: Run, _seen: Observation, _settings: Settings, services: Services
 def _create_compute(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
     plan = _plan_of(run)
     services.workspace.create_compute(plan.compute, plan.compute_size, max_nodes=settings.compute_max_nodes)
-    return run
+    return msgspec.structs.replace(run, compute_asked_at=run.compute_asked_at or services.now())
 
 
 def _submit_job(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:

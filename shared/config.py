@@ -99,6 +99,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     training_deadline_hours: Annotated[
         Hours, Meta(description="Hours after which a training job is given up.")
     ] = 72
+    compute_deadline_minutes: Annotated[
+        float,
+        Meta(gt=0, le=60 * 24 * 365, description="Minutes after which a cluster that is not up is given up."),
+    ] = 60
+    submission_deadline_minutes: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=60 * 24 * 365,
+            description="Minutes after which a submitted job that is not to be seen is given up.",
+        ),
+    ] = 60
     deployment_deadline_minutes: Annotated[
         float, Meta(gt=0, le=60 * 24 * 365, description="Minutes after which a deployment is given up.")
     ] = 120
@@ -306,6 +318,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The bounds within which runs are decided upon."""
         return Limits(
             training_deadline=timedelta(hours=self.training_deadline_hours),
+            compute_deadline=timedelta(minutes=self.compute_deadline_minutes),
+            submission_deadline=timedelta(minutes=self.submission_deadline_minutes),
             deployment_deadline=timedelta(minutes=self.deployment_deadline_minutes),
             fault_deadline=timedelta(hours=self.fault_deadline_hours),
             max_eval_loss=self.max_eval_loss,

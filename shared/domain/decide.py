@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from shared.domain.dataset import Verdict
 from shared.domain.job_status import JobState
-from shared.domain.observation import Observation, Provisioning, SeenJob
+from shared.domain.observation import Observation, Provisioning, SeenCompute, SeenJob
 from shared.domain.run import Failure, Run
 from shared.domain.stages import Stage
 
@@ -77,6 +77,8 @@ class Limits(NamedTuple):
     """What bounds a run from outside it.
 
     Attributes:
+        compute_deadline: Longest that a cluster may take to come up, from when it was asked for.
+        submission_deadline: Longest that a job may not be seen, from when it was asked for.
         training_deadline: Longest that a run may be in `training`.
         deployment_deadline: Longest that it may be in `deploying`.
         fault_deadline: Longest that a step may go on failing before the run is given up.
@@ -85,6 +87,8 @@ class Limits(NamedTuple):
         operation_poll: How long to leave a running control-plane operation alone.
     """
 
+    compute_deadline: timedelta = timedelta(hours=1)
+    submission_deadline: timedelta = timedelta(hours=1)
     training_deadline: timedelta = timedelta(hours=72)
     deployment_deadline: timedelta = timedelta(hours=2)
     fault_deadline: timedelta = timedelta(hours=12)
@@ -199,17 +203,23 @@ def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
     if not run.claimed:
         return Do(Step.CLAIM)
     if run.billable:
-        return Do(Step.SUBMIT_JOB) if seen.job is None else Enter(Stage.TRAINING)
-    if run.plan.create_compute:
-        if seen.compute is None:
-            return Do(Step.CREATE_COMPUTE)
-        if seen.compute.state is Provisioning.FAILED:
-            reason = seen.compute.failure or "its provisioning failed"
-            return give_up(run, "ComputeFailed", f"cluster {run.plan.compute}: {reason}", now)
-        if seen.compute.state is not Provisioning.READY:
-            late = _overdue(run, Stage.VALIDATED, limits.training_deadline, now)
-            return late or Wait(now + limits.operation_poll)
+        if seen.job is not None:
+            return Enter(Stage.TRAINING)
+        late = _late(run, "the job is not to be seen", run.job_asked_at, limits.submission_deadline, now)
+        return late or Do(Step.SUBMIT_JOB)
+    if run.plan.create_compute and (seen.compute is None or seen.compute.state is not Provisioning.READY):
+        return _bring_up_compute(run, run.plan.compute, seen.compute, now, limits)
     return Do(Step.SUBMIT_JOB) if seen.has_place else Wait(now + limits.job_poll)
+
+
+def _bring_up_compute(
+    run: Run, name: str, seen: SeenCompute | None, now: datetime, limits: Limits
+) -> Decision:
+    if seen is not None and seen.state is Provisioning.FAILED:
+        reason = seen.failure or "its provisioning failed"
+        return give_up(run, "ComputeFailed", f"cluster {name}: {reason}", now)
+    late = _late(run, f"cluster {name} is not up", run.compute_asked_at, limits.compute_deadline, now)
+    return late or (Do(Step.CREATE_COMPUTE) if seen is None else Wait(now + limits.operation_poll))
 
 
 def _training(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
@@ -304,8 +314,11 @@ def _must_stop(job: SeenJob | None) -> bool:
 
 
 def _overdue(run: Run, stage: Stage, deadline: timedelta, now: datetime) -> Enter | None:
-    since = run.entered(stage) or now
-    if now - since <= deadline:
+    return _late(run, f"still {stage}", run.entered(stage), deadline, now)
+
+
+def _late(run: Run, what: str, since: datetime | None, deadline: timedelta, now: datetime) -> Enter | None:
+    if since is None or now - since <= deadline:
         return None
     hours = deadline.total_seconds() / 3600
-    return give_up(run, "DeadlineExceeded", f"still {stage} after {hours:g} h", now)
+    return give_up(run, "DeadlineExceeded", f"{what} after {hours:g} h", now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -49,13 +50,16 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     force: bool = False
 
 
-def override_options(defaults: RunOptions, text: bytes) -> tuple[RunOptions, list[Problem]]:
+def override_options(
+    defaults: RunOptions, text: bytes, *, most_lifetime_hours: float = math.inf
+) -> tuple[RunOptions, list[Problem]]:
     """Lay a `run.json` over the defaults.
 
     Args:
         defaults: The options that the app's settings give.
         text: The file's bytes: one JSON object whose keys are fields of `RunOptions`. `parameters` is
             merged key by key, everything else replaces.
+        most_lifetime_hours: What `lifetime_hours` may be at most, where that is known.
 
     Returns:
         The options, and every problem found; with problems the options are the defaults.
@@ -76,6 +80,9 @@ def override_options(defaults: RunOptions, text: bytes) -> tuple[RunOptions, lis
     ]
     converted, faults = convert_fields(RunOptions, values, strict=True)
     problems += [Problem(f"run.json {name!r}", message) for name, message in faults]
+    if converted.get("lifetime_hours", 0) > most_lifetime_hours:
+        message = f"is over ENDPOINT_MAX_LIFETIME_HOURS, {most_lifetime_hours:g}"
+        problems.append(Problem("run.json 'lifetime_hours'", message))
     if problems:
         return defaults, problems
     if "parameters" in converted:

@@ -168,6 +168,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
             can end at once; any other ends through `deleting`, where absence is verified.
         outcome: Where `deleting` leads.
         ended_because: Why it is being taken away, in a person's words, when nothing went wrong.
+        compute_asked_at: Since when a cluster is on its way that is not up yet (UTC).
+        job_asked_at: When the intent to submit the job went on record (UTC).
         failures: Transient faults in a row; sets the backoff, cleared by any step that succeeds.
         faulty_since: When that row of faults began (UTC).
         last_fault: The newest of those faults, kept for people to see.
@@ -196,6 +198,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     claimed: bool = False
     duplicate_of: str | None = None
     plan: TrainingPlan | None = None
+    compute_asked_at: Moment | None = None
+    job_asked_at: Moment | None = None
     job: JobFacts | None = None
     metrics: Metrics | None = None
     model: ModelFacts | None = None

@@ -9,6 +9,7 @@ import pytest
 
 from handlers.advance_run import advance_run
 from handlers.request_changes import cancel_run
+from shared.config import Settings
 from shared.domain.errors import (
     CorruptRunError,
     RunChangedError,
@@ -17,7 +18,7 @@ from shared.domain.errors import (
     TransientServiceError,
     UnknownRunError,
 )
-from shared.domain.observation import Provisioning, SeenDeployment, SeenJob
+from shared.domain.observation import Provisioning, SeenCompute, SeenDeployment, SeenJob
 from shared.domain.run import Metrics, Requests, Run
 from shared.domain.stages import Stage
 from tests.app.builders import NOW, RUN_ID, a_run
@@ -293,6 +294,68 @@ def test_a_service_that_does_not_show_its_work_is_given_time() -> None:
         assert [call for call, _ in world.cloud.begun].count("submit") == expected
         assert run.due is not None
         assert run.due > world.now
+
+
+def test_a_job_that_is_never_to_be_seen_is_given_up() -> None:
+    """After its deadline the run fails, instead of asking for ever."""
+    world = World()
+    run_id = upload(world)
+    world.cloud.hidden = True
+    run = drive(world, run_id, Stage.FAILED, brisk())
+    assert run.error is not None
+    assert run.error.code == "DeadlineExceeded"
+    assert world.now - NOW < timedelta(minutes=62)
+
+
+def test_a_cluster_that_never_comes_up_is_given_up() -> None:
+    """However long the run had waited for its turn before; the time counts from when it was asked for."""
+    world = World()
+    world.cloud.slow = True
+    run_id = upload(world)
+    asked = advance(world, run_id, brisk()).compute_asked_at
+    assert asked == world.now
+    for _ in range(90):
+        run = advance(world, run_id, brisk())
+        if run.stage.terminal:
+            break
+        assert run.due is not None
+        world.now = run.due
+    assert run.error is not None
+    assert run.error.message == "cluster gpu-cluster is not up after 1 h"
+    assert timedelta(minutes=60) < world.now - asked < timedelta(minutes=62)
+    assert [call for call, _ in world.cloud.begun] == ["create_compute"]
+
+
+def test_a_cluster_that_is_never_to_be_seen_is_given_up() -> None:
+    """It is asked for again until its deadline, and no longer."""
+    world = World()
+    run_id = upload(world)
+    world.cloud.compute = lambda _name: None  # type: ignore[assignment,method-assign]
+    run = drive(world, run_id, Stage.FAILED, brisk())
+    assert run.error is not None
+    assert run.error.code == "DeadlineExceeded"
+    assert world.now - NOW < timedelta(minutes=62)
+
+
+def test_waiting_for_a_place_is_no_delay_of_the_cluster() -> None:
+    """A run that waited for days goes on waiting while its cluster is being changed."""
+    world = World()
+    one = msgspec.structs.replace(SETTINGS, max_training_runs=1)
+    other = a_run(Stage.TRAINING, run_id="ft-other-0123456789", now=NOW - timedelta(days=1))
+    world.runs.create(other)
+    run_id = upload(world)
+    assert advance(world, run_id, one).compute_asked_at is None
+    world.now += timedelta(days=4)
+    world.cloud.computes["gpu-cluster"] = SeenCompute(Provisioning.PENDING, "")
+    run = advance(world, run_id, one)
+    assert (run.stage, run.compute_asked_at) == (Stage.VALIDATED, world.now)
+    world.cloud.settle()
+    assert advance(world, run_id, one).compute_asked_at is None
+
+
+def brisk() -> Settings:
+    """Settings with fewer looks."""
+    return msgspec.structs.replace(SETTINGS, operation_poll_seconds=60)
 
 
 def test_answers_that_flicker_do_not_keep_an_invocation_busy() -> None:

@@ -192,6 +192,8 @@ def test_settings_reach_their_places() -> None:
         SPLIT_SEED="7",
         ROW_POLICY="drop",
         TRAINING_DEADLINE_HOURS="1.5",
+        COMPUTE_DEADLINE_MINUTES="15",
+        SUBMISSION_DEADLINE_MINUTES="20",
         DEPLOYMENT_DEADLINE_MINUTES="30",
         MAX_EVAL_LOSS="2.5",
         ENDPOINT_IDLE_MINUTES="0",
@@ -201,6 +203,8 @@ def test_settings_reach_their_places() -> None:
     assert (rules.seed, rules.row_policy) == (7, RowPolicy.DROP)
     limits = settings.limits()
     assert limits.training_deadline == timedelta(minutes=90)
+    assert limits.compute_deadline == timedelta(minutes=15)
+    assert limits.submission_deadline == timedelta(minutes=20)
     assert limits.deployment_deadline == timedelta(minutes=30)
     assert limits.max_eval_loss == 2.5
     assert settings.default_options().idle_minutes == 0

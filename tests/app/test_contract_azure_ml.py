@@ -67,9 +67,7 @@ def planned(services: Services) -> tuple[Run, TrainingPlan]:
     path = f"d{uuid.uuid4().hex[:8]}.jsonl"
     assert isinstance(services.uploads, MemoryUploads | WritableUploads)
     services.uploads.put(path, rows())
-    run_id = open_run_for_upload(
-        path, container="uploads", defaults=SETTINGS.default_options(), services=services
-    )
+    run_id = open_run_for_upload(path, container="uploads", settings=SETTINGS, services=services)
     assert run_id is not None
     run = services.runs.load(run_id).run
     run = validate_dataset(run, SETTINGS.gate_rules(run.options), services)

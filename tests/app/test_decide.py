@@ -197,16 +197,40 @@ def test_a_stage_that_costs_money_has_an_end(stage: Stage) -> None:
             assert isinstance(decide(run, seen, now, LIMITS), Enter)
 
 
-def test_a_cluster_that_never_comes_up_ends_the_run() -> None:
-    """A run does not wait for ever for compute that stays in `Creating`."""
-    run = a_run(Stage.VALIDATED, plan=msgspec.structs.replace(PLAN, create_compute=True), claimed=True)
-    seen = Observation(compute=SeenCompute(Provisioning.PENDING, ""))
-    assert isinstance(decide(run, seen, NOW, LIMITS), Wait)
-    late = decide(run, seen, NOW + LIMITS.training_deadline + timedelta(seconds=1), LIMITS)
+@pytest.mark.parametrize("state", [None, Provisioning.PENDING, Provisioning.GOING])
+def test_a_cluster_that_never_comes_up_ends_the_run(state: Provisioning | None) -> None:
+    """The time counts from when it was asked for, not from when the run began to wait for its turn."""
+    run = a_run(
+        Stage.VALIDATED,
+        now=NOW - timedelta(days=9),
+        plan=msgspec.structs.replace(PLAN, create_compute=True),
+        claimed=True,
+        compute_asked_at=NOW,
+    )
+    seen = Observation(compute=SeenCompute(state, "") if state else None)
+    assert not isinstance(decide(run, seen, NOW + LIMITS.compute_deadline, LIMITS), Enter)
+    late = decide(run, seen, NOW + LIMITS.compute_deadline + timedelta(seconds=1), LIMITS)
     assert isinstance(late, Enter)
     assert late.stage is Stage.FAILED
     assert late.error is not None
+    assert (late.error.code, late.error.message) == (
+        "DeadlineExceeded",
+        "cluster gpu-cluster is not up after 1 h",
+    )
+
+
+def test_a_job_that_is_never_to_be_seen_ends_the_run() -> None:
+    """It is asked for again until its deadline, and then taken away in case it is there."""
+    run = a_run(Stage.VALIDATED, plan=PLAN, claimed=True, billable=True, job_asked_at=NOW)
+    on_time = decide(run, Observation(), NOW + LIMITS.submission_deadline, LIMITS)
+    assert on_time == Do(Step.SUBMIT_JOB)
+    now = NOW + LIMITS.submission_deadline + timedelta(seconds=1)
+    late = decide(run, Observation(), now, LIMITS)
+    assert isinstance(late, Enter)
+    assert (late.stage, late.outcome) == (Stage.DELETING, Stage.FAILED)
+    assert late.error is not None
     assert late.error.code == "DeadlineExceeded"
+    assert decide(run, Observation(job=SeenJob("Queued")), now, LIMITS) == Enter(Stage.TRAINING)
 
 
 def test_a_terminal_run_is_not_decided_upon() -> None:

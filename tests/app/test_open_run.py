@@ -15,9 +15,7 @@ from tests.app.worlds import SETTINGS, rows, upload
 
 def opened(world: World, path: str) -> str | None:
     """Tell the app of a blob, as an event does."""
-    return open_run_for_upload(
-        path, container="uploads", defaults=SETTINGS.default_options(), services=world.services
-    )
+    return open_run_for_upload(path, container="uploads", settings=SETTINGS, services=world.services)
 
 
 def test_an_upload_opens_a_run_with_the_settings_options() -> None:
@@ -109,6 +107,17 @@ def test_a_faulty_run_json_rejects_the_upload() -> None:
     assert "epochs" in run.error.message
     assert "instance_count" in run.error.message
     assert run.due is None
+
+
+@pytest.mark.parametrize(("hours", "stage"), [(168, Stage.RECEIVED), (168.5, Stage.REJECTED)])
+def test_no_run_lives_longer_than_the_setting_allows(hours: float, stage: Stage) -> None:
+    """A lifetime over ENDPOINT_MAX_LIFETIME_HOURS is refused where it is asked for."""
+    world = World()
+    world.uploads.put("support/run.json", json.dumps({"lifetime_hours": hours}).encode())
+    run = world.runs.load(upload(world, "support/train.jsonl")).run
+    assert run.stage is stage
+    if run.error is not None:
+        assert "ENDPOINT_MAX_LIFETIME_HOURS, 168" in run.error.message
 
 
 def test_options_replaced_while_they_are_read_are_read_again() -> None:

@@ -11,9 +11,9 @@ from handlers.claim_content import claim_content
 from handlers.plan_training import content_digest, plan_training
 from shared.domain.errors import InvalidRunError
 from shared.domain.observation import Provisioning, SeenCompute
-from shared.domain.run import Run
+from shared.domain.run import Requests, Run
 from shared.domain.stages import Stage
-from tests.app.builders import OPTIONS, PLAN, RUN_ID, a_run, report
+from tests.app.builders import NOW, OPTIONS, PLAN, RUN_ID, a_run, report
 from tests.app.catalogue import PHI_3
 from tests.app.fakes import World
 
@@ -110,9 +110,9 @@ def validated(run_id: str = RUN_ID, **changes: Any) -> Run:
     return msgspec.structs.replace(a_run(Stage.VALIDATED, plan=PLAN, run_id=run_id), **changes)
 
 
-def holder(world: World, stage: Stage) -> None:
+def holder(world: World, stage: Stage, **changes: Any) -> None:
     """Another run has the content already, and is where it is."""
-    other = a_run(stage, run_id=OTHER)
+    other = a_run(stage, run_id=OTHER, **changes)
     world.runs.create(other)
     world.claims.claim_content(content_digest(validated(), PLAN), OTHER)
 
@@ -139,6 +139,29 @@ def test_the_same_content_is_a_duplicate(stage: Stage) -> None:
     holder(world, stage)
     run = claim_content(validated(), world.services)
     assert (run.claimed, run.duplicate_of) == (False, OTHER)
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "taken"),
+    [
+        (Stage.DELETING, {"outcome": Stage.FAILED}, True),
+        (Stage.DELETING, {"outcome": Stage.CANCELED}, True),
+        (Stage.DELETING, {"outcome": Stage.DELETED}, False),
+        (Stage.TRAINING, {"requests": Requests(cancel_at=NOW)}, True),
+        (Stage.DEPLOYING, {"requests": Requests(delete_at=NOW)}, True),
+        (Stage.LIVE, {"requests": Requests(cancel_at=NOW)}, False),
+        (Stage.LIVE, {"requests": Requests(delete_at=NOW)}, False),
+    ],
+)
+def test_content_of_a_run_that_will_come_to_nothing_is_taken_over(
+    stage: Stage, changes: dict[str, Any], taken: bool
+) -> None:
+    """One that is being taken away for a failure, or was canceled before it was live."""
+    world = World()
+    holder(world, stage, **changes)
+    run = claim_content(validated(), world.services)
+    assert run.claimed is taken
+    assert run.duplicate_of == (None if taken else OTHER)
 
 
 @pytest.mark.parametrize("stage", [Stage.FAILED, Stage.CANCELED, Stage.REJECTED, Stage.DUPLICATE])

@@ -75,9 +75,7 @@ def event(services: Services, path: str) -> Callable[[], Any]:
     """What the blob trigger does when it is told of an upload."""
 
     def handle() -> Any:
-        run_id = open_run_for_upload(
-            path, container="uploads", defaults=SETTINGS.default_options(), services=services
-        )
+        run_id = open_run_for_upload(path, container="uploads", settings=SETTINGS, services=services)
         assert run_id is not None
         advance_run(run_id, settings=SETTINGS, services=services)
         return run_id
@@ -127,9 +125,7 @@ def test_the_same_rows_under_ten_names_are_trained_once(
 def test_of_two_advances_one_works(world: World, services: Services, containers: OwnContainers) -> None:
     """The others, who come while it is at work, go away at once, and every step is taken once."""
     put(containers, "support.jsonl", rows())
-    run_id = open_run_for_upload(
-        "support.jsonl", container="uploads", defaults=SETTINGS.default_options(), services=services
-    )
+    run_id = open_run_for_upload("support.jsonl", container="uploads", settings=SETTINGS, services=services)
     assert run_id is not None
     others: list[Any] = []
 
@@ -156,9 +152,7 @@ def test_of_two_advances_at_the_same_moment_no_step_is_taken_twice(
 ) -> None:
     """Whoever takes hold of the run first; who comes when it is through finds nothing to do."""
     put(containers, "support.jsonl", rows())
-    run_id = open_run_for_upload(
-        "support.jsonl", container="uploads", defaults=SETTINGS.default_options(), services=services
-    )
+    run_id = open_run_for_upload("support.jsonl", container="uploads", settings=SETTINGS, services=services)
     assert run_id is not None
     at_once(*[lambda: advance_run(run_id, settings=SETTINGS, services=services)] * 3)
     assert services.runs.load(run_id).run.stage is Stage.LIVE
@@ -269,9 +263,7 @@ def test_runs_opened_at_once_share_the_places_that_there_are(
     for number in range(8):
         put(containers, f"d{number}.jsonl", rows(tag=str(number)))
         names.append(
-            open_run_for_upload(
-                f"d{number}.jsonl", container="uploads", defaults=two.default_options(), services=services
-            )
+            open_run_for_upload(f"d{number}.jsonl", container="uploads", settings=two, services=services)
         )
     for finished in range(2, 10, 2):
         at_once(*(lambda name=name: advance_run(name, settings=two, services=services) for name in names))

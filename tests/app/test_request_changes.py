@@ -95,6 +95,36 @@ def test_an_extension_adds_to_the_time_that_is_left() -> None:
     assert "2026-03-08 12:00 UTC" in caught.value.message
 
 
+@pytest.mark.parametrize("wish", ["cancel", "delete"])
+def test_what_is_about_to_be_deleted_is_not_extended(wish: str) -> None:
+    """An extension that is accepted holds; after an accepted deletion there is none."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    EXPECTED[wish][0](RUN_ID, world.services)
+    before = world.runs.load(RUN_ID)
+    with pytest.raises(RequestError) as caught:
+        extend(RUN_ID, world.services)
+    assert (caught.value.status, caught.value.code) == (409, "EndpointGoing")
+    assert world.runs.load(RUN_ID) == before
+
+
+@pytest.mark.parametrize(("hours", "accepted"), [(2, False), (6, False), (6.5, True)])
+def test_an_extension_into_the_past_is_refused(hours: float, accepted: bool) -> None:
+    """An endpoint that ran out of time six hours ago needs more than six to live on."""
+    world = World(now=NOW + timedelta(hours=30))
+    world.runs.create(a_run(Stage.LIVE))
+    if accepted:
+        assert extend(RUN_ID, world.services, hours).status == 200
+        expires_at = world.runs.load(RUN_ID).run.expires_at
+        assert expires_at is not None
+        assert expires_at > world.now
+        return
+    with pytest.raises(RequestError) as caught:
+        extend(RUN_ID, world.services, hours)
+    assert (caught.value.status, caught.value.code) == (422, "ExtensionTooShort")
+    assert "2026-03-02 12:00 UTC" in caught.value.message
+
+
 @pytest.mark.parametrize("hours", [None, 0, -1, "4", True, [1], {}, 10**400, 24 * 365 + 1])
 def test_an_extension_that_means_nothing_is_400(hours: Any) -> None:
     """Hours are a number above 0, and a year at most."""

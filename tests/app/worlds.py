@@ -42,9 +42,7 @@ def rows(count: int = 60, tag: str = "") -> bytes:
 def upload(world: World, path: str = "support.jsonl", body: bytes | None = None) -> str:
     """Upload a file and open its run, as the blob trigger does."""
     world.uploads.put(path, rows() if body is None else body)
-    run_id = open_run_for_upload(
-        path, container="uploads", defaults=SETTINGS.default_options(), services=world.services
-    )
+    run_id = open_run_for_upload(path, container="uploads", settings=SETTINGS, services=world.services)
     assert run_id is not None
     return run_id
 
@@ -138,9 +136,7 @@ def whole_life(world: World, trip: Trip, survives: tuple[type[BaseException], ..
     for _ in range(MOST_ADVANCES):
         try:
             if not heard:
-                open_run_for_upload(
-                    file.path, container="uploads", defaults=SETTINGS.default_options(), services=services
-                )
+                open_run_for_upload(file.path, container="uploads", settings=SETTINGS, services=services)
             run = advance_run(run_id, settings=SETTINGS, services=services)
             # An event is repeated until its function has come to its end.
             heard = True

@@ -25,8 +25,7 @@ AT_ONCE = 6
 
 def _carry(upload: Upload, start: threading.Barrier, settings: Settings, services: Services) -> None:
     start.wait()
-    defaults = settings.default_options()
-    open_run_for_upload(upload.path, container="uploads", defaults=defaults, services=services)
+    open_run_for_upload(upload.path, container="uploads", settings=settings, services=services)
     advance_run(upload.run_id, settings=settings, services=services)
 
 

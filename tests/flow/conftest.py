@@ -69,7 +69,7 @@ class Flow:
         run_id = open_run_for_upload(
             path,
             container="uploads",
-            defaults=self.settings.default_options(),
+            settings=self.settings,
             services=self.services,
         )
         assert run_id is not None
