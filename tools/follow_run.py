@@ -81,6 +81,16 @@ def _reason(run: dict[str, Any]) -> str | None:
     return "somebody asked for it" if because == "canceled" else because
 
 
+def _run_in(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        run = answer.json()
+    except ValueError:
+        run = None
+    if not (isinstance(run, dict) and "stage" in run and "history" in run):
+        raise FollowError(f"{answer.url} does not answer as the function app; is --functions-url right?")
+    return run
+
+
 def _looks(url: str, key: str, every_seconds: float, verify: str | bool) -> Iterator[dict[str, Any]]:
     """Fetch the run again and again; give up only after a while without any answer."""
     silent_since = time.monotonic()
@@ -93,7 +103,7 @@ def _looks(url: str, key: str, every_seconds: float, verify: str | bool) -> Iter
                     raise FollowError(f"the function app refuses the key: {answer.status_code}")
                 if answer.status_code == 200:
                     silent_since = time.monotonic()
-                    yield answer.json()
+                    yield _run_in(answer)
                 else:
                     trouble = f"it answers {answer.status_code}"
             except httpx.HTTPError as error:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,7 +92,8 @@ def run_options(parsed: argparse.Namespace, own: Mapping[str, Any]) -> dict[str,
         options["force"] = True
     if parsed.parameter:
         options["parameters"] = {**own.get("parameters", {}), **dict(parsed.parameter)}
-    if problems := override_options(_ANY_OPTIONS, json.dumps(options).encode())[1]:
+    text = json.dumps(options).encode()
+    if problems := override_options(_ANY_OPTIONS, text, most_lifetime_hours=math.inf)[1]:
         raise OptionsError("; ".join(map(str, problems)))
     return options
 
@@ -122,14 +125,16 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
 def _add_target(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("where to", "The local stack's, if `make dev` runs, unless given.")
     group.add_argument(
-        "--account-url", help="https://<account>.blob.core.windows.net, with this machine's login"
+        "--account-url",
+        type=_address,
+        help="https://<account>.blob.core.windows.net, with this machine's login",
     )
     group.add_argument(
         "--connection-string",
         default=os.environ.get("FINETUNE_STORAGE_CONNECTION_STRING"),
         help="of the storage account (environment: FINETUNE_STORAGE_CONNECTION_STRING)",
     )
-    group.add_argument("--functions-url", help="address of the function app, for --follow")
+    group.add_argument("--functions-url", type=_address, help="address of the function app, for --follow")
     group.add_argument("--function-key", help="its key (environment: FINETUNE_FUNCTION_KEY)")
 
 
@@ -172,9 +177,15 @@ def _report(text: str) -> Path:
     path = Path(text)
     if path.suffix.lower() not in (".html", ".json"):
         raise argparse.ArgumentTypeError(f"{text} ends with neither .html nor .json")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {path.parent}")
+    if not path.parent.is_dir() or path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder, or lies in one that is not there")
     return path
+
+
+def _address(text: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+\S*", text):
+        raise argparse.ArgumentTypeError(f"{text} is no address: it begins with https:// and a host")
+    return text
 
 
 def _rule(text: str) -> tuple[str, str]:

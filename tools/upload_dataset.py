@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(stderr=True, highlight=False)
     try:
         return _run(options, console)
-    except (SourceError, UploadError, FollowError, OptionsError) as error:
+    except (SourceError, UploadError, FollowError, OptionsError, OSError) as error:
         console.print(f"[bold red]error[/]: {escape(str(error))}", soft_wrap=True)
         return USAGE if isinstance(error, (SelectionError, NameUnusableError, OptionsError)) else UNREACHABLE
     except KeyboardInterrupt:

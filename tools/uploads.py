@@ -49,17 +49,17 @@ def blob_service(connection_string: str | None, account_url: str | None) -> Blob
     """Open the storage account; an address uses the login of this machine.
 
     Raises:
-        UploadError: The connection string cannot be read.
+        UploadError: The address or connection string cannot be read.
     """
     sizes: dict[str, Any] = {"max_block_size": _BLOCK, "max_single_put_size": _BLOCK}
     try:
         if connection_string:
             return BlobServiceClient.from_connection_string(connection_string, **sizes)
-    except ValueError as error:
-        raise UploadError(f"the connection string cannot be used: {error}") from error
-    from azure.identity import DefaultAzureCredential
+        from azure.identity import DefaultAzureCredential
 
-    return BlobServiceClient(account_url or "", credential=DefaultAzureCredential(), **sizes)
+        return BlobServiceClient(account_url or "", credential=DefaultAzureCredential(), **sizes)
+    except ValueError as error:
+        raise UploadError(f"the address or connection string cannot be used: {error}") from error
 
 
 def upload_path(source: Source, name: str, options: Mapping[str, Any]) -> str:

@@ -354,6 +354,8 @@ def test_findings_name_the_file_that_was_given(run: Run, tmp_path: Path) -> None
         ["--dataset", "x", "--rule", "seed"],
         ["--dataset", "x", "--report", "nowhere/report.html"],
         ["--dataset", "x", "--report", "report.htm"],
+        ["--dataset", "x", "--account-url", "account"],
+        ["--dataset", "x", "--functions-url", "https://"],
     ],
 )
 def test_wrong_usage_has_a_code_of_its_own(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -489,6 +491,16 @@ def test_a_refused_key_is_a_clear_error(run: Run, serve: Callable[..., FunctionA
     code, _, err = follow(run, serve((401, {})))
     assert code == 3
     assert "refuses the key" in err
+
+
+@pytest.mark.usefixtures("uploads")
+def test_an_address_that_is_not_the_apps_is_a_clear_error(
+    run: Run, serve: Callable[..., FunctionApp]
+) -> None:
+    """Something else that answers, say a sign-in page, is told apart from a run that is not there yet."""
+    code, _, err = follow(run, serve((200, {"page": "sign in"})))
+    assert code == 3
+    assert "does not answer as the function app" in err
 
 
 @pytest.mark.usefixtures("uploads")
