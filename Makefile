@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
+ATHERIS_VERSION := 3.0.0
 SOURCES := function_app.py handlers shared local tools chaos
 ARGS ?=
 
@@ -13,7 +14,7 @@ NODE_READY := node_modules/.ready
 CHECKOV_READY := $(VENV)/checkov/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos dev bench check lint types imports security audit lock package browser screenshots clean
+.PHONY: help setup demo test chaos dev bench fuzz check lint types imports security audit lock package browser screenshots clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +38,12 @@ dev: setup  ## the whole stack in the foreground, until Ctrl-C
 
 bench: setup  ## the benchmarks; writes bench/results.json
 	@$(BIN)/python -m bench $(ARGS)
+
+# atheris has wheels for Linux on x86-64 and few versions of Python, hence no part of the locked environment.
+fuzz: $(PYTHON_READY)  ## a minute of coverage-guided bytes for the dataset gate, where atheris installs
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(VENV)/atheris --no-deps --only-binary atheris \
+	  atheris==$(ATHERIS_VERSION) || { echo "atheris has no wheel for this machine, or none is in reach; not fuzzed"; exit 0; }; \
+	PYTHONPATH=$(VENV)/atheris $(BIN)/python -m bench.fuzz -max_total_time=60 $(ARGS)
 
 check: lint types imports security audit  ## style, types, architecture, security
 
