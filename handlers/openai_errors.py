@@ -30,6 +30,11 @@ class OpenAIError(msgspec.Struct, frozen=True):
 _TYPES = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
+def error_type(status: int) -> str:
+    """OpenAI's word for a kind of error."""
+    return "server_error" if status >= 500 else _TYPES.get(status, "invalid_request_error")
+
+
 async def answer_openai(handle: Callable[[], Awaitable[Answer]]) -> Answer:
     """Await a handler; its errors become answers in OpenAI's form."""
     try:
@@ -45,7 +50,7 @@ async def answer_openai(handle: Callable[[], Awaitable[Answer]]) -> Answer:
 
 def _render(fault: FinetuneError, param: str | None) -> Answer:
     problem = problem_of(fault)
-    kind = "server_error" if problem.status >= 500 else _TYPES.get(problem.status, "invalid_request_error")
+    kind = error_type(problem.status)
     if fault.code == "model_not_found":
         param = "model"
     error = OpenAIError(OpenAIFault(message=fault.message, type=kind, param=param, code=fault.code))

@@ -12,8 +12,10 @@ from handlers.http import PROBLEM
 from handlers.http_errors import Problem
 from handlers.openai_errors import OpenAIError
 from handlers.openapi import examples
+from handlers.openapi.error_examples import openai_example, problem_example
 from handlers.openapi.operation import Content, Lock, Operation, Success
 from handlers.openapi.operations import OPERATIONS
+from handlers.openapi.run_examples import RUN_ID
 
 TITLE = "finetune-on-upload"
 VERSION = "1"
@@ -113,10 +115,8 @@ def _success(success: Success, schema_of: dict[str, Any]) -> dict[str, Any]:
 
 def _error(status: int, lock: Lock) -> dict[str, Any]:
     openai = lock is Lock.OWN
-    type_, example = (OpenAIError, examples.OPENAI_ERROR) if openai else (Problem, examples.PROBLEM)
-    media: dict[str, Any] = {"schema": {"$ref": _REF.format(name=type_.__name__)}}
-    if status == 404:
-        media["example"] = example
+    type_, example = (OpenAIError, openai_example) if openai else (Problem, problem_example)
+    media = {"schema": {"$ref": _REF.format(name=type_.__name__)}, "example": example(status)}
     content = {"application/json" if openai else PROBLEM: media}
     described: dict[str, Any] = {"description": f"{HTTPStatus(status).phrase}. {_MEANINGS[status]}"}
     if status == 401 and lock is Lock.HOST:
@@ -137,7 +137,7 @@ def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
             "in": "path",
             "required": True,
             "schema": {"type": "string", "minLength": 1},
-            "example": example.get(name, examples.RUN_ID),
+            "example": example.get(name, RUN_ID),
         }
         for name in names
     ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-RUN_ID = "ft-support-0123456789"
+from handlers.openapi.run_examples import RUN_ID
+
 CONVERSATION = [{"role": "user", "content": "How do I descale a kettle?"}]
 REPLY = "Boil equal parts of water and vinegar in it, and rinse it twice."
 
@@ -63,19 +64,3 @@ MODEL = {
 MODELS = {"object": "list", "data": [MODEL]}
 EXTENSION = {"hours": 4}
 HEALTH = {"status": "ok"}
-
-PROBLEM = {
-    "type": "about:blank",
-    "title": "Not Found",
-    "status": 404,
-    "code": "UnknownRun",
-    "detail": f"there is no run {RUN_ID}",
-}
-OPENAI_ERROR = {
-    "error": {
-        "message": "no live model is called support; GET /api/v1/models lists those that are live",
-        "type": "not_found_error",
-        "param": "model",
-        "code": "model_not_found",
-    },
-}

@@ -6,21 +6,22 @@ from typing import Any
 
 from handlers.list_models import Model, ModelList
 from handlers.list_runs import RunQuery
-from handlers.openapi import examples
+from handlers.openapi import examples, run_examples
+from handlers.openapi.chat_request import ChatCompletionBody
 from handlers.openapi.operation import Content, Lock, Operation, Success
 from handlers.request_changes import Extension
 from handlers.run_view import RunPageView, RunView
 from handlers.score_endpoint import ScoreMessages, ScorePayload
 from handlers.show_health import Health
 from shared.domain.dataset import DatasetReport
-from shared.domain.openai_chat import ChatCompletionRequest
 from shared.domain.openai_reply import ChatCompletion
 
 ETAG = {"ETag": "Of what the answer says, for `If-None-Match`; the clock alone does not change it."}
 _KNOWN = Success("The copy that `If-None-Match` names says the same.", headers=ETAG)
 _IF_NONE_MATCH = {"If-None-Match": "ETag of the copy that you have."}
-_RUN = Success("The run.", (Content((RunView,)),), ETAG)
-_ASKED = Success("It is on the record, and will be done.", (Content((RunView,)),))
+_ASKED_RUN = Content((RunView,), {"run": run_examples.ASKED_RUN})
+_RUN = Success("The run.", (Content((RunView,), {"run": run_examples.RUN}),), ETAG)
+_ASKED = Success("It is on the record, and will be done.", (_ASKED_RUN,))
 _BUSY = (503,)
 
 RUNS = (
@@ -54,7 +55,12 @@ RUNS = (
         "Show a dataset report",
         "What the dataset gate found, line by line: JSON, or a page for browsers, by `Accept`.",
         "runs",
-        {200: Success("The report.", (Content((DatasetReport,)), Content(media="text/html")))},
+        {
+            200: Success(
+                "The report.",
+                (Content((DatasetReport,), {"rejected": run_examples.REPORT}), Content(media="text/html")),
+            )
+        },
         (404, 409, *_BUSY),
     ),
     Operation(
@@ -74,7 +80,17 @@ RUNS = (
         "Retry a run",
         "Has a parked or waiting run looked at again, now.",
         "runs",
-        {202: Success("It will be looked at.", (Content((RunView, dict[str, str])),))},
+        {
+            202: Success(
+                "It will be looked at.",
+                (
+                    Content(
+                        (RunView, dict[str, str]),
+                        {"run": run_examples.ASKED_RUN, "unreadable": {"run_id": run_examples.RUN_ID}},
+                    ),
+                ),
+            )
+        },
         (404, 409, *_BUSY),
     ),
 )
@@ -100,7 +116,7 @@ ENDPOINTS = (
         "Extend an endpoint",
         "Lets it live longer, up to ENDPOINT_MAX_LIFETIME_HOURS; until then it may idle, too.",
         "endpoints",
-        {200: Success("The run with its new time.", (Content((RunView,)),))},
+        {200: Success("The run with its new time.", (_ASKED_RUN,))},
         (400, 404, 409, 413, 422, *_BUSY),
         request=Content((Extension,), {"four hours": examples.EXTENSION}),
     ),
@@ -136,7 +152,7 @@ OPENAI = (
         },
         (400, 404, 409, 410, 413, 429, 502, 503, 504),
         lock=Lock.OWN,
-        request=Content((ChatCompletionRequest,), {"reply": examples.CHAT, "stream": examples.CHAT_STREAM}),
+        request=Content((ChatCompletionBody,), {"reply": examples.CHAT, "stream": examples.CHAT_STREAM}),
     ),
     Operation(
         "list_models",
@@ -170,7 +186,7 @@ APP = (
         "Show this description",
         "OpenAPI 3.1.",
         "app",
-        {200: Success("This.", (Content((dict[str, Any],)),))},
+        {200: Success("This.", (Content((dict[str, Any],), {"document": {"openapi": "3.1.0"}}),))},
         lock=Lock.NONE,
     ),
     Operation(

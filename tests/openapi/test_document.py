@@ -10,11 +10,12 @@ import pytest
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from handlers.http import PROBLEM
 from handlers.http_errors import STATUSES
 from handlers.openapi import examples, show_openapi
 from handlers.openapi.operations import OPERATIONS
 from handlers.request_changes import Extension
-from shared.domain.openai_chat import read_completion
+from shared.domain.openai_chat import OpenAIRequestError, read_completion
 from tests.app.test_function_app import OPEN_FOR_THE_HOST, ROUTES
 from tests.openapi.described import DOCUMENT, bodies, check
 
@@ -52,6 +53,43 @@ def test_examples_are_what_they_are_examples_of(where: str, media: dict[str, Any
     shown = [one["value"] for one in media.get("examples", {}).values()]
     for example in [*shown, *([media["example"]] if "example" in media else [])]:
         check(example, media["schema"])
+
+
+def test_every_json_body_has_an_example() -> None:
+    """Also each error: of its own status, in the form that its route has."""
+    lacking = []
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            for status, answer in operation["responses"].items():
+                for media, body in answer.get("content", {}).items():
+                    if media.endswith("json") and not body.keys() & {"example", "examples"}:
+                        lacking.append(f"{method} {path} {status}")
+                    if media == PROBLEM:
+                        assert body["example"]["status"] == int(status)
+    assert lacking == []
+
+
+def test_a_chat_request_is_described_as_it_is_taken() -> None:
+    """What changes nothing is described with the values that it may have, and nothing else is let in."""
+    body = DOCUMENT["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]
+    for parameters in (
+        {"user": "somebody", "metadata": {"a": "b"}, "tools": [], "presence_penalty": 0.0, "logprobs": False},
+        {"reasoning_effort": None, "seed": 7, "temperature": 0},
+    ):
+        check(examples.CHAT | parameters, body["schema"])
+        assert read_completion(examples.CHAT | parameters)
+    for parameters in (
+        {"temprature": 1},
+        {"tools": [{"type": "function"}]},
+        {"presence_penalty": 0.5},
+        {"logprobs": 0},
+        {"reasoning_effort": "high"},
+        {"messages": [{"role": "user", "content": "Hi", "name": "Ann"}]},
+    ):
+        with pytest.raises(ValidationError):
+            check(examples.CHAT | parameters, body["schema"])
+        with pytest.raises(OpenAIRequestError):
+            read_completion(examples.CHAT | parameters)
 
 
 def test_a_wrong_example_would_be_found() -> None:
