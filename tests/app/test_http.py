@@ -323,6 +323,15 @@ def test_a_report_comes_in_the_form_that_is_asked_for(accept: str | None, html: 
     assert shown.body == (b"<p>" if html else b"{}")
     assert shown.content_type.startswith("text/html" if html else "application/json")
     assert shown.headers["Vary"] == "Accept"
+    assert shown.headers["X-Content-Type-Options"] == "nosniff"
+    policy = dict(part.strip().split(" ", 1) for part in shown.headers["Content-Security-Policy"].split(";"))
+    assert policy == {
+        "default-src": "'none'",
+        "style-src": "'unsafe-inline'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
 
 
 @pytest.mark.parametrize("run_id", [RUN_ID, "..", "../reports/x", "%2e%2e", "x" * 3000, "\n"])
