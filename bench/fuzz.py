@@ -1,7 +1,7 @@
 """Coverage-guided bytes for the dataset gate: `make fuzz`, which runs it for a minute.
 
-Whatever comes in, `check_dataset` answers with a report that can be written down. Arguments are libFuzzer's; what
-it learns stays in `.local/fuzz`. Not one of the benchmarks.
+Whatever comes in, `check_dataset` answers with a report that can be written down. Arguments are libFuzzer's;
+what it learns stays in `.local/fuzz`. Not one of the benchmarks.
 """
 
 import sys

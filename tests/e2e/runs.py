@@ -22,6 +22,12 @@ def upload(stack: Stack, name: str, content: bytes) -> None:
         blob.upload_blob(content)
 
 
+def stored(stack: Stack, name: str) -> tuple[str, bytes]:
+    """A blob of `uploads` as it is now: its ETag, which any write would change, and its bytes."""
+    with BlobClient.from_connection_string(stack.blob_connection_string, "uploads", name) as blob:
+        return blob.get_blob_properties().etag, blob.download_blob().readall()
+
+
 def run_of(api: httpx.Client, dataset: str) -> str:
     """Wait until there is a run for a dataset, and tell its id."""
     found: list[dict[str, Any]] = []

@@ -10,12 +10,13 @@ import pytest
 
 from local.processes import wait_until
 from local.stack import Stack
-from tests.e2e.runs import SAMPLES, follow, run_of, upload
+from tests.e2e.runs import SAMPLES, follow, run_of, stored, upload
 
 
 def test_an_upload_becomes_an_endpoint_and_goes_again(stack: Stack, api: httpx.Client) -> None:
-    """A dataset is checked, trained, registered, deployed, scored and torn down, and tells its own story."""
+    """A dataset is checked, trained, registered, deployed, scored and torn down, its upload untouched."""
     upload(stack, "whole-way.jsonl", (SAMPLES / "ultrachat-sample.jsonl").read_bytes())
+    uploaded = stored(stack, "whole-way.jsonl")
     run_id = run_of(api, "whole-way")
     run = follow(api, run_id, "live")
     assert run["report"]["verdict"] == "accepted"
@@ -41,11 +42,13 @@ def test_an_upload_becomes_an_endpoint_and_goes_again(stack: Stack, api: httpx.C
     assert wait_until(
         lambda: api.post(f"/api/endpoints/{run_id}/score", json=question).status_code == 410, 10
     )
+    assert stored(stack, "whole-way.jsonl") == uploaded
 
 
 def test_a_broken_dataset_is_rejected_before_it_costs_anything(stack: Stack, api: httpx.Client) -> None:
-    """Its report lists faults by line, and Azure ML was never asked for a job."""
+    """Its report lists faults by line, Azure ML was never asked for a job, and the upload is as it was."""
     upload(stack, "broken.jsonl", (SAMPLES / "broken.jsonl").read_bytes())
+    uploaded = stored(stack, "broken.jsonl")
     run_id = run_of(api, "broken")
     run = follow(api, run_id, "rejected")
     assert [entry["stage"] for entry in run["history"]] == ["received", "rejected"]
@@ -56,6 +59,7 @@ def test_a_broken_dataset_is_rejected_before_it_costs_anything(stack: Stack, api
     with httpx.Client(verify=trust, trust_env=False) as client:
         calls = client.get(f"{stack.azureml_url}/_emulator/calls").json()
     assert run_id not in json.dumps(calls)
+    assert stored(stack, "broken.jsonl") == uploaded
 
 
 def test_the_host_may_die_in_the_middle(stack: Stack, api: httpx.Client) -> None:
