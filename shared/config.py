@@ -85,7 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         24
     )
     endpoint_max_lifetime_hours: Annotated[
-        Hours, Meta(description="Most hours from going live that an extension may reach.")
+        Hours, Meta(description="Most hours from going live that `run.json` or an extension may ask for.")
     ] = 168
     endpoint_idle_minutes: Annotated[
         Minutes, Meta(description="Minutes without a scoring request until an endpoint is deleted; 0 never.")
