@@ -7,7 +7,10 @@ const amounts = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumF
 const moments = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const days = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
 const clocks = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-const BLANK = "\u00a0"; // between a number and its unit no line breaks
+
+/** Between a number and what it counts, where no line may break. */
+export const BLANK = "\u00a0";
+
 const UNITS = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
 
 let skew = 0;
@@ -32,7 +35,7 @@ export function duration(seconds) {
     if (whole > 0) parts.push(`${whole}${BLANK}${unit}`);
     rest -= whole * size;
   }
-  return parts.join(" ");
+  return parts.join(BLANK);
 }
 
 /** Hours as a duration. */

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { announce, h, Part } from "./dom.js";
-import { count, now, since, until } from "./format.js";
+import { BLANK, count, now, since, until } from "./format.js";
 import { byUrgency, groupOf, isMoving, LONG_TEARDOWN, meaning, nameOf, progress, tone } from "./stages.js";
 
 const MOVING_SECONDS = 2;
@@ -77,10 +77,12 @@ export function overview() {
     stages.set(entry.run_id, entry.stage);
   }
 
+  tiles.element.append(...GROUPS.map(() => h("div", { class: "ghost" })));
   list.element.append(...Array.from({ length: 4 }, () => h("div", { class: "ghost" })));
   const element = h("div", { class: "overview" },
     h("div", { class: "heading" }, h("h1", {}, "Runs"), search), tiles.element, list.element);
   const refuse = (fault) => {
+    if (known === null) tiles.show([]);
     list.element.removeAttribute("aria-busy");
     list.show({ refused: fault.message });
   };
@@ -92,7 +94,7 @@ function detailOf(group, entries) {
   if (group.id === "attention") return entries.length === 1 ? "A person should look" : "A person should look at them";
   if (group.id === "live") return ["next teardown in ", soonest(entries)].join("");
   const stages = Object.entries(Object.groupBy(entries, (entry) => nameOf(entry.stage)));
-  return stages.map(([stage, all]) => `${count(all.length)} ${stage}`).join(", ");
+  return stages.map(([stage, all]) => `${count(all.length)}${BLANK}${stage}`).join(", ");
 }
 
 function soonest(entries) {

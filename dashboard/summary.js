@@ -2,7 +2,7 @@
 
 import { lossCurves } from "./chart.js";
 import { h, Part } from "./dom.js";
-import { bytes, capital, cost, count, decimal, hours, moment, price, since, today, until } from "./format.js";
+import { BLANK, bytes, capital, cost, count, decimal, hours, moment, price, since, today, until } from "./format.js";
 import { isOver } from "./stages.js";
 import { timeline } from "./timeline.js";
 
@@ -65,7 +65,7 @@ function drawFacts({ endpoint, options, model, job, losses, plan, upload, report
       report && ["Tokens", `${count(report.tokens)}, estimated`],
     ]),
     group("Training", [
-      ["Base model", plan ? `${plan.base_model_name}, version\u00a0${plan.base_model_version}` : options.base_model],
+      ["Base model", plan ? `${plan.base_model_name}, version${BLANK}${plan.base_model_version}` : options.base_model],
       job && ["Job", [job.status, safeLink(job.studio_url, "Azure ML studio")]],
       ["Compute", options.compute],
       ["Trained on", options.compute_size],

@@ -18,6 +18,8 @@ from local.processes import wait_until
 from local.stack import Stack
 
 SAMPLES = Path(__file__).parents[2] / "local" / "samples"
+SAMPLE = (SAMPLES / "ultrachat-sample.jsonl").read_bytes()
+BROKEN = (SAMPLES / "broken.jsonl").read_bytes()
 PATIENCE_SECONDS = 120.0
 SETTLED_SECONDS = 2.5
 UNLIMITED = {"MAX_TRAINING_RUNS": "0", "MAX_LIVE_ENDPOINTS": "0"}
@@ -68,14 +70,14 @@ class Scenes:
         """Have nothing go wrong any more."""
         self._azureml.delete("/_emulator/faults").raise_for_status()
 
-    def upload(self, dataset: str, *, sample: str = "ultrachat-sample.jsonl", **options: Any) -> str:
+    def upload(self, dataset: str, *, rows: bytes = SAMPLE, **options: Any) -> str:
         """Upload a dataset with its options, and wait until its run is there.
 
         Returns:
             The run's id.
         """
         self._put(f"{dataset}/run.json", json.dumps({"force": True, **options}).encode())
-        self._put(f"{dataset}/train.jsonl", (SAMPLES / sample).read_bytes())
+        self._put(f"{dataset}/train.jsonl", rows)
         found: list[str] = []
 
         def opened() -> bool:
@@ -125,7 +127,7 @@ class Scenes:
 
     def rejected(self, dataset: str) -> str:
         """A run whose dataset has faults of every kind."""
-        run_id = self.upload(dataset, sample="broken.jsonl")
+        run_id = self.upload(dataset, rows=BROKEN)
         self.wait(run_id, "rejected")
         return run_id
 
@@ -139,6 +141,16 @@ class Scenes:
         run_id = self.upload(dataset)
         stumbled = wait_until(lambda: bool(self.run(run_id)["failures"]), PATIENCE_SECONDS)
         assert stumbled, self.run(run_id)
+        return run_id
+
+    def lasting_teardown(self, dataset: str) -> str:
+        """A run whose endpoint Azure ML will not delete until there are no faults any more."""
+        run_id = self.live(dataset)
+        words = {"error": {"code": "Conflict", "message": "Another operation is in progress."}}
+        stuck = {"match": {"operation": "endpoints.delete", "path": f"/onlineEndpoints/{run_id}"}}
+        self.fault({**stuck, "count": None, "status": 409, "body": words})
+        self.api.delete(f"/api/endpoints/{run_id}").raise_for_status()
+        self.wait(run_id, "deleting")
         return run_id
 
     def parked(self, dataset: str, reason: str) -> str:

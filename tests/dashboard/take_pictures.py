@@ -1,4 +1,4 @@
-"""`make screenshots`: the pictures of `docs/images/`, taken of a real stack with runs in every state."""
+"""`make screenshots`: the pictures of `docs/images/`, of a real stack; only the times of its runs are moved."""
 
 from __future__ import annotations
 
@@ -6,16 +6,25 @@ import os
 import shutil
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from local.stack import Stack
+from shared.domain.stages import Stage
+from tests.dashboard import kitchen
+from tests.dashboard.aging import age
 from tests.dashboard.scenes import PRICES, UNLIMITED, Scenes
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 WIDE = (1280, 800)
 PHONE = (360, 780)
+QUESTIONS = (
+    "How do I descale a kettle?",
+    "Thank you! And how can I keep fresh herbs?",
+    "Last one: my soup is too thin. How do I thicken it?",
+)
 CURVES = {"logging_steps": 5, "evaluation_strategy": "steps", "eval_steps": 20}
 
 
@@ -33,17 +42,16 @@ def main() -> int:
         scenes = Scenes(stack)
         shown, rejected = _make_runs(scenes)
         browser = playwright.chromium.launch(executable_path=chromium)
-        _take(browser, stack, "overview-light", "/")
-        _take(browser, stack, "overview-dark", "/", scheme="dark")
-        _take(browser, stack, "run", f"/runs/{shown}", height=1260)
-        _take(browser, stack, "report", f"/runs/{rejected}/report", height=1000)
-        _take(browser, stack, "phone", "/", size=PHONE)
-        page = _open(browser, stack, f"/runs/{shown}/chat", (1280, 940), "dark")
-        page.locator(".suggestions button").nth(1).click()
-        page.locator(".turn.assistant:not(.waiting)").wait_for()
-        page.get_by_label("Your message").fill("And what goes well with it?")
-        page.keyboard.press("Enter")
-        page.locator(".turn.assistant:not(.waiting)").nth(1).wait_for()
+        _take(browser, stack, "overview-light", "/", "tbody tr:last-child")
+        _take(browser, stack, "overview-dark", "/", "tbody tr:last-child", scheme="dark")
+        _take(browser, stack, "run", f"/runs/{shown}", ".grid")
+        _take(browser, stack, "report", f"/runs/{rejected}/report", ".finding:nth-of-type(8)", below=0)
+        _take(browser, stack, "phone", "/", "tbody tr:nth-child(4)", below=0, size=PHONE)
+        page = _open(browser, stack, f"/runs/{shown}/chat", (WIDE[0], 940), "dark")
+        for number, question in enumerate(QUESTIONS):
+            page.get_by_label("Your message").fill(question)
+            page.keyboard.press("Enter")
+            page.locator(".turn.assistant:not(.waiting)").nth(number).wait_for()
         page.screenshot(path=IMAGES / "chat.png")
         browser.close()
         scenes.close()
@@ -53,17 +61,26 @@ def main() -> int:
 def _make_runs(scenes: Scenes) -> tuple[str, str]:
     """Runs in every state; the ids of one that is live and of one that is rejected."""
     rejected = scenes.rejected("broken-export")
-    scenes.failed("legal-summaries")
+    failed = scenes.failed("legal-summaries")
     done = scenes.live("onboarding-bot")
     scenes.api.delete(f"/api/endpoints/{done}").raise_for_status()
     scenes.wait(done, "deleted")
-    scenes.live("product-faq", lifetime_hours=3.5, idle_minutes=0)
+    soon = scenes.live("product-faq", idle_minutes=0)
     scenes.pace("fast")
-    shown = scenes.live("kitchen-helper", parameters=CURVES)
+    shown = scenes.live("kitchen-helper", rows=kitchen.rows(), parameters=CURVES)
     scenes.pace("instant")
-    scenes.parked("sales-emails", "KeyError: the endpoint's state 'Paused' is unknown")
-    scenes.struggling("ticket-triage")
-    scenes.training("code-review")
+    stuck = scenes.lasting_teardown("sales-emails")
+    waiting = scenes.struggling("ticket-triage")
+    training = scenes.training("code-review")
+
+    age(scenes, rejected, timedelta(days=9))
+    age(scenes, failed, timedelta(days=6), lasted={Stage.TRAINING: timedelta(minutes=18)})
+    age(scenes, done, timedelta(days=4))
+    age(scenes, soon, timedelta(hours=22.4))
+    age(scenes, shown, timedelta(hours=5.3), used_ago=timedelta(minutes=8))
+    age(scenes, stuck, timedelta(hours=27.6))
+    age(scenes, training, timedelta(hours=1.2))
+    age(scenes, waiting, timedelta(minutes=12))
     return shown, rejected
 
 
@@ -72,12 +89,17 @@ def _take(
     stack: Stack,
     name: str,
     address: str,
+    until: str,
     *,
+    below: int = 24,
     size: tuple[int, int] = WIDE,
     scheme: str = "light",
-    height: int | None = None,
 ) -> None:
-    page = _open(browser, stack, address, (size[0], height or size[1]), scheme)
+    """Take a picture that ends some pixels below an element, so that it cuts nothing in two."""
+    page = _open(browser, stack, address, size, scheme)
+    box = page.locator(until).first.bounding_box()
+    assert box is not None
+    page.set_viewport_size({"width": size[0], "height": round(box["y"] + box["height"]) + below})
     page.screenshot(path=IMAGES / f"{name}.png")
     page.context.close()
 
