@@ -6,6 +6,7 @@ import base64
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,15 +15,19 @@ import pytest
 from handlers.hear_of_job import RUN_STATUS_CHANGED, hear_of_job
 from local.azurite import Azurite
 from local.processes import wait_until
+from local.stack import Stack
 from shared.adapters.news import QueueNews, news_queue
 from shared.adapters.webhook import HttpWebhook
 from shared.config import StorageConnection
 from shared.domain.errors import ServiceRefusedError, TransientServiceError
 from shared.domain.news import Notice, sign
+from tests.e2e.runs import SAMPLES, follow, run_of, upload
 from tests.live_stack import DATASET, SECRET, LiveStack
 from tests.news.receiver import Received, Receiver
 
 RUN_ID = "ft-support-0123456789"
+NEVER = "0 0 0 1 1 *"
+"""On the first of January."""
 
 
 def test_the_queue_takes_notices_and_holds_them_back(azurite: Azurite) -> None:
@@ -99,12 +104,21 @@ def test_every_stage_is_announced_signed(live_stack: LiveStack) -> None:
     assert (live["endpoint"], live["dataset"]) == (live_stack.run_id, DATASET)
 
 
-def test_azure_ml_tells_of_its_jobs(live_stack: LiveStack) -> None:
-    """The emulator posted the job's events to the host, which handed them to the function."""
-    log = (live_stack.stack.folder / "logs" / "functions.log").read_text()
-    heard = [json.loads(line) for line in log.splitlines() if "job changed its status" in line]
-    assert {record["run_id"] for record in heard} >= {live_stack.run_id}
-    assert "Completed" in {record["status"] for record in heard}
+def test_a_run_goes_on_when_azure_ml_tells_of_its_job(tmp_path: Path) -> None:
+    """The timer is never due: once a first look has submitted the job, nothing else asks for another."""
+    with Stack(folder=tmp_path, host="local", settings={"ADVANCE_SCHEDULE": NEVER}) as stack:
+        upload(stack, f"{DATASET}.jsonl", (SAMPLES / "ultrachat-sample.jsonl").read_bytes())
+        with stack.client() as api:
+            run_id = run_of(api, DATASET)
+
+            def submitted() -> bool:
+                return api.get(f"/api/runs/{run_id}").json()["stage"] not in {"received", "validated"}
+
+            for _ in range(10):
+                api.post(f"/api/runs/{run_id}/retry").raise_for_status()
+                if wait_until(submitted, 5):
+                    break
+            assert follow(api, run_id, "deploying", "live")["job"]["status"] == "Completed"
 
 
 def test_the_webhook_of_events_follows_the_protocol(live_stack: LiveStack) -> None:
