@@ -17,6 +17,7 @@ from itertools import islice
 from chaos.arena import Arena, Case, Verdict
 from chaos.crashes import MAIN, crashes, record
 from chaos.faults import mishaps, transients
+from chaos.guards import guards
 from chaos.isolation import isolation
 from chaos.races import duplicates, races
 from chaos.schedules import schedules
@@ -49,6 +50,7 @@ def main() -> int:
             "faults": lambda: transients(arena),
             "mishaps": lambda: mishaps(arena),
             "isolation": lambda: isolation(arena),
+            "guards": lambda: guards(arguments.alter),
             "schedules": lambda: schedules(arena, seed, arguments.schedules),
         }
         for name in arguments.only or parts:
@@ -102,7 +104,7 @@ def _arguments() -> argparse.Namespace:
     add("--schedules", type=int, default=200, help="how many of them (%(default)s)")
     add("--every", type=int, default=1, help="crash and race at each so-many-th call alone (%(default)s)")
     add("--lanes", type=int, default=2 * (os.cpu_count() or 1), help="runs at a time (%(default)s)")
-    names = ["crashes", "races", "duplicates", "faults", "mishaps", "isolation", "schedules"]
+    names = ["crashes", "races", "duplicates", "faults", "mishaps", "isolation", "guards", "schedules"]
     add("--only", nargs="+", choices=names, help="some parts alone")
     add("--alter", metavar="MODULE:FUNCTION", help="changes the app's services, to see whether it shows")
     return parser.parse_args()

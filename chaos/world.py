@@ -8,7 +8,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,16 @@ class World:
             deployments=sum(one.kind == "deployment.create" for one in made),
             running=len(left) + sum(status_of(cloud, job) not in ENDED_JOBS for job in jobs),
         )
+
+    def most_endpoints_at_once(self) -> int:
+        """The most endpoints that ever lived at once, from being asked for to being gone."""
+        moments: list[tuple[datetime, int]] = []
+        for one in self.emulator.cloud.operations.values():
+            if one.kind == "endpoint.create":
+                moments.append((one.started, 1))
+            elif one.kind == "endpoint.delete" and one.ends is not None:
+                moments.append((one.ends, -1))
+        return max(accumulate(change for _, change in sorted(moments)), default=0)
 
     def forget(self, upload: Upload) -> None:
         """Remove a finished run's blobs, so that later listings are not slower for it."""

@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from shared.domain.index import IndexEntry
+from shared.domain.places import Place
 from shared.domain.run import Run
-from shared.ports import Services, StoredRun
+from shared.ports import Places, Services, StoredRun
 
 
 class _Instead:
@@ -64,6 +65,15 @@ def _saves_over_what_callers_wrote(services: Services) -> Services:
         return services.runs.load(run.run_id)
 
     return replace(services, runs=_Instead(services.runs, save=save, save_unless_asked=save))
+
+
+def forgets_who_has_a_place(services: Services) -> Services:
+    """Decide by the index alone."""
+
+    def places(place: Place) -> Places:
+        return services.claims.places(place)._replace(runs=frozenset())
+
+    return replace(services, claims=_Instead(services.claims, places=places))
 
 
 SABOTAGES = {

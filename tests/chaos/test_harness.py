@@ -10,6 +10,7 @@ import pytest
 from chaos import host as host_module
 from chaos.arena import Arena, Verdict
 from chaos.crashes import KILLS, MAIN, killed, record
+from chaos.guards import guards
 from chaos.races import canceled
 from chaos.table import Table
 from chaos.wire import Strike, Trouble
@@ -113,6 +114,15 @@ def test_a_callers_wish_that_is_written_over_shows(arena: Arena, broken: Callabl
     assert canceled(arena, save).expected == 1
     broken("lost update")
     assert canceled(arena, save).expected == 0
+
+
+def test_a_limit_that_is_not_kept_shows() -> None:
+    """With two places, a third endpoint is counted by Azure ML's own account."""
+    cases = list(guards("tests.chaos.sabotage:forgets_who_has_a_place"))
+    verdict = cases[-1].run()
+    assert verdict.injected == 1
+    assert verdict.expected < verdict.runs
+    assert "3 endpoints at once" in verdict.note
 
 
 def test_a_case_that_never_met_its_fault_is_no_success() -> None:
