@@ -62,6 +62,8 @@ ASKED_RUN: dict[str, Any] = {
         "fingerprint": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     },
     "duplicate_of": None,
+    "compute_asked_at": None,
+    "job_asked_at": "2026-03-01T12:00:08Z",
     "plan": {
         "base_model_id": f"{_MODELS}/versions/4",
         "base_model_name": "Phi-4-mini-instruct",
