@@ -1,4 +1,4 @@
-"""`make screenshots`: the pictures of `docs/images/`, of a real stack; only the times of its runs are moved."""
+"""`make screenshots`: the pictures of `docs/images/`, of a real stack with the times of its runs moved."""
 
 from __future__ import annotations
 
