@@ -111,13 +111,13 @@ def test_a_long_teardown_is_said_to_be_long(retold: Callable[..., Page]) -> None
 
 def test_the_last_hour_stands_out_when_it_comes(live_run: str, open_page: Callable[..., Page]) -> None:
     """Without a change of the record, and by the app's clock, here two hours ahead of the browser's."""
-    ahead = datetime.now(UTC) + timedelta(hours=2)
-    end = (ahead + timedelta(seconds=3605)).isoformat()
+    ends: list[str] = []
 
     def answer(route: Route) -> None:
         clock = datetime.now(UTC) + timedelta(hours=2)
+        ends.append((clock + timedelta(seconds=3608)).isoformat())
+        runs = [listed("ft-ending-0", "live", expires_at=ends[0]), listed("ft-going-0", "training")]
         headers = {"Date": format_datetime(clock, usegmt=True)}
-        runs = [listed("ft-ending-0", "live", expires_at=end), listed("ft-going-0", "training")]
         route.fulfill(json={"runs": runs, "next": None}, headers=headers)
 
     page = open_page("/")
