@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 from chaos.arena import Arena, Case, Verdict
@@ -72,13 +73,13 @@ class Recording(NamedTuple):
     wished: int
 
 
-def record(arena: Arena, course: Course, held_at: int | None = None) -> Recording:
+def record(arena: Arena, course: Course) -> Recording:
     """Run a course unharmed and note its calls.
 
     Raises:
         RuntimeError: If it does not end as it should even so.
     """
-    host = arena.host(iter([_hold(held_at)]))
+    host = arena.host(iter([_hold(course)]))
     verdict, wished = _carry(arena, course, host, injected=1)
     if verdict.note:
         raise RuntimeError(f"{course.name}, with nobody in its way: {verdict.note}")
@@ -93,27 +94,26 @@ def crashes(arena: Arena, main: list[tuple[str, str]], every: int = 1) -> Iterat
         main: The calls of the main course.
         every: Try each so-many-th call alone.
     """
-    yield from _kills(arena, MAIN, main, None, 0, every)
+    yield from _kills(arena, MAIN, main, 0, every)
     for course in COURSES:
-        first = next(index for index, (stage, _) in enumerate(main) if stage == course.since)
-        held_at = first if course.hold else None
-        calls, wished = record(arena, course, held_at)
-        yield from _kills(arena, course, calls, held_at, wished or _parting(main, calls), every)
+        calls, wished = record(arena, course)
+        yield from _kills(arena, course, calls, wished or _parting(main, calls), every)
 
 
 def _kills(
-    arena: Arena, course: Course, calls: list[tuple[str, str]], held_at: int | None, first: int, every: int
+    arena: Arena, course: Course, calls: list[tuple[str, str]], first: int, every: int
 ) -> Iterator[Case]:
     sites = [number for number in range(first, len(calls)) if not _repeats(calls, number)]
     for number in sites[::every]:
         for trouble in KILLS:
-            strikes = [*_hold(held_at), Strike(trouble, call=number)]
+            strikes = [Strike(trouble, call=number), *_hold(course)]
             yield Case(f"{trouble} a call: {course.name}", partial(killed, arena, course, strikes))
 
 
 def killed(arena: Arena, course: Course, strikes: list[Strike]) -> Verdict:
     """Run a course whose first worker dies as the strikes say."""
-    host = arena.host(iter([strikes]))
+    # Who comes after a worker that died early is held, too: the wish is for that stage.
+    host = arena.host(chain([strikes], repeat(_hold(course))))
     verdict, _ = _carry(arena, course, host)
     # The hold is not what is counted.
     return verdict._replace(injected=host.deaths)
@@ -152,5 +152,7 @@ def _carry(arena: Arena, course: Course, host: Host, injected: int | None = None
     return arena.judge(host, end, frozenset({course.end}), injected=injected), wished
 
 
-def _hold(call: int | None) -> list[Strike]:
-    return [] if call is None else [Strike(Trouble.STATUS, call=call, status=429, retry_after=30)]
+def _hold(course: Course) -> list[Strike]:
+    """Not by number: runs that want a place at once may make a call more than the one that was recorded."""
+    busy = Strike(Trouble.STATUS, stage=course.since, status=429, retry_after=30)
+    return [busy] if course.hold else []

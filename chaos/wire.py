@@ -60,12 +60,13 @@ class Trouble(StrEnum):
 
 
 class Strike(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Trouble for the call of one number, or for each of the first calls whose target has `path` in it.
+    """Trouble for the call of one number, or for the first calls with `path` in their target or in a stage.
 
     Attributes:
         call: Number of the call; None leaves it to `path`.
         path: What is to be in `METHOD target`, for strikes that are not bound to a number.
-        times: How many calls a strike by `path` hits.
+        stage: The run's stage at the call, likewise.
+        times: How many calls such a strike hits.
         status: Status of the answer, for `Trouble.STATUS`.
         retry_after: Seconds in its `Retry-After` header, or None for no such header.
         body: JSON text of that answer.
@@ -74,6 +75,7 @@ class Strike(msgspec.Struct, frozen=True, omit_defaults=True):
     trouble: Trouble
     call: int | None = None
     path: str | None = None
+    stage: str | None = None
     times: int = 1
     status: int = 503
     retry_after: int | None = None
@@ -206,7 +208,8 @@ class Wire:
             if strike.call is not None:
                 due = strike.call == number
             else:
-                due = (strike.path or "") in target and self._hits.get(index, 0) < strike.times
+                here = (strike.path or "") in target and strike.stage in (None, self.stage)
+                due = here and self._hits.get(index, 0) < strike.times
             if due:
                 self._hits[index] = self._hits.get(index, 0) + 1
                 return strike

@@ -21,9 +21,11 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -161,7 +163,7 @@ def serve(address: str, alter: Callable[[Services], Services]) -> None:
         if call.strikes is not None:
             wire.plan(call.strikes)
         began, error, messages = time.monotonic(), None, []
-        faulthandler.dump_traceback_later(TELL_SECONDS)
+        faulthandler.dump_traceback_later(TELL_SECONDS, file=2)
         try:
             if services is None:
                 services = alter(_services(settings, clock))
@@ -200,6 +202,9 @@ def _reap() -> None:
 def main() -> None:
     """Fork a worker for each line on standard input, until its end."""
     address = sys.argv[1]
+    # The SDKs print what they think of the faults that they meet.
+    sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
+    sys.excepthook = lambda _kind, fault, _trace: traceback.print_exception(fault, file=sys.__stderr__)
     alter = _named(sys.argv[2]) if len(sys.argv) > 2 else _unaltered
     for module in HEAVY:
         importlib.import_module(module)

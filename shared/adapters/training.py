@@ -80,7 +80,11 @@ class AzureMlTraining:
             component = registry.components.get(COMPONENT_NAME, version=plan.component_version)
             job = self._build(component, run, plan)
             try:
-                self._client().jobs.create_or_update(job, experiment_name=self._experiment)
+                # The plan was checked, and the service checks the job: once more on the way would cost more
+                # time than building and sending it.
+                self._client().jobs.create_or_update(
+                    job, experiment_name=self._experiment, skip_validation=True
+                )
             except ResourceExistsError:
                 _log.info("the job was there already", extra={"run_id": run.run_id})
 
