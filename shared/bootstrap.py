@@ -101,7 +101,7 @@ def build_services(
             registry=settings.azureml_registry,
             experiment=settings.experiment_name,
         ),
-        metrics=MlflowMetrics(workspace, settings.experiment_name),
+        metrics=MlflowMetrics(credential, workspace, settings.experiment_name),
         endpoints=endpoints,
         scoring=EndpointScoring(credential, endpoints),
         news=QueueNews(news_queue(settings.storage, credential)) if settings.webhook_url else NoNews(),

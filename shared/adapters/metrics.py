@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from azure.core.credentials import TokenCredential
+
 from shared.adapters.retries import limit_mlflow_retries
 from shared.adapters.sdk_errors import translated
 from shared.adapters.workspace import AzureMlWorkspace
@@ -33,7 +35,8 @@ _MLFLOW = threading.Lock()
 class MlflowMetrics:
     """Metrics of a workspace's jobs."""
 
-    def __init__(self, workspace: AzureMlWorkspace, experiment: str) -> None:
+    def __init__(self, credential: TokenCredential, workspace: AzureMlWorkspace, experiment: str) -> None:
+        self._credential = credential
         self._workspace = workspace
         self._experiment = experiment
 
@@ -53,6 +56,7 @@ class MlflowMetrics:
                 client = MlflowClient(
                     tracking_uri=self._workspace.properties["properties"]["mlFlowTrackingUri"]
                 )
+                _sign_in_with(self._credential, client)
                 runs = self._runs(client, job)
                 latest = {
                     key: float(value)
@@ -84,6 +88,14 @@ class MlflowMetrics:
                 filter_string=f"tags.mlflow.rootRunId='{job}'",
             ),
         )
+
+
+def _sign_in_with(credential: TokenCredential, client: Any) -> None:
+    """Give Azure ML's plug-in the app's credential.
+
+    Its own sleeps for as long as a `Retry-After` says, and it can be passed no other (azureml-mlflow 1.62).
+    """
+    client._tracking_client.store.service_context._auth = credential
 
 
 def thinned(points: list[MetricPoint], limit: int = HISTORY_POINTS) -> tuple[MetricPoint, ...]:

@@ -10,11 +10,15 @@ from typing import Any, cast
 
 import msgspec
 import pytest
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ServiceRequestError
 
 from local.azureml import Catalogue, Emulator
 from local.azurite import Azurite
 from shared.adapters import retries
+from shared.adapters.metrics import MlflowMetrics
 from shared.adapters.scoring import EndpointScoring
+from shared.adapters.workspace import AzureMlWorkspace
 from shared.bootstrap import build_services, credential
 from shared.config import Settings
 from shared.domain.errors import (
@@ -123,15 +127,23 @@ def test_a_token_service_that_asks_for_an_hour_gets_two_seconds(
     assert [call["status"] for call in azure_ml.calls() if "/token" in call["path"]] == [429, 429, 200]
 
 
-@pytest.mark.parametrize("fault", [{"status": 500}, {"reset": True}])
-def test_a_token_service_that_is_down_is_waited_for_by_mlflow_too(
-    fault: dict[str, Any], services: Services, azure_ml: Emulator
-) -> None:
-    """MLflow has a credential of its own, whose errors are not MLflow's."""
+def test_mlflow_signs_in_with_the_apps_credential(services: Services, azure_ml: Emulator) -> None:
+    """With its own it would ask for one more token, and sleep for the hour: the test would not end."""
     services.workspace.ensure_datastore()
-    azure_ml.add_fault(match={"path": "/token"}, count=None, **fault)
-    with pytest.raises(TransientServiceError):
+    azure_ml.add_fault(match={"path": "/token"}, status=429, headers={"Retry-After": "3600"}, count=None)
+    with pytest.raises(ServiceRefusedError, match="knows no experiment"):
         services.metrics.read(NAME)
+
+
+def test_a_token_that_mlflow_cannot_have_is_waited_for(services: Services) -> None:
+    """The credential's errors are not MLflow's."""
+
+    class Down:
+        def get_token(self, *_: str, **__: Any) -> AccessToken:
+            raise ServiceRequestError("the token service is down")
+
+    with pytest.raises(TransientServiceError):
+        MlflowMetrics(Down(), cast("AzureMlWorkspace", services.workspace), "experiment").read(NAME)
 
 
 @pytest.mark.parametrize(
