@@ -1,7 +1,6 @@
 """Fixtures that every test package may use."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,17 +11,6 @@ from tests.live_stack import LiveStack, live_stack_in
 # A busy machine is slow at making examples, too; what a test says of the app does not depend on it.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
-
-SHARING = {"dashboard": "dashboard", "e2e": "e2e", "openai": "live", "openapi": "live", "news": "live"}
-"""Folders whose tests share a whole process tree, by which of them they share."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests are spread over processes, those that share something slow to start stay together."""
-    here = Path(__file__).parent
-    for item in items:
-        file = item.path.relative_to(here)
-        item.add_marker(pytest.mark.xdist_group(SHARING.get(file.parts[0], str(file))))
 
 
 @pytest.fixture(scope="session")
