@@ -64,16 +64,19 @@ export function overview() {
     ];
   }
 
+  let looked = false; // what was there at the first look is no news
+
   async function look() {
     known = await api.runs();
     known.runs.forEach(tellChange);
+    looked = true;
     draw();
     return known.runs.some((entry) => isMoving(entry.stage)) ? MOVING_SECONDS : RESTING_SECONDS;
   }
 
   function tellChange(entry) {
     const before = stages.get(entry.run_id);
-    if (before !== undefined && before !== entry.stage) announce(`${entry.dataset} is ${nameOf(entry.stage)}`);
+    if (looked && before !== entry.stage) announce(`${entry.dataset} is ${nameOf(entry.stage)}`);
     stages.set(entry.run_id, entry.stage);
   }
 
