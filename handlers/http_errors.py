@@ -69,7 +69,7 @@ def answer(handle: Callable[[], Answer]) -> Answer:
         return handle()
     except FinetuneError as fault:
         return problem_of(fault)
-    except Exception:
+    except Exception:  # the edge: in Azure the host would answer with nothing that a caller can read
         return problem_of(unforeseen())
 
 
@@ -79,7 +79,7 @@ async def answer_async(handle: Callable[[], Awaitable[Answer]]) -> Answer:
         return await handle()
     except FinetuneError as fault:
         return problem_of(fault)
-    except Exception:
+    except Exception:  # the edge: in Azure the host would answer with nothing that a caller can read
         return problem_of(unforeseen())
 
 

@@ -44,7 +44,7 @@ async def answer_openai(handle: Callable[[], Awaitable[Answer]]) -> Answer:
         return _render(refusal, fault.param)
     except FinetuneError as fault:
         return _render(fault, None)
-    except Exception:
+    except Exception:  # the edge, as in `http_errors`: OpenAI's clients read no other form
         return _render(unforeseen(), None)
 
 

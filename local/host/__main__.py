@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
         # The message says what to do; a trace of this host would only hide it.
         log.error("Host cannot start", extra={"error": str(error)})  # noqa: TRY400
         return 1
-    except Exception:
+    except Exception:  # an app may raise anything while it is imported
         log.exception("Importing the app failed")
         return 1
 

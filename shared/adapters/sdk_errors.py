@@ -85,7 +85,7 @@ def is_absent(fault: HttpResponseError) -> bool:
 def _body(fault: HttpResponseError) -> Any:
     try:
         return json.loads(fault.response.text()) if fault.response is not None else None
-    except Exception:
+    except Exception:  # reading raises whatever the transport does; without a body the status tells enough
         return None
 
 
