@@ -106,14 +106,14 @@ def _kills(
     sites = [number for number in range(first, len(calls)) if not _repeats(calls, number)]
     for number in sites[::every]:
         for trouble in KILLS:
-            strikes = [Strike(trouble, call=number), *_hold(course)]
-            yield Case(f"{trouble} a call: {course.name}", partial(killed, arena, course, strikes))
+            strike = Strike(trouble, call=number)
+            yield Case(f"{trouble} a call: {course.name}", partial(killed, arena, course, strike))
 
 
-def killed(arena: Arena, course: Course, strikes: list[Strike]) -> Verdict:
-    """Run a course whose first worker dies as the strikes say."""
+def killed(arena: Arena, course: Course, strike: Strike) -> Verdict:
+    """Run a course whose first worker dies as the strike says."""
     # Who comes after a worker that died early is held, too: the wish is for that stage.
-    host = arena.host(chain([strikes], repeat(_hold(course))))
+    host = arena.host(chain([[strike, *_hold(course)]], repeat(_hold(course))))
     verdict, _ = _carry(arena, course, host)
     # The hold is not what is counted.
     return verdict._replace(injected=host.deaths)
@@ -153,6 +153,9 @@ def _carry(arena: Arena, course: Course, host: Host, injected: int | None = None
 
 
 def _hold(course: Course) -> list[Strike]:
-    """Not by number: runs that want a place at once may make a call more than the one that was recorded."""
-    busy = Strike(Trouble.STATUS, stage=course.since, status=429, retry_after=30)
+    """Not by number: runs that want a place at once may make a call more than the one that was recorded.
+
+    Nor at any call: a new worker first asks for what it can do without.
+    """
+    busy = Strike(Trouble.STATUS, path="/subscriptions/", stage=course.since, status=429, retry_after=30)
     return [busy] if course.hold else []

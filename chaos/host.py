@@ -154,7 +154,10 @@ class Host:
     def _attempt(self, invocation: Invocation) -> Outcome | None:
         if self._worker is None:
             self._worker = self._engage()
-            invocation = msgspec.structs.replace(invocation, strikes=next(self._plans, []))
+            entry = self.world.entry(self.upload.run_id)
+            stage = entry.stage if entry is not None and entry.stage is not None else Stage.RECEIVED
+            plan = next(self._plans, [])
+            invocation = msgspec.structs.replace(invocation, strikes=plan, stage=stage)
         try:
             outcome = self._worker.run(invocation, self.on_pause)
         except WorkerDiedError as death:

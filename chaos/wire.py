@@ -25,8 +25,11 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-_STAGE = re.compile(rb"x-ms-meta-stage: (\w+)", re.IGNORECASE)
-"""The header with which a run's record is saved: from then on the run is in this stage."""
+_STAGE = re.compile(rb"x-ms-meta-stage: (?!received)(\w+)", re.IGNORECASE)
+"""The header with which a run's record is saved: from then on the run is in this stage.
+
+Records are opened as received. When the upload's event comes again, that is tried again, and changes nothing.
+"""
 
 _HEAD = 16_384
 _REQUEST = re.compile(rb"(GET|PUT|POST|DELETE|HEAD|PATCH|OPTIONS) (\S+) HTTP/1\.[01]\r\n")
@@ -114,10 +117,10 @@ class Wire:
         self._lock = threading.Lock()
         self._exchanges: WeakKeyDictionary[Any, _Exchange] = WeakKeyDictionary()
 
-    def plan(self, strikes: list[Strike]) -> None:
-        """Lay a new plan, and number calls from 0 again."""
+    def plan(self, strikes: list[Strike], stage: str) -> None:
+        """Lay a new plan for a run that is in `stage`, and number calls from 0 again."""
         with self._lock:
-            self.calls, self.struck = [], []
+            self.calls, self.struck, self.stage = [], [], stage
             self._plan, self._hits = strikes, {}
 
     def sending(self, connection: Any, data: Any) -> Any | None:

@@ -39,6 +39,7 @@ from handlers.sweep_endpoints import sweep_endpoints
 from handlers.take_message import take_message
 from shared import adapters, bootstrap
 from shared.config import Settings
+from shared.domain.stages import Stage
 from shared.ports import Services
 
 HEAVY = (
@@ -67,6 +68,7 @@ class Invocation(msgspec.Struct, frozen=True, omit_defaults=True):
         delivery: 1 for the first delivery of the event.
         now: The time.
         strikes: A new plan for the wire, numbered from this invocation on; None keeps the old one.
+        stage: The run's stage when a new plan begins.
     """
 
     function: str
@@ -74,6 +76,7 @@ class Invocation(msgspec.Struct, frozen=True, omit_defaults=True):
     argument: str = ""
     delivery: int = 1
     strikes: list[Strike] | None = None
+    stage: str = Stage.RECEIVED
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -161,7 +164,7 @@ def serve(address: str, alter: Callable[[Services], Services]) -> None:
         call = msgspec.json.decode(line, type=Invocation)
         clock[:] = [call.now]
         if call.strikes is not None:
-            wire.plan(call.strikes)
+            wire.plan(call.strikes, call.stage)
         began, error, messages = time.monotonic(), None, []
         faulthandler.dump_traceback_later(TELL_SECONDS, file=2)
         try:

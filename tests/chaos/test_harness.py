@@ -9,7 +9,7 @@ import pytest
 
 from chaos import host as host_module
 from chaos.arena import Arena, Verdict
-from chaos.crashes import KILLS, MAIN, killed, record
+from chaos.crashes import COURSES, KILLS, MAIN, killed, record
 from chaos.guards import guards
 from chaos.races import canceled
 from chaos.table import Table
@@ -60,11 +60,24 @@ def test_a_sound_app_survives_being_killed_around_the_call_that_costs_most(
     submission = next(
         index for index, (_, call) in enumerate(calls) if call.startswith("PUT") and "/jobs/" in call
     )
-    verdicts = [killed(arena, MAIN, [Strike(kill, call=submission)]) for kill in KILLS]
+    verdicts = [killed(arena, MAIN, Strike(kill, call=submission)) for kill in KILLS]
     table = _table("kill", *verdicts)
     assert table.clean, table.notes
     assert all("/jobs/" in call for verdict in verdicts for call in verdict.struck)
     assert table.total == [2, 2, 2, 0, 0, 0]
+
+
+def test_a_run_is_held_for_its_caller_by_the_worker_that_comes_after_a_killed_one(
+    arena: Arena, broken: Callable[[str], None]
+) -> None:
+    """The worker that was to hold it dies at that very call; the next one must not let the run move on."""
+    broken("nothing")
+    course = COURSES[0]
+    calls = record(arena, course).calls
+    held = next(number for number, (stage, _) in enumerate(calls) if stage == course.since)
+    assert "/jobs/" in calls[held][1]
+    verdict = killed(arena, course, Strike(Trouble.KILL_AFTER, call=held))
+    assert (verdict.injected, verdict.expected) == (1, 1), verdict.note
 
 
 def test_every_stage_of_a_run_makes_calls_that_are_seen(arena: Arena, broken: Callable[[str], None]) -> None:

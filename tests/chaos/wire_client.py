@@ -26,7 +26,7 @@ def main() -> None:
     wire = Wire(lambda _trouble, _target: None, lambda: None)
     watch(wire)
     strike = Strike(Trouble(trouble), call=1, status=429, retry_after=7, body="{}")
-    wire.plan([strike])
+    wire.plan([strike], "received")
     if client == "requests":
         import requests
 
