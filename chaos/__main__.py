@@ -103,7 +103,7 @@ def _arguments() -> argparse.Namespace:
     add("--seed", type=int, help="of the randomised schedules, to have the same ones again")
     add("--schedules", type=int, default=200, help="how many of them (%(default)s)")
     add("--every", type=int, default=1, help="crash and race at each so-many-th call alone (%(default)s)")
-    add("--lanes", type=int, default=2 * (os.cpu_count() or 1), help="runs at a time (%(default)s)")
+    add("--lanes", type=int, default=3 * (os.cpu_count() or 1), help="runs at a time (%(default)s)")
     names = ["crashes", "races", "duplicates", "faults", "mishaps", "isolation", "guards", "schedules"]
     add("--only", nargs="+", choices=names, help="some parts alone")
     add("--alter", metavar="MODULE:FUNCTION", help="changes the app's services, to see whether it shows")

@@ -103,8 +103,7 @@ def crashes(arena: Arena, main: list[tuple[str, str]], every: int = 1) -> Iterat
 def _kills(
     arena: Arena, course: Course, calls: list[tuple[str, str]], first: int, every: int
 ) -> Iterator[Case]:
-    sites = [number for number in range(first, len(calls)) if not _repeats(calls, number)]
-    for number in sites[::every]:
+    for number in range(first, len(calls), every):
         for trouble in KILLS:
             strike = Strike(trouble, call=number)
             yield Case(f"{trouble} a call: {course.name}", partial(killed, arena, course, strike))
@@ -123,12 +122,6 @@ def _site(call: tuple[str, str]) -> tuple[str, str]:
     """Stage and address, without what differs from one run to the next."""
     stage, target = call
     return stage, _PARTICULAR.sub("…", target.partition("?")[0])
-
-
-def _repeats(calls: list[tuple[str, str]], number: int) -> bool:
-    """Whether a call is one more of a row of the same: neither its first nor its last."""
-    around = calls[max(number - 1, 0) : number + 2]
-    return len(around) == 3 and len({_site(call) for call in around}) == 1
 
 
 def _parting(main: list[tuple[str, str]], calls: list[tuple[str, str]]) -> int:

@@ -192,11 +192,8 @@ class World:
         return max(accumulate(change for _, change in sorted(moments)), default=0)
 
     def forget(self, upload: Upload) -> None:
-        """Remove a finished run's blobs, so that later listings are not slower for it."""
-        for container in ("runs", "uploads", "datasets", "reports"):
-            client = self._blobs.get_container_client(container)
-            for name in client.list_blob_names(name_starts_with=upload.run_id):
-                client.delete_blob(name)
+        """Remove a finished run's record, so that later listings are not slower for it."""
+        self._blobs.get_blob_client("runs", f"{upload.run_id}.json").delete_blob()
 
 
 def _tags(properties: Mapping[str, Any]) -> Mapping[str, str]:

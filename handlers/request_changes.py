@@ -6,6 +6,7 @@ even if the message is lost.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -26,6 +27,9 @@ class Extension(msgspec.Struct, frozen=True):
 
     hours: Annotated[float, Meta(gt=0, le=24 * 365, description="Hours to add to the time it has.")]
 
+
+MARKS_KEPT = 8
+"""Extensions that are told from new ones: as many as callers can make during one write, and some more."""
 
 _WITH_ENDPOINT = frozenset({Stage.DEPLOYING, Stage.LIVE, Stage.DELETING})
 
@@ -85,7 +89,12 @@ def extend_endpoint(endpoint: str, body: dict[str, Any], *, most_hours: float, s
         message = f'the body must be {{"hours": n}} with n above 0: {fault}'
         raise RequestError(400, message, code="InvalidExtension") from fault
 
+    mark = uuid.uuid4().hex
+
     def extend(run: Run) -> Run:
+        if mark in run.requests.extensions:
+            # It was saved, its answer got lost, and somebody else has written since.
+            return run
         if run.stage is not Stage.LIVE or run.endpoint is None or run.expires_at is None:
             raise RequestError(409, f"{endpoint} is not live: its run is {run.stage}", code="NotLive")
         if run.requests.delete_at is not None or run.requests.cancel_at is not None:
@@ -98,7 +107,8 @@ def extend_endpoint(endpoint: str, body: dict[str, Any], *, most_hours: float, s
         if until <= services.now():
             message = f"{endpoint} ran out of time at {run.expires_at:%Y-%m-%d %H:%M} UTC: ask for more hours"
             raise RequestError(422, message, code="ExtensionTooShort")
-        return _asking(run, services.now(), extended_to=until)
+        marks = (mark, *run.requests.extensions)[:MARKS_KEPT]
+        return _asking(run, services.now(), extended_to=until, extensions=marks)
 
     return _accepted(endpoint, extend, services, status=200)
 

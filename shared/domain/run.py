@@ -150,12 +150,17 @@ class EndpointFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Requests(msgspec.Struct, frozen=True, kw_only=True):
-    """What callers asked for; the next advance acts on it."""
+    """What callers asked for; the next advance acts on it.
+
+    Attributes:
+        extensions: Marks of the newest extensions: more hours are a sum, and none may be added twice.
+    """
 
     cancel_at: Moment | None = None
     delete_at: Moment | None = None
     delete_reason: str | None = None
     extended_to: Moment | None = None
+    extensions: tuple[str, ...] = ()
     retry_at: Moment | None = None
 
 

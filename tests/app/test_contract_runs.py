@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobLeaseClient
 
+from handlers.request_changes import extend_endpoint
 from local.azurite import Azurite
 from shared.adapters.claims import BlobClaims
 from shared.adapters.run_store import BlobRunStore
@@ -30,7 +32,7 @@ from shared.domain.stages import Stage
 from shared.ports import Claims, RunStore
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.conftest import OwnContainers
-from tests.app.fakes import MemoryClaims, MemoryRuns
+from tests.app.fakes import MemoryClaims, MemoryRuns, World
 
 HOSTILE = (
     "",
@@ -139,25 +141,36 @@ class LosingAnswers(RequestsTransport):  # type: ignore[misc]
 
     lost = 0
 
+    def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Begin with everything heard; `meanwhile` is what others do before a write is repeated."""
+        super().__init__()
+        self._meanwhile = meanwhile
+
     def send(self, request: Any, **kwargs: Any) -> Any:
         """Send, and forget what came back."""
         response = super().send(request, **kwargs)
         if request.method == "PUT" and "If-Match" in request.headers and self.lost % 2 == 0:
             self.lost += 1
+            self._meanwhile()
             raise ServiceResponseError("the answer was lost")
         self.lost += request.method == "PUT"
         return response
+
+
+def losing(azurite: Azurite, containers: OwnContainers, transport: LosingAnswers) -> OwnContainers:
+    """The same containers, seen through a network that loses answers."""
+    lossy = OwnContainers.from_connection_string(
+        azurite.connection_string, transport=transport, retry_total=1, initial_backoff=0, increment_base=0
+    )
+    lossy.suffix = containers.suffix
+    return lossy
 
 
 def test_a_write_whose_answer_was_lost_is_done_once(azurite: Azurite, containers: OwnContainers) -> None:
     """An SDK that repeats a write which had been done loses to itself: no error, and no second change."""
     BlobRunStore(containers).create(a_run(Stage.LIVE))
     transport = LosingAnswers()
-    lossy = OwnContainers.from_connection_string(
-        azurite.connection_string, transport=transport, retry_total=1, initial_backoff=0, increment_base=0
-    )
-    lossy.suffix = containers.suffix
-    with lossy:
+    with losing(azurite, containers, transport) as lossy:
         runs = BlobRunStore(lossy)
 
         def extend(run: Run) -> Run:
@@ -170,6 +183,26 @@ def test_a_write_whose_answer_was_lost_is_done_once(azurite: Azurite, containers
         saved = runs.save_unless_asked(read, enter(read.run, Stage.DELETING, NOW))
         assert saved == runs.load(RUN_ID)
     assert transport.lost == 4, "two writes, each sent twice"
+
+
+def test_an_extension_whose_answer_was_lost_is_not_added_again(
+    azurite: Azurite, containers: OwnContainers
+) -> None:
+    """Not even when somebody else has written over it before it is tried again."""
+    runs = BlobRunStore(containers)
+    runs.create(a_run(Stage.LIVE))
+
+    def use() -> None:
+        runs.update(RUN_ID, lambda run: changed(run, last_used=NOW))
+
+    transport = LosingAnswers(meanwhile=use)
+    with losing(azurite, containers, transport) as lossy:
+        services = replace(World().services, runs=BlobRunStore(lossy))
+        answer = extend_endpoint(RUN_ID, {"hours": 2}, most_hours=168, services=services)
+    assert answer.status == 200
+    run = runs.load(RUN_ID).run
+    assert (run.expires_at, run.last_used) == (NOW + timedelta(hours=24 + 2), NOW)
+    assert transport.lost == 2, "sent, and repeated by the SDK"
 
 
 def test_a_worker_that_was_overtaken_undoes_nothing(runs: RunStore) -> None:
