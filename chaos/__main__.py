@@ -89,6 +89,8 @@ def _try_all(arena: Arena, cases: Iterator[Case], table: Table, lanes: int) -> N
 
     with ThreadPoolExecutor(lanes) as pool:
         while batch := list(islice(cases, BATCH)):
+            for case in batch:
+                table.expect(case.fault)
             list(pool.map(attempt, batch))
             arena.renew()
 

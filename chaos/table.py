@@ -20,7 +20,7 @@ LONGEST_SECONDS = 30.0
 
 
 class Table:
-    """One row a fault, in order of first appearance, and their sum."""
+    """One row a fault, in the order in which they are expected, and their sum."""
 
     def __init__(self) -> None:
         """Begin without rows."""
@@ -29,9 +29,13 @@ class Table:
         self.idle: list[str] = []
         self.longest = 0.0
 
+    def expect(self, fault: str) -> list[int]:
+        """The row of a fault, begun if there is none."""
+        return self._rows.setdefault(fault, [0] * (len(HEADINGS) - 1))
+
     def add(self, fault: str, verdict: Verdict) -> None:
         """Count one more case."""
-        row = self._rows.setdefault(fault, [0] * (len(HEADINGS) - 1))
+        row = self.expect(fault)
         for column, value in enumerate(_numbers(verdict)):
             row[column] += value
         if verdict.note:

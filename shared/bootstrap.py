@@ -103,7 +103,7 @@ def build_services(
         ),
         metrics=MlflowMetrics(credential, workspace, settings.experiment_name),
         endpoints=endpoints,
-        scoring=EndpointScoring(credential, endpoints),
+        scoring=EndpointScoring(credential, endpoints, domain=settings.scoring_domain),
         news=QueueNews(news_queue(settings.storage, credential)) if settings.webhook_url else NoNews(),
         webhook=HttpWebhook(settings.webhook_url or ""),
         telemetry=telemetry,

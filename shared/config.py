@@ -81,6 +81,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["aad_token", "key"],
         Meta(description="How this app signs in to endpoints: `aad_token` (no secrets) or `key`."),
     ] = "aad_token"
+    scoring_domain: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z0-9.-]{1,253}$",
+            description="Domain of the workspace's endpoints; this app scores, and signs in, nowhere else.",
+        ),
+    ] = "inference.ml.azure.com"
     endpoint_lifetime_hours: Annotated[Hours, Meta(description="Hours from going live to being deleted.")] = (
         24
     )

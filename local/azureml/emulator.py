@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import uvicorn
@@ -128,7 +129,10 @@ class Emulator:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables that point azure-ai-ml, azure-identity, MLflow and HTTP clients here."""
+        """The environment variables that point azure-ai-ml, azure-identity, MLflow and HTTP clients here.
+
+        `SCORING_DOMAIN` is for finetune-on-upload, which scores nowhere else.
+        """
         return {
             "ARM_CLOUD_METADATA_URL": f"{self.url}/metadata/endpoints?api-version=2022-09-01",
             "REGISTRY_DISCOVERY_ENDPOINT_URL": f"{self.url}/",
@@ -137,6 +141,7 @@ class Emulator:
             "IDENTITY_ENDPOINT": f"{self.url}/msi/token",
             "IDENTITY_HEADER": self.cloud.settings.identity_secret,
             "AZUREML_CURRENT_CLOUD": self.cloud.settings.cloud_name,
+            "SCORING_DOMAIN": urlsplit(self.url).hostname or "",
         }
 
     def add_fault(self, **fault: Any) -> Fault:

@@ -17,6 +17,7 @@ from urllib.request import getproxies
 import aiohttp
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError
+from yarl import URL
 
 from shared.adapters.endpoints import AzureMlEndpoints
 from shared.adapters.sdk_errors import translate
@@ -63,9 +64,17 @@ class _Reply(NamedTuple):
 class EndpointScoring:
     """Scores on the workspace's endpoints; connections and credentials are kept between requests."""
 
-    def __init__(self, credential: TokenCredential, endpoints: AzureMlEndpoints) -> None:
+    def __init__(self, credential: TokenCredential, endpoints: AzureMlEndpoints, *, domain: str) -> None:
+        """Begin without a connection.
+
+        Args:
+            credential: Signs in to endpoints that take tokens.
+            endpoints: Where the keys of the others are asked for.
+            domain: Where endpoints are; credentials go nowhere else, whatever a run's record says.
+        """
         self._credential = credential
         self._endpoints = endpoints
+        self._domain = domain
         self._bearers: dict[str, _Bearer] = {}
         self._tls = ssl.create_default_context()
         self._session: aiohttp.ClientSession | None = None
@@ -117,6 +126,7 @@ class EndpointScoring:
         payload: Mapping[str, Any],
         deployment: str | None,
     ) -> _Reply:
+        address = self._address(target)
         bearer = self._bearers.get(target.name)
         if bearer is None or bearer.renew_at <= time.time():
             bearer = await asyncio.to_thread(self._sign_in, target)
@@ -125,11 +135,27 @@ class EndpointScoring:
             headers[DEPLOYMENT_HEADER] = deployment
         try:
             async with session.post(
-                target.uri, data=_encoded(payload), headers=headers, allow_redirects=False
+                address, data=_encoded(payload), headers=headers, allow_redirects=False
             ) as response:
                 return _Reply(response.status, response.headers, await response.read())
         except (aiohttp.ClientError, TimeoutError) as fault:
             raise _unreachable(fault) from fault
+
+    def _address(self, target: ScoringTarget) -> URL:
+        if not target.uri:
+            raise ScoringError(503, "the endpoint has no address yet", code="EndpointUnreachable")
+        try:
+            address = URL(target.uri)
+        except ValueError:
+            address = URL()
+        host = address.host or ""
+        if address.scheme == "https" and (host == self._domain or host.endswith(f".{self._domain}")):
+            return address
+        raise ScoringError(
+            502,
+            f"endpoint {target.name} is not under {self._domain}: see SCORING_DOMAIN",
+            code="ForeignAddress",
+        )
 
     def _sign_in(self, target: ScoringTarget) -> _Bearer:
         renew_at = time.time() + CREDENTIAL_SECONDS

@@ -11,7 +11,10 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 from local.azureml import Emulator
 from local.azurite import Azurite
 from shared.adapters.storage import CONTAINERS, blob_service
-from shared.config import StorageConnection
+from shared.bootstrap import build_services, credential
+from shared.config import Settings, StorageConnection
+from shared.ports import Services
+from tests.app.worlds import EXAMPLE
 
 
 class OwnContainers(BlobServiceClient):
@@ -61,3 +64,16 @@ def azure_ml(shared_azure_ml: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emul
     for name, value in shared_azure_ml.environment.items():
         monkeypatch.setenv(name, value)
     return shared_azure_ml
+
+
+def connected(azure_ml: Emulator, azurite: Azurite, **changes: str) -> Services:
+    """The real adapters, with some settings changed."""
+    storage = {"TrainingStorage": azurite.connection_string}
+    environment = {**EXAMPLE, **azure_ml.environment, **storage, **changes}
+    return build_services(Settings.from_env(environment), credential())
+
+
+@pytest.fixture
+def services(azure_ml: Emulator, azurite: Azurite) -> Services:
+    """The real adapters, over an Azure ML that knows nothing yet."""
+    return connected(azure_ml, azurite)

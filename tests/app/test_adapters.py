@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import logging
 from collections.abc import Callable
 from typing import Any, cast
 
-import msgspec
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ServiceRequestError
@@ -17,40 +13,24 @@ from local.azureml import Catalogue, Emulator
 from local.azurite import Azurite
 from shared.adapters import retries
 from shared.adapters.metrics import MlflowMetrics
-from shared.adapters.scoring import EndpointScoring
 from shared.adapters.workspace import AzureMlWorkspace
-from shared.bootstrap import build_services, credential
-from shared.config import Settings
 from shared.domain.errors import (
     FinetuneError,
     InvalidRunError,
-    ScoringError,
     ServiceRefusedError,
     TransientServiceError,
 )
 from shared.domain.names import RUN_TAG
 from shared.domain.observation import Provisioning
 from shared.domain.run import MetricPoint
-from shared.ports import ScoringTarget, Services
+from shared.ports import Services
 from tests.app.catalogue import PHI_3
-from tests.app.worlds import EXAMPLE
+from tests.app.conftest import connected
 
 A100 = "Standard_NC24ads_A100_v4"
 NAME = "ft-wire-0123456789"
 MODEL = "azureml://registries/azureml/models/Phi-4/versions/8"
 PAYLOAD = {"input_data": {"input_string": [[{"role": "user", "content": "Hello?"}]], "parameters": {}}}
-
-
-def connected(azurite: Azurite, **changes: str) -> Services:
-    """The real adapters, with some settings changed."""
-    environment = {**EXAMPLE, "TrainingStorage": azurite.connection_string, **changes}
-    return build_services(Settings.from_env(environment), credential())
-
-
-@pytest.fixture
-def services(azure_ml: Emulator, azurite: Azurite) -> Services:
-    """The real adapters, over an Azure ML that knows nothing yet."""
-    return connected(azurite)
 
 
 CALLS: dict[str, Callable[[Services], object]] = {
@@ -166,11 +146,11 @@ def test_statuses(status: int, transient: bool, services: Services, azure_ml: Em
 
 def test_another_workspace_is_said_not_to_exist(azure_ml: Emulator, azurite: Azurite) -> None:
     """A wrong name in the settings is named as such, not as a missing endpoint or job."""
-    wrong = connected(azurite, AZUREML_WORKSPACE="elsewhere")
+    wrong = connected(azure_ml, azurite, AZUREML_WORKSPACE="elsewhere")
     with pytest.raises(InvalidRunError, match="AZUREML_WORKSPACE"):
         wrong.workspace.gpus_of(A100)
     with pytest.raises(FinetuneError) as caught:
-        connected(azurite, AZUREML_REGISTRY="elsewhere").registry.base_model("Phi-4")
+        connected(azure_ml, azurite, AZUREML_REGISTRY="elsewhere").registry.base_model("Phi-4")
     assert not caught.value.retryable
 
 
@@ -179,7 +159,7 @@ def test_an_archived_model_is_found_by_its_version(azurite: Azurite, monkeypatch
     with Emulator(pace="instant", catalogue=Catalogue.JULY_2026) as july:
         for name, value in july.environment.items():
             monkeypatch.setenv(name, value)
-        registry = connected(azurite).registry
+        registry = connected(july, azurite).registry
         with pytest.raises(InvalidRunError, match="only by its version"):
             registry.base_model(PHI_3)
         model = registry.base_model(f"{PHI_3}:15")
@@ -232,142 +212,6 @@ def test_a_crashed_container_says_why(services: Services, azure_ml: Emulator) ->
     assert (seen.deployment.state, seen.deployment.failure) == (Provisioning.FAILED, None)
 
 
-class Scorer:
-    """An endpoint that answers as it is told, and the ways to ask it."""
-
-    def __init__(self, services: Services, azure_ml: Emulator, auth_mode: str) -> None:
-        services.endpoints.create(NAME, auth_mode=auth_mode, tags={})
-        seen = services.endpoints.endpoint(NAME)
-        assert seen is not None
-        self.target = ScoringTarget(NAME, seen.scoring_uri or "", auth_mode)
-        self.services = services
-        self.azure_ml = azure_ml
-
-    def answer(self, status: int, body: Any = None, *, count: int | None = 1, **headers: str) -> None:
-        """Set what the next requests are answered."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.azure_ml.add_fault(
-            match={"operation": "score"}, status=status, body=body, headers=named, count=count
-        )
-
-    def score(self) -> Any:
-        """Score once."""
-        return self.services.scoring.score(self.target, PAYLOAD, deployment=None)
-
-
-@pytest.fixture
-def scorer(services: Services, azure_ml: Emulator) -> Scorer:
-    """An endpoint by key."""
-    return Scorer(services, azure_ml, "key")
-
-
-@pytest.mark.parametrize(
-    ("upstream", "status", "code"),
-    [
-        (401, 502, "EndpointUnauthorized"),
-        (403, 502, "EndpointForbidden"),
-        (404, 503, "NoDeployment"),
-        (408, 504, "EndpointTimeout"),
-        (413, 413, "PayloadTooLarge"),
-        (424, 502, "ModelError"),
-        (429, 429, "TooManyRequests"),
-        (500, 502, "EndpointError"),
-        (503, 502, "EndpointError"),
-        (418, 502, "EndpointError"),
-    ],
-)
-def test_what_an_endpoint_answers_is_mapped(scorer: Scorer, upstream: int, status: int, code: str) -> None:
-    """The caller learns what happened, with the endpoint's request id, reason and pause."""
-    scorer.answer(
-        upstream,
-        {"message": "no"},
-        count=None,
-        X_Request_ID="abc",
-        Retry_After="3",
-        ms_azureml_model_error_reason="out of memory",
-    )
-    with pytest.raises(ScoringError) as caught:
-        scorer.score()
-    fault = caught.value
-    assert (fault.status, fault.code, fault.upstream_status) == (status, code, upstream)
-    assert (fault.request_id, fault.retry_after) == ("abc", "3")
-    assert "out of memory" in fault.message
-
-
-@pytest.mark.parametrize("body", ["", "Hello", "{"])
-def test_an_answer_that_is_no_json_is_the_models_fault(scorer: Scorer, body: str) -> None:
-    """502, not a crash of ours."""
-    scorer.answer(200, body)
-    with pytest.raises(ScoringError) as caught:
-        scorer.score()
-    assert (caught.value.status, caught.value.code) == (502, "InvalidAnswer")
-
-
-def test_an_unreachable_endpoint_is_503(scorer: Scorer) -> None:
-    """The connection breaks, the address is nobody's, or is none at all."""
-    scorer.azure_ml.add_fault(match={"operation": "score"}, reset=True)
-    with pytest.raises(ScoringError) as caught:
-        scorer.score()
-    assert caught.value.status == 503
-    for uri in ("https://127.0.0.1:1/score", "", "nonsense"):
-        with pytest.raises(ScoringError) as caught:
-            scorer.services.scoring.score(scorer.target._replace(uri=uri), PAYLOAD, deployment=None)
-        assert caught.value.status == 503
-
-
-@pytest.mark.parametrize("mode", ["key", "aad_token"])
-async def test_credentials_are_kept_between_requests(
-    services: Services, azure_ml: Emulator, mode: str
-) -> None:
-    """One sign-in serves many requests, one after another and at once."""
-    scorer = Scorer(services, azure_ml, mode)
-    scorer.answer(200, {"output": "Hi"}, count=None)
-    for _ in range(3):
-        assert await services.scoring.score_async(scorer.target, PAYLOAD) == {"output": "Hi"}
-    await asyncio.gather(*(services.scoring.score_async(scorer.target, PAYLOAD) for _ in range(20)))
-    assert len(azure_ml.calls("endpoints.list_keys")) == (1 if mode == "key" else 0)
-    await _close(services)
-
-
-async def test_a_regenerated_key_is_fetched_once_more(services: Services, azure_ml: Emulator) -> None:
-    """A 401 is answered with a fresh key before anybody hears of it."""
-    scorer = Scorer(services, azure_ml, "key")
-    scorer.answer(401, {"message": "key_auth_access_denied"})
-    scorer.answer(200, {"output": "Hi"}, count=None)
-    assert await services.scoring.score_async(scorer.target, PAYLOAD) == {"output": "Hi"}
-    assert len(azure_ml.calls("endpoints.list_keys")) == 2
-    await _close(services)
-
-
-async def _close(services: Services) -> None:
-    await cast("EndpointScoring", services.scoring).close()
-
-
-def test_an_endpoint_without_traffic_answers_only_by_its_deployment(
-    services: Services, azure_ml: Emulator
-) -> None:
-    """The smoke test names the deployment; callers wait for traffic."""
-    scorer = Scorer(services, azure_ml, "key")
-    with pytest.raises(ScoringError) as caught:
-        scorer.score()
-    assert (caught.value.status, caught.value.upstream_status) == (503, 404)
-
-
-def test_nesting_at_the_edge_of_what_can_be_sent(scorer: Scorer) -> None:
-    """Whatever could be decoded is sent or refused, at every depth; nothing in between."""
-    scorer.answer(200, {"output": "Hi"}, count=None)
-    for depth in range(900, 1000, 3):
-        try:
-            deep = msgspec.json.decode(b"[" * depth + b"]" * depth)
-        except RecursionError:
-            break
-        try:
-            scorer.services.scoring.score(scorer.target, {"deep": deep}, deployment=None)
-        except ScoringError as fault:
-            assert fault.status == 400
-            break
-
-
 def test_histories_are_thinned_evenly() -> None:
     """A long history keeps its first point, its last, and as many in between as there is room for."""
     from shared.adapters.metrics import HISTORY_POINTS, thinned
@@ -379,20 +223,3 @@ def test_histories_are_thinned_evenly() -> None:
         assert list(kept) == sorted(set(kept), key=lambda point: point.step)
         if count:
             assert (kept[0], kept[-1]) == (points[0], points[-1])
-
-
-def test_keys_and_tokens_stay_out_of_errors_and_logs(
-    services: Services, azure_ml: Emulator, caplog: pytest.LogCaptureFixture
-) -> None:
-    """What an endpoint is opened with appears neither in messages nor in log records."""
-    caplog.set_level(logging.DEBUG, logger="shared")
-    caplog.set_level(logging.INFO)
-    scorer = Scorer(services, azure_ml, "key")
-    key = azure_ml.cloud.endpoints.get(NAME).primary_key  # type: ignore[union-attr]
-    scorer.answer(401, {"message": "denied"}, count=None)
-    with pytest.raises(ScoringError) as caught:
-        scorer.score()
-    logged = json.dumps([record.__dict__ for record in caplog.records], default=str)
-    assert key not in logged
-    assert key not in str(caught.value)
-    assert "Hello?" not in logged

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobServiceClient
 
 from handlers.open_run import open_run_for_upload
@@ -20,15 +19,16 @@ from local.azureml import Emulator
 from local.azurite import Azurite
 from shared.adapters.datasets import BlobUploads
 from shared.adapters.storage import CONTAINERS
-from shared.bootstrap import build_services
 from shared.domain.component import COMPONENT_NAME
 from shared.domain.errors import InvalidRunError
 from shared.domain.names import RUN_TAG
 from shared.domain.observation import Provisioning
 from shared.domain.run import ModelFacts, Run, TrainingPlan
 from shared.ports import ScoringTarget, Services
-from tests.app.fakes import MemoryUploads, World
-from tests.app.worlds import EXAMPLE, SETTINGS, rows
+from tests.app.conftest import connected
+from tests.app.fake_storage import MemoryUploads
+from tests.app.fakes import World
+from tests.app.worlds import SETTINGS, rows
 
 A100 = "Standard_NC24ads_A100_v4"
 
@@ -47,16 +47,14 @@ def services(request: pytest.FixtureRequest) -> Iterator[Services]:
     if request.param == "memory":
         yield World().services
         return
-    request.getfixturevalue("azure_ml")
+    azure_ml: Emulator = request.getfixturevalue("azure_ml")
     azurite: Azurite = request.getfixturevalue("azurite")
     account: BlobServiceClient = request.getfixturevalue("account")
     for name in CONTAINERS:
         if not account.get_container_client(name).exists():
             account.create_container(name)
-    settings = type(SETTINGS).from_env({**EXAMPLE, "TrainingStorage": azurite.connection_string})
-    with DefaultAzureCredential() as credential:
-        built = build_services(settings, credential)
-        yield replace(built, now=lambda: datetime.now(UTC), uploads=WritableUploads(account))
+    built = connected(azure_ml, azurite)
+    yield replace(built, now=lambda: datetime.now(UTC), uploads=WritableUploads(account))
 
 
 both = pytest.mark.parametrize("services", ["memory", "azure"], indirect=True)

@@ -15,7 +15,7 @@ from shared.domain.errors import UploadReplacedError
 from shared.ports import Datasets, Reports, Uploads
 from tests.app.builders import RUN_ID
 from tests.app.conftest import OwnContainers
-from tests.app.fakes import MemoryDatasets, MemoryReports, MemoryUploads
+from tests.app.fake_storage import MemoryDatasets, MemoryReports, MemoryUploads
 
 
 class Files(NamedTuple):

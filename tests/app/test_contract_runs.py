@@ -32,7 +32,8 @@ from shared.domain.stages import Stage
 from shared.ports import Claims, RunStore
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.conftest import OwnContainers
-from tests.app.fakes import MemoryClaims, MemoryRuns, World
+from tests.app.fake_storage import MemoryClaims, MemoryRuns
+from tests.app.fakes import World
 
 HOSTILE = (
     "",

@@ -28,10 +28,10 @@ from local.azureml import Emulator
 from local.azurite import Azurite
 from shared.adapters.storage import blob_service, datastore_address
 from shared.adapters.workspace import compute_body
-from shared.bootstrap import build_services
 from shared.config import Settings
 from shared.domain.names import INSTALLATION_TAG
 from shared.ports import Services
+from tests.app.conftest import connected
 from tests.app.worlds import EXAMPLE
 
 NAME = "ft-bodies-0123456789"
@@ -62,8 +62,7 @@ def puts(monkeypatch: pytest.MonkeyPatch) -> list[Put]:
 @pytest.fixture
 def services(azure_ml: Emulator, azurite: Azurite) -> Services:
     """The real adapters."""
-    settings = Settings.from_env({**EXAMPLE, "TrainingStorage": azurite.connection_string})
-    return build_services(settings, DefaultAzureCredential())
+    return connected(azure_ml, azurite)
 
 
 @pytest.fixture

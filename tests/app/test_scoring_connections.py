@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import h11
+import pytest
+import trustme
 from azure.core.credentials import AccessToken
 
 from shared.adapters.scoring import EndpointScoring
@@ -67,39 +71,52 @@ class Endpoint:
         await self._met.wait()
 
 
+@pytest.fixture
+def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
+    """A server's side of TLS, whose authority is trusted."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
 @asynccontextmanager
-async def scoring_on(endpoint: Endpoint) -> AsyncIterator[tuple[EndpointScoring, ScoringTarget]]:
+async def scoring_on(
+    endpoint: Endpoint, tls: ssl.SSLContext
+) -> AsyncIterator[tuple[EndpointScoring, ScoringTarget]]:
     """The real adapter, and the endpoint as its target."""
-    scoring = EndpointScoring(Tokens(), None)  # type: ignore[arg-type]
-    async with await asyncio.start_server(endpoint.serve, "127.0.0.1", 0) as server:
+    scoring = EndpointScoring(Tokens(), None, domain="127.0.0.1")  # type: ignore[arg-type]
+    async with await asyncio.start_server(endpoint.serve, "127.0.0.1", 0, ssl=tls, backlog=BURST) as server:
         port = server.sockets[0].getsockname()[1]
-        yield scoring, ScoringTarget("ft-support", f"http://127.0.0.1:{port}/score", "aad_token")
+        yield scoring, ScoringTarget("ft-support", f"https://127.0.0.1:{port}/score", "aad_token")
         await scoring.close()
 
 
-async def test_requests_one_after_the_other_share_a_connection() -> None:
+async def test_requests_one_after_the_other_share_a_connection(tls: ssl.SSLContext) -> None:
     """Only the first pays for opening it."""
     endpoint = Endpoint(together=1)
-    async with scoring_on(endpoint) as (scoring, target):
+    async with scoring_on(endpoint, tls) as (scoring, target):
         for _ in range(20):
             assert await scoring.score_async(target, {}) == {"output": "Hi"}
     assert endpoint.connections == 1
 
 
-async def test_no_request_queues_behind_another() -> None:
+async def test_no_request_queues_behind_another(tls: ssl.SSLContext) -> None:
     """The endpoint answers nobody until all are there: if one waited for another, none would be answered."""
     endpoint = Endpoint(together=BURST)
-    async with scoring_on(endpoint) as (scoring, target):
+    async with scoring_on(endpoint, tls) as (scoring, target):
         async with asyncio.timeout(60):
             answers = await asyncio.gather(*(scoring.score_async(target, {}) for _ in range(BURST)))
     assert answers == [{"output": "Hi"}] * BURST
     assert endpoint.connections == BURST
 
 
-async def test_the_next_burst_finds_the_connections_of_the_last() -> None:
+async def test_the_next_burst_finds_the_connections_of_the_last(tls: ssl.SSLContext) -> None:
     """A burst is not paid for twice."""
     endpoint = Endpoint(together=BURST)
-    async with scoring_on(endpoint) as (scoring, target):
+    async with scoring_on(endpoint, tls) as (scoring, target):
         for _ in range(2):
             await asyncio.gather(*(scoring.score_async(target, {}) for _ in range(BURST)))
     assert endpoint.connections == BURST

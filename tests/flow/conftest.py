@@ -127,7 +127,8 @@ def flow(
     example = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
     # Runs of other tests share the store; they are not to wait for one another.
     unlimited = {"MAX_TRAINING_RUNS": "0", "MAX_LIVE_ENDPOINTS": "0"}
-    settings = Settings.from_env({**example, **unlimited, "TrainingStorage": azurite.connection_string})
+    chosen = {**shared_emulator.environment, **unlimited, "TrainingStorage": azurite.connection_string}
+    settings = Settings.from_env({**example, **chosen})
     built = Flow(shared_emulator, storage, settings, build_services(settings, DefaultAzureCredential()))
     return replace(built, services=built.services_of(built.services))
 

@@ -1,0 +1,195 @@
+"""What Azure ML would know, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.domain.base_model import BaseModel, parse_base_model
+from shared.domain.component import Component, parse_component
+from shared.domain.errors import InvalidRunError
+from shared.domain.names import RUN_TAG, model_name
+from shared.domain.observation import Provisioning, SeenCompute, SeenDeployment, SeenEndpoint, SeenJob
+from shared.domain.run import Metrics, ModelFacts, Run, TrainingPlan
+from shared.ports import ScoringTarget
+from tests.app.catalogue import COMPONENT, component_body, model_body
+
+LOGGED = Metrics(latest={"eval_loss": 1.5}, history={}, train_loss=1.0, eval_loss=1.5)
+SIZES = {"standard_nc24ads_a100_v4": 1, "standard_nc48ads_a100_v4": 2, "standard_ds3_v2": 0}
+
+
+@dataclass
+class MemoryCloud:
+    """What Azure ML knows, as the five ports that face it.
+
+    Attributes:
+        slow: Whether operations stay pending until `settle`.
+        hidden: Whether jobs are not to be seen yet, though they are there.
+        faults: Errors to raise, each once, by the name of the call that meets it.
+        begun: Every call that created or removed something, in order.
+        answers: What deployments reply to scoring.
+    """
+
+    slow: bool = False
+    hidden: bool = False
+    month: str = "2026-05"
+    faults: dict[str, list[Exception]] = field(default_factory=dict)
+    begun: list[tuple[str, str]] = field(default_factory=list)
+    computes: dict[str, SeenCompute] = field(default_factory=dict)
+    datastores: int = 0
+    jobs: dict[str, SeenJob] = field(default_factory=dict)
+    models: dict[str, ModelFacts] = field(default_factory=dict)
+    logged: Metrics = LOGGED
+    seen: dict[str, SeenEndpoint] = field(default_factory=dict)
+    tags: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    answers: Callable[[Mapping[str, Any]], Any] = lambda _payload: {"output": "Hello!"}
+    scored: list[tuple[ScoringTarget, Mapping[str, Any], str | None]] = field(default_factory=list)
+
+    def base_model(self, name: str) -> BaseModel:
+        """See `Registry.base_model`."""
+        self._meet("base_model")
+        bare, _, version = name.partition(":")
+        try:
+            body = model_body(self.month, bare)
+        except KeyError as fault:
+            raise InvalidRunError(f"registry azureml has no model {bare}", code="ModelNotFound") from fault
+        hidden = body["properties"]["isArchived"] and not version
+        if hidden or version not in ("", body["name"]):
+            raise InvalidRunError(f"registry azureml has no model {name}", code="ModelNotFound")
+        return parse_base_model(bare, body["name"], body)
+
+    def component(self, name: str) -> Component:
+        """See `Registry.component`."""
+        self._meet("component")
+        if name != COMPONENT["name"]:
+            raise InvalidRunError(f"registry azureml has no component {name}", code="ComponentNotFound")
+        return parse_component(component_body())
+
+    def compute(self, name: str) -> SeenCompute | None:
+        """See `Workspace.compute`."""
+        self._meet("compute")
+        return self.computes.get(name)
+
+    def gpus_of(self, size: str) -> int | None:
+        """See `Workspace.gpus_of`."""
+        self._meet("gpus_of")
+        return SIZES.get(size.lower())
+
+    def create_compute(self, name: str, size: str, *, max_nodes: int) -> None:
+        """See `Workspace.create_compute`."""
+        self._begin("create_compute", name)
+        assert max_nodes > 0
+        self.computes.setdefault(name, SeenCompute(self._state, size))
+
+    def ensure_datastore(self) -> None:
+        """See `Workspace.ensure_datastore`."""
+        self._meet("ensure_datastore")
+        self.datastores = 1
+
+    def submit(self, run: Run, plan: TrainingPlan) -> None:
+        """See `Training.submit`."""
+        self._begin("submit", run.run_id)
+        assert plan.component_version
+        self.jobs.setdefault(run.run_id, SeenJob("Running" if self.slow else "Completed"))
+
+    def job(self, name: str) -> SeenJob | None:
+        """See `Training.job`."""
+        self._meet("job")
+        return None if self.hidden else self.jobs.get(name)
+
+    def cancel(self, name: str) -> None:
+        """See `Training.cancel`."""
+        self._begin("cancel", name)
+        job = self.jobs.get(name)
+        if job is not None and not job.state.over:
+            self.jobs[name] = SeenJob("CancelRequested" if self.slow else "Canceled")
+
+    def register(self, run: Run, plan: TrainingPlan) -> ModelFacts:
+        """See `Training.register`."""
+        self._begin("register", run.run_id)
+        name = model_name(plan.base_model_name, run.dataset)
+        facts = ModelFacts(name=name, version=run.run_id, id=f"/models/{name}/versions/{run.run_id}")
+        return self.models.setdefault(run.run_id, facts)
+
+    def read(self, job: str) -> Metrics:
+        """See `MetricsReader.read`."""
+        self._meet("read")
+        assert job in self.jobs
+        return self.logged
+
+    def endpoint(self, name: str) -> SeenEndpoint | None:
+        """See `Endpoints.endpoint`."""
+        self._meet("endpoint")
+        return self.seen.get(name)
+
+    def create(self, name: str, *, auth_mode: str, tags: Mapping[str, str]) -> None:
+        """See `Endpoints.create`."""
+        self._begin("create", name)
+        assert auth_mode in {"aad_token", "key"}
+        self.seen.setdefault(name, SeenEndpoint(self._state, f"https://{name}/score", {}))
+        self.tags[name] = tags
+
+    def deploy(self, name: str, *, model_id: str, instance_type: str, instance_count: int) -> None:
+        """See `Endpoints.deploy`."""
+        self._begin("deploy", name)
+        assert model_id
+        assert instance_type
+        assert instance_count
+        if self.seen[name].deployment is None:
+            self.seen[name] = self.seen[name]._replace(deployment=SeenDeployment(self._state))
+
+    def route_traffic(self, name: str) -> None:
+        """See `Endpoints.route_traffic`."""
+        self._begin("route_traffic", name)
+        if name in self.seen:
+            self.seen[name] = self.seen[name]._replace(traffic={"main": 100}, state=self._state)
+
+    def delete(self, name: str) -> None:
+        """See `Endpoints.delete`."""
+        self._begin("delete", name)
+        if self.slow and name in self.seen:
+            self.seen[name] = self.seen[name]._replace(state=Provisioning.GOING, deployment=None)
+        else:
+            self.seen.pop(name, None)
+
+    def tagged_as_ours(self) -> Iterable[tuple[str, str]]:
+        """See `Endpoints.tagged_as_ours`."""
+        self._meet("tagged_as_ours")
+        return [(name, self.tags[name][RUN_TAG]) for name in self.seen if RUN_TAG in self.tags.get(name, {})]
+
+    def score(self, target: ScoringTarget, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
+        """See `Scoring.score`."""
+        self._meet("score")
+        self.scored.append((target, payload, deployment))
+        return self.answers(payload)
+
+    async def score_async(self, target: ScoringTarget, payload: Mapping[str, Any]) -> Any:
+        """See `Scoring.score_async`."""
+        return self.score(target, payload, deployment=None)
+
+    def settle(self) -> None:
+        """Finish every pending operation; jobs complete, what is going is gone."""
+        self.computes = {name: one._replace(state=Provisioning.READY) for name, one in self.computes.items()}
+        ended = {"Running": "Completed", "CancelRequested": "Canceled"}
+        self.jobs = {name: SeenJob(ended.get(job.status, job.status)) for name, job in self.jobs.items()}
+        self.seen = {
+            name: one._replace(
+                state=Provisioning.READY,
+                deployment=one.deployment and SeenDeployment(Provisioning.READY),
+            )
+            for name, one in self.seen.items()
+            if one.state is not Provisioning.GOING
+        }
+
+    @property
+    def _state(self) -> Provisioning:
+        return Provisioning.PENDING if self.slow else Provisioning.READY
+
+    def _begin(self, call: str, name: str) -> None:
+        self._meet(call)
+        self.begun.append((call, name))
+
+    def _meet(self, call: str) -> None:
+        if self.faults.get(call):
+            raise self.faults[call].pop(0)

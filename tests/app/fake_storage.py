@@ -1,0 +1,273 @@
+"""What storage keeps, in memory: records, claims, uploads, pinned copies and reports."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from shared.domain.dataset import Split
+from shared.domain.errors import (
+    RequestError,
+    RunBusyError,
+    RunChangedError,
+    UnknownRunError,
+    UploadReplacedError,
+)
+from shared.domain.index import IndexEntry, from_metadata, to_metadata
+from shared.domain.names import is_run_id
+from shared.domain.places import Place
+from shared.domain.record import read_record
+from shared.domain.run import Run, SourceFile, merge_callers_fields, same_progress
+from shared.ports import Places, RunPage, StoredRun
+
+
+@dataclass
+class Blob:
+    """A stored record: its bytes, its version and its metadata."""
+
+    body: bytes
+    etag: str
+    metadata: dict[str, str]
+
+
+class MemoryRuns:
+    """Run records in a dictionary."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[str, Blob] = {}
+        self._versions = itertools.count(1)
+        self._lock = threading.Lock()
+        self.before_write: Callable[[], None] = lambda: None
+
+    def create(self, run: Run) -> bool:
+        """See `RunStore.create`."""
+        with self._lock:
+            if run.run_id in self.blobs:
+                return False
+            self.blobs[run.run_id] = self._blob(run)
+            return True
+
+    def load(self, run_id: str) -> StoredRun:
+        """See `RunStore.load`."""
+        blob = self._find(run_id)
+        run = read_record(run_id, blob.body)
+        return StoredRun(run, blob.etag, from_metadata(run_id, blob.metadata).parked)
+
+    def save(self, read: StoredRun, run: Run) -> StoredRun:
+        """See `RunStore.save`."""
+        return self._save(read, run, yield_to_callers=False)
+
+    def save_unless_asked(self, read: StoredRun, run: Run) -> StoredRun:
+        """See `RunStore.save_unless_asked`."""
+        return self._save(read, run, yield_to_callers=True)
+
+    def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
+        """See `RunStore.update`."""
+        while True:
+            read = self.load(run_id)
+            changed = change(read.run)
+            if changed == read.run or self._replace(changed, read.etag):
+                return changed
+
+    def entries(self) -> Iterator[IndexEntry]:
+        """See `RunStore.entries`."""
+        return iter([from_metadata(run_id, blob.metadata) for run_id, blob in sorted(self.blobs.items())])
+
+    def page(self, *, limit: int, cursor: str | None) -> RunPage:
+        """See `RunStore.page`."""
+        if cursor is not None and not cursor.startswith("after "):
+            raise RequestError(400, "the cursor is not one of this list", code="InvalidCursor")
+        after = (cursor or "").removeprefix("after ")
+        entries = [entry for entry in self.entries() if entry.run_id > after]
+        more = len(entries) > limit
+        return RunPage(tuple(entries[:limit]), f"after {entries[limit - 1].run_id}" if more else None)
+
+    def park(self, run_id: str, reason: str, *, until: datetime) -> None:
+        """See `RunStore.park`."""
+        self._mark(run_id, {"parked": reason, "parked_until": until.isoformat()})
+
+    def unpark(self, run_id: str) -> bool:
+        """See `RunStore.unpark`."""
+        return self._mark(run_id, {})
+
+    def corrupt(self, run_id: str, body: bytes = b"{") -> None:
+        """Break a record as a disk or a hand would; its index entry stays."""
+        self._find(run_id).body = body
+
+    def _find(self, run_id: str) -> Blob:
+        if not is_run_id(run_id) or run_id not in self.blobs:
+            raise UnknownRunError(f"there is no run {run_id!r}")
+        return self.blobs[run_id]
+
+    def _blob(self, run: Run) -> Blob:
+        return Blob(msgspec.json.encode(run), f'"{next(self._versions)}"', to_metadata(run))
+
+    def _replace(self, run: Run, etag: str) -> str | None:
+        self.before_write()
+        with self._lock:
+            if self._find(run.run_id).etag != etag:
+                return None
+            self.blobs[run.run_id] = self._blob(run)
+            return self.blobs[run.run_id].etag
+
+    def _save(self, read: StoredRun, run: Run, *, yield_to_callers: bool) -> StoredRun:
+        etag = read.etag
+        while True:
+            written = self._replace(run, etag)
+            if written:
+                return StoredRun(run, written)
+            current = self.load(run.run_id)
+            if not same_progress(current.run, read.run):
+                raise RunChangedError(f"{run.run_id} was advanced by another worker")
+            merged = merge_callers_fields(run, current.run)
+            if yield_to_callers and merged != run:
+                return current
+            run, etag = merged, current.etag
+
+    def _mark(self, run_id: str, parked: Mapping[str, str]) -> bool:
+        blob = self._find(run_id)
+        was_parked = blob.metadata.pop("parked", None) is not None
+        blob.metadata.pop("parked_until", None)
+        if parked or was_parked:
+            blob.metadata |= parked
+            blob.etag = f'"{next(self._versions)}"'
+        return was_parked
+
+
+class MemoryClaims:
+    """Leases and content claims in dictionaries."""
+
+    def __init__(self) -> None:
+        self.held: set[str] = set()
+        self._versions = itertools.count(1)
+        self.content: dict[str, str] = {}
+        self.listed: dict[Place, Places] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def hold(self, run_id: str) -> Iterator[None]:
+        """See `Claims.hold`."""
+        with self._lock:
+            if run_id in self.held:
+                raise RunBusyError(f"{run_id} is being advanced by another worker")
+            self.held.add(run_id)
+        try:
+            yield
+        finally:
+            self.held.discard(run_id)
+
+    def claim_content(self, digest: str, run_id: str) -> str:
+        """See `Claims.claim_content`."""
+        with self._lock:
+            return self.content.setdefault(digest, run_id)
+
+    def places(self, place: Place) -> Places:
+        """See `Claims.places`."""
+        return self.listed.get(place, Places(frozenset(), None))
+
+    def replace_places(self, place: Place, runs: Iterable[str], etag: str | None) -> bool:
+        """See `Claims.replace_places`."""
+        with self._lock:
+            if self.places(place).etag != etag:
+                return False
+            self.listed[place] = Places(frozenset(runs), f'"{next(self._versions)}"')
+            return True
+
+    def take_over_content(self, digest: str, run_id: str, *, previous: str) -> bool:
+        """See `Claims.take_over_content`."""
+        with self._lock:
+            if self.content.get(digest) != previous:
+                return False
+            self.content[digest] = run_id
+            return True
+
+
+class MemoryUploads:
+    """Uploaded files by path."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, tuple[str, bytes]] = {}
+        self._versions = itertools.count(1)
+
+    def put(self, path: str, body: bytes) -> None:
+        """Upload a file, over whatever was there."""
+        self.files[path] = (f'"0x{next(self._versions)}"', body)
+
+    def find(self, path: str) -> SourceFile | None:
+        """See `Uploads.find`."""
+        if path not in self.files:
+            return None
+        etag, body = self.files[path]
+        return SourceFile(path=path, etag=etag, size=len(body))
+
+    def read(self, file: SourceFile) -> Iterator[bytes]:
+        """See `Uploads.read`."""
+        body = self._body(file)
+        for start in range(0, len(body), 4096):
+            yield body[start : start + 4096]
+
+    def read_small(self, file: SourceFile, limit: int) -> bytes:
+        """See `Uploads.read_small`."""
+        return self._body(file)[: limit + 1]
+
+    def _body(self, file: SourceFile) -> bytes:
+        etag, body = self.files.get(file.path, ("", b""))
+        if etag != file.etag:
+            raise UploadReplacedError(f"{file.path} was replaced or deleted while it was being read")
+        return body
+
+
+class MemoryPinnedCopy:
+    """Three files being written; nothing of them is to be seen before `commit`."""
+
+    def __init__(self, run_id: str, files: dict[str, bytes]) -> None:
+        self._run_id = run_id
+        self._files = files
+        self._written: dict[Split, list[bytes]] = {split: [] for split in Split}
+
+    @property
+    def sinks(self) -> Mapping[Split, Callable[[bytes], object]]:
+        """See `PinnedCopy.sinks`."""
+        return {split: pieces.append for split, pieces in self._written.items()}
+
+    def commit(self, splits: Iterable[Split]) -> None:
+        """See `PinnedCopy.commit`."""
+        for split in splits:
+            self._files[f"{self._run_id}/{split}.jsonl"] = b"".join(self._written[split])
+
+
+class MemoryDatasets:
+    """Pinned copies by path."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    @contextmanager
+    def pin(self, run_id: str) -> Iterator[MemoryPinnedCopy]:
+        """See `Datasets.pin`."""
+        yield MemoryPinnedCopy(run_id, self.files)
+
+    def uri(self, run_id: str, split: Split) -> str:
+        """See `Datasets.uri`."""
+        return f"azureml://datastores/finetune_datasets/paths/{run_id}/{split}.jsonl"
+
+
+class MemoryReports:
+    """Reports by run and form."""
+
+    def __init__(self) -> None:
+        self.saved: dict[tuple[str, bool], bytes] = {}
+
+    def save(self, run_id: str, *, json: bytes, html: str) -> None:
+        """See `Reports.save`."""
+        self.saved |= {(run_id, False): json, (run_id, True): html.encode()}
+
+    def load(self, run_id: str, *, html: bool) -> bytes | None:
+        """See `Reports.load`."""
+        return self.saved.get((run_id, html))
