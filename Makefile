@@ -28,7 +28,7 @@ demo: setup  ## upload a sample dataset, follow it to a live endpoint, chat with
 
 test: setup  ## all tests
 	@$(MAKE) --no-print-directory browser || true
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: setup  ## kill, repeat, spoil and race everything; ARGS='--seed 1' repeats a seed
 	@$(BIN)/python -m chaos $(ARGS)

@@ -12,8 +12,8 @@ from local.stack import Stack
 
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One stack for all end-to-end tests: they keep apart by the names of their datasets."""
-    with Stack(folder=tmp_path_factory.mktemp("stack"), host="local") as running:
+    """One stack for end-to-end tests to share: they keep apart by the names of their datasets."""
+    with Stack(folder=tmp_path_factory.mktemp("stack"), host="local", pace="instant") as running:
         yield running
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -11,6 +12,13 @@ import pytest
 from local.processes import wait_until
 from local.stack import Stack
 from tests.e2e.runs import SAMPLES, follow, run_of, stored, upload
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack in which things take a moment, as they do in Azure ML."""
+    with Stack(folder=tmp_path_factory.mktemp("stack"), host="local", pace="fast") as running:
+        yield running
 
 
 def test_an_upload_becomes_an_endpoint_and_goes_again(stack: Stack, api: httpx.Client) -> None:
