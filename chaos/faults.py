@@ -81,7 +81,12 @@ _NO_TEMPLATE = {"status": 500, "reason": "no template"}
 
 def _operations(fault: str, **outcome: Any) -> tuple[Mishap, ...]:
     """The same outcome for each long-running operation that brings something up."""
-    begun = {"endpoint.create": "{run}", "deployment.create": "{run}/main", "compute.put": "{compute}"}
+    begun = {
+        "compute.put": "{compute}",
+        "endpoint.create": "{run}",
+        "deployment.create": "{run}/main",
+        "endpoint.update": "{run}",
+    }
     return tuple(
         Mishap(fault, _FAILED, (_operation(kind, target, **outcome),)) for kind, target in begun.items()
     )

@@ -7,14 +7,14 @@ from datetime import timedelta
 from functools import partial
 
 from chaos.arena import Arena, Case, Verdict
-from shared.domain.index import TEARDOWN_ALERT_SECONDS
+from shared.domain.index import ALERT_SECONDS
 from shared.domain.stages import Stage
 
 POISONED = 5
 DROPPED = 10
 STUCK = 2
 
-ALERT = timedelta(seconds=TEARDOWN_ALERT_SECONDS)
+ALERT = timedelta(seconds=ALERT_SECONDS)
 SLACK = timedelta(minutes=10)
 
 

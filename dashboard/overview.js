@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { announce, h, Part } from "./dom.js";
 import { BLANK, count, now, since, until } from "./format.js";
-import { byUrgency, groupOf, isMoving, LONG_TEARDOWN, meaning, nameOf, progress, tone } from "./stages.js";
+import { byUrgency, groupOf, isMoving, lastingOf, meaning, nameOf, progress, tone } from "./stages.js";
 
 const MOVING_SECONDS = 2;
 const RESTING_SECONDS = 5;
@@ -115,7 +115,7 @@ function table(entries) {
 }
 
 function row(entry) {
-  const reason = entry.parked ?? (entry.needs_attention && (entry.stage === null ? meaning(null) : LONG_TEARDOWN));
+  const reason = entry.parked ?? (entry.stage === null ? meaning(null) : lastingOf(entry)?.what);
   return h("tr", { role: "row", class: entry.needs_attention ? "attention" : null },
     h("td", { role: "cell", class: "what" },
       h("a", { id: `open-${entry.run_id}`, href: `#/runs/${encodeURIComponent(entry.run_id)}` }, entry.dataset || entry.run_id),

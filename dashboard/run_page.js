@@ -7,7 +7,7 @@ import { announce, h, Part } from "./dom.js";
 import { until } from "./format.js";
 import { badge } from "./overview.js";
 import { reportPage } from "./report.js";
-import { isMoving, isOver, LONG_TEARDOWN, meaning } from "./stages.js";
+import { isMoving, isOver, lastingOf, meaning } from "./stages.js";
 import { summaryPage } from "./summary.js";
 
 const MOVING_SECONDS = 1.5;
@@ -52,8 +52,9 @@ function headOf({ run_id, dataset, stage, endpoint, failures, ended_because, out
   return { run_id, dataset, stage, endpoint: times, failures, ended_because, outcome };
 }
 
-function faultsOf({ stage, error, last_fault, parked, needs_attention, failures, due, duplicate_of }) {
-  const lasting = needs_attention && stage === "deleting";
+function faultsOf(run) {
+  const { stage, error, last_fault, parked, failures, due, duplicate_of } = run;
+  const lasting = lastingOf(run);
   return { error, last_fault: isOver(stage) ? null : last_fault, parked, lasting, failures, due, duplicate_of };
 }
 
@@ -92,7 +93,7 @@ function drawFaults({ error, last_fault: fault, parked, lasting, failures, due, 
   return [
     parked !== null && h("section", { class: "note warn" }, h("h2", {}, "Parked: it waits for you"),
       h("p", { class: "words" }, parked || "Five attempts to advance it failed."), h("p", { class: "hint" }, "Mend the cause, then retry. Left alone, the app tries once an hour.")),
-    parked === null && lasting && h("section", { class: "note warn" }, h("h2", {}, LONG_TEARDOWN), h("p", {}, "It goes on by itself, and costs money until it is done.")),
+    parked === null && lasting && h("section", { class: "note warn" }, h("h2", {}, lasting.what), h("p", {}, lasting.hint)),
     error && !(inReport && page === "report") && h("section", { class: "note bad" }, h("h2", {}, error.code), h("p", { class: "words" }, error.message),
       h("p", { class: "hint" }, inReport ? h("a", { href: `#/runs/${encodeURIComponent(id)}/report` }, "Every line that it is about") : `While ${error.stage}.`)),
     fault && failures > 0 && h("section", { class: "note warn" }, h("h2", {}, `${fault.code}, ${failures === 1 ? "once" : `${failures} times`} in a row`),

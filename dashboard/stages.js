@@ -23,7 +23,20 @@ const MEANINGS = {
   canceled: "It was stopped on request. Nothing that costs money is left.",
 };
 
-export const LONG_TEARDOWN = "Its teardown has lasted for over an hour.";
+const LONG_TEARDOWN = {
+  what: "Its teardown has lasted for over an hour.",
+  hint: "It goes on by itself, and costs money until it is done.",
+};
+const OVERDUE = {
+  what: "It has been due for over an hour, and nothing has advanced it.",
+  hint: "The app stands still, or cannot write the run’s record. Past its deadline, what the run has is taken away.",
+};
+
+/** Why a run that nobody parked needs a person, or null. */
+export function lastingOf({ needs_attention, stage }) {
+  if (!needs_attention) return null;
+  return stage === "deleting" ? LONG_TEARDOWN : OVERDUE;
+}
 
 export const isOver = (stage) => ENDED.has(stage);
 export const isMoving = (stage) => !ENDED.has(stage) && stage !== "live" && stage !== null;

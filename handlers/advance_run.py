@@ -96,7 +96,7 @@ def _apply(decision: Decision, run: Run, seen: Observation, settings: Settings, 
             return enter(msgspec.structs.replace(run, **ended), stage, services.now(), error)
         case Do(step) if step in COSTLY and not run.billable:
             # The intent goes on record before anything that costs money is asked for.
-            return msgspec.structs.replace(run, billable=True, job_asked_at=services.now())
+            return msgspec.structs.replace(run, billable=True)
         case Do(step):
             _log.info("step begins", extra={"run_id": run.run_id, "step": step.value})
             with services.telemetry.span(step.value, run):

@@ -49,7 +49,7 @@ def _create_compute(run: Run, _seen: Observation, settings: Settings, services: 
 
 def _submit_job(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
     services.training.submit(run, _plan_of(run))
-    return run
+    return msgspec.structs.replace(run, job_asked_at=run.job_asked_at or services.now())
 
 
 def _collect_metrics(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:

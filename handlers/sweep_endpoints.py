@@ -6,8 +6,6 @@ import logging
 
 from handlers.request_changes import delete_endpoint
 from shared.config import Settings
-from shared.domain.errors import FinetuneError
-from shared.domain.job_status import JobState
 from shared.domain.names import is_run_id
 from shared.domain.orphans import may_cancel_job, may_delete_endpoint
 from shared.domain.stages import Stage
@@ -56,13 +54,12 @@ def sweep_endpoints(*, settings: Settings, services: Services) -> list[str]:
 def _cancel_orphan(run_id: str, services: Services) -> None:
     try:
         job = services.training.job(run_id)
-        if job is None or job.state.over or job.state is JobState.STOPPING:
+        if job is None or job.state.over:
             return
         _log.warning("canceling an orphaned job", extra={"run_id": run_id, "status": job.status})
         services.training.cancel(run_id)
-    except FinetuneError as fault:
-        # As for endpoints: the next sweep tries again.
-        _log.warning("an orphaned job may go on for now", extra={"run_id": run_id, "code": fault.code})
+    except Exception:  # as for endpoints: the next sweep tries again
+        _log.warning("an orphaned job may go on for now", exc_info=True, extra={"run_id": run_id})
 
 
 def _delete_orphan(endpoint: str, run_id: str, services: Services) -> None:
@@ -70,9 +67,8 @@ def _delete_orphan(endpoint: str, run_id: str, services: Services) -> None:
     _log.warning("deleting an orphaned endpoint", extra=extra)
     try:
         services.endpoints.delete(endpoint)
-    except FinetuneError as fault:
-        # The next sweep tries again; the other endpoints must not wait for it.
-        _log.warning("an orphaned endpoint stays for now", extra={**extra, "code": fault.code})
+    except Exception:  # the next sweep tries again, and the other endpoints must not wait for it
+        _log.warning("an orphaned endpoint stays for now", exc_info=True, extra=extra)
 
 
 def _has_lost(run_id: str, services: Services) -> bool:
@@ -81,7 +77,7 @@ def _has_lost(run_id: str, services: Services) -> bool:
             return False
         _log.warning("the endpoint of a live run is gone", extra={"run_id": run_id})
         delete_endpoint(run_id, services, reason="the endpoint was gone")
-    except FinetuneError as fault:
-        _log.warning("a live run could not be looked at", extra={"run_id": run_id, "code": fault.code})
+    except Exception:  # a record that cannot be read, or an answer that nobody foresaw: the others go on
+        _log.warning("a live run could not be looked at", exc_info=True, extra={"run_id": run_id})
         return False
     return True

@@ -37,7 +37,7 @@ var rules = [
   }
   {
     name: 'needs-attention'
-    title: 'A run needs a person: parked, unreadable, or in teardown for over an hour'
+    title: 'A run needs a person: parked, unreadable, overdue, or in teardown for over an hour'
     severity: 1
     window: 'PT30M'
     query: 'AppTraces | where Message == "a run needs attention" or Message == "an orphaned endpoint stays for now" or Message == "an orphaned job may go on for now"'

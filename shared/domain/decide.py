@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from shared.domain.dataset import Verdict
 from shared.domain.job_status import JobState
-from shared.domain.observation import Observation, Provisioning, SeenCompute, SeenJob
+from shared.domain.observation import Observation, Provisioning, SeenCompute
 from shared.domain.run import Failure, Run
 from shared.domain.stages import Stage
 
@@ -78,7 +78,7 @@ class Limits(NamedTuple):
 
     Attributes:
         compute_deadline: Longest that a cluster may take to come up, from when it was asked for.
-        submission_deadline: Longest that a job may not be seen, from when it was asked for.
+        submission_deadline: Longest that a job may not be seen, from when Azure ML first accepted it.
         training_deadline: Longest that a run may be in `training`.
         deployment_deadline: Longest that it may be in `deploying`.
         fault_deadline: Longest that a step may go on failing before the run is given up.
@@ -296,21 +296,22 @@ def _live(run: Run, now: datetime) -> Decision:
 
 
 def _deleting(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
-    standing = []
-    if _must_stop(seen.job):
-        standing.append(Step.CANCEL_JOB)
-    if seen.endpoint is not None and seen.endpoint.state is not Provisioning.GOING:
-        standing.append(Step.DELETE_ENDPOINT)
-    if standing:
+    if steps := standing(seen):
         # After a fault the other one's turn comes: a refusal to remove one must not keep the other.
-        return Do(standing[run.failures % len(standing)])
+        return Do(steps[run.failures % len(steps)])
     if seen.endpoint is not None or (seen.job is not None and not seen.job.state.over):
         return Wait(now + limits.operation_poll)
     return Enter(run.outcome or Stage.DELETED)
 
 
-def _must_stop(job: SeenJob | None) -> bool:
-    return job is not None and job.state in {JobState.ACTIVE, JobState.UNKNOWN}
+def standing(seen: Observation) -> list[Step]:
+    """The steps that take away what was seen to be left of a run."""
+    steps = []
+    if seen.job is not None and seen.job.state in {JobState.ACTIVE, JobState.UNKNOWN}:
+        steps.append(Step.CANCEL_JOB)
+    if seen.endpoint is not None and seen.endpoint.state is not Provisioning.GOING:
+        steps.append(Step.DELETE_ENDPOINT)
+    return steps
 
 
 def _overdue(run: Run, stage: Stage, deadline: timedelta, now: datetime) -> Enter | None:

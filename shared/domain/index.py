@@ -14,8 +14,11 @@ from urllib.parse import quote, unquote
 from shared.domain.run import Run
 from shared.domain.stages import Stage
 
-TEARDOWN_ALERT_SECONDS = 3600
-"""A teardown that has lasted this long needs a person."""
+ALERT_SECONDS = 3600
+"""A teardown that has lasted this long needs a person, and so does a run that was due that long ago."""
+
+MANY_FAILURES = 3
+"""Transient faults in a row after which others need not wait for a run's turn."""
 
 _STAGES = {stage.value: stage for stage in Stage}
 
@@ -34,6 +37,7 @@ class IndexEntry(NamedTuple):
         parked_until: When the timer tries a parked run again; None leaves that to people.
         job_unseen: A job was asked for and never seen, so that it may still appear.
         training: See `Run.may_be_training`.
+        failing: Many faults in a row kept it from going on.
     """
 
     run_id: str
@@ -48,6 +52,7 @@ class IndexEntry(NamedTuple):
     parked_until: datetime | None = None
     job_unseen: bool = False
     training: bool = False
+    failing: bool = False
 
     def is_due(self, now: datetime) -> bool:
         """Whether the timer should have the run advanced."""
@@ -55,13 +60,14 @@ class IndexEntry(NamedTuple):
         return due is not None and due <= now
 
     def needs_attention(self, now: datetime) -> bool:
-        """Whether a person should look: parked, unreadable, or a teardown that will not end."""
-        stuck = (
-            self.stage is Stage.DELETING
-            and self.entered is not None
-            and (now - self.entered).total_seconds() > TEARDOWN_ALERT_SECONDS
-        )
-        return self.parked is not None or self.stage is None or stuck
+        """Whether a person should look: parked, unreadable, a teardown that will not end, or left behind.
+
+        Nobody manages to advance a run that is long overdue: its record or its lease cannot be written.
+        """
+        if self.parked is not None or self.stage is None:
+            return True
+        teardown = self.stage is Stage.DELETING and _ago(self.entered, now) > ALERT_SECONDS
+        return teardown or (not self.stage.terminal and _ago(self.due, now) > ALERT_SECONDS)
 
 
 def to_metadata(run: Run) -> dict[str, str]:
@@ -76,6 +82,7 @@ def to_metadata(run: Run) -> dict[str, str]:
         "billable": "1" if run.billable else "",
         "job_unseen": "1" if run.billable and run.job is None else "",
         "training": "1" if run.may_be_training else "",
+        "failing": "1" if run.failures >= MANY_FAILURES else "",
     }
     return {name: value for name, value in facts.items() if value}
 
@@ -99,12 +106,17 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
         parked_until=_parse(facts.get("parked_until")),
         job_unseen=facts.get("job_unseen") == "1",
         training=facts.get("training") == "1",
+        failing=facts.get("failing") == "1",
     )
 
 
 def entry_of(run: Run, parked: str | None = None) -> IndexEntry:
     """The index entry of a record."""
     return from_metadata(run.run_id, to_metadata(run))._replace(parked=parked)
+
+
+def _ago(moment: datetime | None, now: datetime) -> float:
+    return (now - moment).total_seconds() if moment is not None else 0.0
 
 
 def _render(moment: datetime | None) -> str:

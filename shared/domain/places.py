@@ -50,7 +50,7 @@ def taken(place: Place, listed: Iterable[str], entries: Iterable[IndexEntry]) ->
 def may_take(
     run: Run, place: Place, holders: frozenset[str], entries: Iterable[IndexEntry], limit: int
 ) -> bool:
-    """Whether it is a run's turn: first opened, first served.
+    """Whether it is a run's turn: first opened, first served, but nobody waits for one that keeps failing.
 
     Args:
         run: Who asks; it has no place yet.
@@ -65,6 +65,7 @@ def may_take(
         for entry in entries
         if entry.stage in _AHEAD[place]
         and entry.parked is None
+        and not entry.failing
         and entry.opened is not None
         and (entry.opened, entry.run_id) < turn
     }

@@ -174,7 +174,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         outcome: Where `deleting` leads.
         ended_because: Why it is being taken away, in a person's words, when nothing went wrong.
         compute_asked_at: Since when a cluster is on its way that is not up yet (UTC).
-        job_asked_at: When the intent to submit the job went on record (UTC).
+        job_asked_at: When Azure ML first accepted the job (UTC).
         failures: Transient faults in a row; sets the backoff, cleared by any step that succeeds.
         faulty_since: When that row of faults began (UTC).
         last_fault: The newest of those faults, kept for people to see.

@@ -18,7 +18,7 @@ from shared.domain.errors import (
     TransientServiceError,
     UnknownRunError,
 )
-from shared.domain.observation import Provisioning, SeenCompute, SeenDeployment, SeenJob
+from shared.domain.observation import Provisioning, SeenCompute, SeenDeployment, SeenEndpoint, SeenJob
 from shared.domain.run import Metrics, Requests, Run
 from shared.domain.stages import Stage
 from tests.app.builders import NOW, RUN_ID, a_run
@@ -127,7 +127,8 @@ def test_a_refusal_at_any_call_leaves_nothing_behind(at: int) -> None:
         assert (run.error.code, run.error.message) == ("Forbidden", "not allowed here")
     else:
         assert "deleting" in stages(run), "a teardown is tried until it is done"
-        assert run.last_fault is not None
+        looks = {"training.job", "endpoints.endpoint"}
+        assert run.last_fault is not None or CLOUD_CALLS[at] in looks, "the other was taken away first"
 
 
 def test_the_intent_is_on_record_before_money_is_spent() -> None:
@@ -305,6 +306,49 @@ def test_a_job_that_is_never_to_be_seen_is_given_up() -> None:
     assert run.error is not None
     assert run.error.code == "DeadlineExceeded"
     assert world.now - NOW < timedelta(minutes=62)
+
+
+def test_a_submission_that_nobody_accepts_is_tried_for_as_long_as_any_step() -> None:
+    """Its deadline is for jobs that were accepted and are not to be seen."""
+    world = World()
+    world.cloud.create_compute("gpu-cluster", "Standard_NC24ads_A100_v4", max_nodes=1)
+    run_id = upload(world)
+    world.busy("submit", times=1000)
+    while world.now - NOW < timedelta(hours=3):
+        run = advance(world, run_id)
+        assert (run.stage, run.billable) == (Stage.VALIDATED, True)
+        assert run.due is not None
+        world.now = run.due
+    world.cloud.faults.clear()
+    assert drive(world, run_id, Stage.LIVE).job is not None
+
+
+def test_a_worker_that_died_before_the_submission_may_be_followed_late() -> None:
+    """The intent is on record, and nothing else: hours later, the job is still submitted."""
+    world = World()
+    world.cloud.create_compute("gpu-cluster", "Standard_NC24ads_A100_v4", max_nodes=1)
+    run_id = upload(world)
+    world.cloud.faults["submit"] = [Crash()]  # type: ignore[list-item]
+    with pytest.raises(Crash):
+        advance(world, run_id)
+    world.now += timedelta(hours=3)
+    assert drive(world, run_id, Stage.LIVE).job is not None
+    assert [call for call, _ in world.cloud.begun].count("submit") == 1
+
+
+@pytest.mark.parametrize("unseen", ["job", "endpoint"])
+def test_what_cannot_be_looked_at_keeps_nothing_else_standing(unseen: str) -> None:
+    """In a teardown, job and endpoint are taken away each for itself, at once."""
+    world = World()
+    world.runs.create(a_run(Stage.DELETING))
+    world.cloud.jobs[RUN_ID] = SeenJob("Running")
+    world.cloud.seen[RUN_ID] = SeenEndpoint(Provisioning.READY, None, {})
+    world.cloud.faults[unseen] = [ServiceRefusedError("no", code="AuthorizationFailed") for _ in range(9)]
+    run = advance(world, RUN_ID)
+    assert (run.stage, run.failures) == (Stage.DELETING, 1)
+    assert world.cloud.begun == [("delete" if unseen == "job" else "cancel", RUN_ID)]
+    world.cloud.faults.clear()
+    assert drive(world, RUN_ID, Stage.DELETED).failures == 0
 
 
 def test_a_cluster_that_never_comes_up_is_given_up() -> None:

@@ -17,6 +17,7 @@ from azure.storage.blob import BlobLeaseClient
 
 from handlers.request_changes import extend_endpoint
 from local.azurite import Azurite
+from shared.adapters import claims as claims_module
 from shared.adapters.claims import BlobClaims
 from shared.adapters.run_store import BlobRunStore
 from shared.domain.errors import (
@@ -158,8 +159,8 @@ class LosingAnswers(RequestsTransport):  # type: ignore[misc]
         return response
 
 
-def losing(azurite: Azurite, containers: OwnContainers, transport: LosingAnswers) -> OwnContainers:
-    """The same containers, seen through a network that loses answers."""
+def seen_through(azurite: Azurite, containers: OwnContainers, transport: RequestsTransport) -> OwnContainers:
+    """The same containers, over another network."""
     lossy = OwnContainers.from_connection_string(
         azurite.connection_string, transport=transport, retry_total=1, initial_backoff=0, increment_base=0
     )
@@ -171,7 +172,7 @@ def test_a_write_whose_answer_was_lost_is_done_once(azurite: Azurite, containers
     """An SDK that repeats a write which had been done loses to itself: no error, and no second change."""
     BlobRunStore(containers).create(a_run(Stage.LIVE))
     transport = LosingAnswers()
-    with losing(azurite, containers, transport) as lossy:
+    with seen_through(azurite, containers, transport) as lossy:
         runs = BlobRunStore(lossy)
 
         def extend(run: Run) -> Run:
@@ -197,7 +198,7 @@ def test_an_extension_whose_answer_was_lost_is_not_added_again(
         runs.update(RUN_ID, lambda run: changed(run, last_used=NOW))
 
     transport = LosingAnswers(meanwhile=use)
-    with losing(azurite, containers, transport) as lossy:
+    with seen_through(azurite, containers, transport) as lossy:
         services = replace(World().services, runs=BlobRunStore(lossy))
         answer = extend_endpoint(RUN_ID, {"hours": 2}, most_hours=168, services=services)
     assert answer.status == 200
@@ -460,6 +461,32 @@ def test_a_list_of_places_that_a_hand_has_spoilt_is_read(containers: OwnContaine
     assert RUN_ID in spoilt.runs
     assert claims.replace_places(Place.ENDPOINT, [RUN_ID], spoilt.etag)
     assert claims.places(Place.ENDPOINT).runs == {RUN_ID}
+
+
+class HearingRenewals(RequestsTransport):  # type: ignore[misc]
+    """A network that tells when a lease is renewed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.renewed = threading.Event()
+
+    def send(self, request: Any, **kwargs: Any) -> Any:
+        """Send, and listen."""
+        response = super().send(request, **kwargs)
+        if request.headers.get("x-ms-lease-action") == "renew" and response.status_code == 200:
+            self.renewed.set()
+        return response
+
+
+def test_a_lease_is_renewed_for_as_long_as_it_is_held(
+    azurite: Azurite, containers: OwnContainers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Work that takes longer than a lease does not lose it."""
+    assert claims_module.RENEW_SECONDS * 2 < claims_module.LEASE_SECONDS
+    monkeypatch.setattr(claims_module, "RENEW_SECONDS", 0.01)
+    transport = HearingRenewals()
+    with seen_through(azurite, containers, transport) as heard, BlobClaims(heard).hold(RUN_ID):
+        assert transport.renewed.wait(60)
 
 
 def test_a_lost_lease_does_not_break_its_holder(containers: OwnContainers) -> None:

@@ -56,14 +56,17 @@ def test_only_due_runs_that_nobody_parked_are_due() -> None:
     assert not entry(a_run(Stage.TRAINING))._replace(parked="CorruptRunError").is_due(NOW)
 
 
-def test_a_person_is_needed_for_three_reasons() -> None:
-    """Parked, unreadable, or deleting for over an hour; nothing else."""
-    deleting = entry(a_run(Stage.DELETING))
+def test_a_person_is_needed_for_four_reasons() -> None:
+    """Parked, unreadable, deleting for over an hour, or due for over an hour; nothing else."""
+    deleting = entry(a_run(Stage.DELETING, due=NOW + timedelta(days=1)))
     assert not deleting.needs_attention(NOW + timedelta(minutes=59))
     assert deleting.needs_attention(NOW + timedelta(minutes=61))
     assert entry(a_run(Stage.TRAINING))._replace(parked="").needs_attention(NOW)
     assert from_metadata(RUN_ID, {}).needs_attention(NOW)
-    assert not entry(a_run(Stage.LIVE)).needs_attention(NOW + timedelta(days=9))
+    training = entry(a_run(Stage.TRAINING, due=NOW + timedelta(days=9)))
+    assert not training.needs_attention(NOW + timedelta(days=9, minutes=59))
+    assert training.needs_attention(NOW + timedelta(days=9, minutes=61))
+    assert not entry(a_run(Stage.DELETED)).needs_attention(NOW + timedelta(days=9))
 
 
 def test_an_extension_shows_in_the_index() -> None:

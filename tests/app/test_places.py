@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from handlers.observe import observe
+from handlers.sweep_endpoints import sweep_endpoints
 from handlers.take_place import take_place
 from shared.domain.index import IndexEntry, from_metadata, to_metadata
-from shared.domain.observation import Provisioning, SeenCompute, SeenJob
+from shared.domain.names import RUN_TAG
+from shared.domain.observation import Provisioning, SeenCompute, SeenEndpoint, SeenJob
 from shared.domain.places import Place, may_take, taken
 from shared.domain.run import JobFacts, Run, StageEntry, enter
 from shared.domain.stages import Stage
@@ -24,6 +26,7 @@ from tests.app.builders import NOW, PLAN, RUN_ID, a_run
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, advance
 
+ONE = msgspec.structs.replace(SETTINGS, max_training_runs=1, max_live_endpoints=1)
 OTHER = "ft-b-0123456789"
 WAITING = {Place.TRAINING: Stage.VALIDATED, Place.ENDPOINT: Stage.REGISTERED}
 USING = {Place.TRAINING: Stage.TRAINING, Place.ENDPOINT: Stage.LIVE}
@@ -84,6 +87,39 @@ def test_a_parked_run_holds_nobody_up() -> None:
     assert allowed(run, Place.TRAINING, [entry(ahead)._replace(parked="why")], 1)
 
 
+def test_a_run_that_keeps_failing_holds_nobody_up() -> None:
+    """It may do so for half a day; one that stumbled once or twice is waited for."""
+    (ahead,) = waiting(Place.TRAINING, 1)
+    run = opened(a_run(Stage.VALIDATED), RUN_ID, NOW)
+    stumbled, failing = (msgspec.structs.replace(ahead, failures=failures) for failures in (2, 3))
+    assert not allowed(run, Place.TRAINING, [entry(stumbled)], 1)
+    assert allowed(run, Place.TRAINING, [entry(failing)], 1)
+
+
+@pytest.mark.parametrize("place", Place)
+def test_a_record_that_cannot_be_read_gives_its_place_back(place: Place) -> None:
+    """Once the sweeper has taken away what it stood for, and not before."""
+    world = World()
+    world.cloud.slow = True
+    world.runs.create(a_run(USING[place], run_id=OTHER))
+    world.cloud.jobs[OTHER] = SeenJob("Running")
+    world.cloud.seen[OTHER] = SeenEndpoint(Provisioning.READY, None, {})
+    world.cloud.tags[OTHER] = {RUN_TAG: OTHER}
+    world.runs.corrupt(OTHER)
+    world.runs.park(OTHER, "CorruptRunError", until=NOW + timedelta(days=99))
+    (run,) = waiting(place, 1)
+    world.now = NOW + max(SETTINGS.limits().training_deadline, timedelta(hours=24))
+    assert not take_place(run, place, ONE, world.services)
+    sweep_endpoints(settings=ONE, services=world.services)
+    assert not take_place(run, place, ONE, world.services), "on its way, but still there"
+    world.busy("job")
+    world.busy("endpoint")
+    world.cloud.settle()
+    assert not take_place(run, place, ONE, world.services), "who cannot be seen may be there"
+    assert take_place(run, place, ONE, world.services)
+    assert world.claims.places(place).runs == {run.run_id}
+
+
 def test_an_endpoint_that_is_being_deleted_still_counts() -> None:
     """Its cores are not free before it is gone."""
     going = entry(a_run(Stage.DELETING, run_id=OTHER))
@@ -105,17 +141,16 @@ def test_a_canceled_job_keeps_its_place_until_it_has_stopped() -> None:
     """Through the whole app: the next run waits while the one before is still being stopped."""
     world = World()
     world.cloud.slow = True
-    one = msgspec.structs.replace(SETTINGS, max_training_runs=1)
     world.runs.create(a_run(Stage.TRAINING, run_id=OTHER, job=JobFacts(name=OTHER, status="Running")))
     world.cloud.jobs[OTHER] = SeenJob("Running")
     world.runs.create(a_run(Stage.VALIDATED, plan=PLAN, claimed=True))
     world.runs.update(OTHER, lambda run: enter(run, Stage.DELETING, world.now))
-    assert advance(world, OTHER, one).stage is Stage.DELETING
+    assert advance(world, OTHER, ONE).stage is Stage.DELETING
     assert world.cloud.jobs[OTHER].status == "CancelRequested"
-    assert advance(world, RUN_ID, one).stage is Stage.VALIDATED
+    assert advance(world, RUN_ID, ONE).stage is Stage.VALIDATED
     world.cloud.settle()
-    assert advance(world, OTHER, one).stage.terminal
-    assert advance(world, RUN_ID, one).stage is Stage.TRAINING
+    assert advance(world, OTHER, ONE).stage.terminal
+    assert advance(world, RUN_ID, ONE).stage is Stage.TRAINING
 
 
 @pytest.mark.parametrize(
@@ -152,16 +187,15 @@ def interfering(world: World, act: Callable[[], None]) -> Services:
 def test_a_run_that_listed_first_and_saves_last_takes_no_place_twice() -> None:
     """Between one run's listing and its save another, opened earlier, comes to need the last place."""
     world = World()
-    one = msgspec.structs.replace(SETTINGS, max_live_endpoints=1)
     early = opened(a_run(Stage.TRAINING, plan=PLAN), OTHER, NOW - timedelta(hours=1))
     world.runs.create(early)
     world.cloud.jobs[OTHER] = world.cloud.jobs[RUN_ID] = SeenJob("Completed")
     world.runs.create(a_run(Stage.REGISTERED))
     world.cloud.slow = True
-    services = interfering(world, lambda: _discard(advance(world, OTHER, one)))
-    seen = observe(a_run(Stage.REGISTERED), one, services)
+    services = interfering(world, lambda: _discard(advance(world, OTHER, ONE)))
+    seen = observe(a_run(Stage.REGISTERED), ONE, services)
     assert not seen.has_place
-    assert advance(world, RUN_ID, one).stage is Stage.REGISTERED
+    assert advance(world, RUN_ID, ONE).stage is Stage.REGISTERED
     assert list(world.cloud.seen) == [OTHER]
 
 
@@ -175,13 +209,13 @@ def test_a_run_that_died_with_its_place_finds_it_again() -> None:
     runs = waiting(Place.ENDPOINT, 2)
     for run in runs:
         world.runs.create(run)
-    assert take_place(runs[0], Place.ENDPOINT, 1, world.services)
-    assert not take_place(runs[1], Place.ENDPOINT, 1, world.services)
-    assert take_place(runs[0], Place.ENDPOINT, 1, world.services)
+    assert take_place(runs[0], Place.ENDPOINT, ONE, world.services)
+    assert not take_place(runs[1], Place.ENDPOINT, ONE, world.services)
+    assert take_place(runs[0], Place.ENDPOINT, ONE, world.services)
     world.runs.update(runs[0].run_id, lambda run: enter(run, Stage.DELETING, NOW))
-    assert not take_place(runs[1], Place.ENDPOINT, 1, world.services)
+    assert not take_place(runs[1], Place.ENDPOINT, ONE, world.services)
     world.runs.update(runs[0].run_id, lambda run: enter(run, Stage.DELETED, NOW))
-    assert take_place(runs[1], Place.ENDPOINT, 1, world.services)
+    assert take_place(runs[1], Place.ENDPOINT, ONE, world.services)
 
 
 def test_a_run_takes_no_place_while_its_cluster_is_on_its_way() -> None:
@@ -199,8 +233,6 @@ def test_a_run_takes_no_place_while_its_cluster_is_on_its_way() -> None:
 
 class Guarded(RuleBasedStateMachine):
     """Three runs and one endpoint place; each look and each save of each run is a step of its own."""
-
-    LIMIT = 1
 
     def __init__(self) -> None:
         super().__init__()
@@ -220,7 +252,7 @@ class Guarded(RuleBasedStateMachine):
     def look(self, number: int) -> None:
         """A worker asks for a place; it may stand still for any time before it acts on the answer."""
         run = self.world.runs.load(self.names[number]).run
-        if run.stage is Stage.REGISTERED and take_place(run, Place.ENDPOINT, self.LIMIT, self.world.services):
+        if run.stage is Stage.REGISTERED and take_place(run, Place.ENDPOINT, ONE, self.world.services):
             self.may.add(run.run_id)
 
     @rule(number=st.integers(0, 2))
@@ -247,7 +279,7 @@ class Guarded(RuleBasedStateMachine):
     def never_more_than_so_many(self) -> None:
         """Counted by the records themselves."""
         having = {Stage.DEPLOYING, Stage.LIVE}
-        assert sum(self._stage(number) in having for number in range(3)) <= self.LIMIT
+        assert sum(self._stage(number) in having for number in range(3)) <= 1
 
 
 TestGuarded = Guarded.TestCase

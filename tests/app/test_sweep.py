@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,7 @@ from handlers.request_changes import cancel_run
 from handlers.sweep_endpoints import sweep_endpoints
 from handlers.take_message import LAST_TRY, take_message
 from shared.domain.errors import CorruptRunError, ServiceRefusedError, TransientServiceError
-from shared.domain.index import to_metadata
+from shared.domain.index import IndexEntry, to_metadata
 from shared.domain.names import RUN_TAG
 from shared.domain.observation import Provisioning, SeenEndpoint, SeenJob
 from shared.domain.run import Run
@@ -66,6 +67,109 @@ def test_a_parked_runs_endpoint_is_deleted_after_its_deadline(stage: Stage, corr
     (entry,) = world.runs.entries()
     assert entry.needs_attention(world.now)
     assert entry.parked == "why"
+
+
+BLOCKED = {
+    Stage.VALIDATED: ("cancel", LIMITS.training_deadline + LIMITS.deployment_deadline),
+    Stage.TRAINING: ("cancel", LIMITS.training_deadline + LIMITS.deployment_deadline),
+    Stage.DEPLOYING: ("delete", 2 * LIMITS.deployment_deadline),
+    Stage.LIVE: ("delete", timedelta(hours=24) + LIMITS.deployment_deadline),
+}
+
+
+@pytest.mark.parametrize("stage", BLOCKED)
+def test_what_a_run_has_that_nobody_can_write_to_is_taken_away(stage: Stage) -> None:
+    """No advance comes to an end and no parking either: well after its own deadline, others act for it."""
+    call, when = BLOCKED[stage]
+    world = with_everything(a_run(stage, billable=True), job="Running")
+    world.now = NOW + when + JUST_BEFORE
+    sweep(world)
+    assert world.cloud.begun == []
+    world.now = NOW + when
+    sweep(world)
+    assert world.cloud.begun == [(call, RUN_ID)]
+    (entry,) = world.runs.entries()
+    assert entry.needs_attention(world.now)
+
+
+def test_a_run_that_waits_its_turn_for_long_keeps_its_job() -> None:
+    """How long it has been validated says nothing of the job that it has at last."""
+    ages = timedelta(days=30)
+    world = with_everything(a_run(Stage.VALIDATED, billable=True, due=NOW + ages), job="Running")
+    world.now = NOW + ages + timedelta(hours=1)
+    sweep(world)
+    world.runs.park(RUN_ID, "why", until=NOW)
+    sweep(world)
+    assert world.cloud.jobs[RUN_ID].status == "Running"
+
+
+@pytest.mark.parametrize("surprise", [KeyError("properties"), ServiceRefusedError("locked")])
+@pytest.mark.parametrize("call", ["job", "cancel", "delete", "endpoint"])
+def test_one_surprise_holds_up_no_other(call: str, surprise: Exception) -> None:
+    """Whatever one run's job or endpoint answers, those of the others are seen to."""
+    world = with_everything(a_run(Stage.DELETED), job="Running")
+    lost = a_run(Stage.LIVE, run_id="ft-lost-0123456789")
+    world.runs.create(lost)
+    parked = a_run(Stage.TRAINING, run_id="ft-faq-0123456789")
+    world.runs.create(parked)
+    world.runs.park(parked.run_id, "why", until=NOW)
+    world.cloud.jobs[parked.run_id] = SeenJob("Running")
+    world.now = NOW + LIMITS.training_deadline
+    world.cloud.faults[call] = [surprise]
+    assert sweep(world) == [lost.run_id]
+    sweep(world)
+    assert world.cloud.jobs[parked.run_id].status == "Canceled"
+    assert world.cloud.seen == {}
+    assert world.runs.load(lost.run_id).run.requests.delete_at is not None
+
+
+def test_a_time_that_lies_far_ahead_stops_no_sweep() -> None:
+    """An index entry may say anything."""
+    world = with_everything(a_run(Stage.DELETED), job="Completed")
+    world.runs.create(a_run(Stage.DELETING, run_id="ft-odd-0123456789"))
+    world.runs.blobs["ft-odd-0123456789"].metadata["entered"] = "9999-12-31T23:59:59+00:00"
+    sweep(world)
+    assert world.cloud.begun == [("delete", RUN_ID)]
+
+
+def test_a_job_that_does_not_stop_is_asked_again() -> None:
+    """A request to cancel that came to nothing is no end."""
+    world = with_everything(a_run(Stage.DELETING), job="Running")
+    world.cloud.slow = True
+    world.now = NOW + LIMITS.deployment_deadline
+    sweep(world)
+    sweep(world)
+    assert [call for call, _ in world.cloud.begun].count("cancel") == 2
+
+
+def test_a_run_that_begins_during_a_sweep_keeps_its_endpoint() -> None:
+    """Its record is older than its endpoint: it is in any list of records made after one of endpoints."""
+    world = World()
+    begun: list[str] = []
+
+    def begin() -> None:
+        run = a_run(Stage.DEPLOYING, run_id=f"ft-new-{len(begun):010x}")
+        begun.append(run.run_id)
+        world.runs.create(run)
+        world.cloud.create(run.run_id, auth_mode="key", tags={RUN_TAG: run.run_id})
+
+    entries, listed = world.runs.entries, world.cloud.tagged_as_ours
+
+    def entries_and_begin() -> Iterator[IndexEntry]:
+        found = list(entries())
+        begin()
+        return iter(found)
+
+    def list_and_begin() -> Iterable[tuple[str, str]]:
+        found = list(listed())
+        begin()
+        return found
+
+    world.runs.entries = entries_and_begin  # type: ignore[method-assign]
+    world.cloud.tagged_as_ours = list_and_begin  # type: ignore[method-assign]
+    sweep(world)
+    assert len(begun) == 3
+    assert set(world.cloud.seen) == set(begun)
 
 
 def test_a_run_whose_endpoint_was_swept_ends_once_it_is_back() -> None:
