@@ -110,8 +110,6 @@ def problem_of(fault: FinetuneError) -> Answer:
     return Answer(status, msgspec.json.encode(problem), PROBLEM, headers)
 
 
-def _delay(asked: float | str | None) -> str:
-    """A Retry-After in whole seconds, as RFC 9110 has it; what a service said in words is passed on."""
-    if asked is None:
-        return str(RETRY_SECONDS)
-    return asked if isinstance(asked, str) else str(math.ceil(asked))
+def _delay(asked: float | None) -> str:
+    """A Retry-After in whole seconds, as RFC 9110 has it."""
+    return str(RETRY_SECONDS if asked is None else math.ceil(asked))

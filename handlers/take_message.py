@@ -9,6 +9,7 @@ from handlers.advance_run import advance_run
 from shared.config import Settings
 from shared.domain.errors import FinetuneError, UnknownRunError
 from shared.domain.names import is_run_id
+from shared.domain.well_formed import well_formed
 from shared.ports import Services
 
 LAST_TRY = 5
@@ -60,4 +61,5 @@ def _after_the_last_try(run_id: str, fault: Exception, services: Services) -> No
         services.runs.unpark(run_id)
         return
     _log.error("run parked", exc_info=fault, extra={"run_id": run_id, "deliveries": LAST_TRY})
-    services.runs.park(run_id, f"{type(fault).__name__}: {fault}", until=services.now() + PARKED_FOR)
+    reason = well_formed(f"{type(fault).__name__}: {fault}")
+    services.runs.park(run_id, reason, until=services.now() + PARKED_FOR)

@@ -7,8 +7,8 @@ waits: an invocation here must do neither (see docs/decisions). The pipeline is 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from azure.core import PipelineClient
 from azure.core.credentials import TokenCredential
@@ -23,13 +23,15 @@ from azure.core.pipeline.policies import (
 )
 from azure.core.rest import HttpRequest, HttpResponse
 
+from shared.adapters.answers import read_answer
 from shared.adapters.retries import CALL_RETRIES, TOKEN_RETRIES, BriefTransport
 from shared.adapters.sdk_errors import is_absent, translated
-from shared.domain.errors import TransientServiceError
 
 USER_AGENT = "finetune-on-upload"
 PUBLIC_ARM = "https://management.azure.com/"
 PUBLIC_REGISTRY_DISCOVERY = "https://eastus.api.azureml.ms/"
+
+T = TypeVar("T")
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
@@ -52,7 +54,7 @@ class WorkspaceId(NamedTuple):
 
 
 class Arm:
-    """JSON in, JSON out, errors translated."""
+    """JSON in, out what a caller makes of the answer; errors translated."""
 
     def __init__(self, credential: TokenCredential, base_url: str, scope: str) -> None:
         self._base_url = base_url.rstrip("/")
@@ -66,56 +68,79 @@ class Arm:
         ]
         self._client: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(base_url, policies=policies)
 
-    def get(self, path: str, *, api_version: str, doing: str, **query: str) -> Any | None:
-        """GET a resource; None if there is none."""
-        return self._send("GET", path, api_version, None, doing, query, absent_is_none=True)
+    def get(
+        self, path: str, read: Callable[[Any], T], *, api_version: str, doing: str, **query: str
+    ) -> T | None:
+        """GET a resource and return what `read` makes of it; None if there is none."""
+        return self._read("GET", path, read, doing, {"api-version": api_version, **query})
 
-    def get_all(self, path: str, *, api_version: str, doing: str) -> list[Any]:
-        """GET a collection, following `nextLink` to its end."""
-        items: list[Any] = []
-        page = self.get(path, api_version=api_version, doing=doing) or {}
-        while True:
-            items.extend(page.get("value") or ())
-            if not page.get("nextLink"):
-                return items
-            page = self.get_url(page["nextLink"], doing=doing) or {}
+    def get_all(self, path: str, read: Callable[[Any], T], *, api_version: str, doing: str) -> list[T]:
+        """GET a collection, following `nextLink` to its end, and return what `read` makes of each item."""
 
-    def get_url(self, url: str, *, doing: str) -> Any | None:
+        def read_page(body: Any) -> tuple[list[T], str]:
+            return [read(item) for item in body["value"]], str(body.get("nextLink") or "")
+
+        items: list[T] = []
+        page = self.get(path, read_page, api_version=api_version, doing=doing)
+        while page is not None:
+            found, following = page
+            items.extend(found)
+            page = self.get_url(following, read_page, doing=doing) if following else None
+        return items
+
+    def get_url(self, url: str, read: Callable[[Any], T], *, doing: str) -> T | None:
         """GET an absolute address that the service itself gave (next page, operation status)."""
-        return self._send("GET", url, None, None, doing, {}, absent_is_none=True)
+        return self._read("GET", url, read, doing, {})
 
-    def put(self, path: str, body: Mapping[str, Any], *, api_version: str, doing: str) -> Any:
-        """PUT a resource and return the first answer, without waiting for what it started."""
-        return self._send("PUT", path, api_version, body, doing, {})
+    def post(self, path: str, read: Callable[[Any], T], *, api_version: str, doing: str) -> T | None:
+        """POST for an answer and return what `read` makes of it; None if the resource is absent."""
+        return self._read("POST", path, read, doing, {"api-version": api_version})
 
-    def post(
-        self,
-        path: str,
-        *,
-        api_version: str,
-        doing: str,
-        body: Mapping[str, Any] | None = None,
-    ) -> Any | None:
-        """POST an action; None if the resource is absent or the answer is empty."""
-        return self._send("POST", path, api_version, body, doing, {}, absent_is_none=True)
+    def start(self, path: str, *, api_version: str, doing: str) -> None:
+        """POST an action without waiting for what it started; absence is success."""
+        self._begin("POST", path, api_version, doing, absent_is_none=True)
+
+    def put(self, path: str, body: Mapping[str, Any], *, api_version: str, doing: str) -> None:
+        """PUT a resource without waiting for what it started."""
+        self._begin("PUT", path, api_version, doing, body)
 
     def delete(self, path: str, *, api_version: str, doing: str) -> None:
         """Start deleting a resource; absence is success."""
-        self._send("DELETE", path, api_version, None, doing, {}, absent_is_none=True)
+        self._begin("DELETE", path, api_version, doing, absent_is_none=True)
+
+    def _read(
+        self, method: str, url: str, read: Callable[[Any], T], doing: str, query: Mapping[str, str]
+    ) -> T | None:
+        content = self._send(method, url, doing, query, absent_is_none=True)
+        return read_answer(content, read, doing) if content is not None else None
+
+    def _begin(
+        self,
+        method: str,
+        path: str,
+        api_version: str,
+        doing: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        absent_is_none: bool = False,
+    ) -> None:
+        query = {"api-version": api_version}
+        content = self._send(method, path, doing, query, body, absent_is_none=absent_is_none)
+        if content:
+            # What it says does not matter, but a proxy's page is no sign that anything was started.
+            read_answer(content, lambda _: None, doing)
 
     def _send(
         self,
         method: str,
         url: str,
-        api_version: str | None,
-        body: Mapping[str, Any] | None,
         doing: str,
         query: Mapping[str, str],
+        body: Mapping[str, Any] | None = None,
         *,
         absent_is_none: bool = False,
-    ) -> Any:
-        parameters = {**({"api-version": api_version} if api_version else {}), **query}
-        request = HttpRequest(method, self._absolute(url), params=parameters, json=body)
+    ) -> bytes | None:
+        request = HttpRequest(method, self._absolute(url), params=dict(query), json=body)
         with translated(doing):
             try:
                 response = self._client.send_request(
@@ -130,13 +155,7 @@ class Arm:
                 if absent_is_none and is_absent(fault):
                     return None
                 raise
-            try:
-                return response.json() if response.content else None
-            except ValueError as fault:
-                # A proxy's page, or an answer that was cut short.
-                raise TransientServiceError(
-                    f"{doing}: the answer is not JSON", code="InvalidAnswer"
-                ) from fault
+            return response.content
 
     def _absolute(self, url: str) -> str:
         return url if url.startswith("https://") else f"{self._base_url}{url}"
@@ -159,11 +178,14 @@ def arm_base_url(environment: Mapping[str, str] = os.environ) -> str:
     with translated("reading the cloud's metadata"), plain:
         response = plain.send_request(HttpRequest("GET", metadata_url))
         response.raise_for_status()
-        clouds = response.json()
-    listed = clouds if isinstance(clouds, list) else [clouds]
     wanted = environment.get("AZUREML_CURRENT_CLOUD")
-    chosen = next((cloud for cloud in listed if cloud.get("name") == wanted), listed[0])
-    return str(chosen["resourceManager"])
+
+    def resource_manager(clouds: Any) -> str:
+        listed = clouds if isinstance(clouds, list) else [clouds]
+        chosen = next((cloud for cloud in listed if cloud.get("name") == wanted), listed[0])
+        return str(chosen["resourceManager"])
+
+    return read_answer(response.content, resource_manager, "reading the cloud's metadata")
 
 
 def registry_discovery_url(environment: Mapping[str, str] = os.environ) -> str:

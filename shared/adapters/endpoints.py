@@ -46,17 +46,18 @@ class AzureMlEndpoints:
 
     def endpoint(self, name: str) -> SeenEndpoint | None:
         """See `Endpoints.endpoint`."""
-        body = self._endpoint(name)
-        if body is None:
+        found = self._arm.get(
+            f"{self._root}/{name}",
+            _read_endpoint,
+            api_version=ENDPOINT_VERSION,
+            doing=f"looking at endpoint {name}",
+        )
+        if found is None:
             return None
-        facts = body["properties"]
-        state = provisioning(facts.get("provisioningState"))
-        return SeenEndpoint(
-            state=state,
-            scoring_uri=facts.get("scoringUri"),
-            traffic={key: int(share) for key, share in (facts.get("traffic") or {}).items() if int(share)},
-            deployment=self._deployment(name) if state is not Provisioning.GOING else None,
-            failure=self._failure(facts) if state is Provisioning.FAILED else None,
+        seen, operation = found
+        return seen._replace(
+            deployment=self._deployment(name) if seen.state is not Provisioning.GOING else None,
+            failure=self._failure(operation) if seen.state is Provisioning.FAILED else None,
         )
 
     def create(self, name: str, *, auth_mode: str, tags: Mapping[str, str]) -> None:
@@ -76,15 +77,12 @@ class AzureMlEndpoints:
 
     def route_traffic(self, name: str) -> None:
         """See `Endpoints.route_traffic`."""
-        body = self._endpoint(name)
-        if body is None:
-            return
-        facts = body["properties"]
-        changed = endpoint_body(body["location"], facts["authMode"], body.get("tags") or {}, ALL_TRAFFIC)
-        if "publicNetworkAccess" in facts:
-            # A PUT replaces: an endpoint that a policy has closed to the public must stay closed.
-            changed["properties"]["publicNetworkAccess"] = facts["publicNetworkAccess"]
-        self._put(name, changed, f"routing traffic of endpoint {name}")
+        doing = f"routing traffic of endpoint {name}"
+        changed = self._arm.get(
+            f"{self._root}/{name}", _with_all_traffic, api_version=ENDPOINT_VERSION, doing=doing
+        )
+        if changed is not None:
+            self._put(name, changed, doing)
 
     def delete(self, name: str) -> None:
         """See `Endpoints.delete`."""
@@ -94,54 +92,83 @@ class AzureMlEndpoints:
 
     def tagged_as_ours(self) -> Iterable[tuple[str, str]]:
         """See `Endpoints.tagged_as_ours`."""
-        listed = self._arm.get_all(self._root, api_version=ENDPOINT_VERSION, doing="listing endpoints")
-        for body in listed:
-            tags = body.get("tags") or {}
+        listed = self._arm.get_all(
+            self._root, _read_tags, api_version=ENDPOINT_VERSION, doing="listing endpoints"
+        )
+        for name, run_id, installation in listed:
             # Another installation may share the workspace; its endpoints are its own to keep or to sweep.
-            if tags.get(RUN_TAG) and tags.get(INSTALLATION_TAG) == self._installation():
-                yield str(body["name"]), str(tags[RUN_TAG])
+            if run_id and installation == self._installation():
+                yield name, run_id
 
     def key(self, name: str) -> str | None:
         """The endpoint's primary key, or None if there is no such endpoint."""
-        keys = self._arm.post(
+        return self._arm.post(
             f"{self._root}/{name}/listKeys",
+            lambda keys: str(keys["primaryKey"]),
             api_version=ENDPOINT_VERSION,
             doing=f"reading the key of endpoint {name}",
         )
-        return str(keys["primaryKey"]) if keys else None
-
-    def _endpoint(self, name: str) -> dict[str, Any] | None:
-        body: dict[str, Any] | None = self._arm.get(
-            f"{self._root}/{name}",
-            api_version=ENDPOINT_VERSION,
-            doing=f"looking at endpoint {name}",
-        )
-        return body
 
     def _deployment(self, name: str) -> SeenDeployment | None:
-        body = self._arm.get(
+        found = self._arm.get(
             f"{self._root}/{name}/deployments/{DEPLOYMENT}",
+            _read_state,
             api_version=DEPLOYMENT_VERSION,
             doing=f"looking at the deployment of endpoint {name}",
         )
-        if body is None:
+        if found is None:
             return None
-        facts = body["properties"]
-        state = provisioning(facts.get("provisioningState"))
-        return SeenDeployment(state, self._failure(facts) if state is Provisioning.FAILED else None)
+        state, operation = found
+        return SeenDeployment(state, self._failure(operation) if state is Provisioning.FAILED else None)
 
     def _put(self, name: str, body: Mapping[str, Any], doing: str) -> None:
         self._arm.put(f"{self._root}/{name}", body, api_version=ENDPOINT_VERSION, doing=doing)
 
-    def _failure(self, facts: Mapping[str, Any]) -> str | None:
-        # A resource says only that it failed; why is in the operation that it names.
-        url = (facts.get("properties") or {}).get("AzureAsyncOperationUri")
+    def _failure(self, operation: str | None) -> str | None:
+        if operation is None:
+            return None
         try:
-            status = self._arm.get_url(url, doing="reading why an operation failed") if url else None
+            return self._arm.get_url(
+                operation, lambda status: service_error(status)[1], doing="reading why an operation failed"
+            )
         except ServiceRefusedError:
             # An operation is forgotten after a while, and may be closed to us; that it failed is enough.
             return None
-        return service_error(status or {})[1]
+
+
+def _read_endpoint(body: Any) -> tuple[SeenEndpoint, str | None]:
+    facts = body["properties"]
+    state, operation = _read_state(body)
+    shares = {key: int(share) for key, share in (facts.get("traffic") or {}).items()}
+    uri = facts.get("scoringUri")
+    seen = SeenEndpoint(
+        state=state,
+        scoring_uri=str(uri) if uri else None,
+        traffic={key: share for key, share in shares.items() if share},
+    )
+    return seen, operation
+
+
+def _read_state(body: Any) -> tuple[Provisioning, str | None]:
+    """A resource's state, and its last operation: a resource says only that it failed, not why."""
+    facts = body["properties"]
+    operation = (facts.get("properties") or {}).get("AzureAsyncOperationUri")
+    return provisioning(facts.get("provisioningState")), str(operation) if operation else None
+
+
+def _read_tags(body: Any) -> tuple[str, str, str]:
+    tags = body.get("tags") or {}
+    return str(body["name"]), str(tags.get(RUN_TAG) or ""), str(tags.get(INSTALLATION_TAG) or "")
+
+
+def _with_all_traffic(body: Any) -> dict[str, Any]:
+    """The PUT of an endpoint as it is, but for its traffic."""
+    facts = body["properties"]
+    changed = endpoint_body(body["location"], facts["authMode"], body.get("tags") or {}, ALL_TRAFFIC)
+    if "publicNetworkAccess" in facts:
+        # A PUT replaces: an endpoint that a policy has closed to the public must stay closed.
+        changed["properties"]["publicNetworkAccess"] = facts["publicNetworkAccess"]
+    return changed
 
 
 def endpoint_body(

@@ -48,14 +48,13 @@ class MlflowMetrics:
         """
         # Tokens are fetched by azure-identity, whose errors MLflow does not catch.
         with _MLFLOW, translated(f"reading the metrics of job {job}"):
+            from google.protobuf.json_format import ParseError
             from mlflow.exceptions import MlflowException
             from mlflow.tracking import MlflowClient
 
             limit_mlflow_retries()
             try:
-                client = MlflowClient(
-                    tracking_uri=self._workspace.properties["properties"]["mlFlowTrackingUri"]
-                )
+                client = MlflowClient(tracking_uri=self._workspace.facts.tracking_uri)
                 _sign_in_with(self._credential, client)
                 runs = self._runs(client, job)
                 latest = {
@@ -68,6 +67,9 @@ class MlflowMetrics:
                 history = {key: points for key in chosen if len(points := _points(client, runs, key)) > 1}
             except MlflowException as fault:
                 raise _translate(fault, job) from fault
+            except ParseError as fault:
+                message = f"reading the metrics of job {job}: {fault}"
+                raise TransientServiceError(message, code="InvalidAnswer") from fault
         return Metrics(
             latest=latest,
             history=history,

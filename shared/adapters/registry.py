@@ -7,13 +7,16 @@ so that the same two GETs that the SDK makes are made here (api-version and addr
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from shared.adapters.arm import Arm
 from shared.domain.base_model import BaseModel, parse_base_model
 from shared.domain.component import Component, parse_component
 from shared.domain.errors import InvalidRunError
+
+T = TypeVar("T")
 
 DISCOVERY_VERSION = "v1.0"
 DATA_PLANE_VERSION = "2021-10-01-dataplanepreview"
@@ -31,62 +34,69 @@ class AzureMlRegistry:
     def base_model(self, name: str) -> BaseModel:
         """See `Registry.base_model`."""
         bare, _, version = name.partition(":")
-        body = self._version("models", bare, version) if version else self._latest("models", bare)
-        if body is None:
+
+        def read(body: Any) -> BaseModel:
+            return parse_base_model(bare, str(body["name"]), body)
+
+        found = (
+            self._version("models", bare, version, read) if version else self._latest("models", bare, read)
+        )
+        if found is None:
             which = f"version {version} of model {bare}" if version else f"model {bare}"
             raise InvalidRunError(
                 f"registry {self._name} has no {which}: check BASE_MODEL. An archived model is found "
                 "only by its version, as `<name>:<version>`",
                 code="ModelNotFound",
             )
-        return parse_base_model(bare, str(body["name"]), body)
+        return found
 
     def component(self, name: str) -> Component:
         """See `Registry.component`."""
-        body = self._latest("components", name)
-        if body is None:
+        found = self._latest("components", name, parse_component)
+        if found is None:
             raise InvalidRunError(
                 f"registry {self._name} has no component {name}: check AZUREML_REGISTRY",
                 code="ComponentNotFound",
             )
-        return parse_component(body)
+        return found
 
-    def _latest(self, kind: str, name: str) -> dict[str, Any] | None:
-        listed = self._arm.get(
+    def _latest(self, kind: str, name: str, read: Callable[[Any], T]) -> T | None:
+        newest = self._arm.get(
             f"{self._address()}/{kind}/{quote(name, safe='')}/versions",
+            lambda listed: [str(version["name"]) for version in listed["value"]],
             api_version=DATA_PLANE_VERSION,
             doing=f"looking up {kind[:-1]} {name} in registry {self._name}",
             **{"$orderBy": "createdtime desc", "$top": "1"},
         )
-        versions = (listed or {}).get("value") or []
-        if not versions:
-            return None
         # A list may be abridged; the version itself is not.
-        return self._version(kind, name, str(versions[0]["name"])) or versions[0]
+        return self._version(kind, name, newest[0], read) if newest else None
 
-    def _version(self, kind: str, name: str, version: str) -> dict[str, Any] | None:
-        body: dict[str, Any] | None = self._arm.get(
+    def _version(self, kind: str, name: str, version: str, read: Callable[[Any], T]) -> T | None:
+        return self._arm.get(
             f"{self._address()}/{kind}/{quote(name, safe='')}/versions/{quote(version, safe='')}",
+            read,
             api_version=DATA_PLANE_VERSION,
             doing=f"reading {kind[:-1]} {name}:{version} of registry {self._name}",
         )
-        return body
 
     def _address(self) -> str:
         if self._root is None:
-            found = self._arm.get(
+            self._root = self._arm.get(
                 f"{self._discovery_url}/registrymanagement/v1.0/registries/{self._name}/discovery",
+                self._read_root,
                 api_version=DISCOVERY_VERSION,
                 doing=f"finding registry {self._name}",
             )
-            if found is None:
+            if self._root is None:
                 raise InvalidRunError(
                     f"there is no registry {self._name}: check AZUREML_REGISTRY",
                     code="RegistryNotFound",
                 )
-            self._root = (
-                f"{found['primaryRegionResourceProviderUri'].rstrip('/')}/mferp/managementfrontend"
-                f"/subscriptions/{found['subscriptionId']}/resourceGroups/{found['resourceGroup']}"
-                f"/providers/Microsoft.MachineLearningServices/registries/{self._name}"
-            )
         return self._root
+
+    def _read_root(self, found: Any) -> str:
+        return (
+            f"{found['primaryRegionResourceProviderUri'].rstrip('/')}/mferp/managementfrontend"
+            f"/subscriptions/{found['subscriptionId']}/resourceGroups/{found['resourceGroup']}"
+            f"/providers/Microsoft.MachineLearningServices/registries/{self._name}"
+        )

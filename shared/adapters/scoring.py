@@ -19,9 +19,11 @@ from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError
 from yarl import URL
 
+from shared.adapters.answers import read_json, retry_after
 from shared.adapters.endpoints import AzureMlEndpoints
 from shared.adapters.sdk_errors import translate
 from shared.domain.errors import ScoringError
+from shared.domain.well_formed import well_formed
 from shared.ports import ScoringTarget
 
 ML_SCOPE = "https://ml.azure.com/.default"
@@ -192,20 +194,22 @@ def _encoded(payload: Mapping[str, Any]) -> bytes:
 def _answer(reply: _Reply) -> Any:
     if 200 <= reply.status < 300:
         try:
-            return json.loads(reply.body)
+            return read_json(reply.body)
         except ValueError as fault:
             raise ScoringError(502, "the model's answer is not JSON", code="InvalidAnswer") from fault
     status, code, message = _MEANINGS.get(
         reply.status, (502, "EndpointError", f"the endpoint answered {reply.status}")
     )
     reason = reply.headers.get("ms-azureml-model-error-reason")
+    # Bytes of a header that are no UTF-8 come as halves of surrogate pairs.
+    request_id = well_formed(reply.headers.get("x-request-id", ""))
     raise ScoringError(
         status,
         f"{message}: {reason}" if reason else message,
         code=code,
         upstream_status=reply.status,
-        request_id=reply.headers.get("x-request-id"),
-        retry_after=reply.headers.get("retry-after"),
+        request_id=request_id or None,
+        retry_after=retry_after(reply.headers),
     )
 
 

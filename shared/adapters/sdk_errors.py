@@ -5,6 +5,7 @@
 | HTTP 408, 409, 425, 429, 5xx               | TransientServiceError, with Retry-After     |
 | connection or read failure, no answer      | TransientServiceError                       |
 | a token that could not be had just now     | TransientServiceError                       |
+| an answer that is no JSON                  | TransientServiceError, InvalidAnswer        |
 | any other HTTP error                       | ServiceRefusedError, in the service's words |
 
 409 is transient because Azure ML answers it while a resource of that name is still changing or going.
@@ -12,19 +13,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from azure.core.exceptions import (
     AzureError,
+    DecodeError,
     HttpResponseError,
     ResourceNotFoundError,
     ServiceRequestError,
     ServiceResponseError,
 )
 
+from shared.adapters.answers import read_json, retry_after
 from shared.domain.errors import FinetuneError, ServiceRefusedError, TransientServiceError
 
 TRANSIENT_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
@@ -51,12 +53,15 @@ def translate(fault: AzureError, doing: str) -> FinetuneError:
         return TransientServiceError(f"{doing}: {fault.message}", code="ServiceUnreachable")
     if not isinstance(fault, HttpResponseError):
         return TransientServiceError(f"{doing}: {fault.message}", code=type(fault).__name__)
+    if isinstance(fault, DecodeError):
+        return TransientServiceError(f"{doing}: {fault.message}", code="InvalidAnswer")
     code, message = service_error(_body(fault))
     status = fault.status_code
     code = code or (f"HTTP{status}" if status else type(fault).__name__)
     message = message or fault.message or f"HTTP {status}"
     if status is None or status in TRANSIENT_STATUSES:
-        return TransientServiceError(f"{doing}: {message}", code=code, retry_after=_retry_after(fault))
+        asked = retry_after(getattr(fault.response, "headers", None) or {})
+        return TransientServiceError(f"{doing}: {message}", code=code, retry_after=asked)
     return ServiceRefusedError(f"{doing}: {message}", code=code)
 
 
@@ -68,7 +73,12 @@ def service_error(body: Any) -> tuple[str | None, str | None]:
     error = body.get("error") if isinstance(body, Mapping) else None
     if not isinstance(error, Mapping):
         return None, None
-    details = [d for d in error.get("details") or () if isinstance(d, Mapping) and d.get("message")]
+    listed = error.get("details")
+    details = [
+        detail
+        for detail in (listed if isinstance(listed, list) else ())
+        if isinstance(detail, Mapping) and detail.get("message")
+    ]
     messages = [str(d["message"]) for d in details]
     outer = str(error.get("message") or "")
     if outer and outer != "The request is invalid.":
@@ -84,14 +94,6 @@ def is_absent(fault: HttpResponseError) -> bool:
 
 def _body(fault: HttpResponseError) -> Any:
     try:
-        return json.loads(fault.response.text()) if fault.response is not None else None
+        return read_json(fault.response.text()) if fault.response is not None else None
     except Exception:  # reading raises whatever the transport does; without a body the status tells enough
-        return None
-
-
-def _retry_after(fault: HttpResponseError) -> float | None:
-    headers = getattr(fault.response, "headers", None) or {}
-    try:
-        return max(0.0, float(headers.get("Retry-After", "")))
-    except ValueError:
         return None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ResourceExistsError
 
+from shared.adapters.answers import of_expected_form
 from shared.adapters.arm import Arm, WorkspaceId
 from shared.adapters.retries import CALL_RETRIES
 from shared.adapters.sdk_errors import translate, translated
@@ -28,6 +29,7 @@ from shared.domain.names import RUN_TAG, model_name
 from shared.domain.observation import SeenJob
 from shared.domain.options import SERVERLESS
 from shared.domain.run import ModelFacts, Run, TrainingPlan
+from shared.domain.well_formed import well_formed
 from shared.ports import Datasets
 
 if TYPE_CHECKING:
@@ -90,21 +92,19 @@ class AzureMlTraining:
 
     def job(self, name: str) -> SeenJob | None:
         """See `Training.job`."""
-        body = self._arm.get(
+        seen = self._arm.get(
             f"{self._id.path}/jobs/{name}",
+            _read_job,
             api_version=JOB_VERSION,
             doing=f"looking at job {name}",
         )
-        if body is None:
-            return None
-        facts = body["properties"]
-        studio = ((facts.get("services") or {}).get("Studio") or {}).get("endpoint")
-        seen = SeenJob(str(facts.get("status") or ""), studio)
-        return seen._replace(failure=self._why(name)) if seen.state is JobState.FAILED else seen
+        if seen is None or seen.state is not JobState.FAILED:
+            return seen
+        return seen._replace(failure=self._why(name))
 
     def cancel(self, name: str) -> None:
         """See `Training.cancel`."""
-        self._arm.post(
+        self._arm.start(
             f"{self._id.path}/jobs/{name}/cancel",
             api_version=CANCEL_VERSION,
             doing=f"canceling job {name}",
@@ -131,7 +131,9 @@ class AzureMlTraining:
                 ),
             )
             return ModelFacts(
-                name=str(registered.name), version=str(registered.version), id=str(registered.id)
+                name=str(registered.name),
+                version=str(registered.version),
+                id=well_formed(str(registered.id)),
             )
 
     def _client(self) -> MLClient:
@@ -179,33 +181,22 @@ class AzureMlTraining:
     def _failure(self, name: str) -> str | None:
         """Find the failed step's own words; the ARM job carries none."""
         history = f"{self._history()}/runs/{name}"
-        listed = self._arm.get(
-            f"{history}/children",
-            api_version=HISTORY_VERSION,
-            doing=f"reading why job {name} failed",
-        )
-        for child in (listed or {}).get("value") or ():
-            message = _run_error(child)
-            if message:
-                step = child.get("displayName") or child.get("name") or child.get("runId")
-                return f"{step}: {message}"
-        details = self._arm.get(
-            f"{history}/details",
-            api_version=HISTORY_VERSION,
-            doing=f"reading why job {name} failed",
-        )
-        return _run_error(details or {})
+        doing = f"reading why job {name} failed"
+        return self._arm.get(
+            f"{history}/children", _failed_step, api_version=HISTORY_VERSION, doing=doing
+        ) or self._arm.get(f"{history}/details", _run_error, api_version=HISTORY_VERSION, doing=doing)
 
     def _history(self) -> str:
-        discovered = self._arm.get_url(
-            self._workspace.properties["properties"]["discoveryUrl"],
+        api = self._arm.get_url(
+            self._workspace.facts.discovery_url,
+            lambda discovered: discovered["api"].rstrip("/"),
             doing="finding the run history service",
         )
-        if discovered is None:
+        if api is None:
             raise ServiceRefusedError(
                 "the workspace's discovery address answers 404", code="DiscoveryNotFound"
             )
-        return f"{discovered['api'].rstrip('/')}/history/v1.0{self._id.path}"
+        return f"{api}/history/v1.0{self._id.path}"
 
 
 def _compute_inputs(plan: TrainingPlan) -> dict[str, str]:
@@ -229,7 +220,21 @@ def _lineage(run: Run, plan: TrainingPlan) -> dict[str, str]:
     }
 
 
-def _run_error(record: Mapping[str, Any]) -> str | None:
+def _read_job(body: Any) -> SeenJob:
+    facts = body["properties"]
+    studio = ((facts.get("services") or {}).get("Studio") or {}).get("endpoint")
+    return SeenJob(str(facts.get("status") or ""), str(studio) if studio else None)
+
+
+def _failed_step(children: Any) -> str | None:
+    for child in children["value"] or ():
+        message = _run_error(child)
+        if message:
+            return f"{child.get('displayName') or child.get('name') or child.get('runId')}: {message}"
+    return None
+
+
+def _run_error(record: Any) -> str | None:
     error = record.get("error")
     inner = error.get("error", error) if isinstance(error, Mapping) else None
     message = inner.get("message") if isinstance(inner, Mapping) else None
@@ -246,7 +251,8 @@ def _sdk_translated(doing: str) -> Iterator[None]:
     from azure.ai.ml.exceptions import MlException
 
     try:
-        with translated(doing):
+        # The SDK, too, takes an answer for what it should be.
+        with of_expected_form(doing), translated(doing):
             yield
     except FinetuneError:
         raise

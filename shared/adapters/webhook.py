@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import requests
 
+from shared.adapters.answers import retry_after
 from shared.domain.errors import ServiceRefusedError, TransientServiceError
 
 SECONDS = 10.0
@@ -36,7 +37,4 @@ class HttpWebhook:
         message = f"the webhook answered {response.status_code}"
         if response.status_code in REFUSALS:
             raise ServiceRefusedError(message, code="WebhookRefused")
-        asked = response.headers.get("retry-after", "")
-        raise TransientServiceError(
-            message, code="WebhookFailed", retry_after=float(asked) if asked.isdecimal() else None
-        )
+        raise TransientServiceError(message, code="WebhookFailed", retry_after=retry_after(response.headers))

@@ -6,9 +6,8 @@ a test holds them equal to the SDK's own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 from shared.adapters.arm import Arm, WorkspaceId
 from shared.adapters.storage import DATASETS, DatastoreAddress
@@ -21,6 +20,14 @@ DATASTORE_VERSION = "2024-10-01-preview"
 
 IDLE_BEFORE_SCALE_DOWN = "PT2M"
 """How long a node may idle: short, since each GPU node is paid by the minute."""
+
+
+class WorkspaceFacts(NamedTuple):
+    """What ARM says of the workspace: its region, and where its other services are."""
+
+    location: str
+    discovery_url: str
+    tracking_uri: str
 
 
 class AzureMlWorkspace:
@@ -42,50 +49,39 @@ class AzureMlWorkspace:
         self._compute_identity = compute_identity
 
     @cached_property
-    def properties(self) -> dict[str, Any]:
+    def facts(self) -> WorkspaceFacts:
         """The workspace as ARM describes it; it hardly ever changes."""
-        body: dict[str, Any] = self._arm.get(
+        return self._arm.get(
             self._workspace.path,
+            _read_workspace,
             api_version=WORKSPACE_VERSION,
             doing=f"reading workspace {self._workspace.workspace}",
         ) or _missing(self._workspace)
-        return body
 
     @property
     def location(self) -> str:
         """The workspace's region."""
-        return str(self.properties["location"])
+        return self.facts.location
 
     def compute(self, name: str) -> SeenCompute | None:
         """See `Workspace.compute`."""
-        body = self._arm.get(
+        return self._arm.get(
             f"{self._workspace.path}/computes/{name}",
+            _read_compute,
             api_version=COMPUTE_VERSION,
             doing=f"looking at cluster {name}",
-        )
-        if body is None:
-            return None
-        facts = body["properties"]
-        errors = facts.get("provisioningErrors") or []
-        messages = [str((fault.get("error") or fault).get("message") or "") for fault in errors]
-        return SeenCompute(
-            provisioning(facts.get("provisioningState")),
-            str((facts.get("properties") or {}).get("vmSize") or ""),
-            " ".join(filter(None, messages)) or None,
         )
 
     def gpus_of(self, size: str) -> int | None:
         """See `Workspace.gpus_of`."""
         region = f"/subscriptions/{self._workspace.subscription}/providers/Microsoft.MachineLearningServices"
-        listed = self._arm.get(
+        sizes = self._arm.get(
             f"{region}/locations/{self.location}/vmSizes",
+            _read_gpus,
             api_version=COMPUTE_VERSION,
             doing=f"listing the VM sizes of {self.location}",
         )
-        sizes = {
-            str(item["name"]).lower(): int(item.get("gpus") or 0) for item in (listed or {}).get("value", ())
-        }
-        return sizes.get(size.lower())
+        return (sizes or {}).get(size.lower())
 
     def create_compute(self, name: str, size: str, *, max_nodes: int) -> None:
         """See `Workspace.create_compute`."""
@@ -100,9 +96,9 @@ class AzureMlWorkspace:
         """See `Workspace.ensure_datastore`."""
         path = f"{self._workspace.path}/datastores/{self._datastore}"
         doing = f"registering datastore {self._datastore}"
-        found = self._arm.get(path, api_version=DATASTORE_VERSION, doing=doing)
+        found = self._arm.get(path, _read_place, api_version=DATASTORE_VERSION, doing=doing)
         if found is not None:
-            self._check_datastore(found["properties"])
+            self._check_datastore(found)
         else:
             self._arm.put(
                 f"{path}?skipValidation=true",
@@ -111,8 +107,7 @@ class AzureMlWorkspace:
                 doing=doing,
             )
 
-    def _check_datastore(self, facts: Mapping[str, Any]) -> None:
-        place = (facts.get("accountName"), facts.get("containerName"))
+    def _check_datastore(self, place: tuple[str, str]) -> None:
         if place != (self._account.account, DATASETS):
             raise InvalidRunError(
                 f"datastore {self._datastore} of workspace {self._workspace.workspace} is over container "
@@ -164,7 +159,32 @@ def datastore_body(account: DatastoreAddress) -> dict[str, Any]:
     }
 
 
-def _missing(workspace: WorkspaceId) -> dict[str, Any]:
+def _read_workspace(body: Any) -> WorkspaceFacts:
+    facts = body["properties"]
+    return WorkspaceFacts(str(body["location"]), str(facts["discoveryUrl"]), str(facts["mlFlowTrackingUri"]))
+
+
+def _read_compute(body: Any) -> SeenCompute:
+    facts = body["properties"]
+    errors = facts.get("provisioningErrors") or []
+    messages = [str((fault.get("error") or fault).get("message") or "") for fault in errors]
+    return SeenCompute(
+        provisioning(facts.get("provisioningState")),
+        str((facts.get("properties") or {}).get("vmSize") or ""),
+        " ".join(filter(None, messages)) or None,
+    )
+
+
+def _read_gpus(body: Any) -> dict[str, int]:
+    return {str(item["name"]).lower(): int(item.get("gpus") or 0) for item in body["value"]}
+
+
+def _read_place(body: Any) -> tuple[str, str]:
+    facts = body["properties"]
+    return str(facts.get("accountName")), str(facts.get("containerName"))
+
+
+def _missing(workspace: WorkspaceId) -> NoReturn:
     raise InvalidRunError(
         f"there is no workspace {workspace.workspace} in resource group {workspace.resource_group}: "
         "check AZURE_SUBSCRIPTION_ID, AZURE_RESOURCE_GROUP and AZUREML_WORKSPACE",

@@ -15,6 +15,8 @@ FinetuneError
 
 from __future__ import annotations
 
+from shared.domain.well_formed import well_formed
+
 
 class FinetuneError(Exception):
     """Root of the app's own errors.
@@ -22,14 +24,15 @@ class FinetuneError(Exception):
     Attributes:
         retryable: Whether the same call may succeed later without anybody changing anything.
         code: A stable word for programs, in the service's spelling where the service gave one.
+        message: Says what is wrong; others' words in it can be kept and sent on.
     """
 
     retryable = False
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.code = code or type(self).__name__.removesuffix("Error")
+        self.message = well_formed(message)
+        self.code = well_formed(code or type(self).__name__.removesuffix("Error"))
+        super().__init__(self.message)
 
 
 class TransientServiceError(FinetuneError):
@@ -97,7 +100,7 @@ class ScoringError(FinetuneError):
         status: HTTP status code to answer with.
         upstream_status: HTTP status code that the endpoint gave, or None when it gave none.
         request_id: The endpoint's own id of the request, or None.
-        retry_after: The endpoint's Retry-After header, or None.
+        retry_after: Seconds that the endpoint asked to wait, or None.
     """
 
     def __init__(
@@ -108,7 +111,7 @@ class ScoringError(FinetuneError):
         code: str,
         upstream_status: int | None = None,
         request_id: str | None = None,
-        retry_after: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message, code=code)
         self.status = status

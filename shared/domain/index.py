@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 
 from shared.domain.run import Run
 from shared.domain.stages import Stage
+from shared.domain.well_formed import plausible
 
 ALERT_SECONDS = 3600
 """A teardown that has lasted this long needs a person, and so does a run that was due that long ago."""
@@ -127,5 +128,7 @@ def _parse(text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text or "")
     except ValueError:
+        return None
+    if not plausible(moment):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,16 +1,21 @@
 """Reading a run's record back: what a hand or a disk made of it is the run that was asked for, or corrupt.
 
 Names on a record become parts of addresses. They are checked here, so that no record leads out of its
-container or workspace.
+container or workspace. So are times, which are reckoned with everywhere.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from shared.domain.errors import CorruptRunError
 from shared.domain.names import companions_of
 from shared.domain.run import Run
+from shared.domain.well_formed import plausible
 
 
 def read_record(run_id: str, body: bytes) -> Run:
@@ -21,7 +26,8 @@ def read_record(run_id: str, body: bytes) -> Run:
         body: The record, JSON.
 
     Raises:
-        CorruptRunError: If it is no record, another run's, or names what no upload could.
+        CorruptRunError: If it is no record, another run's, names what no upload could, or has times that no
+            run could.
     """
     try:
         run = msgspec.json.decode(body, type=Run)
@@ -33,4 +39,22 @@ def read_record(run_id: str, body: bytes) -> Run:
     allowed = companions_of(first)
     if allowed is None or not allowed.issuperset(others):
         raise CorruptRunError(f"the record of {run_id} names files that are of no upload")
+    if not all(map(plausible, _times(run))):
+        raise CorruptRunError(f"the record of {run_id} has a time at which no run was or will be")
     return run
+
+
+def _times(value: Any) -> Iterator[datetime]:
+    """Every time in a decoded record, whatever it is part of."""
+    match value:
+        case datetime():
+            yield value
+        case msgspec.Struct():
+            for name in value.__struct_fields__:
+                yield from _times(getattr(value, name))
+        case tuple() | list():
+            for item in value:
+                yield from _times(item)
+        case dict():
+            for item in value.values():
+                yield from _times(item)

@@ -90,7 +90,7 @@ def test_retry_after_is_whole_seconds(asked: float | None, header: str) -> None:
 async def test_an_endpoints_error_keeps_its_traces() -> None:
     """The upstream status, request id and pause reach the caller."""
     fault = ScoringError(
-        429, "too many", code="TooManyRequests", upstream_status=429, request_id="abc", retry_after="7"
+        429, "too many", code="TooManyRequests", upstream_status=429, request_id="abc", retry_after=7.0
     )
 
     async def handle() -> Answer:

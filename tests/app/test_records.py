@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from handlers.http import Answer
+from handlers.http_errors import answer
+from handlers.list_runs import list_runs
+from handlers.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
 from handlers.run_view import run_view
+from handlers.schedule_advances import schedule_advances
+from handlers.show_run import show_run
+from handlers.sweep_endpoints import sweep_endpoints
 from handlers.take_message import take_message
 from shared.domain.errors import CorruptRunError, FinetuneError
 from shared.domain.index import to_metadata
@@ -67,6 +75,8 @@ def damaged(draw: st.DrawFn) -> tuple[Stage, bytes]:
                 record[name] = draw(values)
     for way in draw(st.lists(st.sampled_from(NAMES), max_size=2)):
         _put(record, way, draw(st.sampled_from(LEADING_OUT) | values))
+    for way in draw(st.lists(st.sampled_from(TIMES), max_size=2)):
+        _put(record, way, draw(st.sampled_from(EXTREME_TIMES)))
     return stage, msgspec.json.encode(record)
 
 
@@ -81,6 +91,36 @@ NAMES: tuple[tuple[str | int, ...], ...] = (
     ("options", "base_model"),
 )
 """Fields of a record that become parts of addresses."""
+
+
+TIMES: tuple[tuple[str | int, ...], ...] = (
+    ("due",),
+    ("last_used",),
+    ("faulty_since",),
+    ("job_asked_at",),
+    ("compute_asked_at",),
+    ("history", 0, "at"),
+    ("history", -1, "at"),
+    ("error", "at"),
+    ("last_fault", "at"),
+    ("endpoint", "live_since"),
+    ("endpoint", "expires_at"),
+    ("requests", "extended_to"),
+    ("requests", "cancel_at"),
+    ("requests", "retry_at"),
+)
+
+EXTREME_TIMES = (
+    "9999-12-31T23:59:59Z",
+    "9999-12-31T23:59:59-23:00",
+    "0001-01-01T00:00:00Z",
+    "0001-01-01T00:00:00+23:00",
+    "1999-12-31T23:59:59Z",
+    "2201-01-01T00:00:00Z",
+    "2000-01-01T00:00:00+23:59",
+    "2200-12-31T23:59:59-23:59",
+)
+"""Those of the calendar's ends, and those just outside and inside of what is plausible."""
 
 
 def _put(record: Any, way: tuple[str | int, ...], value: Any) -> None:
@@ -172,6 +212,61 @@ def test_a_damaged_record_never_spends_money_unnoticed(case: tuple[Stage, bytes]
     if before.billable and after.stage.terminal and not before.stage.terminal:
         assert world.cloud.seen == {}
         assert all(job.state.over for job in world.cloud.jobs.values())
+
+
+@given(damaged(), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_no_damaged_record_is_a_fault_of_the_apps_own(case: tuple[Stage, bytes], sweep: bool) -> None:
+    """To callers and timers alike: an answer under 500, or one that says that the record is corrupt."""
+    world = stored(*case)
+    services = world.services
+    if sweep:
+        sweep_endpoints(settings=SETTINGS, services=services)
+    schedule_advances(services)
+    calls: tuple[Callable[[], Answer], ...] = (
+        lambda: list_runs({}, services),
+        lambda: show_run(RUN_ID, if_none_match=None, services=services),
+        lambda: extend_endpoint(RUN_ID, {"hours": 1}, most_hours=168, services=services),
+        lambda: retry_run(RUN_ID, services),
+        lambda: cancel_run(RUN_ID, services),
+        lambda: delete_endpoint(RUN_ID, services),
+    )
+    for call in calls:
+        answered = answer(call)
+        assert answered.status < 500, answered.body
+
+
+@pytest.mark.parametrize("way", TIMES)
+@pytest.mark.parametrize("time", EXTREME_TIMES[:6])
+def test_a_record_of_times_that_no_run_has_is_corrupt(way: tuple[str | int, ...], time: str) -> None:
+    """It is shown and acted on by nobody; sums with such a time, even a change of zone, would overflow."""
+    failure = {"code": "x", "message": "x", "stage": "live", "at": NOW}
+    record = msgspec.to_builtins(a_run(Stage.LIVE)) | {"error": failure, "last_fault": failure}
+    record = msgspec.json.decode(msgspec.json.encode(record))
+    read_record(RUN_ID, msgspec.json.encode(record))
+    _put(record, way, time)
+    assert time in str(record)
+    with pytest.raises(CorruptRunError):
+        read_record(RUN_ID, msgspec.json.encode(record))
+
+
+@pytest.mark.parametrize("name", ["due", "opened", "entered", "expires", "parked_until"])
+@pytest.mark.parametrize("stage", Stage)
+def test_such_times_in_the_index_are_unreadable(stage: Stage, name: str) -> None:
+    """The listing, the timer and the sweep go on without them."""
+    for time in EXTREME_TIMES:
+        world = stored(stage, msgspec.json.encode(RECORDS[stage]))
+        world.runs.blobs[RUN_ID].metadata |= {
+            "parked": "x",
+            "parked_until": "",
+            "job_unseen": "1",
+            name: time,
+        }
+        if time in EXTREME_TIMES[:6]:
+            assert getattr(next(world.runs.entries()), name) is None
+        assert answer(lambda world=world: list_runs({}, world.services)).status == 200  # type: ignore[misc]
+        schedule_advances(world.services)
+        sweep_endpoints(settings=SETTINGS, services=world.services)
 
 
 @given(damaged())

@@ -79,7 +79,7 @@ def test_what_an_endpoint_answers_is_mapped(scorer: Scorer, upstream: int, statu
         scorer.score()
     fault = caught.value
     assert (fault.status, fault.code, fault.upstream_status) == (status, code, upstream)
-    assert (fault.request_id, fault.retry_after) == ("abc", "3")
+    assert (fault.request_id, fault.retry_after) == ("abc", 3.0)
     assert "out of memory" in fault.message
 
 

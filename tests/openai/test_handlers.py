@@ -260,7 +260,7 @@ def test_streams_are_event_streams(api: Api) -> None:
 def test_the_endpoints_errors_are_passed_on(api: Api, status: int, kind: str) -> None:
     """With the status of the score route, which OpenAI's clients know when to try again on."""
     api.add(NEW)
-    fault = ScoringError(status, "no", code="Fault", upstream_status=429, retry_after="7")
+    fault = ScoringError(status, "no", code="Fault", upstream_status=429, retry_after=7.0)
     api.world.cloud.faults["score"] = [fault]
     answer = api.chat()
     assert (answer.status, error_of(answer)["type"]) == (status, kind)
