@@ -60,6 +60,6 @@ def _after_the_last_try(run_id: str, fault: Exception, services: Services) -> No
     if isinstance(fault, FinetuneError) and fault.retryable:
         services.runs.unpark(run_id)
         return
-    _log.error("run parked", exc_info=fault, extra={"run_id": run_id, "deliveries": LAST_TRY})
     reason = well_formed(f"{type(fault).__name__}: {fault}")
     services.runs.park(run_id, reason, until=services.now() + PARKED_FOR)
+    _log.error("run parked", exc_info=fault, extra={"run_id": run_id, "deliveries": LAST_TRY})

@@ -19,11 +19,11 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from shared.adapters.answers import of_expected_form
 from shared.adapters.arm import Arm, WorkspaceId
 from shared.adapters.retries import CALL_RETRIES
-from shared.adapters.sdk_errors import translate, translated
+from shared.adapters.sdk_errors import translated
 from shared.adapters.workspace import AzureMlWorkspace
 from shared.domain.component import COMPONENT_NAME
 from shared.domain.dataset import Split
-from shared.domain.errors import FinetuneError, ServiceRefusedError
+from shared.domain.errors import ServiceRefusedError
 from shared.domain.job_status import JobState
 from shared.domain.names import RUN_TAG, model_name
 from shared.domain.observation import SeenJob
@@ -248,16 +248,15 @@ def _sdk_translated(doing: str) -> Iterator[None]:
     Raises:
         FinetuneError: For whatever the SDK raised.
     """
-    from azure.ai.ml.exceptions import MlException
+    from azure.ai.ml.exceptions import MlException, UserErrorException, ValidationException
 
-    try:
-        # The SDK, too, takes an answer for what it should be.
-        with of_expected_form(doing), translated(doing):
+    # The SDK, too, takes an answer for what it should be.
+    with of_expected_form(doing), translated(doing):
+        try:
             yield
-    except FinetuneError:
-        raise
-    except MlException as fault:
-        cause = fault.inner_exception if isinstance(fault.inner_exception, AzureError) else None
-        if cause is not None:
-            raise translate(cause, doing) from fault
-        raise ServiceRefusedError(f"{doing}: {fault.message}", code=type(fault).__name__) from fault
+        except MlException as fault:
+            if isinstance(fault.inner_exception, AzureError):
+                raise fault.inner_exception from fault
+            if isinstance(fault, UserErrorException | ValidationException):
+                raise ServiceRefusedError(f"{doing}: {fault.message}", code=type(fault).__name__) from fault
+            raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import msgspec
@@ -186,8 +187,18 @@ def test_half_a_pair_does_not_stop_a_teardown() -> None:
         world.now = run.due
 
 
-def test_a_run_is_parked_with_any_reason() -> None:
+def test_a_job_that_the_sdk_refuses_to_build_is_refused_for_good(services: Services) -> None:
+    """To try the same again would never help."""
+    plan = msgspec.structs.replace(PLAN, parameters={"no_such_parameter": 1})
+    with pytest.raises(ServiceRefusedError, match="no_such_parameter") as caught:
+        services.training.submit(a_run(Stage.VALIDATED), plan)
+    assert caught.value.code == "UnexpectedKeywordError"
+
+
+def test_a_run_is_parked_with_any_reason(caplog: pytest.LogCaptureFixture) -> None:
     """The listing shows it."""
+    # What pytest keeps of a log has to be sent from one process to another.
+    caplog.set_level(logging.CRITICAL, logger="handlers.take_message")
     world = World()
     world.runs.create(a_run(Stage.TRAINING))
     world.cloud.faults["job"] = [ValueError(f"bad {HALF}")]
