@@ -24,7 +24,7 @@ RUN: dict[str, Any] = {
     "stage": "live",
     "due": (NOW + timedelta(hours=1)).isoformat(),
     "history": [
-        {"stage": "received", "at": (NOW - timedelta(minutes=5)).isoformat()},
+        {"stage": "received", "at": (NOW - timedelta(days=5, minutes=30)).isoformat()},
         {"stage": "live", "at": NOW.isoformat()},
     ],
     "options": {"base_model": "Phi-4"},
@@ -146,7 +146,7 @@ def test_a_terminal_gets_tables(app: App, call: Call, monkeypatch: pytest.Monkey
     _, listed, _ = call("list")
     assert "faq" in listed
     assert "TIME LEFT" in listed
-    assert "5 min" in listed
+    assert " 5 d " in listed
     _, shown, _ = call("show", "faq")
     assert "1.235" in shown
     assert "Phi-4-faq" in shown
