@@ -128,9 +128,6 @@ class Wire:
         exchange = self._exchanges.get(connection)
         if exchange is None:
             exchange = self._exchanges[connection] = _Exchange()
-        if exchange.dead:
-            # asyncio tries the same bytes once more.
-            raise _broken(connection)
         head = bytes(memoryview(data)[:_HEAD]) if exchange.answered else b""
         if head and (line := _REQUEST.match(head)):
             exchange.answered = False
@@ -151,7 +148,7 @@ class Wire:
             return take()
         if exchange.dead:
             # urllib3 looks for an answer even after a failed send.
-            raise _broken(connection)
+            raise _broken()
         strike = exchange.strike
         if strike is not None and strike.trouble is Trouble.SLOW:
             time.sleep(SLOW_SECONDS)
@@ -165,7 +162,7 @@ class Wire:
                 self._notify(Trouble.KILL_AFTER, exchange.target)
                 os.kill(os.getpid(), signal.SIGKILL)
             case Trouble.LOST:
-                raise _broken(connection)
+                raise _broken()
             case Trouble.TIMEOUT:
                 raise TimeoutError("timed out")
         return taken
@@ -203,7 +200,7 @@ class Wire:
                 self._resume()
             case Trouble.RESET:
                 exchange.answered = exchange.dead = True
-                raise _broken(connection)
+                raise _broken()
         return strike
 
     def _next_strike(self, number: int, target: str) -> Strike | None:
@@ -219,10 +216,8 @@ class Wire:
         return None
 
 
-def _broken(connection: Any) -> OSError:
-    """How a connection says that it is broken."""
-    if isinstance(connection, ssl.SSLObject):
-        return ssl.SSLSyscallError(errno.ECONNRESET, "connection reset by peer")
+def _broken() -> OSError:
+    """How a connection says that it is broken; asyncio takes an `SSLError` of this kind for a pause."""
     return ConnectionResetError(errno.ECONNRESET, "connection reset by peer")
 
 

@@ -30,7 +30,7 @@ def main() -> None:
     if client == "requests":
         import requests
 
-        session, failure = requests.Session(), requests.RequestException
+        session, failure, late = requests.Session(), requests.RequestException, requests.Timeout
 
         def post(path):
             answer = session.post(f"{url}{path}", data=CONTENT, timeout=10)
@@ -42,7 +42,7 @@ def main() -> None:
 
         import aiohttp
 
-        failure = (aiohttp.ClientError, TimeoutError)
+        failure, late = (aiohttp.ClientError, TimeoutError), TimeoutError
         trust = ssl.create_default_context(cafile=authority or None)
         loop = asyncio.new_event_loop()
         waiting = loop.run_until_complete(opened(aiohttp, trust))
@@ -57,8 +57,8 @@ def main() -> None:
     assert post("/first")[0] == 200
     try:
         status, headers, body = post("/second")
-    except failure:
-        said = {"error": True}
+    except failure as fault:
+        said = {"error": "timeout" if isinstance(fault, late) else "connection"}
     else:
         said = {"status": status, "retry_after": headers.get("Retry-After"), "bytes": len(body)}
     assert [target for _, target in wire.calls] == ["POST /first", "POST /second"]
