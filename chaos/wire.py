@@ -132,7 +132,7 @@ class Wire:
         if head and (line := _REQUEST.match(head)):
             exchange.answered = False
             exchange.target = f"{line[1].decode()} {line[2].decode()}"
-            exchange.strike = self._begin(connection, exchange)
+            exchange.strike = self._begin(exchange)
             if saved := _STAGE.search(head):
                 self.stage = saved[1].decode()
             exchange.fake = _fake(exchange.strike)
@@ -184,7 +184,7 @@ class Wire:
         exchange.answered = True
         return piece
 
-    def _begin(self, connection: Any, exchange: _Exchange) -> Strike | None:
+    def _begin(self, exchange: _Exchange) -> Strike | None:
         with self._lock:
             number = len(self.calls)
             self.calls.append((self.stage, exchange.target))
