@@ -9,7 +9,7 @@ from shared.domain.decide import Limits
 from shared.domain.errors import FinetuneError
 from shared.domain.index import IndexEntry
 from shared.domain.orphans import may_cancel_job, may_delete_endpoint
-from shared.domain.places import Place, may_take, taken
+from shared.domain.places import Place, may_take, taken, yet_to_use
 from shared.domain.run import Run
 from shared.ports import Services
 
@@ -54,7 +54,11 @@ def _given_back(
     """
     now = services.now()
     to_go = may_cancel_job if place is Place.TRAINING else may_delete_endpoint
-    swept = [entry.run_id for entry in entries if entry.run_id in holders and to_go(entry, now, limits)]
+    swept = [
+        entry.run_id
+        for entry in entries
+        if entry.run_id in holders and not yet_to_use(place, entry) and to_go(entry, now, limits)
+    ]
     return frozenset(run_id for run_id in swept if _is_gone(place, run_id, services))
 
 

@@ -84,7 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     scoring_domain: Annotated[
         str,
         Meta(
-            pattern=r"^[a-z0-9.-]{1,253}$",
+            pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*$",
             description="Domain of the workspace's endpoints; this app scores, and signs in, nowhere else.",
         ),
     ] = "inference.ml.azure.com"

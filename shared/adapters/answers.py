@@ -13,6 +13,8 @@ from shared.domain.well_formed import well_formed
 
 T = TypeVar("T")
 
+INVALID_ANSWER = "InvalidAnswer"
+
 
 def read_answer(body: str | bytes, read: Callable[[Any], T], doing: str) -> T:
     """Make something of a service's JSON.
@@ -41,7 +43,7 @@ def of_expected_form(doing: str) -> Iterator[None]:
         yield
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as fault:
         message = f"{doing}: the answer is not of the expected form ({type(fault).__name__})"
-        raise TransientServiceError(message, code="InvalidAnswer") from fault
+        raise TransientServiceError(message, code=INVALID_ANSWER) from fault
 
 
 def read_json(body: str | bytes) -> Any:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from shared.adapters.answers import INVALID_ANSWER
 from shared.adapters.arm import Arm, WorkspaceId
 from shared.adapters.sdk_errors import service_error
 from shared.adapters.workspace import AzureMlWorkspace
 from shared.domain.decide import ALL_TRAFFIC, DEPLOYMENT
-from shared.domain.errors import ServiceRefusedError
+from shared.domain.errors import FinetuneError
 from shared.domain.names import INSTALLATION_TAG, RUN_TAG
 from shared.domain.observation import Provisioning, SeenDeployment, SeenEndpoint, provisioning
 
@@ -131,8 +132,10 @@ class AzureMlEndpoints:
             return self._arm.get_url(
                 operation, lambda status: service_error(status)[1], doing="reading why an operation failed"
             )
-        except ServiceRefusedError:
-            # An operation is forgotten after a while, and may be closed to us; that it failed is enough.
+        except FinetuneError as fault:
+            if fault.retryable and fault.code != INVALID_ANSWER:
+                raise
+            # An operation is forgotten after a while, and may be closed to us: that it failed is enough.
             return None
 
 

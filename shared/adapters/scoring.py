@@ -148,9 +148,9 @@ class EndpointScoring:
             raise ScoringError(503, "the endpoint has no address yet", code="EndpointUnreachable")
         try:
             address = URL(target.uri)
+            host = address.host or ""
         except ValueError:
-            address = URL()
-        host = address.host or ""
+            address, host = URL(), ""
         if address.scheme == "https" and (host == self._domain or host.endswith(f".{self._domain}")):
             return address
         raise ScoringError(

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ResourceExistsError
 
-from shared.adapters.answers import of_expected_form
+from shared.adapters.answers import INVALID_ANSWER, of_expected_form
 from shared.adapters.arm import Arm, WorkspaceId
 from shared.adapters.retries import CALL_RETRIES
 from shared.adapters.sdk_errors import translated
 from shared.adapters.workspace import AzureMlWorkspace
 from shared.domain.component import COMPONENT_NAME
 from shared.domain.dataset import Split
-from shared.domain.errors import ServiceRefusedError
+from shared.domain.errors import FinetuneError, ServiceRefusedError
 from shared.domain.job_status import JobState
 from shared.domain.names import RUN_TAG, model_name
 from shared.domain.observation import SeenJob
@@ -73,7 +73,7 @@ class AzureMlTraining:
 
     def submit(self, run: Run, plan: TrainingPlan) -> None:
         """See `Training.submit`."""
-        with _SDK, _sdk_translated(f"submitting job {run.run_id}"):
+        with _SDK, sdk_translated(f"submitting job {run.run_id}"):
             from azure.ai.ml import MLClient
 
             registry = MLClient(
@@ -116,7 +116,7 @@ class AzureMlTraining:
         The version is the run id, so that registering twice makes one version.
         """
         name = model_name(plan.base_model_name, run.dataset)
-        with _SDK, _sdk_translated(f"registering model {name}"):
+        with _SDK, sdk_translated(f"registering model {name}"):
             from azure.ai.ml.constants import AssetTypes
             from azure.ai.ml.entities import Model
 
@@ -173,7 +173,9 @@ class AzureMlTraining:
     def _why(self, name: str) -> str | None:
         try:
             return self._failure(name)
-        except ServiceRefusedError as fault:
+        except FinetuneError as fault:
+            if fault.retryable and fault.code != INVALID_ANSWER:
+                raise
             # That the job failed is known; who may not read why must still be able to take it away.
             _log.warning("why a job failed cannot be read", extra={"run_id": name, "code": fault.code})
             return None
@@ -242,7 +244,7 @@ def _run_error(record: Any) -> str | None:
 
 
 @contextmanager
-def _sdk_translated(doing: str) -> Iterator[None]:
+def sdk_translated(doing: str) -> Iterator[None]:
     """Translate azure-ai-ml's own exceptions too; they share no root but Azure's.
 
     Raises:
@@ -257,6 +259,8 @@ def _sdk_translated(doing: str) -> Iterator[None]:
         except MlException as fault:
             if isinstance(fault.inner_exception, AzureError):
                 raise fault.inner_exception from fault
-            if isinstance(fault, UserErrorException | ValidationException):
+            # The SDK raises some of its refusals again as an `MlException` without more.
+            refusals = (UserErrorException, ValidationException)
+            if isinstance(fault, refusals) or isinstance(fault.__context__, refusals):
                 raise ServiceRefusedError(f"{doing}: {fault.message}", code=type(fault).__name__) from fault
             raise

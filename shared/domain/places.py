@@ -72,6 +72,11 @@ def may_take(
     return limit == 0 or len((holders | ahead) - {run.run_id}) < limit
 
 
+def yet_to_use(place: Place, entry: IndexEntry) -> bool:
+    """Whether a run that was given a place may still use it: that nothing is there yet frees nothing."""
+    return entry.stage in _AHEAD[place]
+
+
 def _uses(place: Place, entry: IndexEntry) -> bool:
     """Whether a run may be using what the place is for, listed or not."""
     return entry.training if place is Place.TRAINING else entry.stage in _WITH_ENDPOINT

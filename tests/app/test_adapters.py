@@ -205,11 +205,13 @@ def test_a_crashed_container_says_why(services: Services, azure_ml: Emulator) ->
     assert seen.deployment.state is Provisioning.FAILED
     assert seen.deployment.failure == message
 
-    azure_ml.add_fault(match={"path": "mfeOperationsStatus"}, status=403, count=None)
-    seen = services.endpoints.endpoint(NAME)
-    assert seen is not None
-    assert seen.deployment is not None
-    assert (seen.deployment.state, seen.deployment.failure) == (Provisioning.FAILED, None)
+    for nothing in ({"status": 204}, {"status": 200, "body": "<html>"}, {"status": 403}):
+        fault = azure_ml.add_fault(match={"path": "mfeOperationsStatus"}, count=1, **nothing)
+        seen = services.endpoints.endpoint(NAME)
+        assert seen is not None
+        assert seen.deployment is not None
+        assert (seen.deployment.state, seen.deployment.failure) == (Provisioning.FAILED, None)
+        assert fault.hits == 1
 
 
 def test_histories_are_thinned_evenly() -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from azure.ai.ml._exception_helper import log_and_raise_error
+from azure.ai.ml.exceptions import ErrorCategory, ErrorTarget, ValidationException
 from azure.core.exceptions import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from handlers.take_message import LAST_TRY, take_message
 from local.azureml import Emulator
 from shared.adapters.answers import read_json, retry_after
 from shared.adapters.sdk_errors import service_error, translate
+from shared.adapters.training import sdk_translated
 from shared.domain.backoff import LONGEST_ASKED_SECONDS
 from shared.domain.errors import (
     FinetuneError,
@@ -193,6 +196,21 @@ def test_a_job_that_the_sdk_refuses_to_build_is_refused_for_good(services: Servi
     with pytest.raises(ServiceRefusedError, match="no_such_parameter") as caught:
         services.training.submit(a_run(Stage.VALIDATED), plan)
     assert caught.value.code == "UnexpectedKeywordError"
+
+
+def test_a_refusal_that_the_sdk_raises_again_is_one() -> None:
+    """What it says of a job that it checked arrives as an error without a kind, made of the first."""
+    refusal = ValidationException(
+        message="input learning_rate is unknown",
+        no_personal_data_message="an input is unknown",
+        target=ErrorTarget.JOB,
+        error_category=ErrorCategory.USER_ERROR,
+    )
+    with pytest.raises(ServiceRefusedError, match="learning_rate"), sdk_translated("submitting job x"):
+        try:
+            raise refusal
+        except ValidationException as fault:
+            log_and_raise_error(fault)
 
 
 def test_a_run_is_parked_with_any_reason(caplog: pytest.LogCaptureFixture) -> None:

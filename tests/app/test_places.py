@@ -120,6 +120,46 @@ def test_a_record_that_cannot_be_read_gives_its_place_back(place: Place) -> None
     assert world.claims.places(place).runs == {run.run_id}
 
 
+def test_a_parked_run_that_has_yet_to_submit_keeps_its_place() -> None:
+    """Nothing of it is there, and it will submit without asking again once somebody has mended it."""
+    world = World()
+    world.cloud.slow = True
+    world.runs.create(a_run(Stage.VALIDATED, run_id=OTHER, plan=PLAN, claimed=True))
+    world.cloud.faults["submit"] = [KeyError("nobody foresaw this")]
+    with pytest.raises(KeyError):
+        advance(world, OTHER, ONE)
+    world.runs.park(OTHER, "KeyError", until=NOW + timedelta(days=9))
+    world.now = NOW + timedelta(days=4)
+    world.runs.create(a_run(Stage.VALIDATED, plan=PLAN, claimed=True, now=world.now))
+    advance(world, RUN_ID, ONE)
+    world.runs.unpark(OTHER)
+    advance(world, OTHER, ONE)
+    assert list(world.cloud.jobs) == [OTHER]
+
+
+def test_a_parked_run_that_is_tried_again_keeps_its_place() -> None:
+    """Another asks at the very moment at which it goes on."""
+    world = World()
+    world.cloud.slow = True
+    world.runs.create(a_run(Stage.REGISTERED, run_id=OTHER))
+    assert take_place(world.runs.load(OTHER).run, Place.ENDPOINT, ONE, world.services)
+    world.runs.park(OTHER, "why", until=NOW + timedelta(hours=3))
+    world.now = NOW + timedelta(hours=3)
+    world.runs.create(a_run(Stage.REGISTERED, now=world.now))
+
+    def ask() -> None:
+        world.runs.before_write = _nothing
+        advance(world, RUN_ID, ONE)
+
+    world.runs.before_write = ask
+    advance(world, OTHER, ONE)
+    assert list(world.cloud.seen) == [OTHER]
+
+
+def _nothing() -> None:
+    return None
+
+
 def test_an_endpoint_that_is_being_deleted_still_counts() -> None:
     """Its cores are not free before it is gone."""
     going = entry(a_run(Stage.DELETING, run_id=OTHER))

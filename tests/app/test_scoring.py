@@ -112,6 +112,7 @@ ELSEWHERE = (
     "https://evil.example\\.inference.ml.azure.com/score",
     "https://evil.example#.inference.ml.azure.com/score",
     "http://ft-a.westeurope.inference.ml.azure.com/score",
+    "https://xn--a.inference.ml.azure.com/score",
     "https://",
     "https://[",
     "nonsense",
