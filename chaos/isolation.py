@@ -67,6 +67,7 @@ def _corrupt(arena: Arena) -> Verdict:
     host = arena.host(warm=True)
     neighbour = arena.host(warm=True)
     parked: list[bool] = []
+    ended: list[Stage | None] = []
 
     def spoil(stage: Stage) -> None:
         if stage is not Stage.LIVE:
@@ -77,7 +78,7 @@ def _corrupt(arena: Arena) -> Verdict:
         parked.append(entry is not None and entry.parked is not None and entry.needs_attention(host.now))
         scheduled = host.deliver("schedule_advances")
         parked.append(host.upload.run_id not in scheduled)
-        parked.append(neighbour.carry() is Stage.DELETED)
+        ended.append(neighbour.carry())
         arena.world.mend_record(host.upload.run_id)
 
     end = host.carry(spoil)
@@ -85,11 +86,12 @@ def _corrupt(arena: Arena) -> Verdict:
     verdict = arena.judge(
         host, end, frozenset({Stage.DELETED}), injected=met, holds=bool(parked) and all(parked)
     )
-    beside = arena.judge(neighbour, Stage.DELETED, frozenset({Stage.DELETED}), injected=0)
+    beside = arena.judge(neighbour, next(iter(ended), None), frozenset({Stage.DELETED}), injected=0)
     return verdict._replace(
         runs=2,
         expected=verdict.expected + beside.expected,
         duplicates=verdict.duplicates + beside.duplicates,
         leaked=verdict.leaked + beside.leaked,
-        note=verdict.note or beside.note,
+        lost=verdict.lost + beside.lost,
+        note="; beside it: ".join(filter(None, (verdict.note, beside.note))),
     )

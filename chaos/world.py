@@ -31,6 +31,9 @@ ROWS = {"test": 2, "validation": 2, "train": 12}
 
 QUEUE = timedelta(hours=1)
 
+CORES = 100_000
+"""Of every VM family: however many runs are tried at a time, a refusal is a fault that was meant."""
+
 ENDED_JOBS = frozenset({"Completed", "Failed", "Canceled"})
 
 
@@ -216,5 +219,5 @@ def world() -> Iterator[World]:
     """Start both emulators."""
     with Azurite() as azurite:
         storage = {"devstoreaccount1": azurite.connection_string}
-        with Emulator(pace="instant", storage=storage) as emulator:
+        with Emulator(pace="instant", storage=storage, default_quota=CORES) as emulator:
             yield World(azurite, emulator)
