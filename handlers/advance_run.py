@@ -66,7 +66,7 @@ def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
             changed = _apply(decision, run, seen, settings, services)
         except FinetuneError as fault:
             decision, changed = _after_fault(run, fault, settings, services)
-        except Exception as surprise:
+        except Exception as surprise:  # a teardown goes on whatever it meets
             if run.stage is not Stage.DELETING:
                 raise
             # Parking the run would leave standing what the teardown has yet to take away.

@@ -48,7 +48,7 @@ def take_message(text: str, *, delivery: int, settings: Settings, services: Serv
     except UnknownRunError:
         _log.warning("message dropped: its run does not exist", extra={"run_id": text})
         return
-    except Exception as fault:
+    except Exception as fault:  # whatever it is, it is raised again
         if last:
             _after_the_last_try(text, fault, services)
         raise

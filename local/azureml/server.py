@@ -117,8 +117,7 @@ class Server:
             answer = refusal or route.handler(cloud, call)
         except ServiceError as error:
             answer = error.answer
-        except Exception:
-            # The edge: one broken call must not break the connection that others use.
+        except Exception:  # the edge: one broken call must not break the connection that others use
             _log.exception("call failed", extra={"operation": route.operation})
             answer = json_answer(
                 {"error": {"code": "InternalServerError", "message": "The emulator failed; see its log."}},

@@ -135,8 +135,7 @@ def _render(function: str, result: object) -> Response:
         response = Response(body, status, headers)
         for cookie in cookies:
             response.headers.append("set-cookie", cookie)
-    except Exception:
-        # Whatever a function may return, its caller gets an answer; the log has what was wrong with it.
+    except Exception:  # whatever a function returns, its caller gets an answer; the log says what was wrong
         log.exception("Response cannot be rendered", extra={"function": function})
         return problem(500, f"{function} returned no usable response; the host's log tells why")
     return response

@@ -66,7 +66,7 @@ class Invoker:
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise
-        except Exception as error:
+        except Exception as error:  # a function may raise anything
             log.exception("Function raised", extra={"function": function.name, "error": type(error).__name__})
             raise InvocationError(function.name, invocation_id) from error
         finally:

@@ -88,5 +88,5 @@ class Timer:
     async def _tick(self, *, past_due: bool) -> None:
         try:
             await self._fire(past_due)
-        except Exception as error:
+        except Exception as error:  # the next tick comes whatever this one met
             log.warning("Timer invocation failed", extra={"function": self._name, "error": str(error)})

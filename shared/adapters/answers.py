@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from shared.domain.backoff import LONGEST_ASKED_SECONDS
-from shared.domain.errors import TransientServiceError
+from shared.domain.errors import FinetuneError, TransientServiceError
 from shared.domain.well_formed import well_formed
 
 T = TypeVar("T")
@@ -56,6 +56,11 @@ def read_json(body: str | bytes) -> Any:
         return _well_formed(json.loads(body))
     except RecursionError as fault:
         raise ValueError("nested too deeply") from fault
+
+
+def may_come_later(fault: FinetuneError) -> bool:
+    """Whether asking again may bring an answer that can be read."""
+    return fault.retryable and fault.code != INVALID_ANSWER
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

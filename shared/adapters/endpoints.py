@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from shared.adapters.answers import INVALID_ANSWER
+from shared.adapters.answers import may_come_later
 from shared.adapters.arm import Arm, WorkspaceId
 from shared.adapters.sdk_errors import service_error
 from shared.adapters.workspace import AzureMlWorkspace
@@ -133,7 +133,7 @@ class AzureMlEndpoints:
                 operation, lambda status: service_error(status)[1], doing="reading why an operation failed"
             )
         except FinetuneError as fault:
-            if fault.retryable and fault.code != INVALID_ANSWER:
+            if may_come_later(fault):
                 raise
             # An operation is forgotten after a while, and may be closed to us: that it failed is enough.
             return None

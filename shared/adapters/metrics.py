@@ -13,6 +13,7 @@ from typing import Any
 
 from azure.core.credentials import TokenCredential
 
+from shared.adapters.answers import INVALID_ANSWER
 from shared.adapters.retries import limit_mlflow_retries
 from shared.adapters.sdk_errors import translated
 from shared.adapters.workspace import AzureMlWorkspace
@@ -69,7 +70,7 @@ class MlflowMetrics:
                 raise _translate(fault, job) from fault
             except ParseError as fault:
                 message = f"reading the metrics of job {job}: {fault}"
-                raise TransientServiceError(message, code="InvalidAnswer") from fault
+                raise TransientServiceError(message, code=INVALID_ANSWER) from fault
         return Metrics(
             latest=latest,
             history=history,

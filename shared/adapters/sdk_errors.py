@@ -26,7 +26,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from shared.adapters.answers import read_json, retry_after
+from shared.adapters.answers import INVALID_ANSWER, read_json, retry_after
 from shared.domain.errors import FinetuneError, ServiceRefusedError, TransientServiceError
 
 TRANSIENT_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
@@ -54,7 +54,7 @@ def translate(fault: AzureError, doing: str) -> FinetuneError:
     if not isinstance(fault, HttpResponseError):
         return TransientServiceError(f"{doing}: {fault.message}", code=type(fault).__name__)
     if isinstance(fault, DecodeError):
-        return TransientServiceError(f"{doing}: {fault.message}", code="InvalidAnswer")
+        return TransientServiceError(f"{doing}: {fault.message}", code=INVALID_ANSWER)
     code, message = service_error(_body(fault))
     status = fault.status_code
     code = code or (f"HTTP{status}" if status else type(fault).__name__)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ResourceExistsError
 
-from shared.adapters.answers import INVALID_ANSWER, of_expected_form
+from shared.adapters.answers import may_come_later, of_expected_form
 from shared.adapters.arm import Arm, WorkspaceId
 from shared.adapters.retries import CALL_RETRIES
 from shared.adapters.sdk_errors import translated
@@ -174,7 +174,7 @@ class AzureMlTraining:
         try:
             return self._failure(name)
         except FinetuneError as fault:
-            if fault.retryable and fault.code != INVALID_ANSWER:
+            if may_come_later(fault):
                 raise
             # That the job failed is known; who may not read why must still be able to take it away.
             _log.warning("why a job failed cannot be read", extra={"run_id": name, "code": fault.code})

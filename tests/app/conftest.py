@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from local.azureml import Emulator
@@ -25,6 +26,15 @@ class OwnContainers(BlobServiceClient):
     def get_container_client(self, container: str) -> ContainerClient:  # type: ignore[override]
         """The container of that name that belongs to this test."""
         return super().get_container_client(f"{container}-{self.suffix}")
+
+
+def seen_through(azurite: Azurite, containers: OwnContainers, transport: RequestsTransport) -> OwnContainers:
+    """The same containers, over another network."""
+    lossy = OwnContainers.from_connection_string(
+        azurite.connection_string, transport=transport, retry_total=1, initial_backoff=0, increment_base=0
+    )
+    lossy.suffix = containers.suffix
+    return lossy
 
 
 @pytest.fixture(scope="session")
