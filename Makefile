@@ -12,6 +12,8 @@ ARGS ?=
 PYTHON_READY := $(VENV)/.ready
 NODE_READY := node_modules/.ready
 CHECKOV_READY := $(VENV)/checkov/.ready
+RUNTIME := $(VENV)/functions-runtime
+RUNTIME_READY := $(RUNTIME)/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test chaos dev bench fuzz check lint types imports security audit lock package browser screenshots clean
@@ -21,7 +23,7 @@ help:  ## this list
 	@echo
 	@echo "  PYTHON=python3.12 make …  uses another interpreter; make test ARGS='-k host' passes arguments on"
 
-setup: $(PYTHON_READY) $(NODE_READY) $(CHECKOV_READY)  ## .venv and node_modules, from the lock files
+setup: $(PYTHON_READY) $(RUNTIME_READY) $(NODE_READY) $(CHECKOV_READY)  ## .venv and node_modules, from the lock files
 
 demo: setup  ## upload a sample dataset, follow it to a live endpoint, chat with it, tear it down
 	@$(BIN)/python -m local.demo $(ARGS)
@@ -77,6 +79,8 @@ lock: $(PYTHON_READY)  ## requirements*.txt and package-lock.json anew, with has
 	  requirements-dev.in --output-file requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  requirements-checkov.in --output-file requirements-checkov.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.13 --no-deps --generate-hashes --no-header \
+	  requirements-runtime.in --output-file requirements-runtime.txt
 	npm install --package-lock-only --silent
 
 package: $(PYTHON_READY)  ## dist/finetune-on-upload.zip for Azure; ARGS='--python 3.12' is Azure's default
@@ -107,6 +111,14 @@ $(PYTHON_READY): requirements-dev.txt
 	@echo "Installing Python packages into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
+	@touch $@
+
+# Its metadata ask for Python 3.13, and it runs on 3.11 and 3.12, too: hence a folder of its own, unpacked.
+$(RUNTIME_READY): requirements-runtime.txt $(PYTHON_READY)
+	@echo "Installing the Azure Functions runtime into $(RUNTIME) …"
+	@rm -rf $(RUNTIME)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(RUNTIME) --python-version 3.13 --no-deps \
+	  --require-hashes --requirement requirements-runtime.txt
 	@touch $@
 
 # Checkov pins what the app needs in other versions, hence an environment of its own.

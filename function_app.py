@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# The Functions worker takes only generics of `typing` in an `Out[...]` (azure-functions-python-worker #1176).
+from typing import List  # noqa: UP035
+
 import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
@@ -56,7 +59,7 @@ def dataset_uploaded(client: blob.BlobClient) -> None:
 @app.function_name("schedule_advances")
 @app.timer_trigger(arg_name="timer", schedule="%ADVANCE_SCHEDULE%", use_monitor=False)
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
-def schedule_due_runs(timer: func.TimerRequest, advance: func.Out[list[str]]) -> None:  # noqa: ARG001
+def schedule_due_runs(timer: func.TimerRequest, advance: func.Out[List[str]]) -> None:  # noqa: ARG001, UP006
     """Each minute: one message for each run that is due."""
     advance.set(schedule_advances(bootstrap.app().services))
 
@@ -77,7 +80,7 @@ def advance_run_of_message(message: func.QueueMessage) -> None:
 @app.function_name("job_status_changed")
 @app.event_grid_trigger(arg_name="event")
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
-def job_status_changed(event: func.EventGridEvent, advance: func.Out[list[str]]) -> None:
+def job_status_changed(event: func.EventGridEvent, advance: func.Out[List[str]]) -> None:  # noqa: UP006
     """Azure ML tells of a job, where it is subscribed to; the timer finds out anyway."""
     advance.set(hear_of_job(event.event_type, event.get_json()))
 
@@ -97,7 +100,7 @@ def announce_stage(message: func.QueueMessage) -> None:
 @app.function_name("sweep_endpoints")
 @app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", use_monitor=False)
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
-def sweep(timer: func.TimerRequest, advance: func.Out[list[str]]) -> None:  # noqa: ARG001
+def sweep(timer: func.TimerRequest, advance: func.Out[List[str]]) -> None:  # noqa: ARG001, UP006
     """Every quarter of an hour: orphans, and endpoints whose time is up."""
     built = bootstrap.app()
     advance.set(sweep_endpoints(settings=built.settings, services=built.services))
@@ -152,7 +155,7 @@ def get_report(req: func.HttpRequest) -> func.HttpResponse:
 @app.function_name("cancel_run")
 @app.route(route="runs/{id}/cancel", methods=["POST"])
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
-def post_cancel(req: func.HttpRequest, advance: func.Out[list[str]]) -> func.HttpResponse:
+def post_cancel(req: func.HttpRequest, advance: func.Out[List[str]]) -> func.HttpResponse:  # noqa: UP006
     """`POST /api/runs/{id}/cancel`."""
     return _render(answer(lambda: cancel_run(req.route_params["id"], bootstrap.app().services)), advance)
 
@@ -160,7 +163,7 @@ def post_cancel(req: func.HttpRequest, advance: func.Out[list[str]]) -> func.Htt
 @app.function_name("retry_run")
 @app.route(route="runs/{id}/retry", methods=["POST"])
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
-def post_retry(req: func.HttpRequest, advance: func.Out[list[str]]) -> func.HttpResponse:
+def post_retry(req: func.HttpRequest, advance: func.Out[List[str]]) -> func.HttpResponse:  # noqa: UP006
     """`POST /api/runs/{id}/retry`."""
     return _render(answer(lambda: retry_run(req.route_params["id"], bootstrap.app().services)), advance)
 
@@ -224,7 +227,7 @@ async def get_model(req: func.HttpRequest) -> func.HttpResponse:
 @app.function_name("extend_endpoint")
 @app.route(route="endpoints/{endpoint}/extend", methods=["POST"])
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
-def post_extend(req: func.HttpRequest, advance: func.Out[list[str]]) -> func.HttpResponse:
+def post_extend(req: func.HttpRequest, advance: func.Out[List[str]]) -> func.HttpResponse:  # noqa: UP006
     """`POST /api/endpoints/{endpoint}/extend`."""
     return _render(
         answer(
@@ -242,7 +245,7 @@ def post_extend(req: func.HttpRequest, advance: func.Out[list[str]]) -> func.Htt
 @app.function_name("delete_endpoint")
 @app.route(route="endpoints/{endpoint}", methods=["DELETE"])
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
-def delete(req: func.HttpRequest, advance: func.Out[list[str]]) -> func.HttpResponse:
+def delete(req: func.HttpRequest, advance: func.Out[List[str]]) -> func.HttpResponse:  # noqa: UP006
     """`DELETE /api/endpoints/{endpoint}`."""
     return _render(
         answer(lambda: delete_endpoint(req.route_params["endpoint"], bootstrap.app().services)),
@@ -279,7 +282,7 @@ def get_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
     return _render(answer(lambda: show_health(bootstrap.app)))
 
 
-def _render(answered: Answer, advance: func.Out[list[str]] | None = None) -> func.HttpResponse:
+def _render(answered: Answer, advance: func.Out[List[str]] | None = None) -> func.HttpResponse:  # noqa: UP006
     if advance is not None and answered.advance:
         advance.set(list(answered.advance))
     return func.HttpResponse(
