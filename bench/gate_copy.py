@@ -16,8 +16,8 @@ from azure.storage.blob import BlobBlock, BlobServiceClient
 from bench.gate import DATA, MEGABYTE
 from bench.gate_data import make_dataset
 from local.azurite import Azurite
-from shared.adapters.datasets import BLOCK, IN_FLIGHT, BlobDatasets, BlobUploads
-from shared.adapters.storage import CONTAINERS, READ_PIECE, UPLOADS
+from shared.adapters.storage.account import CONTAINERS, READ_PIECE, UPLOADS
+from shared.adapters.storage.datasets import BLOCK, IN_FLIGHT, BlobDatasets, BlobUploads
 from shared.domain.dataset import DatasetFile, GateRules, Split, check_dataset
 
 TARGET = 1.25
@@ -75,7 +75,7 @@ def _pin(service: BlobServiceClient, name: str) -> None:
     upload = uploads.find(name)
     if upload is None:
         raise LookupError(name)
-    with datasets.pin("ft-bench-0123456789") as copy:
+    with datasets.create_snapshot("ft-bench-0123456789") as copy:
         report = check_dataset([DatasetFile(name, None, uploads.read(upload))], GateRules(), copy.sinks)
         if not report.accepted:
             raise ValueError(report.reason)

@@ -32,7 +32,7 @@ const OVERDUE = {
   hint: "The app stands still, or cannot write the run’s record. Past its deadline, what the run has is taken away.",
 };
 
-/** Why a run that nobody parked needs a person, or null. */
+/** Why a run that nobody suspended needs a person, or null. */
 export function lastingOf({ needs_attention, stage }) {
   if (!needs_attention) return null;
   return stage === "deleting" ? LONG_TEARDOWN : OVERDUE;

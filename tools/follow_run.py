@@ -77,7 +77,7 @@ def _reason(run: dict[str, Any]) -> str | None:
         return f"{error['code']}: {error['message']}"
     if earlier := run.get("duplicate_of"):
         return f"run {earlier} has the same data and options; upload with --force to train again"
-    because: str | None = run.get("ended_because")
+    because: str | None = run.get("end_reason")
     return "somebody asked for it" if because == "canceled" else because
 
 

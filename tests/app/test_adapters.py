@@ -12,17 +12,17 @@ from azure.core.exceptions import ServiceRequestError
 from local.azureml import Catalogue, Emulator
 from local.azurite import Azurite
 from shared.adapters import retries
-from shared.adapters.metrics import MlflowMetrics
-from shared.adapters.workspace import AzureMlWorkspace
+from shared.adapters.azureml.metrics import MlflowMetrics
+from shared.adapters.azureml.workspace import AzureMlWorkspace
 from shared.domain.errors import (
     FinetuneError,
     InvalidRunError,
     ServiceRefusedError,
     TransientServiceError,
 )
-from shared.domain.names import RUN_TAG
-from shared.domain.observation import Provisioning
-from shared.domain.run import MetricPoint
+from shared.domain.run.names import RUN_TAG
+from shared.domain.run.observation import Provisioning
+from shared.domain.run.run import MetricPoint
 from shared.ports import Services
 from tests.app.catalogue import PHI_3
 from tests.app.conftest import connected
@@ -49,7 +49,7 @@ CALLS: dict[str, Callable[[Services], object]] = {
         NAME, model_id=MODEL, instance_type=A100, instance_count=1
     ),
     "endpoints.delete": lambda services: services.endpoints.delete(NAME),
-    "endpoints.tagged_as_ours": lambda services: list(services.endpoints.tagged_as_ours()),
+    "endpoints.list_owned": lambda services: list(services.endpoints.list_owned()),
 }
 
 
@@ -216,7 +216,7 @@ def test_a_crashed_container_says_why(services: Services, azure_ml: Emulator) ->
 
 def test_histories_are_thinned_evenly() -> None:
     """A long history keeps its first point, its last, and as many in between as there is room for."""
-    from shared.adapters.metrics import HISTORY_POINTS, thinned
+    from shared.adapters.azureml.metrics import HISTORY_POINTS, thinned
 
     for count in (0, 1, 2, HISTORY_POINTS, HISTORY_POINTS + 1, 10_000):
         points = [MetricPoint(step=step, value=float(step)) for step in range(count)]

@@ -4,9 +4,9 @@ import json
 import re
 from pathlib import Path
 
-from handlers.http_errors import STATUSES
-from handlers.take_message import LAST_TRY
-from shared.domain.stages import TRANSITIONS
+from handlers.events.advance_message import MAX_DELIVERIES
+from handlers.http.errors import STATUSES
+from shared.domain.run.stages import TRANSITIONS
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,10 +20,10 @@ def test_the_diagram_shows_the_table() -> None:
 
 
 def test_the_host_gives_up_when_the_app_parks() -> None:
-    """The delivery at which a run is parked is the last one before the poison queue."""
+    """The delivery at which a run is suspended is the last one before the poison queue."""
     host = json.loads((ROOT / "host.json").read_text())
-    assert host["extensions"]["queues"]["maxDequeueCount"] == LAST_TRY
-    assert host["extensions"]["http"]["routePrefix"] == "api"
+    assert host["extension_keys"]["queues"]["maxDequeueCount"] == MAX_DELIVERIES
+    assert host["extension_keys"]["http"]["routePrefix"] == "api"
 
 
 def test_the_readme_names_every_status() -> None:

@@ -9,22 +9,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from handlers.http import Answer
-from handlers.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
+from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
+from handlers.http.responses import Response
 from shared.domain.errors import CorruptRunError, RequestError, UnknownRunError
-from shared.domain.stages import Stage
+from shared.domain.run.stages import Stage
 from shared.ports import Services
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.fakes import World
 
 
-def extend(run_id: str, services: Services, hours: Any = 1) -> Answer:
+def extend(run_id: str, services: Services, hours: Any = 1) -> Response:
     """Extend with the settings' usual limit."""
     return extend_endpoint(run_id, {"hours": hours}, most_hours=168, services=services)
 
 
 WITH_ENDPOINT = {Stage.DEPLOYING, Stage.LIVE, Stage.DELETING}
-EXPECTED: dict[str, tuple[Callable[[str, Services], Answer], Callable[[Stage], int]]] = {
+EXPECTED: dict[str, tuple[Callable[[str, Services], Response], Callable[[Stage], int]]] = {
     "cancel": (cancel_run, lambda stage: 409 if stage.terminal else 202),
     "retry": (retry_run, lambda stage: 409 if stage.terminal else 202),
     "delete": (
@@ -139,7 +139,7 @@ def test_retrying_brings_a_parked_run_back() -> None:
     """It is due again, whether or not its message still is somewhere."""
     world = World()
     world.runs.create(a_run(Stage.TRAINING, due=NOW + timedelta(hours=1)))
-    world.runs.park(RUN_ID, "why", until=NOW + timedelta(hours=1))
+    world.runs.suspend(RUN_ID, "why", until=NOW + timedelta(hours=1))
     assert retry_run(RUN_ID, world.services).advance == (RUN_ID,)
     (entry,) = world.runs.entries()
     assert entry.is_due(NOW)
@@ -149,7 +149,7 @@ def test_an_unreadable_run_can_be_retried_but_not_changed() -> None:
     """Somebody who has mended the record has it looked at again; wishes need a record to be on."""
     world = World()
     world.runs.create(a_run(Stage.TRAINING))
-    world.runs.park(RUN_ID, "CorruptRunError", until=NOW + timedelta(hours=1))
+    world.runs.suspend(RUN_ID, "CorruptRunError", until=NOW + timedelta(hours=1))
     world.runs.corrupt(RUN_ID)
     assert retry_run(RUN_ID, world.services).status == 202
     for wish in ("cancel", "delete", "extend"):

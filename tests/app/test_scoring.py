@@ -13,7 +13,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ServiceRequestError
 
 from local.azureml import Emulator
-from shared.adapters.scoring import EndpointScoring
+from shared.adapters.azureml.scoring import EndpointScoring
 from shared.domain.errors import ScoringError, TransientServiceError
 from shared.ports import ScoringTarget, Services
 
@@ -89,7 +89,7 @@ def test_an_answer_that_is_no_json_is_the_models_fault(scorer: Scorer, body: str
     scorer.answer(200, body)
     with pytest.raises(ScoringError) as caught:
         scorer.score()
-    assert (caught.value.status, caught.value.code) == (502, "InvalidAnswer")
+    assert (caught.value.status, caught.value.code) == (502, "InvalidResponse")
 
 
 def test_an_unreachable_endpoint_is_503(scorer: Scorer) -> None:

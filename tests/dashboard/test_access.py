@@ -37,7 +37,7 @@ def test_every_page_is_accessible_and_fits(
     addresses = {
         "overview": "/",
         "run": f"/runs/{live_run}",
-        "parked": f"/runs/{parked_run}",
+        "suspended": f"/runs/{parked_run}",
         "report": f"/runs/{rejected_run}/report",
         "chat": f"/runs/{live_run}/chat",
     }

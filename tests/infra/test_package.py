@@ -123,7 +123,7 @@ def served(package: Path, azurite: Azurite, tmp_path: Path) -> Iterator[str]:
         "TrainingStorage": azurite.connection_string,
         # Nothing is due and nothing is swept while the test looks.
         "ADVANCE_SCHEDULE": "0 0 0 1 1 *",
-        "SWEEP_SCHEDULE": "0 0 0 1 1 *",
+        "RECONCILE_SCHEDULE": "0 0 0 1 1 *",
     }
     command = [sys.executable, "-m", "local.host", "--app", str(package), "--port", "0"]
     host = subprocess.Popen(
