@@ -1,4 +1,4 @@
-"""Coverage-guided bytes for the dataset gate: `make fuzz`, which runs it for a minute.
+"""Coverage-guided bytes for dataset validation: `make fuzz`, which runs it for a minute.
 
 Whatever comes in, `check_dataset` answers with a report that can be written down. Arguments are libFuzzer's;
 what it learns stays in `.local/fuzz`. Not one of the benchmarks.

@@ -32,7 +32,7 @@ class Scenario:
         name: As in the table.
         end: Where it leads.
         since: The stage from which it differs from the main scenario: earlier calls are that one's.
-        hold: Whether to keep the run in that stage until the next tick, by a busy service.
+        stall: Whether a busy service keeps the run in that stage until the next tick.
         request: The function that a caller calls once the run is found in that stage.
         faults: What Azure ML is told to do to the run of a name.
     """
@@ -40,7 +40,7 @@ class Scenario:
     name: str
     end: Stage
     since: Stage = Stage.RECEIVED
-    hold: bool = False
+    stall: bool = False
     request: str | None = None
     faults: Callable[[str], list[dict[str, Any]]] = lambda _run_id: []
 
@@ -58,8 +58,8 @@ def _crashing_deployment(run_id: str) -> list[dict[str, Any]]:
 
 MAIN = Scenario("upload to teardown", Stage.DELETED)
 SCENARIOS = (
-    Scenario("cancel while training", Stage.CANCELED, Stage.TRAINING, hold=True, request="cancel_run"),
-    Scenario("cancel while deploying", Stage.CANCELED, Stage.DEPLOYING, hold=True, request="cancel_run"),
+    Scenario("cancel while training", Stage.CANCELED, Stage.TRAINING, stall=True, request="cancel_run"),
+    Scenario("cancel while deploying", Stage.CANCELED, Stage.DEPLOYING, stall=True, request="cancel_run"),
     Scenario("delete while live", Stage.DELETED, Stage.LIVE, request="delete_endpoint"),
     Scenario("job fails", Stage.FAILED, Stage.TRAINING, faults=_failing_job),
     Scenario("deployment fails", Stage.FAILED, Stage.DEPLOYING, faults=_crashing_deployment),
@@ -79,7 +79,7 @@ def record(harness: Harness, scenario: Scenario) -> Recording:
     Raises:
         RuntimeError: If it does not end as it should even so.
     """
-    host = harness.host(iter([_hold(scenario)]))
+    host = harness.host(iter([_stall(scenario)]))
     verdict, requested = _carry(harness, scenario, host, injected=1)
     if verdict.note:
         raise RuntimeError(f"{scenario.name}, with nobody in its way: {verdict.note}")
@@ -112,9 +112,9 @@ def _kills(
 def killed(harness: Harness, scenario: Scenario, injection: Injection) -> Verdict:
     """Run a scenario whose first worker dies as the injection says."""
     # Who comes after a worker that died early is held, too: the request is for that stage.
-    host = harness.host(chain([[injection, *_hold(scenario)]], repeat(_hold(scenario))))
+    host = harness.host(chain([[injection, *_stall(scenario)]], repeat(_stall(scenario))))
     verdict, _ = _carry(harness, scenario, host)
-    # The hold is not what is counted.
+    # The stall is not what is counted.
     return verdict._replace(injected=host.deaths)
 
 
@@ -147,12 +147,12 @@ def _carry(
     return harness.assess(host, end, frozenset({scenario.end}), injected=injected), requested
 
 
-def _hold(scenario: Scenario) -> list[Injection]:
-    """Not by number: runs that acquire slots at the same time may make a call more than the one that was recorded.
+def _stall(scenario: Scenario) -> list[Injection]:
+    """Not by number: runs that acquire slots at the same time may make more calls than the recorded one.
 
     Nor at any call: a new worker first asks for what it can do without.
     """
     busy = Injection(
         FaultKind.STATUS, path="/subscriptions/", stage=scenario.since, status=429, retry_after=30
     )
-    return [busy] if scenario.hold else []
+    return [busy] if scenario.stall else []

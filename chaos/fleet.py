@@ -150,7 +150,7 @@ class Fleet:
         return self.spawn()
 
     def release(self, worker: Worker) -> None:
-        """Keep a worker that was lent, alive and idle."""
+        """Keep an acquired worker alive and idle."""
         if worker.lost:
             worker.close()
             return

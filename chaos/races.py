@@ -43,7 +43,7 @@ def races(harness: Harness, main: list[tuple[str, str]], every: int = 1) -> Iter
         if stage in before_teardown:
             yield Case("cancel during an advance", partial(canceled, harness, number))
         if stage in {"registered", "deploying"}:
-            yield Case("sweep during a deployment", partial(_swept, harness, number))
+            yield Case("reconciliation during a deployment", partial(_reconciled, harness, number))
     for number in [number for number, (_, target) in enumerate(main) if _SUBMISSION.match(target)]:
         yield Case("job that arrives after the end", partial(late_job, harness, number))
     for number in [number for number, (stage, _) in enumerate(main) if stage == "live"]:
@@ -84,7 +84,7 @@ def canceled(harness: Harness, number: int) -> Verdict:
 
 
 def late_job(harness: Harness, number: int) -> Verdict:
-    """Cancel a run and have it end while its worker stands before the submission; then sweep."""
+    """Cancel a run and have it end while its worker stands before the submission; then reconcile."""
 
     def end(host: Host) -> None:
         host.run_concurrently("cancel_run", host.upload.run_id)
@@ -97,7 +97,7 @@ def late_job(harness: Harness, number: int) -> Verdict:
     return harness.assess(host, stage, frozenset({Stage.CANCELED}), holds=arrived == 1)
 
 
-def _swept(harness: Harness, number: int) -> Verdict:
+def _reconciled(harness: Harness, number: int) -> Verdict:
     host, end = _paused(harness, number, lambda host: _discard(host.run_concurrently("reconcile_resources")))
     went = [entry.stage for entry in harness.world.record(host.upload.run_id).history]
     return harness.assess(host, end, ENDED, holds=Stage.LIVE in went)

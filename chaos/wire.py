@@ -63,13 +63,13 @@ class FaultKind(StrEnum):
 
 
 class Injection(msgspec.Struct, frozen=True, omit_defaults=True):
-    """FaultKind for the call of one number, or for the first calls with `path` in their target or in a stage.
+    """A fault injected into the call of one number, or into the first calls with `path` in their target or in a stage.
 
     Attributes:
         call: Number of the call; None leaves it to `path`.
         path: What is to be in `METHOD target`, for injections that are not bound to a number.
         stage: The run's stage at the call, likewise.
-        times: How many calls such a injection hits.
+        times: How many calls the injection hits.
         status: Status of the answer, for `FaultKind.STATUS`.
         retry_after: Seconds in its `Retry-After` header, or None for no such header.
         body: JSON text of that answer.

@@ -80,7 +80,7 @@ function drawFacts({ endpoint, options, model, job, losses, plan, upload, report
       live && ["Last used", endpoint.last_used ? [since(endpoint.last_used), " ago"] : "not yet"],
       ["Served on", options.instance_count === 1 ? options.instance_type : `${options.instance_count} × ${options.instance_type}`],
     ]),
-    cost && [group("Time and money", costRows(cost, spent)), h("p", { class: "hint" }, cost.assumption)],
+    cost && [group("Time and cost", costRows(cost, spent)), h("p", { class: "hint" }, cost.assumption)],
     plan && h("details", { id: "parameters" }, h("summary", {}, "Training parameters"), list(Object.entries(plan.parameters))),
   ];
 }

@@ -208,9 +208,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "0 */15 * * * *"
     api_keys: Annotated[
         str | None,
-        Meta(
-            description="Keys of `/api/v1`, comma-separated, e.g. the function key; if empty, all requests are refused."
-        ),
+        Meta(description="Keys of `/api/v1`, e.g. the function key, comma-separated; empty accepts none."),
     ] = None
     prices_per_hour: Annotated[
         dict[str, Annotated[float, Meta(ge=0)]],
@@ -306,7 +304,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(key for key in map(str.strip, (self.api_keys or "").split(",")) if key)
 
     def validation_rules(self, options: RunOptions) -> GateRules:
-        """The dataset gate's rules for a run."""
+        """The dataset validation rules for a run."""
         train, validation, test = (int(share) for share in self.split_percentages.split(","))
         return GateRules(
             row_policy=RowPolicy(options.row_policy),

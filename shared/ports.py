@@ -269,7 +269,7 @@ class Telemetry(Protocol):
         """A run met a fault."""
 
     def checked(self, *, rows: int, size: int, seconds: float) -> None:
-        """The dataset gate read so many rows, from so many uploaded bytes, in so long."""
+        """Dataset validation read so many rows and uploaded bytes in so many seconds."""
 
     def counted(self, runs: Mapping[str, int]) -> None:
         """There are so many runs in each stage."""

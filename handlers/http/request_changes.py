@@ -1,7 +1,7 @@
-"""What callers may ask of a run: each is a wish on its record, and a message to have it looked at.
+"""Callers' requests to a run: each is written to its record and followed by a message that advances it.
 
-Nothing is done here. The next advance acts on the wish, whoever gets to it, and finds it on the record
-even if the message is lost.
+The handlers here only record requests. The next advance acts on a request, and finds it on the record even if
+the message is lost.
 """
 
 from __future__ import annotations

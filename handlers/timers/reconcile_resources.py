@@ -1,4 +1,4 @@
-"""Sweep: no endpoint or job may outlive its run, and no run may believe in an endpoint that is gone."""
+"""Remove endpoints and jobs whose run has ended, and find live runs whose endpoint is gone or expired."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _cancel_orphan(run_id: str, services: Services) -> None:
             return
         _log.warning("canceling an orphaned job", extra={"run_id": run_id, "status": job.status})
         services.training.cancel(run_id)
-    except Exception:  # as for endpoints: the next sweep tries again
+    except Exception:  # as for endpoints: the next reconciliation tries again
         _log.warning("an orphaned job may go on for now", exc_info=True, extra={"run_id": run_id})
 
 
@@ -67,7 +67,7 @@ def _delete_orphan(endpoint: str, run_id: str, services: Services) -> None:
     _log.warning("deleting an orphaned endpoint", extra=extra)
     try:
         services.endpoints.delete(endpoint)
-    except Exception:  # the next sweep tries again, and the other endpoints must not wait for it
+    except Exception:  # the next reconciliation tries again, and the other endpoints must not wait for it
         _log.warning("an orphaned endpoint stays for now", exc_info=True, extra=extra)
 
 

@@ -47,9 +47,11 @@ class OpenTelemetry:
         self._faults = meter.create_counter(
             "finetune.faults", "{fault}", "Faults that runs met, retried or not"
         )
-        self._rows = meter.create_counter("finetune.rows.checked", "{row}", "Rows that the dataset gate read")
+        self._rows = meter.create_counter(
+            "finetune.rows.checked", "{row}", "Rows that dataset validation read"
+        )
         self._pace = meter.create_histogram(
-            "finetune.validation.throughput", "By/s", "Speed of the dataset gate"
+            "finetune.validation.throughput", "By/s", "Speed of dataset validation"
         )
         self._runs = meter.create_gauge("finetune.runs", "{run}", "Runs by stage")
 

@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 def advance_run(run_id: str, *, settings: Settings, services: Services) -> Run | None:
     """Advance one run.
 
-    One that backs off after a fault is left alone until it is due: who wishes something of it makes it due.
+    A run that backs off after a fault is left alone until it is due; a caller's request makes it due.
 
     Returns:
         The run as saved last; None if another worker holds it, which then sees the newest requests itself.
@@ -69,7 +69,7 @@ def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
         except Exception as surprise:  # a teardown goes on whatever it meets
             if run.stage is not Stage.DELETING:
                 raise
-            # Suspending the run would leave standing what the teardown has yet to take away.
+            # Suspending the run would leave running what the teardown has yet to remove.
             _log.exception("a teardown met an error nobody foresaw", extra={"run_id": run.run_id})
             unforeseen = FinetuneError(str(surprise), code=type(surprise).__name__)
             decision, changed = _after_fault(run, unforeseen, settings, services)

@@ -65,12 +65,12 @@ def test_a_run_is_held_by_one_worker_at_a_time(run_lock: RunLock) -> None:
 
 def test_of_many_workers_one_holds_the_run(run_lock: RunLock) -> None:
     """However many ask at the same moment for a run that nobody ever held, one gets it."""
-    gate = threading.Barrier(8)
+    barrier = threading.Barrier(8)
     won: list[int] = []
     lost: list[int] = []
 
     def work(worker: int) -> None:
-        gate.wait(10)
+        barrier.wait(10)
         try:
             with run_lock.acquire(RUN_ID):
                 won.append(worker)

@@ -26,7 +26,7 @@ class Files(NamedTuple):
     reports: Reports
     put: Callable[[str, bytes], object]
     remove: Callable[[str], object]
-    pinned: Callable[[], dict[str, bytes]]
+    snapshots: Callable[[], dict[str, bytes]]
 
 
 def _in_memory() -> Files:
@@ -35,13 +35,13 @@ def _in_memory() -> Files:
 
 
 def _in_blobs(service: OwnContainers) -> Files:
-    dropped, pinned = service.get_container_client("uploads"), service.get_container_client("datasets")
+    dropped, snapshots = service.get_container_client("uploads"), service.get_container_client("datasets")
 
     def put(path: str, body: bytes) -> Any:
         return dropped.upload_blob(path, body, overwrite=True)
 
     def stored() -> dict[str, bytes]:
-        return {blob.name: pinned.download_blob(blob.name).readall() for blob in pinned.list_blobs()}
+        return {blob.name: snapshots.download_blob(blob.name).readall() for blob in snapshots.list_blobs()}
 
     datasets = BlobDatasets(service, "finetune_datasets")
     return Files(BlobUploads(service), datasets, BlobReports(service), put, dropped.delete_blob, stored)

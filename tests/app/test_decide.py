@@ -68,7 +68,7 @@ def computes() -> list[ComputeStatus | None]:
 
 
 def records(stage: Stage) -> Iterator[Run]:
-    """The stage's record as each step of the stage leaves it, with each wish, fresh and long overdue."""
+    """The stage's record as each step of the stage leaves it, with each request, fresh and long overdue."""
     base = a_run(stage)
     variants: list[dict[str, Any]] = [{}]
     if stage is Stage.RECEIVED:
@@ -91,14 +91,14 @@ def records(stage: Stage) -> Iterator[Run]:
             for outcome in (None, Stage.DELETED, Stage.FAILED, Stage.CANCELED)
             for failures in (0, 1)
         ]
-    wishes = [
+    requests = [
         Requests(),
         Requests(cancel_at=NOW),
         Requests(delete_at=NOW, delete_reason="requested"),
         Requests(extended_to=NOW + timedelta(hours=48)),
     ]
-    for variant, wish in itertools.product(variants, wishes):
-        yield msgspec.structs.replace(base, requests=wish, **variant)
+    for variant, request in itertools.product(variants, requests):
+        yield msgspec.structs.replace(base, requests=request, **variant)
 
 
 def observations(run: Run) -> Iterator[Observation]:
@@ -115,7 +115,7 @@ def observations(run: Run) -> Iterator[Observation]:
 
 
 def every_case(stage: Stage) -> Iterator[tuple[Run, Observation, Limits, Decision]]:
-    """Each record of the stage, each sight of it, early and late, with and without a loss gate."""
+    """Each record of the stage, each sight of it, early and late, with and without a loss limit."""
     for run in records(stage):
         for seen in observations(run):
             for now in (NOW, NOW + timedelta(days=30)):

@@ -21,7 +21,7 @@ FUNCTIONS = {
     "schedule_due_runs": "timerTrigger",
     "advance_run": "queueTrigger",
     "job_status_changed": "eventGridTrigger",
-    "announce": "queueTrigger",
+    "deliver_notification": "queueTrigger",
     "reconcile_resources": "timerTrigger",
     "list_runs": "httpTrigger",
     "get_run": "httpTrigger",

@@ -20,7 +20,7 @@ from tests.app.builders import OPTIONS, RUN_ID, a_run
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, upload
 
-ANNOUNCING = msgspec.structs.replace(SETTINGS, webhook_url="https://hooks.example.com/x")
+NOTIFYING = msgspec.structs.replace(SETTINGS, webhook_url="https://hooks.example.com/x")
 DEEP = 60_000
 """Brackets within `run.json`'s limit, and more than a decoder follows."""
 
@@ -67,7 +67,7 @@ def test_any_message_is_announced_or_dropped(text: bytes, stage: Stage) -> None:
     """No message makes the queue's trigger fail, whatever its run is doing."""
     world = World()
     world.runs.create(a_run(stage))
-    deliver_notification(text.decode("utf-8", "replace"), settings=ANNOUNCING, services=world.services)
+    deliver_notification(text.decode("utf-8", "replace"), settings=NOTIFYING, services=world.services)
 
 
 @given(st.none() | st.text(max_size=20) | st.just(RUN_STATUS_CHANGED), values)
@@ -91,7 +91,7 @@ def test_an_upload_with_nested_options_is_rejected_and_seen() -> None:
 def test_a_notice_that_is_nested_is_dropped() -> None:
     """It is no notification."""
     world = World()
-    deliver_notification('{"more":' + "[" * 40_000, settings=ANNOUNCING, services=world.services)
+    deliver_notification('{"more":' + "[" * 40_000, settings=NOTIFYING, services=world.services)
     assert world.notifications.waiting == []
 
 

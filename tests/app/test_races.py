@@ -62,10 +62,10 @@ def services(world: World, containers: OwnContainers) -> Services:
 
 def at_once(*acts: Callable[[], Any]) -> list[Any]:
     """Run all at the same moment; what each returned, or the error it raised."""
-    gate = threading.Barrier(len(acts))
+    barrier = threading.Barrier(len(acts))
 
     def start(act: Callable[[], Any]) -> Any:
-        gate.wait(30)
+        barrier.wait(30)
         try:
             return act()
         except (RequestError, RunChangedError) as fault:

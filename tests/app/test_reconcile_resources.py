@@ -1,4 +1,4 @@
-"""The sweep of what nobody else takes away: late jobs, and what suspended runs leave standing."""
+"""Resources that no run will remove: late jobs, and those of suspended runs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ LIMITS = SETTINGS.limits()
 JUST_BEFORE = timedelta(seconds=-1)
 
 
-def sweep(world: World) -> list[str]:
-    """Sweep once."""
+def reconcile(world: World) -> list[str]:
+    """Reconcile once."""
     return reconcile_resources(settings=SETTINGS, services=world.services)
 
 
@@ -59,10 +59,10 @@ def test_a_parked_runs_endpoint_is_deleted_after_its_deadline(stage: Stage, corr
         world.runs.corrupt(RUN_ID)
     world.runs.suspend(RUN_ID, "why", until=NOW + timedelta(days=9))
     world.now = NOW + LIMITS.deployment_deadline + JUST_BEFORE
-    sweep(world)
+    reconcile(world)
     assert world.cloud.begun == []
     world.now = NOW + LIMITS.deployment_deadline
-    sweep(world)
+    reconcile(world)
     assert world.cloud.begun == [("delete", RUN_ID)]
     (entry,) = world.runs.entries()
     assert entry.needs_attention(world.now)
@@ -83,10 +83,10 @@ def test_what_a_run_has_that_nobody_can_write_to_is_taken_away(stage: Stage) -> 
     call, when = BLOCKED[stage]
     world = with_everything(a_run(stage, billable=True), job="Running")
     world.now = NOW + when + JUST_BEFORE
-    sweep(world)
+    reconcile(world)
     assert world.cloud.begun == []
     world.now = NOW + when
-    sweep(world)
+    reconcile(world)
     assert world.cloud.begun == [(call, RUN_ID)]
     (entry,) = world.runs.entries()
     assert entry.needs_attention(world.now)
@@ -97,9 +97,9 @@ def test_a_run_that_waits_its_turn_for_long_keeps_its_job() -> None:
     ages = timedelta(days=30)
     world = with_everything(a_run(Stage.VALIDATED, billable=True, due=NOW + ages), job="Running")
     world.now = NOW + ages + timedelta(hours=1)
-    sweep(world)
+    reconcile(world)
     world.runs.suspend(RUN_ID, "why", until=NOW)
-    sweep(world)
+    reconcile(world)
     assert world.cloud.jobs[RUN_ID].status == "Running"
 
 
@@ -116,8 +116,8 @@ def test_one_surprise_holds_up_no_other(call: str, surprise: Exception) -> None:
     world.cloud.jobs[suspended.run_id] = JobStatus("Running")
     world.now = NOW + LIMITS.training_deadline
     world.cloud.faults[call] = [surprise]
-    assert sweep(world) == [lost.run_id]
-    sweep(world)
+    assert reconcile(world) == [lost.run_id]
+    reconcile(world)
     assert world.cloud.jobs[suspended.run_id].status == "Canceled"
     assert world.cloud.seen == {}
     assert world.runs.load(lost.run_id).run.requests.delete_at is not None
@@ -128,7 +128,7 @@ def test_a_time_that_lies_far_ahead_stops_no_sweep() -> None:
     world = with_everything(a_run(Stage.DELETED), job="Completed")
     world.runs.create(a_run(Stage.DELETING, run_id="ft-odd-0123456789"))
     world.runs.blobs["ft-odd-0123456789"].metadata["entered"] = "9999-12-31T23:59:59+00:00"
-    sweep(world)
+    reconcile(world)
     assert world.cloud.begun == [("delete", RUN_ID)]
 
 
@@ -137,8 +137,8 @@ def test_a_job_that_does_not_stop_is_asked_again() -> None:
     world = with_everything(a_run(Stage.DELETING), job="Running")
     world.cloud.slow = True
     world.now = NOW + LIMITS.deployment_deadline
-    sweep(world)
-    sweep(world)
+    reconcile(world)
+    reconcile(world)
     assert [call for call, _ in world.cloud.begun].count("cancel") == 2
 
 
@@ -167,7 +167,7 @@ def test_a_run_that_begins_during_a_sweep_keeps_its_endpoint() -> None:
 
     world.runs.entries = entries_and_begin  # type: ignore[method-assign]
     world.cloud.list_owned = list_and_begin  # type: ignore[method-assign]
-    sweep(world)
+    reconcile(world)
     assert len(begun) == 3
     assert set(world.cloud.seen) == set(begun)
 
@@ -177,7 +177,7 @@ def test_a_run_whose_endpoint_was_swept_ends_once_it_is_back() -> None:
     world = with_everything(a_run(Stage.DEPLOYING), job="Completed")
     world.runs.suspend(RUN_ID, "why", until=NOW)
     world.now = NOW + LIMITS.deployment_deadline + timedelta(minutes=1)
-    sweep(world)
+    reconcile(world)
     run = advance(world, RUN_ID)
     assert (run.stage, run.error and run.error.code) == (Stage.FAILED, "DeadlineExceeded")
     assert world.cloud.begun == [("delete", RUN_ID)]
@@ -192,19 +192,19 @@ def test_a_parked_runs_job_is_canceled_after_its_deadline(run: Run) -> None:
     world.runs.corrupt(RUN_ID)
     world.runs.suspend(RUN_ID, "why", until=NOW + timedelta(days=9))
     world.now = NOW + LIMITS.training_deadline + JUST_BEFORE
-    sweep(world)
+    reconcile(world)
     assert world.cloud.begun == []
     world.now = NOW + LIMITS.training_deadline
-    sweep(world)
-    sweep(world)
+    reconcile(world)
+    reconcile(world)
     assert world.cloud.begun == [("cancel", RUN_ID)]
 
 
 def test_a_teardown_that_lasts_is_helped() -> None:
-    """One look that always fails keeps a run from the other half of its work, but not the sweep."""
+    """One look that always fails keeps a run from the other half of its work, but not the reconciliation."""
     world = with_everything(a_run(Stage.DELETING), job="Running")
     world.now = NOW + LIMITS.deployment_deadline
-    sweep(world)
+    reconcile(world)
     assert sorted(world.cloud.begun) == [("cancel", RUN_ID), ("delete", RUN_ID)]
 
 
@@ -213,11 +213,11 @@ def test_a_run_of_which_nothing_is_known_keeps_nothing() -> None:
     world = with_everything(a_run(Stage.LIVE), job="Running")
     world.runs.corrupt(RUN_ID)
     world.runs.blobs[RUN_ID].metadata.clear()
-    assert sweep(world) == [RUN_ID]
+    assert reconcile(world) == [RUN_ID]
     assert world.cloud.begun == []
     with pytest.raises(CorruptRunError):
         handle_advance_message(RUN_ID, delivery=MAX_DELIVERIES, settings=SETTINGS, services=world.services)
-    assert sweep(world) == []
+    assert reconcile(world) == []
     assert sorted(world.cloud.begun) == [("cancel", RUN_ID), ("delete", RUN_ID)]
 
 
@@ -225,7 +225,7 @@ def test_an_index_entry_that_was_lost_is_written_anew() -> None:
     """The record is sound: the run goes on, and its endpoint stays."""
     world = with_everything(a_run(Stage.LIVE), job="Completed")
     world.runs.blobs[RUN_ID].metadata.clear()
-    assert sweep(world) == [RUN_ID]
+    assert reconcile(world) == [RUN_ID]
     run = advance(world, RUN_ID)
     assert world.runs.blobs[RUN_ID].metadata == to_metadata(run)
     assert world.cloud.begun == []
@@ -238,7 +238,7 @@ def test_what_is_no_run_is_not_asked_about() -> None:
     world.runs.blobs["../notes"] = world.runs.blobs.pop(RUN_ID)
     world.runs.blobs["../notes"].metadata = {"suspended": "why"}
     world.cloud.job = world.cloud.jobs.__getitem__  # type: ignore[method-assign,assignment]
-    assert sweep(world) == []
+    assert reconcile(world) == []
 
 
 def test_a_job_that_arrives_after_its_runs_end_is_canceled() -> None:
@@ -246,24 +246,24 @@ def test_a_job_that_arrives_after_its_runs_end_is_canceled() -> None:
     world = World()
     run_id = lose_submission(world)
     world.now += timedelta(hours=23)
-    sweep(world)
+    reconcile(world)
     assert "cancel" not in dict(world.cloud.begun)
     world.cloud.jobs[run_id] = JobStatus("Running")
-    sweep(world)
+    reconcile(world)
     assert world.cloud.jobs[run_id].status == "Canceled"
 
 
 def test_a_late_job_that_cannot_be_canceled_holds_up_nothing() -> None:
-    """The next sweep tries again, and this one still deletes orphaned endpoints."""
+    """The next reconciliation tries again, and this one still deletes orphaned endpoints."""
     world = World()
     run_id = lose_submission(world)
     world.cloud.jobs[run_id] = JobStatus("Running")
     world.cloud.seen[run_id] = EndpointStatus(Provisioning.READY, None, {})
     world.cloud.tags[run_id] = {RUN_TAG: run_id}
     world.cloud.faults["cancel"] = [ServiceRefusedError("locked")]
-    sweep(world)
+    reconcile(world)
     assert world.cloud.seen == {}
-    sweep(world)
+    reconcile(world)
     assert world.cloud.jobs[run_id].status == "Canceled"
 
 
@@ -278,10 +278,10 @@ def test_a_sweep_asks_about_few_jobs() -> None:
     world.runs.create(a_run(Stage.TRAINING, now=world.now))
     looks: list[str] = []
     world.cloud.job = looks.append  # type: ignore[method-assign,assignment]
-    sweep(world)
+    reconcile(world)
     assert looks == [late]
     world.now += timedelta(days=1)
-    sweep(world)
+    reconcile(world)
     assert looks == [late]
 
 
@@ -295,7 +295,7 @@ def test_who_needs_a_person_is_said_though_azure_ml_is_down(
     world.now = NOW + timedelta(hours=3)
     world.cloud.faults = {name: [fault] for name in ("list_owned", "job", "endpoint")}
     with caplog.at_level(logging.ERROR), pytest.raises(type(fault)):
-        sweep(world)
+        reconcile(world)
     (line,) = (one for one in caplog.records if one.message == "a run needs attention")
     assert line.levelno == logging.ERROR
     assert (line.__dict__["run_id"], line.__dict__["stage"]) == (RUN_ID, Stage.DELETING)

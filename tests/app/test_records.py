@@ -216,11 +216,11 @@ def test_a_damaged_record_never_spends_money_unnoticed(case: tuple[Stage, bytes]
 
 @given(damaged(), st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_no_damaged_record_is_a_fault_of_the_apps_own(case: tuple[Stage, bytes], sweep: bool) -> None:
+def test_no_damaged_record_is_a_fault_of_the_apps_own(case: tuple[Stage, bytes], reconcile: bool) -> None:
     """To callers and timers alike: an answer under 500, or one that says that the record is corrupt."""
     world = stored(*case)
     services = world.services
-    if sweep:
+    if reconcile:
         reconcile_resources(settings=SETTINGS, services=services)
     schedule_due_runs(services)
     calls: tuple[Callable[[], Response], ...] = (
@@ -253,7 +253,7 @@ def test_a_record_of_times_that_no_run_has_is_corrupt(way: tuple[str | int, ...]
 @pytest.mark.parametrize("name", ["due", "opened", "entered", "expires", "suspended_until"])
 @pytest.mark.parametrize("stage", Stage)
 def test_such_times_in_the_index_are_unreadable(stage: Stage, name: str) -> None:
-    """The listing, the timer and the sweep go on without them."""
+    """The listing, the timer and the reconciliation go on without them."""
     for time in EXTREME_TIMES:
         world = stored(stage, msgspec.json.encode(RECORDS[stage]))
         world.runs.blobs[RUN_ID].metadata |= {

@@ -36,13 +36,13 @@ EXPECTED: dict[str, tuple[Callable[[str, Services], Response], Callable[[Stage],
 
 
 @pytest.mark.parametrize("stage", Stage)
-@pytest.mark.parametrize("wish", EXPECTED)
-def test_each_wish_in_each_stage(wish: str, stage: Stage) -> None:
+@pytest.mark.parametrize("request", EXPECTED)
+def test_each_request_in_each_stage(request: str, stage: Stage) -> None:
     """The right status; what is accepted is on the record and due now, what is refused changes nothing."""
     world = World(now=NOW + timedelta(minutes=5))
     world.runs.create(a_run(stage, due=None if stage.terminal else NOW + timedelta(days=1)))
     before = world.runs.load(RUN_ID)
-    ask, expected = EXPECTED[wish]
+    ask, expected = EXPECTED[request]
     try:
         answer = ask(RUN_ID, world.services)
     except RequestError as fault:
@@ -58,12 +58,12 @@ def test_each_wish_in_each_stage(wish: str, stage: Stage) -> None:
     assert world.cloud.begun == []
 
 
-@pytest.mark.parametrize("wish", ["cancel", "delete"])
-def test_asking_twice_is_asking_once(wish: str) -> None:
+@pytest.mark.parametrize("request", ["cancel", "delete"])
+def test_asking_twice_is_asking_once(request: str) -> None:
     """The first time stands, and nothing is written again."""
     world = World()
     world.runs.create(a_run(Stage.LIVE))
-    ask, _ = EXPECTED[wish]
+    ask, _ = EXPECTED[request]
     ask(RUN_ID, world.services)
     first = world.runs.load(RUN_ID)
     world.now += timedelta(hours=1)
@@ -71,11 +71,11 @@ def test_asking_twice_is_asking_once(wish: str) -> None:
     assert world.runs.load(RUN_ID) == first
 
 
-@pytest.mark.parametrize("wish", EXPECTED)
+@pytest.mark.parametrize("request", EXPECTED)
 @pytest.mark.parametrize("run_id", [RUN_ID, "", "..", "../datasets/x", "x" * 4000, "\x00", "é"])
-def test_what_does_not_exist_is_404(wish: str, run_id: str) -> None:
+def test_what_does_not_exist_is_404(request: str, run_id: str) -> None:
     """Unknown and impossible names alike."""
-    ask, _ = EXPECTED[wish]
+    ask, _ = EXPECTED[request]
     with pytest.raises(UnknownRunError):
         ask(run_id, World().services)
 
@@ -95,12 +95,12 @@ def test_an_extension_adds_to_the_time_that_is_left() -> None:
     assert "2026-03-08 12:00 UTC" in caught.value.message
 
 
-@pytest.mark.parametrize("wish", ["cancel", "delete"])
-def test_what_is_about_to_be_deleted_is_not_extended(wish: str) -> None:
+@pytest.mark.parametrize("request", ["cancel", "delete"])
+def test_what_is_about_to_be_deleted_is_not_extended(request: str) -> None:
     """An extension that is accepted holds; after an accepted deletion there is none."""
     world = World()
     world.runs.create(a_run(Stage.LIVE))
-    EXPECTED[wish][0](RUN_ID, world.services)
+    EXPECTED[request][0](RUN_ID, world.services)
     before = world.runs.load(RUN_ID)
     with pytest.raises(RequestError) as caught:
         extend(RUN_ID, world.services)
@@ -146,12 +146,12 @@ def test_retrying_brings_a_parked_run_back() -> None:
 
 
 def test_an_unreadable_run_can_be_retried_but_not_changed() -> None:
-    """Somebody who has mended the record has it looked at again; wishes need a record to be on."""
+    """Somebody who has mended the record has it looked at again; requests need a record to be on."""
     world = World()
     world.runs.create(a_run(Stage.TRAINING))
     world.runs.suspend(RUN_ID, "CorruptRunError", until=NOW + timedelta(hours=1))
     world.runs.corrupt(RUN_ID)
     assert retry_run(RUN_ID, world.services).status == 202
-    for wish in ("cancel", "delete", "extend"):
+    for request in ("cancel", "delete", "extend"):
         with pytest.raises(CorruptRunError):
-            EXPECTED[wish][0](RUN_ID, world.services)
+            EXPECTED[request][0](RUN_ID, world.services)

@@ -98,7 +98,7 @@ def test_a_run_that_keeps_failing_holds_nobody_up() -> None:
 
 @pytest.mark.parametrize("kind", SlotKind)
 def test_a_record_that_cannot_be_read_gives_its_slot_back(kind: SlotKind) -> None:
-    """Once the sweeper has taken away what it stood for, and not before."""
+    """Once `reconcile_resources` has removed what it stood for, and not before."""
     world = World()
     world.cloud.slow = True
     world.runs.create(a_run(USING[kind], run_id=OTHER))

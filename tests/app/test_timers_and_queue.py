@@ -1,4 +1,4 @@
-"""The timers and the queue: what is due, what is swept, what is suspended."""
+"""The timers and the queue: what is due, what is removed, what is suspended."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_timer_names_the_runs_that_are_due() -> None:
 
 
 def test_a_run_whose_message_was_lost_is_found() -> None:
-    """A wish on the record is enough."""
+    """A request on the record is enough."""
     world = World()
     world.runs.create(a_run(Stage.LIVE, due=NOW))
     assert schedule_due_runs(world.services) == [RUN_ID]
@@ -138,7 +138,7 @@ def test_a_live_run_whose_endpoint_is_gone_is_ended() -> None:
 
 
 def test_a_live_run_that_cannot_be_looked_at_holds_up_no_other() -> None:
-    """A record that cannot be changed, or a busy service, is left for the next sweep."""
+    """A record that cannot be changed, or a busy service, is left for the next reconciliation."""
     world = World()
     for number in range(3):
         world.runs.create(a_run(Stage.LIVE, run_id=named(number), due=SOON))
@@ -148,7 +148,7 @@ def test_a_live_run_that_cannot_be_looked_at_holds_up_no_other() -> None:
 
 
 def test_a_parked_runs_endpoint_does_not_outlive_its_time() -> None:
-    """A live run that nobody can advance any more still costs money: the sweep ends it at its expiry."""
+    """A live run that cannot be advanced still costs money: reconciliation ends it at its expiry."""
     world = World()
     world.runs.create(a_run(Stage.LIVE))
     with_endpoint(world, RUN_ID, RUN_ID)

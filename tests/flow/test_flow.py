@@ -238,7 +238,7 @@ def test_a_datastore_over_another_account_is_not_used(flow: Flow) -> None:
 
 
 def test_a_live_run_whose_endpoint_was_deleted_by_hand_ends(flow: Flow) -> None:
-    """The sweeper notices, and the run ends as deleted."""
+    """`reconcile_resources` notices, and the run ends as deleted."""
     run_id = flow.upload(f"{name()}.jsonl", sample())
     flow.drive(run_id, Stage.LIVE)
     flow.services.endpoints.delete(run_id)

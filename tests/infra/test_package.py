@@ -121,7 +121,7 @@ def served(package: Path, azurite: Azurite, tmp_path: Path) -> Iterator[str]:
         "PATH": os.environ["PATH"],
         "AzureWebJobsStorage": azurite.connection_string,
         "TrainingStorage": azurite.connection_string,
-        # Nothing is due and nothing is swept while the test looks.
+        # Nothing is due and nothing is reconciled while the test looks.
         "ADVANCE_SCHEDULE": "0 0 0 1 1 *",
         "RECONCILE_SCHEDULE": "0 0 0 1 1 *",
     }

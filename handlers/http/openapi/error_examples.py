@@ -38,7 +38,7 @@ _OF_OPENAI = {
 
 
 def problem_example(status: int) -> dict[str, Any]:
-    """A problem of that status; of the endpoint's own trouble with what it said."""
+    """A problem of that status; of the endpoint's own fault with its response."""
     code, detail = _OF_STATUS[status]
     problem = Problem(title=HTTPStatus(status).phrase, status=status, code=code, detail=detail)
     if status == 502:

@@ -111,7 +111,7 @@ ASKED_RUN: dict[str, Any] = {
     },
     "last_used": "2026-03-01T15:20:00Z",
 }
-"""As answers to wishes have it."""
+"""As responses to requests show it."""
 
 RUN: dict[str, Any] = ASKED_RUN | {
     "suspended": None,

@@ -97,7 +97,7 @@ class AzureMlEndpoints:
             self._root, _read_tags, api_version=ENDPOINT_VERSION, doing="listing endpoints"
         )
         for name, run_id, installation in listed:
-            # Another installation may share the workspace; its endpoints are its own to keep or to sweep.
+            # Another installation may share the workspace; its endpoints are its own to keep or to remove.
             if run_id and installation == self._installation():
                 yield name, run_id
 

@@ -22,7 +22,7 @@ BLOCK = 4 * 1024 * 1024
 """Bytes of a staged block: small enough to keep memory flat, and 50,000 of them make 195 GiB."""
 
 IN_FLIGHT = 3
-"""Blocks of one file on their way at a time; the gate goes on checking meanwhile."""
+"""Blocks of one file on their way at a time; validation goes on checking meanwhile."""
 
 _JSON_LINES = ContentSettings(content_type="application/jsonl")
 
@@ -96,7 +96,7 @@ class BlobDatasets:
     @contextmanager
     def create_snapshot(self, run_id: str) -> Iterator[BlobPinnedCopy]:
         """See `Datasets.create_snapshot`."""
-        with ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"pin {run_id}") as pool:
+        with ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"snapshot {run_id}") as pool:
             files = {
                 split: _BlockFile(self._container.get_blob_client(f"{run_id}/{split}.jsonl"), pool)
                 for split in Split

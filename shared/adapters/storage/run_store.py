@@ -167,7 +167,7 @@ class BlobRunStore:
 
     def _replace(self, run: Run, etag: str) -> str | None:
         """Write over the version `etag`; the new ETag, or None if there is another version by now."""
-        mark = uuid.uuid4().hex
+        write_id = uuid.uuid4().hex
         with translated(f"saving the record of {run.run_id}"):
             try:
                 answer = self._blob(run.run_id).upload_blob(
@@ -175,7 +175,7 @@ class BlobRunStore:
                     overwrite=True,
                     etag=etag,
                     match_condition=MatchConditions.IfNotModified,
-                    metadata={**to_metadata(run), WRITE_ID: mark},
+                    metadata={**to_metadata(run), WRITE_ID: write_id},
                     content_settings=_JSON,
                 )
             except ResourceModifiedError as fault:
@@ -183,7 +183,7 @@ class BlobRunStore:
                     raise
                 # A write whose answer got lost is repeated by the SDK, and loses to itself.
                 seen = self._blob(run.run_id).get_blob_properties()
-                return str(seen.etag) if (seen.metadata or {}).get(WRITE_ID) == mark else None
+                return str(seen.etag) if (seen.metadata or {}).get(WRITE_ID) == write_id else None
         return str(answer["etag"])
 
     def _blob(self, run_id: str) -> BlobClient:

@@ -61,7 +61,7 @@ class StageChange(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         previous: The stage before, or None.
         over: Whether nothing comes after this stage.
-        because: Why the run is being taken away, when nothing went wrong.
+        reason: Why the run is being taken away, when nothing went wrong.
         error: What went wrong, in the service's words.
         endpoint: Name of the endpoint, once it is live.
         expires_at: When its time is up (UTC).
@@ -74,7 +74,7 @@ class StageChange(msgspec.Struct, frozen=True, kw_only=True):
     previous: Stage | None
     entered_at: datetime
     over: bool
-    because: str | None
+    reason: str | None
     error: Failure | None
     endpoint: str | None
     expires_at: datetime | None
@@ -110,7 +110,7 @@ def stage_change(run: Run, index: int) -> StageChange:
         previous=_before(run.history, index),
         entered_at=entry.at,
         over=entry.stage.terminal,
-        because=run.end_reason if leaving else None,
+        reason=run.end_reason if leaving else None,
         error=error,
         endpoint=run.endpoint.name if lives and run.endpoint else None,
         expires_at=run.expires_at if lives else None,
@@ -187,8 +187,8 @@ def _facts(change: StageChange) -> dict[str, str]:
     facts = {"Dataset": change.dataset, "Run": change.run_id}
     if change.expires_at is not None:
         facts["Until"] = f"{change.expires_at:%Y-%m-%d %H:%M} UTC"
-    if change.because is not None:
-        facts["Because"] = change.because
+    if change.reason is not None:
+        facts["Reason"] = change.reason
     if change.error is not None:
         facts["Error"] = f"{change.error.code}: {change.error.message}"
     return facts

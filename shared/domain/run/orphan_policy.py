@@ -1,4 +1,4 @@
-"""What nobody else will take away: which endpoints and jobs the sweeper acts on, told by the index alone.
+"""Which endpoints and jobs `reconcile_resources` removes, decided by the index alone.
 
 A run that is well acts at its own deadlines. One that is suspended cannot; nor can one whose record or lease
 nobody can write, of which the index still has what was written last. That one is told from a run that is well

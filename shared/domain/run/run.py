@@ -1,7 +1,7 @@
 """The record of one run: everything that is known of an upload on its way through the stages.
 
 Two kinds of writers share a record. The worker that advances a run owns every field but two;
-`requests` and `last_used` belong to callers (HTTP, the sweeper), so that a write of either side
+`requests` and `last_used` belong to callers (HTTP, `reconcile_resources`), so that a write of either side
 can be merged with the other's (`merge_callers_fields`) and no update is ever lost.
 """
 
@@ -61,7 +61,7 @@ class ReportSummary(msgspec.Struct, frozen=True, kw_only=True):
         reason: One sentence that says why, and what to do.
         rows: Rows of the snapshot, by split.
         rows_read: Rows that were read, usable or not.
-        counts: How often each of the gate's codes occurred.
+        counts: How often each validation code occurred.
         tokens: Estimated tokens of the snapshot.
         fingerprint: Digest of what training would see.
     """

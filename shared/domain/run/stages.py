@@ -11,13 +11,13 @@ class Stage(StrEnum):
     RECEIVED = "received"
     # The upload is known; nothing of it has been read.
     VALIDATED = "validated"
-    # The snapshot is written; nothing that costs money has been asked for yet, or the asking is on record.
+    # The snapshot is written; nothing that costs money has been requested yet, or the request is on record.
     TRAINING = "training"
     # A job of the run's name exists.
     TRAINED = "trained"
     # The job completed; metrics and model are being taken from it.
     REGISTERED = "registered"
-    # The model version exists; the run waits for its turn to have an endpoint.
+    # The model version exists; the run waits for an endpoint slot.
     DEPLOYING = "deploying"
     # Endpoint and deployment are coming up, are smoke-tested, and get traffic last.
     LIVE = "live"

@@ -44,6 +44,6 @@ def _came_to_nothing(run_id: str, services: Services) -> bool:
 
 
 def _comes_to_nothing(run: Run) -> bool:
-    # What was wished of a run is never overwritten: one that is not live yet will not be.
+    # A caller's request is never withdrawn: a run that is not live yet will not be.
     given_up = run.requests.cancel_at is not None or run.requests.delete_at is not None
     return run.stage in _NOTHING or run.outcome in _NOTHING or (given_up and run.stage.before_live)

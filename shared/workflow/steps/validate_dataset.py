@@ -1,4 +1,4 @@
-"""Check an upload and write its snapshot, in one pass over the bytes."""
+"""Validate an upload and write its snapshot, in one pass over the bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.ports import Services
 
 
 def validate_dataset(run: Run, rules: GateRules, services: Services) -> Run:
-    """Read the upload, store the report, and pin the copy that training reads if the dataset is accepted.
+    """Read the upload, store the report, and write the snapshot if the dataset is accepted.
 
     Raises:
         UploadReplacedError: If the upload is no longer the version that the run was opened for.
@@ -22,10 +22,10 @@ def validate_dataset(run: Run, rules: GateRules, services: Services) -> Run:
         for file in run.source.files
     ]
     began = services.now()
-    with services.datasets.create_snapshot(run.run_id) as copy:
-        report = check_dataset(files, rules, copy.sinks)
+    with services.datasets.create_snapshot(run.run_id) as snapshot:
+        report = check_dataset(files, rules, snapshot.sinks)
         if report.accepted:
-            copy.commit(split for split, summary in report.splits.items() if summary.rows)
+            snapshot.commit(split for split, summary in report.splits.items() if summary.rows)
     size = sum(file.size for file in run.source.files)
     seconds = (services.now() - began).total_seconds()
     services.telemetry.checked(rows=report.rows, size=size, seconds=seconds)
