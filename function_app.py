@@ -9,7 +9,7 @@ import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
 from handlers.events.advance_message import handle_advance_message
-from handlers.events.dataset_uploaded import open_run_for_upload
+from handlers.events.dataset_uploaded import handle_dataset_uploaded
 from handlers.events.job_status_changed import handle_job_status_changed
 from handlers.events.notification_message import deliver_notification
 from handlers.http.dashboard import show_dashboard
@@ -27,7 +27,6 @@ from handlers.http.show_run import show_report, show_run
 from handlers.timers.reconcile_resources import reconcile_resources
 from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared import bootstrap
-from shared.workflow.advance import advance_run
 
 CONNECTION = "TrainingStorage"
 ADVANCE = "advance"
@@ -46,14 +45,12 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 def dataset_uploaded(client: blob.BlobClient) -> None:
     """A blob appeared in `uploads`; only its name is taken from the binding, never its body."""
     built = bootstrap.app()
-    run_id = open_run_for_upload(
+    handle_dataset_uploaded(
         client.blob_name,
         container=client.container_name,
         settings=built.settings,
         services=built.services,
     )
-    if run_id is not None:
-        advance_run(run_id, settings=built.settings, services=built.services)
 
 
 @app.function_name("schedule_due_runs")

@@ -63,7 +63,7 @@ class FaultKind(StrEnum):
 
 
 class Injection(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A fault injected into the call of one number, or into the first calls with `path` in their target or in a stage.
+    """A fault for the call of one number, or for the first calls with `path` in their target or in a stage.
 
     Attributes:
         call: Number of the call; None leaves it to `path`.

@@ -1,4 +1,4 @@
-"""Open a run for an upload."""
+"""An upload: open its run and begin to advance it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,17 @@ from shared.domain.run.options import OPTIONS_LIMIT_BYTES, RunOptions, override_
 from shared.domain.run.run import Failure, Run, Source, SourceFile, enter, open_run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
+from shared.workflow.advance import advance_run
 from shared.workflow.notifications import enqueue_stage_changes
 
 _log = logging.getLogger(__name__)
+
+
+def handle_dataset_uploaded(path: str, *, container: str, settings: Settings, services: Services) -> None:
+    """Open the run of an uploaded file, and advance it; see `open_run_for_upload`."""
+    run_id = open_run_for_upload(path, container=container, settings=settings, services=services)
+    if run_id is not None:
+        advance_run(run_id, settings=settings, services=services)
 
 
 def open_run_for_upload(path: str, *, container: str, settings: Settings, services: Services) -> str | None:

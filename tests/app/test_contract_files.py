@@ -95,14 +95,14 @@ def test_what_is_not_committed_never_appears(files: Files) -> None:
     """A crash or a rejection leaves nothing of a snapshot to be seen."""
     with files.datasets.create_snapshot(RUN_ID) as copy:
         copy.sinks[Split.TRAIN](b"rows")
-        assert files.pinned() == {}
+        assert files.snapshots() == {}
     with pytest.raises(ZeroDivisionError), files.datasets.create_snapshot(RUN_ID) as copy:
         copy.sinks[Split.TRAIN](b"rows")
         raise ZeroDivisionError
-    assert files.pinned() == {}
+    assert files.snapshots() == {}
 
 
-def test_a_pinned_copy_is_one_file_a_split(files: Files) -> None:
+def test_a_snapshot_is_one_file_a_split(files: Files) -> None:
     """Pieces arrive in order; only the splits that are committed appear; the next copy replaces the first."""
     for word in (b"first ", b"second "):
         with files.datasets.create_snapshot(RUN_ID) as copy:
@@ -110,7 +110,7 @@ def test_a_pinned_copy_is_one_file_a_split(files: Files) -> None:
                 for piece in (word, split.encode()):
                     copy.sinks[split](piece)
             copy.commit([Split.TRAIN, Split.TEST])
-    assert files.pinned() == {
+    assert files.snapshots() == {
         f"{RUN_ID}/train.jsonl": b"second train",
         f"{RUN_ID}/test.jsonl": b"second test",
     }
@@ -148,6 +148,6 @@ def test_a_large_copy_is_staged_block_by_block(containers: OwnContainers) -> Non
         for number in range(20):
             expected.append(bytes([number]) * piece)
             copy.sinks[Split.TRAIN](expected[-1])
-        assert files.pinned() == {}
+        assert files.snapshots() == {}
         copy.commit([Split.TRAIN])
-    assert files.pinned() == {f"{RUN_ID}/train.jsonl": b"".join(expected)}
+    assert files.snapshots() == {f"{RUN_ID}/train.jsonl": b"".join(expected)}

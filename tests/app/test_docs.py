@@ -19,11 +19,11 @@ def test_the_diagram_shows_the_table() -> None:
     assert drawn == {(stage.value, end.value) for stage, ends in TRANSITIONS.items() for end in ends}
 
 
-def test_the_host_gives_up_when_the_app_parks() -> None:
+def test_the_host_gives_up_when_the_app_suspends() -> None:
     """The delivery at which a run is suspended is the last one before the poison queue."""
     host = json.loads((ROOT / "host.json").read_text())
-    assert host["extension_keys"]["queues"]["maxDequeueCount"] == MAX_DELIVERIES
-    assert host["extension_keys"]["http"]["routePrefix"] == "api"
+    assert host["extensions"]["queues"]["maxDequeueCount"] == MAX_DELIVERIES
+    assert host["extensions"]["http"]["routePrefix"] == "api"
 
 
 def test_the_readme_names_every_status() -> None:

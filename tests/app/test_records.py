@@ -159,10 +159,23 @@ class Watched:
 
 def watched(world: World, names: list[str]) -> Services:
     """The world's services, noting the names that reach storage and Azure ML."""
-    ports = ("runs", "coordination", "uploads", "datasets", "reports", "registry", "workspace", "training")
+    ports = (
+        "runs",
+        "run_lock",
+        "content_index",
+        "slots",
+        "uploads",
+        "datasets",
+        "reports",
+        "registry",
+        "workspace",
+        "training",
+    )
     more = ("metrics", "endpoints")
     services = world.services
-    return replace(services, **{port: Watched(getattr(services, port), names) for port in (*ports, *more)})
+    return replace(
+        services, **{port: Watched(getattr(services, port), names) for port in (*storage, *azure_ml)}
+    )
 
 
 def stored(stage: Stage, body: bytes) -> World:

@@ -36,13 +36,13 @@ EXPECTED: dict[str, tuple[Callable[[str, Services], Response], Callable[[Stage],
 
 
 @pytest.mark.parametrize("stage", Stage)
-@pytest.mark.parametrize("request", EXPECTED)
-def test_each_request_in_each_stage(request: str, stage: Stage) -> None:
+@pytest.mark.parametrize("action", EXPECTED)
+def test_each_request_in_each_stage(action: str, stage: Stage) -> None:
     """The right status; what is accepted is on the record and due now, what is refused changes nothing."""
     world = World(now=NOW + timedelta(minutes=5))
     world.runs.create(a_run(stage, due=None if stage.terminal else NOW + timedelta(days=1)))
     before = world.runs.load(RUN_ID)
-    ask, expected = EXPECTED[request]
+    ask, expected = EXPECTED[action]
     try:
         answer = ask(RUN_ID, world.services)
     except RequestError as fault:
@@ -58,12 +58,12 @@ def test_each_request_in_each_stage(request: str, stage: Stage) -> None:
     assert world.cloud.begun == []
 
 
-@pytest.mark.parametrize("request", ["cancel", "delete"])
-def test_asking_twice_is_asking_once(request: str) -> None:
+@pytest.mark.parametrize("action", ["cancel", "delete"])
+def test_asking_twice_is_asking_once(action: str) -> None:
     """The first time stands, and nothing is written again."""
     world = World()
     world.runs.create(a_run(Stage.LIVE))
-    ask, _ = EXPECTED[request]
+    ask, _ = EXPECTED[action]
     ask(RUN_ID, world.services)
     first = world.runs.load(RUN_ID)
     world.now += timedelta(hours=1)
@@ -71,11 +71,11 @@ def test_asking_twice_is_asking_once(request: str) -> None:
     assert world.runs.load(RUN_ID) == first
 
 
-@pytest.mark.parametrize("request", EXPECTED)
+@pytest.mark.parametrize("action", EXPECTED)
 @pytest.mark.parametrize("run_id", [RUN_ID, "", "..", "../datasets/x", "x" * 4000, "\x00", "é"])
-def test_what_does_not_exist_is_404(request: str, run_id: str) -> None:
+def test_what_does_not_exist_is_404(action: str, run_id: str) -> None:
     """Unknown and impossible names alike."""
-    ask, _ = EXPECTED[request]
+    ask, _ = EXPECTED[action]
     with pytest.raises(UnknownRunError):
         ask(run_id, World().services)
 
@@ -95,12 +95,12 @@ def test_an_extension_adds_to_the_time_that_is_left() -> None:
     assert "2026-03-08 12:00 UTC" in caught.value.message
 
 
-@pytest.mark.parametrize("request", ["cancel", "delete"])
-def test_what_is_about_to_be_deleted_is_not_extended(request: str) -> None:
+@pytest.mark.parametrize("action", ["cancel", "delete"])
+def test_what_is_about_to_be_deleted_is_not_extended(action: str) -> None:
     """An extension that is accepted holds; after an accepted deletion there is none."""
     world = World()
     world.runs.create(a_run(Stage.LIVE))
-    EXPECTED[request][0](RUN_ID, world.services)
+    EXPECTED[action][0](RUN_ID, world.services)
     before = world.runs.load(RUN_ID)
     with pytest.raises(RequestError) as caught:
         extend(RUN_ID, world.services)
@@ -152,6 +152,6 @@ def test_an_unreadable_run_can_be_retried_but_not_changed() -> None:
     world.runs.suspend(RUN_ID, "CorruptRunError", until=NOW + timedelta(hours=1))
     world.runs.corrupt(RUN_ID)
     assert retry_run(RUN_ID, world.services).status == 202
-    for request in ("cancel", "delete", "extend"):
+    for action in ("cancel", "delete", "extend"):
         with pytest.raises(CorruptRunError):
-            EXPECTED[request][0](RUN_ID, world.services)
+            EXPECTED[action][0](RUN_ID, world.services)
