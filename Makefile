@@ -42,7 +42,7 @@ bench: setup  ## the benchmarks; writes bench/results.json
 	@$(BIN)/python -m bench $(ARGS)
 
 # atheris has wheels for Linux on x86-64 and few versions of Python, hence no part of the locked environment.
-fuzz: $(PYTHON_READY)  ## a minute of coverage-guided bytes for the dataset gate, where atheris installs
+fuzz: $(PYTHON_READY)  ## a minute of coverage-guided bytes for dataset validation, where atheris installs
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(VENV)/atheris --no-deps --only-binary atheris \
 	  atheris==$(ATHERIS_VERSION) || { echo "atheris has no wheel for this machine, or none is in reach; not fuzzed"; exit 0; }; \
 	PYTHONPATH=$(VENV)/atheris $(BIN)/python -m bench.fuzz -max_total_time=60 $(ARGS)

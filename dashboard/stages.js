@@ -9,7 +9,7 @@ const TONES = { live: "good", failed: "bad", rejected: "bad", deleting: "warn", 
 
 const MEANINGS = {
   received: "The upload is known and about to be checked.",
-  validated: "The dataset is checked and pinned; training is about to be asked for.",
+  validated: "The dataset is validated and its snapshot written; training is about to be asked for.",
   training: "A job on Azure ML trains the model.",
   trained: "The job is complete; its metrics and model are being taken.",
   registered: "The model is registered and waits for its turn to have an endpoint.",

@@ -30,7 +30,7 @@ def carry_out(step: Step, run: Run, seen: Observation, settings: Settings, servi
 
 
 def _validate(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
-    return validate_dataset(run, settings.gate_rules(run.options), services)
+    return validate_dataset(run, settings.validation_rules(run.options), services)
 
 
 def _plan(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:

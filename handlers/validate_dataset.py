@@ -1,17 +1,24 @@
-"""Check an upload and write its pinned copy, in one pass over the bytes."""
+"""Validate an upload and write its snapshot, in one pass over the bytes."""
 
 from __future__ import annotations
 
 import msgspec
 
-from shared.domain.dataset import DatasetFile, DatasetReport, GateRules, Split, check_dataset, report_html
+from shared.domain.dataset import (
+    DatasetFile,
+    DatasetReport,
+    Split,
+    ValidationRules,
+    report_html,
+    validate_files,
+)
 from shared.domain.names import SUFFIXES
 from shared.domain.run import Run, summarize
 from shared.ports import Services
 
 
-def validate_dataset(run: Run, rules: GateRules, services: Services) -> Run:
-    """Read the upload, store the report, and pin the copy that training reads if the dataset is accepted.
+def validate_dataset(run: Run, rules: ValidationRules, services: Services) -> Run:
+    """Read the upload, store the report, and commit the snapshot if the dataset is accepted.
 
     Raises:
         UploadReplacedError: If the upload is no longer the version that the run was opened for.
@@ -22,10 +29,10 @@ def validate_dataset(run: Run, rules: GateRules, services: Services) -> Run:
         for file in run.source.files
     ]
     began = services.now()
-    with services.datasets.pin(run.run_id) as copy:
-        report = check_dataset(files, rules, copy.sinks)
+    with services.datasets.open_snapshot(run.run_id) as snapshot:
+        report = validate_files(files, rules, snapshot.sinks)
         if report.accepted:
-            copy.commit(split for split, summary in report.splits.items() if summary.rows)
+            snapshot.commit(split for split, summary in report.splits.items() if summary.rows)
     size = sum(file.size for file in run.source.files)
     seconds = (services.now() - began).total_seconds()
     services.telemetry.checked(rows=report.rows, size=size, seconds=seconds)

@@ -67,7 +67,7 @@ param pythonVersion string = '3.12'
 @maxValue(1000)
 param maximumInstanceCount int = 40
 
-@description('Days after which a pinned copy of a dataset is deleted. Longer than any run waits and trains.')
+@description('Days after which a dataset\'s snapshot is deleted. Longer than any run waits and trains.')
 @minValue(7)
 param datasetRetentionDays int = 30
 

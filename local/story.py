@@ -12,7 +12,7 @@ SHOWN_CHARACTERS = 280
 
 MEANINGS = {
     "received": "the upload is known",
-    "validated": "the dataset is checked, split and pinned",
+    "validated": "the dataset is validated and split; its snapshot is written",
     "training": "a pipeline job runs on Azure ML",
     "trained": "the job completed; its metrics are read",
     "registered": "the model is in the workspace, with its lineage",
@@ -51,7 +51,7 @@ class Story:
 
     def dataset(self, run: Mapping[str, Any]) -> None:
         """What validation found."""
-        self.title("What the dataset gate found")
+        self.title("What validation found")
         report = run.get("report") or {}
         self._console.print(f"  {report.get('verdict')}: {escape(str(report.get('reason', '')))}")
         counts = ", ".join(f"{count} x {code}" for code, count in (report.get("counts") or {}).items())

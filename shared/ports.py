@@ -111,8 +111,8 @@ class Uploads(Protocol):
         """At most `limit` + 1 bytes of that very version. Raises UploadReplacedError."""
 
 
-class PinnedCopy(Protocol):
-    """A pinned copy being written."""
+class Snapshot(Protocol):
+    """A snapshot of a dataset that is being written."""
 
     @property
     def sinks(self) -> Mapping[Split, Callable[[bytes], object]]:
@@ -123,10 +123,10 @@ class PinnedCopy(Protocol):
 
 
 class Datasets(Protocol):
-    """Pinned copies, one folder a run."""
+    """Snapshots of datasets, one folder for each run."""
 
-    def pin(self, run_id: str) -> AbstractContextManager[PinnedCopy]:
-        """Begin a run's pinned copy; what is not committed when the context ends never appears."""
+    def open_snapshot(self, run_id: str) -> AbstractContextManager[Snapshot]:
+        """Begin a run's snapshot; what is not committed when the context ends never appears."""
 
     def uri(self, run_id: str, split: Split) -> str:
         """Where training reads a split: an `azureml://datastores/…` URI."""
@@ -165,7 +165,7 @@ class Workspace(Protocol):
         """Start creating a cluster that scales to zero."""
 
     def ensure_datastore(self) -> None:
-        """Make sure that training can reach the pinned copies."""
+        """Make sure that training can reach the snapshots."""
 
 
 class Training(Protocol):
@@ -261,7 +261,7 @@ class Telemetry(Protocol):
         """A run met a fault."""
 
     def checked(self, *, rows: int, size: int, seconds: float) -> None:
-        """The dataset gate read so many rows, from so many uploaded bytes, in so long."""
+        """Record that validation read `rows` rows from `size` uploaded bytes in `seconds` seconds."""
 
     def counted(self, runs: Mapping[str, int]) -> None:
         """There are so many runs in each stage."""

@@ -53,7 +53,7 @@ RUNS = (
         "get",
         "/runs/{id}/report",
         "Show a dataset report",
-        "What the dataset gate found, line by line: JSON, or a page for browsers, by `Accept`.",
+        "What validation found, line by line: JSON, or a page for browsers, by `Accept`.",
         "runs",
         {
             200: Success(

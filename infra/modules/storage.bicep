@@ -6,7 +6,7 @@ param hostStorageName string
 @description('Name of the account that holds all data of the app.')
 param dataStorageName string
 
-@description('Days after which a pinned copy of a dataset is deleted.')
+@description('Days after which a dataset\'s snapshot is deleted.')
 param datasetRetentionDays int
 
 @description('Days after their last change that run records and reports are deleted.')
@@ -47,7 +47,7 @@ module data 'storage-account.bicep' = {
     queues: ['advance', 'advance-poison', 'news', 'news-poison', 'webjobs-blobtrigger-poison']
     lifecycleRules: [
       {
-        name: 'delete-pinned-copies'
+        name: 'delete-snapshots'
         type: 'Lifecycle'
         definition: {
           filters: {

@@ -1,4 +1,4 @@
-"""Uploads as streams of one pinned version, and the pinned copies that training reads."""
+"""Uploads as streams of one fixed version, and the snapshots that training reads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BLOCK = 4 * 1024 * 1024
 """Bytes of a staged block: small enough to keep memory flat, and 50,000 of them make 195 GiB."""
 
 IN_FLIGHT = 3
-"""Blocks of one file on their way at a time; the gate goes on checking meanwhile."""
+"""Blocks of one file on their way at a time; validation continues meanwhile."""
 
 _JSON_LINES = ContentSettings(content_type="application/jsonl")
 
@@ -94,21 +94,21 @@ class BlobDatasets:
         self._datastore = datastore
 
     @contextmanager
-    def pin(self, run_id: str) -> Iterator[BlobPinnedCopy]:
-        """See `Datasets.pin`."""
-        with ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"pin {run_id}") as pool:
+    def open_snapshot(self, run_id: str) -> Iterator[BlobSnapshot]:
+        """See `Datasets.open_snapshot`."""
+        with ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"snapshot {run_id}") as pool:
             files = {
                 split: _BlockFile(self._container.get_blob_client(f"{run_id}/{split}.jsonl"), pool)
                 for split in Split
             }
-            yield BlobPinnedCopy(files)
+            yield BlobSnapshot(files)
 
     def uri(self, run_id: str, split: Split) -> str:
         """See `Datasets.uri`."""
         return f"azureml://datastores/{self._datastore}/paths/{run_id}/{split}.jsonl"
 
 
-class BlobPinnedCopy:
+class BlobSnapshot:
     """Three files being staged; uncommitted blocks are invisible, and storage drops them after a week."""
 
     def __init__(self, files: Mapping[Split, _BlockFile]) -> None:
@@ -116,11 +116,11 @@ class BlobPinnedCopy:
 
     @property
     def sinks(self) -> Mapping[Split, Callable[[bytes], object]]:
-        """See `PinnedCopy.sinks`."""
+        """See `Snapshot.sinks`."""
         return {split: file.write for split, file in self._files.items()}
 
     def commit(self, splits: Iterable[Split]) -> None:
-        """See `PinnedCopy.commit`."""
+        """See `Snapshot.commit`."""
         for split in splits:
             self._files[split].commit()
 

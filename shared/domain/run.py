@@ -31,7 +31,7 @@ class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One uploaded file, pinned to the version that was there when the run was opened."""
+    """One uploaded file, in the version that was there when the run was opened."""
 
     path: str
     etag: str
@@ -59,10 +59,10 @@ class ReportSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         reason: One sentence that says why, and what to do.
-        rows: Rows of the pinned copy, by split.
+        rows: Rows of the snapshot, by split.
         rows_read: Rows that were read, usable or not.
-        counts: How often each of the gate's codes occurred.
-        tokens: Estimated tokens of the pinned copy.
+        counts: How often each code occurred.
+        tokens: Estimated tokens of the snapshot.
         fingerprint: Digest of what training would see.
     """
 

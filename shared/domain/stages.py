@@ -11,7 +11,7 @@ class Stage(StrEnum):
     RECEIVED = "received"
     # The upload is known; nothing of it has been read.
     VALIDATED = "validated"
-    # The pinned copy is written; nothing that costs money has been asked for yet, or the asking is on record.
+    # The snapshot is written; nothing that costs money has been asked for yet, or the asking is on record.
     TRAINING = "training"
     # A job of the run's name exists.
     TRAINED = "trained"

@@ -1,4 +1,4 @@
-"""What storage keeps, in memory: records, claims, uploads, pinned copies and reports."""
+"""What storage keeps, in memory: records, claims, uploads, snapshots and reports."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ class MemoryUploads:
         return body
 
 
-class MemoryPinnedCopy:
+class MemorySnapshot:
     """Three files being written; nothing of them is to be seen before `commit`."""
 
     def __init__(self, run_id: str, files: dict[str, bytes]) -> None:
@@ -233,25 +233,25 @@ class MemoryPinnedCopy:
 
     @property
     def sinks(self) -> Mapping[Split, Callable[[bytes], object]]:
-        """See `PinnedCopy.sinks`."""
+        """See `Snapshot.sinks`."""
         return {split: pieces.append for split, pieces in self._written.items()}
 
     def commit(self, splits: Iterable[Split]) -> None:
-        """See `PinnedCopy.commit`."""
+        """See `Snapshot.commit`."""
         for split in splits:
             self._files[f"{self._run_id}/{split}.jsonl"] = b"".join(self._written[split])
 
 
 class MemoryDatasets:
-    """Pinned copies by path."""
+    """Snapshots by path."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
 
     @contextmanager
-    def pin(self, run_id: str) -> Iterator[MemoryPinnedCopy]:
-        """See `Datasets.pin`."""
-        yield MemoryPinnedCopy(run_id, self.files)
+    def open_snapshot(self, run_id: str) -> Iterator[MemorySnapshot]:
+        """See `Datasets.open_snapshot`."""
+        yield MemorySnapshot(run_id, self.files)
 
     def uri(self, run_id: str, split: Split) -> str:
         """See `Datasets.uri`."""

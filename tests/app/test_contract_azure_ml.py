@@ -61,14 +61,14 @@ both = pytest.mark.parametrize("services", ["memory", "azure"], indirect=True)
 
 
 def planned(services: Services) -> tuple[Run, TrainingPlan]:
-    """A run that is ready to be submitted: uploaded, checked, pinned and planned."""
+    """A run that is ready to be submitted: uploaded, validated and planned."""
     path = f"d{uuid.uuid4().hex[:8]}.jsonl"
     assert isinstance(services.uploads, MemoryUploads | WritableUploads)
     services.uploads.put(path, rows())
     run_id = open_run_for_upload(path, container="uploads", settings=SETTINGS, services=services)
     assert run_id is not None
     run = services.runs.load(run_id).run
-    run = validate_dataset(run, SETTINGS.gate_rules(run.options), services)
+    run = validate_dataset(run, SETTINGS.validation_rules(run.options), services)
     run = plan_training(run, allow_retired_model=True, services=services)
     assert run.plan is not None
     services.workspace.create_compute(run.plan.compute, run.plan.compute_size, max_nodes=1)

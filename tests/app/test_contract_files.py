@@ -26,7 +26,7 @@ class Files(NamedTuple):
     reports: Reports
     put: Callable[[str, bytes], object]
     remove: Callable[[str], object]
-    pinned: Callable[[], dict[str, bytes]]
+    snapshots: Callable[[], dict[str, bytes]]
 
 
 def _in_memory() -> Files:
@@ -35,13 +35,13 @@ def _in_memory() -> Files:
 
 
 def _in_blobs(service: OwnContainers) -> Files:
-    dropped, pinned = service.get_container_client("uploads"), service.get_container_client("datasets")
+    dropped, snapshots = service.get_container_client("uploads"), service.get_container_client("datasets")
 
     def put(path: str, body: bytes) -> Any:
         return dropped.upload_blob(path, body, overwrite=True)
 
     def stored() -> dict[str, bytes]:
-        return {blob.name: pinned.download_blob(blob.name).readall() for blob in pinned.list_blobs()}
+        return {blob.name: snapshots.download_blob(blob.name).readall() for blob in snapshots.list_blobs()}
 
     datasets = BlobDatasets(service, "finetune_datasets")
     return Files(BlobUploads(service), datasets, BlobReports(service), put, dropped.delete_blob, stored)
@@ -92,25 +92,25 @@ def test_only_the_version_that_was_found_is_read(files: Files) -> None:
 
 
 def test_what_is_not_committed_never_appears(files: Files) -> None:
-    """A crash or a rejection leaves nothing of a pinned copy to be seen."""
-    with files.datasets.pin(RUN_ID) as copy:
+    """A crash or a rejection leaves nothing of a snapshot to be seen."""
+    with files.datasets.open_snapshot(RUN_ID) as copy:
         copy.sinks[Split.TRAIN](b"rows")
-        assert files.pinned() == {}
-    with pytest.raises(ZeroDivisionError), files.datasets.pin(RUN_ID) as copy:
+        assert files.snapshots() == {}
+    with pytest.raises(ZeroDivisionError), files.datasets.open_snapshot(RUN_ID) as copy:
         copy.sinks[Split.TRAIN](b"rows")
         raise ZeroDivisionError
-    assert files.pinned() == {}
+    assert files.snapshots() == {}
 
 
-def test_a_pinned_copy_is_one_file_a_split(files: Files) -> None:
+def test_a_snapshot_is_one_file_a_split(files: Files) -> None:
     """Pieces arrive in order; only the splits that are committed appear; the next copy replaces the first."""
     for word in (b"first ", b"second "):
-        with files.datasets.pin(RUN_ID) as copy:
+        with files.datasets.open_snapshot(RUN_ID) as copy:
             for split in Split:
                 for piece in (word, split.encode()):
                     copy.sinks[split](piece)
             copy.commit([Split.TRAIN, Split.TEST])
-    assert files.pinned() == {
+    assert files.snapshots() == {
         f"{RUN_ID}/train.jsonl": b"second train",
         f"{RUN_ID}/test.jsonl": b"second test",
     }
@@ -144,10 +144,10 @@ def test_a_large_copy_is_staged_block_by_block(containers: OwnContainers) -> Non
     """Files of many blocks arrive whole and in order, and nothing of them shows before the commit."""
     files = _in_blobs(containers)
     piece, expected = BLOCK // 3, []
-    with files.datasets.pin(RUN_ID) as copy:
+    with files.datasets.open_snapshot(RUN_ID) as copy:
         for number in range(20):
             expected.append(bytes([number]) * piece)
             copy.sinks[Split.TRAIN](expected[-1])
-        assert files.pinned() == {}
+        assert files.snapshots() == {}
         copy.commit([Split.TRAIN])
-    assert files.pinned() == {f"{RUN_ID}/train.jsonl": b"".join(expected)}
+    assert files.snapshots() == {f"{RUN_ID}/train.jsonl": b"".join(expected)}

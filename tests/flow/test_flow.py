@@ -208,7 +208,7 @@ def test_the_sweeper_leaves_endpoints_of_other_installations_alone(flow: Flow) -
 
 
 def test_a_datastore_over_another_account_is_not_used(flow: Flow) -> None:
-    """Training must read the pinned copy, and nobody else's container of that name."""
+    """Training must read the snapshot, and nobody else's container of that name."""
     run_id = flow.upload(f"{name()}.jsonl", sample())
     taken = flow.configured(datastore_name="taken")
     body = {
