@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from bench.cold_start import measure_cold_start
-from bench.gate import measure_memory, measure_speed
-from bench.gate_copy import measure_copy
 from bench.scale import measure_scale
 from bench.scoring import measure_scoring
+from bench.validation import measure_memory, measure_speed
+from bench.validation_copy import measure_copy
 
 RESULTS = Path(__file__).parent / "results.json"
 BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
-    "gate_speed": measure_speed,
-    "gate_memory": measure_memory,
-    "gate_copy": measure_copy,
+    "validation_speed": measure_speed,
+    "validation_memory": measure_memory,
+    "validation_copy": measure_copy,
     "cold_start": measure_cold_start,
     "scale": measure_scale,
     "scoring": measure_scoring,

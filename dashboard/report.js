@@ -1,4 +1,4 @@
-// What dataset validation found, drawn from the report's JSON.
+// What validation found, drawn from the report's JSON.
 
 import * as api from "./api.js";
 import { h, Part, svg } from "./dom.js";

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from shared.domain.dataset import GateRules, RowPolicy
+from shared.domain.dataset import ValidationRules, RowPolicy
 from shared.domain.errors import FinetuneError
 from shared.domain.fields import Problem, convert_fields
 from shared.domain.limits import Limits
@@ -303,10 +303,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The keys that `/api/v1` accepts."""
         return tuple(key for key in map(str.strip, (self.api_keys or "").split(",")) if key)
 
-    def validation_rules(self, options: RunOptions) -> GateRules:
+    def validation_rules(self, options: RunOptions) -> ValidationRules:
         """The dataset validation rules for a run."""
         train, validation, test = (int(share) for share in self.split_percentages.split(","))
-        return GateRules(
+        return ValidationRules(
             row_policy=RowPolicy(options.row_policy),
             max_dropped_percent=self.max_dropped_percent,
             train_percent=train,

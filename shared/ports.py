@@ -119,7 +119,7 @@ class Uploads(Protocol):
         """At most `limit` + 1 bytes of that very version. Raises UploadReplacedError."""
 
 
-class DatasetSnapshot(Protocol):
+class Snapshot(Protocol):
     """A snapshot being written."""
 
     @property
@@ -133,7 +133,7 @@ class DatasetSnapshot(Protocol):
 class Datasets(Protocol):
     """Snapshots, one folder a run."""
 
-    def create_snapshot(self, run_id: str) -> AbstractContextManager[DatasetSnapshot]:
+    def open_snapshot(self, run_id: str) -> AbstractContextManager[Snapshot]:
         """Begin a run's snapshot; what is not committed when the context ends never appears."""
 
     def uri(self, run_id: str, split: Split) -> str:

@@ -47,7 +47,7 @@ module data 'storage-account.bicep' = {
     queues: ['advance', 'advance-poison', 'notifications', 'notifications-poison', 'webjobs-blobtrigger-poison']
     lifecycleRules: [
       {
-        name: 'delete-pinned-copies'
+        name: 'delete-snapshots'
         type: 'Lifecycle'
         definition: {
           filters: {

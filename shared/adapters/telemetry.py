@@ -29,7 +29,7 @@ SCOPE = "finetune-on-upload"
 _CONTEXT = TraceContextTextMapPropagator()
 _HEADER = "traceparent"
 
-_UNTRACED = frozenset({"acquire", "create_snapshot", "uri"})
+_UNTRACED = frozenset({"acquire", "open_snapshot", "uri"})
 """Port methods that are no call of their own: contexts that span others, and a name."""
 
 
@@ -47,12 +47,8 @@ class OpenTelemetry:
         self._faults = meter.create_counter(
             "finetune.faults", "{fault}", "Faults that runs met, retried or not"
         )
-        self._rows = meter.create_counter(
-            "finetune.rows.checked", "{row}", "Rows that dataset validation read"
-        )
-        self._pace = meter.create_histogram(
-            "finetune.validation.throughput", "By/s", "Speed of dataset validation"
-        )
+        self._rows = meter.create_counter("finetune.rows.checked", "{row}", "Rows that validation read")
+        self._pace = meter.create_histogram("finetune.validation.throughput", "By/s", "Speed of validation")
         self._runs = meter.create_gauge("finetune.runs", "{run}", "Runs by stage")
 
     def begin(self, run_id: str) -> str | None:

@@ -247,11 +247,11 @@ class MemorySnapshot:
 
     @property
     def sinks(self) -> Mapping[Split, Callable[[bytes], object]]:
-        """See `DatasetSnapshot.sinks`."""
+        """See `Snapshot.sinks`."""
         return {split: pieces.append for split, pieces in self._written.items()}
 
     def commit(self, splits: Iterable[Split]) -> None:
-        """See `DatasetSnapshot.commit`."""
+        """See `Snapshot.commit`."""
         for split in splits:
             self._files[f"{self._run_id}/{split}.jsonl"] = b"".join(self._written[split])
 
@@ -263,8 +263,8 @@ class MemoryDatasets:
         self.files: dict[str, bytes] = {}
 
     @contextmanager
-    def create_snapshot(self, run_id: str) -> Iterator[MemorySnapshot]:
-        """See `Datasets.create_snapshot`."""
+    def open_snapshot(self, run_id: str) -> Iterator[MemorySnapshot]:
+        """See `Datasets.open_snapshot`."""
         yield MemorySnapshot(run_id, self.files)
 
     def uri(self, run_id: str, split: Split) -> str:

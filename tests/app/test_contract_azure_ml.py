@@ -61,7 +61,7 @@ both = pytest.mark.parametrize("services", ["memory", "azure"], indirect=True)
 
 
 def planned(services: Services) -> tuple[Run, TrainingPlan]:
-    """A run that is ready to be submitted: uploaded, checked, pinned and planned."""
+    """A run that is ready to be submitted: uploaded, validated and planned."""
     path = f"d{uuid.uuid4().hex[:8]}.jsonl"
     assert isinstance(services.uploads, MemoryUploads | WritableUploads)
     services.uploads.put(path, rows())

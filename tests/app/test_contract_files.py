@@ -93,10 +93,10 @@ def test_only_the_version_that_was_found_is_read(files: Files) -> None:
 
 def test_what_is_not_committed_never_appears(files: Files) -> None:
     """A crash or a rejection leaves nothing of a snapshot to be seen."""
-    with files.datasets.create_snapshot(RUN_ID) as copy:
+    with files.datasets.open_snapshot(RUN_ID) as copy:
         copy.sinks[Split.TRAIN](b"rows")
         assert files.snapshots() == {}
-    with pytest.raises(ZeroDivisionError), files.datasets.create_snapshot(RUN_ID) as copy:
+    with pytest.raises(ZeroDivisionError), files.datasets.open_snapshot(RUN_ID) as copy:
         copy.sinks[Split.TRAIN](b"rows")
         raise ZeroDivisionError
     assert files.snapshots() == {}
@@ -105,7 +105,7 @@ def test_what_is_not_committed_never_appears(files: Files) -> None:
 def test_a_snapshot_is_one_file_a_split(files: Files) -> None:
     """Pieces arrive in order; only the splits that are committed appear; the next copy replaces the first."""
     for word in (b"first ", b"second "):
-        with files.datasets.create_snapshot(RUN_ID) as copy:
+        with files.datasets.open_snapshot(RUN_ID) as copy:
             for split in Split:
                 for piece in (word, split.encode()):
                     copy.sinks[split](piece)
@@ -144,7 +144,7 @@ def test_a_large_copy_is_staged_block_by_block(containers: OwnContainers) -> Non
     """Files of many blocks arrive whole and in order, and nothing of them shows before the commit."""
     files = _in_blobs(containers)
     piece, expected = BLOCK // 3, []
-    with files.datasets.create_snapshot(RUN_ID) as copy:
+    with files.datasets.open_snapshot(RUN_ID) as copy:
         for number in range(20):
             expected.append(bytes([number]) * piece)
             copy.sinks[Split.TRAIN](expected[-1])

@@ -54,7 +54,7 @@ def test_an_upload_that_is_gone_opens_nothing() -> None:
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst"])
 def test_companions_come_along(suffix: str) -> None:
-    """Validation and test files beside `train` belong to the run, each pinned to its version."""
+    """Validation and test files beside `train` belong to the run, each in a fixed version."""
     world = World()
     for name in ("validation", "test", "other"):
         world.uploads.put(f"support/{name}{suffix}", b"x")

@@ -1,4 +1,4 @@
-"""What is put right in the pinned copy, and what only draws a warning."""
+"""What is put right in the snapshot, and what only draws a warning."""
 
 import gzip
 import json
@@ -23,7 +23,7 @@ CLEAN = good_rows(30)
 
 
 def same_copy(checked: Checked) -> bool:
-    """Whether the pinned copy is what clean data give."""
+    """Whether the snapshot is what clean data give."""
     return checked.copy == check_bytes(jsonl(CLEAN)).copy
 
 
@@ -54,7 +54,7 @@ REPAIRS = {
 
 @pytest.mark.parametrize("name", REPAIRS)
 def test_a_repair_is_counted_and_the_copy_is_that_of_clean_data(name: str) -> None:
-    """A repaired upload gives the same pinned copy, and so the same fingerprint, as a clean one."""
+    """A repaired upload gives the same snapshot, and so the same fingerprint, as a clean one."""
     data, counts = REPAIRS[name]
     checked = check_bytes(data)
     assert checked.report.counts == counts

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shared.domain.dataset import Code, DatasetReport, GateRules, report_html
+from shared.domain.dataset import Code, DatasetReport, ValidationRules, report_html
 from shared.domain.dataset.codes import LABELS
 from tests.dataset.checking import assistant, check_lines, good_rows, row, user
 
@@ -128,7 +128,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     """The table of rules in the documentation has each rule and its default."""
     text = (DOCS / "dataset-rules.md").read_text()
     documented = dict(re.findall(r"^\| `([a-z_]+)` \| `([^`]+)` \|", text, flags=re.MULTILINE))
-    assert documented == {field.name: str(field.default) for field in msgspec.structs.fields(GateRules)}
+    assert documented == {field.name: str(field.default) for field in msgspec.structs.fields(ValidationRules)}
 
 
 @pytest.mark.parametrize("name", ["E", "W", "R"])

@@ -49,7 +49,7 @@ def test_text_stays_the_text_that_it_is(tmp_path: Path, kind: str, text: str) ->
 
 
 def test_elements_of_an_array_are_copied_byte_for_byte(tmp_path: Path) -> None:
-    """Keys given twice, long numbers and escapes reach validation; line breaks become spaces."""
+    """Repeated keys, long numbers and escapes reach validation; line breaks between tokens become spaces."""
     path = tmp_path / "array.json"
     elements = [
         '{"a":1,"a":2}',

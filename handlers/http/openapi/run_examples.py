@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from shared.domain.dataset import GateRules
+from shared.domain.dataset import ValidationRules
 
 RUN_ID = "ft-support-0123456789"
 _SIZE = "Standard_NC24ads_A100_v4"
@@ -170,5 +170,5 @@ REPORT: dict[str, Any] = {
     "tokens_per_row": [{"low": 128, "high": 512, "rows": 59}],
     "fingerprint": "",
     "smoke_sample": [],
-    "rules": msgspec.to_builtins(GateRules()),
+    "rules": msgspec.to_builtins(ValidationRules()),
 }

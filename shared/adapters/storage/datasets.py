@@ -94,21 +94,21 @@ class BlobDatasets:
         self._datastore = datastore
 
     @contextmanager
-    def create_snapshot(self, run_id: str) -> Iterator[BlobPinnedCopy]:
-        """See `Datasets.create_snapshot`."""
+    def open_snapshot(self, run_id: str) -> Iterator[BlobPinnedCopy]:
+        """See `Datasets.open_snapshot`."""
         with ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"snapshot {run_id}") as pool:
             files = {
                 split: _BlockFile(self._container.get_blob_client(f"{run_id}/{split}.jsonl"), pool)
                 for split in Split
             }
-            yield BlobPinnedCopy(files)
+            yield BlobSnapshot(files)
 
     def uri(self, run_id: str, split: Split) -> str:
         """See `Datasets.uri`."""
         return f"azureml://datastores/{self._datastore}/paths/{run_id}/{split}.jsonl"
 
 
-class BlobPinnedCopy:
+class BlobSnapshot:
     """Three files being staged; uncommitted blocks are invisible, and storage drops them after a week."""
 
     def __init__(self, files: Mapping[Split, _BlockFile]) -> None:
@@ -116,11 +116,11 @@ class BlobPinnedCopy:
 
     @property
     def sinks(self) -> Mapping[Split, Callable[[bytes], object]]:
-        """See `DatasetSnapshot.sinks`."""
+        """See `Snapshot.sinks`."""
         return {split: file.write for split, file in self._files.items()}
 
     def commit(self, splits: Iterable[Split]) -> None:
-        """See `DatasetSnapshot.commit`."""
+        """See `Snapshot.commit`."""
         for split in splits:
             self._files[split].commit()
 

@@ -1,6 +1,6 @@
-"""Every fault, warning and repair that the gate knows, by its stable code.
+"""Every fault, warning and repair that validation reports, by its stable code.
 
-`E` rows cannot be trained on, `W` rows can but deserve a look, `R` things were put right in the pinned copy.
+`E` rows cannot be trained on, `W` rows can but deserve a look, `R` marks repairs made in the snapshot.
 `docs/dataset-rules.md` explains each one; a test keeps the two equal.
 """
 
@@ -67,12 +67,12 @@ class Code(StrEnum):
 
     @property
     def is_error(self) -> bool:
-        """Whether a row with this code is kept out of the pinned copy."""
+        """Whether a row with this code is left out of the snapshot."""
         return self.value[0] == "E"
 
     @property
     def is_repair(self) -> bool:
-        """Whether it was put right in the pinned copy, which is all there is to it."""
+        """Whether the snapshot repairs it, so that no action is needed."""
         return self.value[0] == "R"
 
     @property

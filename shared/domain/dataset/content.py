@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 import zstandard
 
 from .codes import Code
-from .rules import GateRules
+from .rules import ValidationRules
 
 _PIECE = 256 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
 _ZSTD_WINDOW = 1 << 27  # 128 MiB, what `zstd --ultra` needs at most without `--long`
 # The decoder takes no limit on its output, and four bytes may stand for 128 KiB: so it is fed so little at a
 # time that no more than 8 MiB come out of it at once.
-_ZSTD_SIP = 256
+_ZSTD_SLICE = 256
 _FREE_EXPANSION = 16 << 20  # small files may expand as they like
 
 
@@ -30,7 +30,7 @@ class FileFaultError(Exception):
 class FileContent:
     """One pass over a file's content; counts both sides of the decompression."""
 
-    def __init__(self, name: str, chunks: Iterable[bytes], rules: GateRules) -> None:
+    def __init__(self, name: str, chunks: Iterable[bytes], rules: ValidationRules) -> None:
         """Choose the decompression by the file's name: `.gz`, `.zst` or none.
 
         Args:
@@ -110,8 +110,8 @@ def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
     begun = False
     held: list[bytes] = []
     size = 0
-    for sip in _sips(chunks):
-        data = sip
+    for piece in _slices(chunks):
+        data = piece
         while data:
             begun = True
             try:
@@ -141,7 +141,7 @@ def _zstd_message(error: zstandard.ZstdError) -> str:
     return f"the zstd data are damaged: {error}"
 
 
-def _sips(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _slices(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
-        for start in range(0, len(chunk), _ZSTD_SIP):
-            yield chunk[start : start + _ZSTD_SIP]
+        for start in range(0, len(chunk), _ZSTD_SLICE):
+            yield chunk[start : start + _ZSTD_SLICE]

@@ -1,7 +1,7 @@
 """The fast way to read a conversation, for the lines that have no faults: nearly all of a good dataset.
 
 Whatever is unusual about a line (a fault, a repair, another layout) makes `read_clean_line` give up, and
-`diagnosis` takes a closer look. Both write a conversation in one form, so that equal ones have equal bytes.
+`explain_line` reads it again. Both write a conversation in one form, so that equal ones have equal bytes.
 """
 
 from collections.abc import Collection
@@ -19,7 +19,7 @@ class Conversation(NamedTuple):
 
     encoded: bytes  # its messages as compact UTF-8 JSON with sorted keys
     turns: int
-    extra_keys: Collection[str]  # the row's other keys, which the pinned copy leaves out
+    extra_keys: Collection[str]  # the row's other keys, which the snapshot leaves out
 
 
 def _role_orders(longest: int) -> frozenset[tuple[str, ...]]:
@@ -32,7 +32,7 @@ def _role_orders(longest: int) -> frozenset[tuple[str, ...]]:
 
 # Longer conversations are rare enough for the slow way.
 _ROLE_ORDERS = _role_orders(128)
-# Keys of a row that the trainer would have to act on, and that `diagnosis` has something to say about.
+# Keys of a row that the trainer would have to act on, and that `explain_line` reports.
 _ROW_KEYS_WITH_MEANING = frozenset(("weight", "tools", "functions"))
 # Types whose values `orjson` writes in the fewest bytes that JSON has for them; of floats, 1e9 is shorter.
 _SHORTEST = frozenset((str, int, bool, type(None)))
@@ -46,7 +46,7 @@ _role_and_content = itemgetter("role", "content")
 
 
 def encode_messages(messages: list[Message]) -> bytes:
-    """Write messages as the pinned copy holds them."""
+    """Write messages as the snapshot holds them."""
     return orjson.dumps(messages, option=_SORTED)
 
 

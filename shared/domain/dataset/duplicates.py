@@ -1,4 +1,4 @@
-"""Which conversations were seen before, at a few bytes each."""
+"""Remembers which conversations were seen before, in a few bytes each."""
 
 from array import array
 

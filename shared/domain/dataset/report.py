@@ -1,4 +1,4 @@
-"""What the gate says of a dataset. Plain values that go to JSON as they are."""
+"""The report of a validation: plain values that are written as JSON without further work."""
 
 from enum import StrEnum
 
@@ -6,11 +6,11 @@ import msgspec
 
 from .codes import Code
 from .conversation import Message
-from .rules import GateRules, Split
+from .rules import Split, ValidationRules
 
 
 class Verdict(StrEnum):
-    """Whether training may read the pinned copy."""
+    """Whether training may read the snapshot."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -47,7 +47,7 @@ class FileSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of the pinned copy.
+    """One file of the snapshot.
 
     Attributes:
         rows: Its rows; the trainer keeps every one of them, but may drop those under `W106`.
@@ -94,11 +94,11 @@ class DatasetReport(msgspec.Struct, frozen=True, kw_only=True):
         counts: How often each code occurred, complete.
         issues: The issues themselves, at most `rules.issues_per_code` of each code.
         files: What was uploaded.
-        splits: What the pinned copy holds. Of a rejected dataset, what it would have held.
+        splits: What the snapshot holds; for a rejected dataset, what it would have held.
         rows: Rows that were read, whether usable or not.
-        rows_kept: Rows in the pinned copy.
-        rows_dropped: Rows left out of it.
-        tokens: Estimated tokens of the pinned copy.
+        rows_kept: Rows in the snapshot.
+        rows_dropped: Rows left out of the snapshot.
+        tokens: Estimated tokens of the snapshot.
         turns_per_row: Histogram of messages in a row.
         tokens_per_row: Histogram of estimated tokens in a row.
         fingerprint: Hex digest of what training would see: the rows, their order and their splits. Two
@@ -121,7 +121,7 @@ class DatasetReport(msgspec.Struct, frozen=True, kw_only=True):
     tokens_per_row: list[Bucket]
     fingerprint: str
     smoke_sample: list[SmokeSample]
-    rules: GateRules
+    rules: ValidationRules
 
     @property
     def accepted(self) -> bool:

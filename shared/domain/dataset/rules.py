@@ -1,4 +1,4 @@
-"""What a dataset is held to: limits, split shares, row policy. Values only; `gate` applies them."""
+"""What a dataset is held to: limits, split shares, row policy. Values only; `validator` applies them."""
 
 from enum import StrEnum
 
@@ -22,7 +22,7 @@ class RowPolicy(StrEnum):
     DROP = "drop"  # such rows are left out, up to `max_dropped_percent` of all rows
 
 
-class GateRules(msgspec.Struct, frozen=True, kw_only=True):
+class ValidationRules(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one check.
 
     Attributes:

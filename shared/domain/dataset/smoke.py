@@ -4,14 +4,14 @@ import heapq
 
 from .conversation import Message, decode_messages
 from .report import SmokeSample
-from .rules import GateRules
+from .rules import ValidationRules
 from .splitting import rank, seed_key
 
 
 class SmokeSampler:
     """Keeps the rows of the test split that rank lowest under the seed: a fair draw in one pass."""
 
-    def __init__(self, rules: GateRules) -> None:
+    def __init__(self, rules: ValidationRules) -> None:
         self._wanted = rules.smoke_samples
         self._limit = rules.smoke_sample_bytes
         self._key = seed_key(~rules.seed)  # not the split's own key: its lowest ranks are all in one split

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from .rules import GateRules, Split
+from .rules import Split, ValidationRules
 
-# Rows that are held back before the first is placed, so that small datasets get exact shares.
+# Rows that are held back before the first is assigned, so that small datasets get exact shares.
 _HELD_ROWS = 1_000
 _HELD_BYTES = 4 << 20
 
@@ -35,7 +35,9 @@ class Splitter:
     the held rows follow these.
     """
 
-    def __init__(self, rules: GateRules, missing: Mapping[Split, int], write: Mapping[Split, Write]) -> None:
+    def __init__(
+        self, rules: ValidationRules, missing: Mapping[Split, int], write: Mapping[Split, Write]
+    ) -> None:
         """Set up for one training file.
 
         Args:
@@ -54,7 +56,7 @@ class Splitter:
         self._highest_bound = bound
         self._held: list[tuple[int, bytes]] | None = [] if missing else None
         self._held_bytes = 0
-        self._placed: dict[int, Split] = {}  # held rows whose share differs from what the threshold says
+        self._assigned: dict[int, Split] = {}  # held rows whose share differs from what the threshold says
 
     def add(self, digest: int, encoded: bytes) -> None:
         """Take a row, as the digest of its content and its messages; it is written now or later."""
@@ -82,16 +84,16 @@ class Splitter:
         for digest in by_rank:
             split = shares.get(digest, Split.TRAIN)
             if split is not self._split_of(digest):
-                self._placed[digest] = split
+                self._assigned[digest] = split
         for digest, encoded in held:
             self._write[self._split_of(digest)](digest, encoded)
 
     def _split_of(self, digest: int) -> Split:
-        if digest in self._placed:
-            return self._placed[digest]
-        place = ((digest ^ self._key) * _MIX & _WORD) >> 32  # as `rank` says; written out for speed
-        if place < self._highest_bound:
+        if digest in self._assigned:
+            return self._assigned[digest]
+        row_rank = ((digest ^ self._key) * _MIX & _WORD) >> 32  # as `rank` says; written out for speed
+        if row_rank < self._highest_bound:
             for bound, split in self._bounds:
-                if place < bound:
+                if row_rank < bound:
                     return split
         return Split.TRAIN

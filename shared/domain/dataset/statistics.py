@@ -25,7 +25,7 @@ class Statistics:
         self._total += tokens
         if turns >= _MOST_TURNS:
             self._most_turns = max(self._most_turns, turns)
-        if tokens > self._longest:  # noqa: PLR1730 - a call to max() a row would cost 1 % of the gate's time
+        if tokens > self._longest:  # noqa: PLR1730 - calling max() for each row would cost 1 % of the time
             self._longest = tokens
         if tokens > self._window:
             self._truncated_rows += 1

@@ -31,7 +31,7 @@ class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One uploaded file, pinned to the version that was there when the run was opened."""
+    """One uploaded file, in the version that was there when the run was opened."""
 
     path: str
     etag: str

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import msgspec
 
-from shared.domain.dataset import DatasetFile, DatasetReport, GateRules, Split, check_dataset, report_html
+from shared.domain.dataset import (
+    DatasetFile,
+    DatasetReport,
+    ValidationRules,
+    Split,
+    validate_files,
+    report_html,
+)
 from shared.domain.run.names import SUFFIXES
 from shared.domain.run.run import Run, summarize
 from shared.ports import Services
 
 
-def validate_dataset(run: Run, rules: GateRules, services: Services) -> Run:
+def validate_dataset(run: Run, rules: ValidationRules, services: Services) -> Run:
     """Read the upload, store the report, and write the snapshot if the dataset is accepted.
 
     Raises:
@@ -22,8 +29,8 @@ def validate_dataset(run: Run, rules: GateRules, services: Services) -> Run:
         for file in run.source.files
     ]
     began = services.now()
-    with services.datasets.create_snapshot(run.run_id) as snapshot:
-        report = check_dataset(files, rules, snapshot.sinks)
+    with services.datasets.open_snapshot(run.run_id) as snapshot:
+        report = validate_files(files, rules, snapshot.sinks)
         if report.accepted:
             snapshot.commit(split for split, summary in report.splits.items() if summary.rows)
     size = sum(file.size for file in run.source.files)

@@ -1,4 +1,4 @@
-"""The slow way to read a line: says everything that is wrong with it, and what was put right.
+"""The slow way to read a line: says everything that is wrong with it, and what the snapshot repairs.
 
 Messages name the place and what to do. They quote no more of the line than role and key names.
 """
@@ -27,7 +27,7 @@ class Finding(NamedTuple):
     message: str
 
 
-class Diagnosis(NamedTuple):
+class Explanation(NamedTuple):
     """What a line holds and what is to be said about it."""
 
     messages: list[Message]  # empty if any finding is an error
@@ -46,7 +46,7 @@ class _Object(dict[str, Any]):
     repeated: tuple[str, ...] = ()
 
 
-def diagnose(line: bytes, before: bytes = b"") -> Diagnosis:
+def explain_line(line: bytes, before: bytes = b"") -> Explanation:
     """Read a line that is not clean.
 
     Args:
@@ -66,7 +66,7 @@ def diagnose(line: bytes, before: bytes = b"") -> Diagnosis:
         findings.setdefault(fault.finding.code, fault.finding)
     if any(code.is_error for code in findings):
         messages = []
-    return Diagnosis(messages, list(findings.values()))
+    return Explanation(messages, list(findings.values()))
 
 
 def _parse(line: bytes, before: bytes) -> _Object:

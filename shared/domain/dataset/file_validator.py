@@ -1,4 +1,4 @@
-"""What happens to each line of a file, and to each row that it holds."""
+"""Validates each line of one file, and each row that it holds."""
 
 from collections.abc import Callable
 
@@ -7,34 +7,34 @@ import xxhash
 from .codes import Code
 from .content import FileFaultError
 from .conversation import Conversation, decode_messages, encode_messages, read_clean_line
-from .diagnosis import BOM, diagnose, quoted
 from .duplicates import SeenConversations
+from .explain_line import BOM, explain_line, quoted
 from .issue_log import IssueLog
 from .lines import LongLine
-from .rules import GateRules, Split
+from .rules import Split, ValidationRules
 from .statistics import Statistics
-from .tokens import estimate_tokens, likely_tokens, loses_answers, may_exceed, may_lose_answers
+from .tokens import estimate_tokens, likely_tokens, may_exceed, may_truncate_answers, truncates_answers
 from .values import MOST_VALUES, has_too_many_values
 
 _SPACE = b" \t\r"  # what JSON calls white space, less the newline
 _FLAGS = {Split.TRAIN: 1, Split.VALIDATION: 2, Split.TEST: 4}
 
 
-class RowCheck:
-    """What the rows of all files share: the log, the figures and the memory of what was seen."""
+class SharedState:
+    """What the rows of all files share: the log, the statistics and the digests of earlier rows."""
 
-    def __init__(self, rules: GateRules, log: IssueLog, statistics: Statistics) -> None:
+    def __init__(self, rules: ValidationRules, log: IssueLog, statistics: Statistics) -> None:
         self.rules = rules
         self.log = log
         self.statistics = statistics
         self.seen = SeenConversations()
 
 
-class FileCheck:
+class FileValidator:
     """Takes one file's lines in order."""
 
     def __init__(
-        self, name: str, split: Split, shared: RowCheck, place: Callable[[int, bytes], None]
+        self, name: str, split: Split, shared: SharedState, accept_row: Callable[[int, bytes], None]
     ) -> None:
         """Set up for one file.
 
@@ -42,48 +42,48 @@ class FileCheck:
             name: The file's name, for the issues.
             split: What it was uploaded as.
             shared: What outlives the file.
-            place: Takes each row that can be trained on, as the digest of its content and its messages.
+            accept_row: Takes each row that can be trained on, as the digest of its content and its messages.
         """
         self._name = name
         self._flag = _FLAGS[split]
         self._shared = shared
         self._log = shared.log
-        self._place = place
+        self._accept_row = accept_row
         self._window = shared.rules.context_window
         self._blank_lines = 0
         self.number = 0  # of the line at hand
         self.rows = 0
         self.kept = 0
 
-    def take(self, lines: list[bytes]) -> None:
+    def validate_lines(self, lines: list[bytes]) -> None:
         """Check the next lines, each with its newline.
 
         Raises:
             FileFaultError: There are too many blank lines to go on.
         """
         if len(lines) == 1 and has_too_many_values(lines[0]):  # a line so long comes alone
-            self._pass_over(Code.TOO_MANY_VALUES, f"the line has more than {MOST_VALUES:,} values")
+            self._skip_line(Code.TOO_MANY_VALUES, f"the line has more than {MOST_VALUES:,} values")
             return
         for line in lines:
             self.number += 1
             conversation = read_clean_line(line)
             if conversation is None:
-                self._look_closer(line)
+                self._repair_line(line)
             else:
-                self._keep(conversation, line)
+                self._accept(conversation, line)
 
-    def pass_over(self, line: LongLine) -> None:
-        """Note a line that is too long to be read."""
+    def skip_long_line(self, line: LongLine) -> None:
+        """Report a line that is too long to be read."""
         limit = self._shared.rules.max_line_bytes
-        self._pass_over(Code.LINE_TOO_LONG, f"the line has {line.length:,} bytes; {limit:,} are allowed")
+        self._skip_line(Code.LINE_TOO_LONG, f"the line has {line.length:,} bytes; {limit:,} are allowed")
 
-    def _pass_over(self, code: Code, message: str) -> None:
+    def _skip_line(self, code: Code, message: str) -> None:
         self.number += 1
         self.rows += 1
         self._issue(code, message)
 
-    def _look_closer(self, line: bytes) -> None:
-        """Put right what is around the row, then read it as one that may have any fault."""
+    def _repair_line(self, line: bytes) -> None:
+        """Repair what surrounds the row, then explain whatever else is wrong with it."""
         text = line.removesuffix(b"\n")
         if text is line:
             self._issue(Code.NO_FINAL_NEWLINE, "the last line has no newline at its end")
@@ -104,22 +104,22 @@ class FileCheck:
             self._issue(Code.SURROUNDING_SPACE, "white space before or after the object")
         conversation = read_clean_line(stripped + b"\n") if len(stripped) + 1 < len(line) else None
         if conversation is None:
-            conversation = self._diagnose(stripped, before=line[: line.index(stripped)])
+            conversation = self._explain(stripped, before=line[: line.index(stripped)])
         if conversation is None:
             self.rows += 1
         else:
-            self._keep(conversation, stripped)
+            self._accept(conversation, stripped)
 
-    def _diagnose(self, text: bytes, before: bytes) -> Conversation | None:
-        diagnosis = diagnose(text, before)
-        for code, message in diagnosis.findings:
+    def _explain(self, text: bytes, before: bytes) -> Conversation | None:
+        explanation = explain_line(text, before)
+        for code, message in explanation.findings:
             self._issue(code, message, b"" if code.is_repair else text)
-        if not diagnosis.messages:
+        if not explanation.messages:
             return None
-        return Conversation(encode_messages(diagnosis.messages), len(diagnosis.messages), ())
+        return Conversation(encode_messages(explanation.messages), len(explanation.messages), ())
 
-    def _keep(self, conversation: Conversation, line: bytes) -> None:
-        """Count a row that can be trained on and pass it on."""
+    def _accept(self, conversation: Conversation, line: bytes) -> None:
+        """Count a row that can be trained on and write it."""
         encoded, turns, extra_keys = conversation
         self.rows += 1
         if extra_keys and not self._log.count(Code.EXTRA_KEYS):
@@ -135,21 +135,21 @@ class FileCheck:
             self._note_duplicate(before, line)
         self.kept += 1
         self._shared.statistics.add(turns, tokens)
-        self._place(digest, encoded)
+        self._accept_row(digest, encoded)
 
     def _measure(self, encoded: bytes, tokens: int, line: bytes) -> int:
-        """Look closer at a row that may be too long.
+        """Estimate the tokens of a row that may be too long.
 
         Returns:
             Its tokens; 0 if no answer is left once the trainer has truncated it.
         """
         window = self._window
         messages = decode_messages(encoded)
-        if loses_answers(messages, window):
+        if truncates_answers(messages, window):
             message = f"the first answer begins after token {window:,}, where the trainer truncates"
             self._issue(Code.NOTHING_LEFT_TO_LEARN, message, line)
             return 0
-        if may_lose_answers(messages, window):
+        if may_truncate_answers(messages, window):
             message = f"the first answer may begin after token {window:,}; the trainer would drop the row"
             self._issue(Code.MAY_BE_LOST, message, line)
         tokens = likely_tokens(messages, tokens)

@@ -1,4 +1,4 @@
-"""The gate: one pass over the uploaded files, out of which come the pinned copy and the report."""
+"""One pass over the uploaded files, which writes the snapshot and returns the report."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 from .codes import Code
 from .content import FileContent, FileFaultError
-from .file_check import FileCheck, RowCheck
+from .file_validator import FileValidator, SharedState
 from .issue_log import IssueLog
 from .lines import LongLine, read_lines
-from .pinned import PinnedFile
+from .outcome import summarize_outcome
 from .report import DatasetReport, FileSummary, SplitSummary
-from .rules import GateRules, Split
+from .rules import Split, ValidationRules
 from .smoke import SmokeSampler
+from .snapshot import SnapshotFile
 from .splitting import Splitter, Write
 from .statistics import Statistics
-from .verdict import judge
 
 _ORDER = {Split.TRAIN: 0, Split.VALIDATION: 1, Split.TEST: 2}
 
@@ -35,10 +35,10 @@ class DatasetFile:
     chunks: Iterable[bytes]
 
 
-def check_dataset(
-    files: Sequence[DatasetFile], rules: GateRules, sinks: Mapping[Split, Callable[[bytes], object]]
+def validate_files(
+    files: Sequence[DatasetFile], rules: ValidationRules, sinks: Mapping[Split, Callable[[bytes], object]]
 ) -> DatasetReport:
-    """Check a dataset and write its pinned copy, in one pass and nearly constant memory.
+    """Check a dataset and write its snapshot, in one pass and nearly constant memory.
 
     Files that were uploaded for validation or test are used as they are; what is missing is taken from the
     training file. A split that the report gives no rows had nothing written to its sink.
@@ -46,7 +46,7 @@ def check_dataset(
     Args:
         files: At most one file per split, in any order; None counts as training.
         rules: What the dataset is held to.
-        sinks: One for each split; takes the pinned copy's bytes in pieces of about 256 KiB.
+        sinks: One for each split; takes the snapshot's bytes in pieces of about 256 KiB.
 
     Returns:
         The report. Unless it accepts the dataset, what the sinks were given is to be thrown away.
@@ -60,7 +60,7 @@ def check_dataset(
         raise ValueError(f"two files are meant for one split: {', '.join(file.name for file in ordered)}")
     shares = {Split.VALIDATION: rules.validation_percent, Split.TEST: rules.test_percent}
     missing = {split: share for split, share in shares.items() if split not in splits}
-    check = _Check(rules, missing, sinks)
+    check = Validator(rules, missing, sinks)
     if Split.TRAIN not in splits:
         check.log.add(Code.NO_TRAINING_FILE, "there is no training file; upload <dataset>/train.jsonl")
     for file, split in zip(ordered, splits, strict=True):
@@ -68,34 +68,37 @@ def check_dataset(
     return check.report()
 
 
-class _Check:
+class Validator:
     """One pass: the files in order, then the report."""
 
     def __init__(
-        self, rules: GateRules, missing: Mapping[Split, int], sinks: Mapping[Split, Callable[[bytes], object]]
+        self,
+        rules: ValidationRules,
+        missing: Mapping[Split, int],
+        sinks: Mapping[Split, Callable[[bytes], object]],
     ) -> None:
         self.log = IssueLog(rules.issues_per_code)
         self._rules = rules
-        self._pinned = {split: PinnedFile(sinks[split], rules.context_window) for split in Split}
+        self._snapshot = {split: SnapshotFile(sinks[split], rules.context_window) for split in Split}
         self._statistics = Statistics(rules.context_window)
         self._smoke = SmokeSampler(rules)
-        self._write: dict[Split, Write] = {split: self._pinned[split].add for split in Split}
+        self._write: dict[Split, Write] = {split: self._snapshot[split].add for split in Split}
         self._write[Split.TEST] = self._write_test
         self._splitter = Splitter(rules, missing, self._write)
-        self._rows = RowCheck(rules, self.log, self._statistics)
+        self._rows = SharedState(rules, self.log, self._statistics)
         self._files: list[FileSummary] = []
 
     def read(self, file: DatasetFile, split: Split) -> None:
         """Check one file and write its rows."""
         content = FileContent(file.name, file.chunks, self._rules)
-        place = self._splitter.add if split is Split.TRAIN else self._write[split]
-        lines = FileCheck(file.name, split, self._rows, place)
+        accept_row = self._splitter.add if split is Split.TRAIN else self._write[split]
+        lines = FileValidator(file.name, split, self._rows, accept_row)
         try:
             for batch in read_lines(content, self._rules.max_line_bytes):
                 if isinstance(batch, LongLine):
-                    lines.pass_over(batch)
+                    lines.skip_long_line(batch)
                 else:
-                    lines.take(batch)
+                    lines.validate_lines(batch)
         except FileFaultError as fault:
             self.log.add(fault.code, str(fault), file=file.name)
         else:
@@ -115,10 +118,10 @@ class _Check:
         self._files.append(summary)
 
     def report(self) -> DatasetReport:
-        """Write what is left of the pinned copy and sum up."""
-        splits = {split: pinned.finish() for split, pinned in self._pinned.items()}
+        """Write what is left of the snapshot and sum up."""
+        splits = {split: file.finish() for split, file in self._snapshot.items()}
         rows, kept = sum(file.rows for file in self._files), sum(file.rows_kept for file in self._files)
-        verdict, reason = judge(self.log, self._rules, splits, rows, kept)
+        verdict, reason = summarize_outcome(self.log, self._rules, splits, rows, kept)
         return DatasetReport(
             verdict=verdict,
             reason=reason,
@@ -138,7 +141,7 @@ class _Check:
         )
 
     def _write_test(self, digest: int, encoded: bytes) -> None:
-        self._pinned[Split.TEST].add(digest, encoded)
+        self._snapshot[Split.TEST].add(digest, encoded)
         self._smoke.add(digest, encoded)
 
 

@@ -1,4 +1,4 @@
-"""The dataset gate beside its peers: speed on one core, memory, and the time of a copy through storage."""
+"""Dataset validation beside its peers: speed on one core, memory, and the time of a copy through storage."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.gate_data import make_dataset
+from bench.validation_data import make_dataset
 
 MEGABYTE = 1_000_000
 DATA = Path(__file__).parent / "data"
 _PANDAS_MEGABYTES = 200  # more would not fit into the memory of a small machine
 _ROUNDS = 3
 
-# Ratios that the gate has to reach: its speed over the peer's.
+# Ratios that validation has to reach: its speed over the peer's.
 TARGETS = {"bare_decoding": 0.45, "pandas_read_json": 10.0, "datasets_load": 2.5, "cookbook_checks": 1.3}
 
 
@@ -25,7 +25,7 @@ def measure_speed(megabytes: int) -> dict[str, Any]:
     Args:
         megabytes: Size of the dataset.
     """
-    sizes = dict.fromkeys(("gate", *TARGETS), megabytes)
+    sizes = dict.fromkeys(("validation", *TARGETS), megabytes)
     sizes["pandas_read_json"] = min(megabytes, _PANDAS_MEGABYTES)
     files = {size: DATA / f"ultrachat-{size}.jsonl" for size in set(sizes.values())}
     for size, path in files.items():
@@ -40,12 +40,14 @@ def measure_speed(megabytes: int) -> dict[str, Any]:
         "megabytes": megabytes,
         "pandas_megabytes": sizes["pandas_read_json"],
         "megabytes_per_cpu_second": {name: round(speed, 1) for name, speed in best.items()},
-        "gate_over": {name: _ratio(best["gate"] / best[name], target) for name, target in TARGETS.items()},
+        "validation_over": {
+            name: _ratio(best["validation"] / best[name], target) for name, target in TARGETS.items()
+        },
     }
 
 
 def measure_memory(megabytes: int) -> dict[str, Any]:
-    """Peak memory of the gate over the idle process, at a tenth of the size and at the whole.
+    """Peak memory of validation over the idle process, at a tenth of the size and at the whole.
 
     Args:
         megabytes: The larger size.
@@ -55,7 +57,7 @@ def measure_memory(megabytes: int) -> dict[str, Any]:
     for size in (megabytes // 10, megabytes):
         path = DATA / f"ultrachat-{size}.jsonl"
         rows.append(make_dataset(path, size * MEGABYTE))
-        peaks.append(_run("gate_from_disk", path)["peak_bytes"] - idle)
+        peaks.append(_run("validation_from_disk", path)["peak_bytes"] - idle)
     growth = (peaks[1] - peaks[0]) / (rows[1] - rows[0])
     return {
         "megabytes": [megabytes // 10, megabytes],
@@ -68,7 +70,7 @@ def measure_memory(megabytes: int) -> dict[str, Any]:
 
 
 def _run(name: str, path: Path) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.gate_contenders", name, str(path)]
+    command = [sys.executable, "-m", "bench.validation_contenders", name, str(path)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True)
     result: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
     return result

@@ -1,6 +1,6 @@
-"""What the gate is measured against, and the gate itself: each takes a file and returns its seconds of CPU.
+"""Validation and what it is measured against: each takes a file and returns its seconds of CPU.
 
-Run as `python -m bench.gate_contenders NAME FILE`, so that each has a process, and its memory, to itself.
+Run as `python -m bench.validation_contenders NAME FILE`, so that each has a process of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from shared.domain.dataset import DatasetFile, GateRules, Split, check_dataset
+from shared.domain.dataset import DatasetFile, Split, ValidationRules, validate_files
 
 CHUNK = 4 << 20
 _COOKBOOK_ROLES = ("system", "user", "assistant", "function")
@@ -45,15 +45,15 @@ def bare_decoding(path: Path) -> float:
     return _timed(lambda: deque(map(decode, lines), maxlen=0))
 
 
-def gate(path: Path) -> float:
+def validation(path: Path) -> float:
     """All rules, hashing, splitting, and writing to sinks that keep nothing."""
     chunks = list(_chunks(path))
-    return _timed(lambda: _run_gate(chunks))
+    return _timed(lambda: _run_validation(chunks))
 
 
-def gate_from_disk(path: Path) -> float:
+def validation_from_disk(path: Path) -> float:
     """The same, reading as it goes: for its memory."""
-    return _timed(lambda: _run_gate(_chunks(path)))
+    return _timed(lambda: _run_validation(_chunks(path)))
 
 
 def pandas_read_json(path: Path) -> float:
@@ -81,7 +81,7 @@ def cookbook_checks(path: Path) -> float:
 
 def idle(path: Path) -> float:  # noqa: ARG001
     """The process with everything imported, and nothing done: what memory is compared with."""
-    _run_gate([])
+    _run_validation([])
     return 0.0
 
 
@@ -89,8 +89,8 @@ CONTENDERS: dict[str, Callable[[Path], float]] = {
     function.__name__: function
     for function in (
         bare_decoding,
-        gate,
-        gate_from_disk,
+        validation,
+        validation_from_disk,
         pandas_read_json,
         datasets_load,
         cookbook_checks,
@@ -99,8 +99,8 @@ CONTENDERS: dict[str, Callable[[Path], float]] = {
 }
 
 
-def _run_gate(chunks: Iterable[bytes]) -> None:
-    check_dataset([DatasetFile("bench.jsonl", None, chunks)], GateRules(), dict.fromkeys(Split, len))
+def _run_validation(chunks: Iterable[bytes]) -> None:
+    validate_files([DatasetFile("bench.jsonl", None, chunks)], ValidationRules(), dict.fromkeys(Split, len))
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""From an upload to three pinned files in Azurite, beside a bare streamed copy of the same blob."""
+"""From an upload in Azurite to its snapshot, beside a bare streamed copy of the same blob."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 
 from azure.storage.blob import BlobBlock, BlobServiceClient
 
-from bench.gate import DATA, MEGABYTE
-from bench.gate_data import make_dataset
+from bench.validation import DATA, MEGABYTE
+from bench.validation_data import make_dataset
 from local.azurite import Azurite
 from shared.adapters.storage.account import CONTAINERS, READ_PIECE, UPLOADS
 from shared.adapters.storage.datasets import BLOCK, IN_FLIGHT, BlobDatasets, BlobUploads
-from shared.domain.dataset import DatasetFile, GateRules, Split, check_dataset
+from shared.domain.dataset import DatasetFile, ValidationRules, Split, validate_files
 
 TARGET = 1.25
 _ROUNDS = 3
@@ -40,15 +40,15 @@ def measure_copy(megabytes: int) -> dict[str, Any]:
                 service.create_container(container)
             with path.open("rb") as file:
                 service.get_blob_client(UPLOADS, path.name).upload_blob(file, max_concurrency=2)
-            best = {"copy": float("inf"), "gate": float("inf")}
+            best = {"copy": float("inf"), "validation": float("inf")}
             for _ in range(_ROUNDS):
                 best["copy"] = min(best["copy"], _timed(lambda: _copy(service, path.name)))
-                best["gate"] = min(best["gate"], _timed(lambda: _pin(service, path.name)))
-    ratio = best["gate"] / best["copy"]
+                best["validation"] = min(best["validation"], _timed(lambda: _validate(service, path.name)))
+    ratio = best["validation"] / best["copy"]
     return {
         "megabytes": megabytes,
         "seconds": {name: round(seconds, 2) for name, seconds in best.items()},
-        "gate_over_copy": {"ratio": round(ratio, 3), "target": TARGET, "met": ratio <= TARGET},
+        "validation_over_copy": {"ratio": round(ratio, 3), "target": TARGET, "met": ratio <= TARGET},
     }
 
 
@@ -69,17 +69,19 @@ def _copy(service: BlobServiceClient, name: str) -> None:
     target.commit_block_list(blocks)
 
 
-def _pin(service: BlobServiceClient, name: str) -> None:
+def _validate(service: BlobServiceClient, name: str) -> None:
     """What the app does with an upload, with its own adapters."""
     uploads, datasets = BlobUploads(service), BlobDatasets(service, "bench")
     upload = uploads.find(name)
     if upload is None:
         raise LookupError(name)
-    with datasets.create_snapshot("ft-bench-0123456789") as copy:
-        report = check_dataset([DatasetFile(name, None, uploads.read(upload))], GateRules(), copy.sinks)
+    with datasets.open_snapshot("ft-bench-0123456789") as copy:
+        report = validate_files(
+            [DatasetFile(name, None, uploads.read(upload))], ValidationRules(), copy.sinks
+        )
         if not report.accepted:
             raise ValueError(report.reason)
-        copy.commit(Split)
+        snapshot.commit(Split)
 
 
 def _timed(work: Callable[[], None]) -> float:

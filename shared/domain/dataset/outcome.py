@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from .codes import Code
 from .issue_log import IssueLog
 from .report import Issue, SplitSummary, Verdict
-from .rules import GateRules, RowPolicy, Split
+from .rules import RowPolicy, Split, ValidationRules
 
 # A file that was not read to its end, or is not there: the reason, whatever else was found.
 _UNREAD = (
@@ -24,22 +24,22 @@ _FATAL = (
 )
 
 
-def judge(
-    log: IssueLog, rules: GateRules, splits: Mapping[Split, SplitSummary], rows: int, kept: int
+def summarize_outcome(
+    log: IssueLog, rules: ValidationRules, splits: Mapping[Split, SplitSummary], rows: int, kept: int
 ) -> tuple[Verdict, str]:
-    """Judge the dataset as a whole, adding to the log what only shows at the end.
+    """Decide whether the dataset is accepted, and log the faults of the dataset as a whole.
 
     Args:
         log: Everything found so far.
         rules: What the dataset is held to.
-        splits: What the pinned copy holds.
+        splits: What the snapshot holds.
         rows: Rows that were read.
-        kept: Rows in the pinned copy.
+        kept: Rows in the snapshot.
 
     Returns:
         The verdict and its reason.
     """
-    _judge_splits(log, rules, splits)
+    _check_splits(log, rules, splits)
     dropped = rows - kept
     share = 100 * dropped / rows if rows else 0.0
     if rules.row_policy is RowPolicy.DROP and share > rules.max_dropped_percent:
@@ -61,7 +61,7 @@ def judge(
     return Verdict.ACCEPTED, f"{kept:,} rows can be trained on: {counts}{left_out}."
 
 
-def _judge_splits(log: IssueLog, rules: GateRules, splits: Mapping[Split, SplitSummary]) -> None:
+def _check_splits(log: IssueLog, rules: ValidationRules, splits: Mapping[Split, SplitSummary]) -> None:
     training = splits[Split.TRAIN].rows
     if training < rules.min_training_rows:
         message = (

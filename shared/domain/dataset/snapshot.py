@@ -1,4 +1,4 @@
-"""The pinned copy: three files that hold `messages` and nothing else, one row a line."""
+"""The snapshot: three files that hold `messages` and nothing else, one row a line."""
 
 from collections.abc import Callable
 
@@ -6,13 +6,13 @@ import xxhash
 
 from .conversation import decode_messages
 from .report import SplitSummary
-from .tokens import may_lose_answers
+from .tokens import may_truncate_answers
 
 _BEGIN, _END = b'{"messages":', b"}\n"
-_PIECE = 1 << 18  # rows are handed on in pieces of about this many bytes
+_PIECE = 1 << 18  # rows are written in pieces of about this many bytes
 
 
-class PinnedFile:
+class SnapshotFile:
     """Writes one split to its sink, and sums it up."""
 
     def __init__(self, sink: Callable[[bytes], object], context_window: int) -> None:
@@ -31,36 +31,36 @@ class PinnedFile:
         piece += _END
         self._rows += 1
         if len(piece) >= _PIECE:
-            self._hand_on()
+            self._flush()
 
     def finish(self) -> SplitSummary:
-        """Hand on what is left.
+        """Write what is left.
 
         Returns:
             What was written.
         """
         if self._piece:
-            self._hand_on()
+            self._flush()
         return SplitSummary(rows=self._rows, bytes=self._bytes, digest=self._hash.hexdigest())
 
-    def _hand_on(self) -> None:
-        piece = bytes(self._piece) if self._bytes else self._begun_well(bytes(self._piece))
+    def _flush(self) -> None:
+        piece = bytes(self._piece) if self._bytes else self._with_safe_first_row(bytes(self._piece))
         self._piece.clear()
         self._hash.update(piece)
         self._bytes += len(piece)
         self._sink(piece)
 
-    def _begun_well(self, piece: bytes) -> bytes:
+    def _with_safe_first_row(self, piece: bytes) -> bytes:
         """Move a row that is sure to be trained on to the front: the trainer crashes if it drops row 0."""
         start = 0
         while start < len(piece):
             end = piece.index(b"\n", start) + 1
-            if not self._may_be_lost(piece[start:end]):
+            if not self._may_be_dropped(piece[start:end]):
                 return piece[start:end] + piece[:start] + piece[end:]
             start = end
         return piece
 
-    def _may_be_lost(self, line: bytes) -> bool:
+    def _may_be_dropped(self, line: bytes) -> bool:
         if len(line) <= self._window:
             return False
-        return may_lose_answers(decode_messages(line[len(_BEGIN) : -len(_END)]), self._window)
+        return may_truncate_answers(decode_messages(line[len(_BEGIN) : -len(_END)]), self._window)

@@ -1,4 +1,4 @@
-"""The dataset gate on this machine: what the cloud would say, before a byte is sent."""
+"""Validation on this machine, before a byte is sent: the verdict is the one that the app will give."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from shared.domain.dataset import (
     Code,
     DatasetFile,
     DatasetReport,
-    GateRules,
     Split,
-    check_dataset,
+    ValidationRules,
     report_html,
+    validate_files,
 )
 from tools.dataset_source import Source
 
@@ -25,8 +25,10 @@ _PIECE = 1 << 20
 _LISTED = 12  # issues shown on the terminal; the report has more
 
 
-def check_source(source: Source, rules: GateRules, advanced: Callable[[int], object]) -> DatasetReport:
-    """Run the gate over a dataset's files and keep nothing of the copy.
+def validate_source(
+    source: Source, rules: ValidationRules, advanced: Callable[[int], object]
+) -> DatasetReport:
+    """Validate a dataset's files without keeping the snapshot.
 
     Args:
         source: The dataset.
@@ -38,7 +40,7 @@ def check_source(source: Source, rules: GateRules, advanced: Callable[[int], obj
         DatasetFile(file.label, None if alone else split, _read(file.path, advanced))
         for split, file in source.files.items()
     ]
-    return check_dataset(files, rules, dict.fromkeys(Split, len))
+    return validate_files(files, rules, dict.fromkeys(Split, len))
 
 
 def save_report(report: DatasetReport, path: Path) -> None:
