@@ -18,7 +18,7 @@ from bench.validation_data import make_dataset
 from local.azurite import Azurite
 from shared.adapters.storage.account import CONTAINERS, READ_PIECE, UPLOADS
 from shared.adapters.storage.datasets import BLOCK, IN_FLIGHT, BlobDatasets, BlobUploads
-from shared.domain.dataset import DatasetFile, ValidationRules, Split, validate_files
+from shared.domain.dataset import DatasetFile, Split, ValidationRules, validate_files
 
 TARGET = 1.25
 _ROUNDS = 3

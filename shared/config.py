@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from shared.domain.dataset import ValidationRules, RowPolicy
+from shared.domain.dataset import RowPolicy, ValidationRules
 from shared.domain.errors import FinetuneError
 from shared.domain.fields import Problem, convert_fields
 from shared.domain.limits import Limits

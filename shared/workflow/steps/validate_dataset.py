@@ -7,10 +7,10 @@ import msgspec
 from shared.domain.dataset import (
     DatasetFile,
     DatasetReport,
-    ValidationRules,
     Split,
-    validate_files,
+    ValidationRules,
     report_html,
+    validate_files,
 )
 from shared.domain.run.names import SUFFIXES
 from shared.domain.run.run import Run, summarize
