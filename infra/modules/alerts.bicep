@@ -50,8 +50,8 @@ var rules = [
     query: 'AppTraces | where Message == "run enters a stage" and tostring(Properties.stage) == "failed"'
   }
   {
-    name: 'announcement-lost'
-    title: 'The webhook did not take an announcement'
+    name: 'notification-lost'
+    title: 'The webhook did not accept a notification'
     severity: 3
     window: 'PT5M'
     query: 'AppTraces | where Message == "notification refused by the webhook" or Message == "notification dropped"'

@@ -387,7 +387,7 @@ def test_a_cluster_that_is_never_to_be_seen_is_given_up() -> None:
     assert world.now - NOW < timedelta(minutes=62)
 
 
-def test_waiting_for_a_place_is_no_delay_of_the_cluster() -> None:
+def test_waiting_for_a_slot_is_no_delay_of_the_cluster() -> None:
     """A run that waited for days goes on waiting while its cluster is being changed."""
     world = World()
     one = msgspec.structs.replace(SETTINGS, max_training_runs=1)
@@ -418,7 +418,7 @@ def test_answers_that_flicker_do_not_keep_an_invocation_busy() -> None:
     assert next(looks) < 20
 
 
-def test_a_wish_that_comes_during_a_step_is_seen_before_the_next() -> None:
+def test_a_request_that_comes_during_a_step_is_seen_before_the_next() -> None:
     """A cancellation that arrives while the job is being submitted is acted on in the same invocation."""
     world = World()
     world.cloud.slow = True
@@ -436,7 +436,7 @@ def test_a_wish_that_comes_during_a_step_is_seen_before_the_next() -> None:
     assert world.cloud.jobs[run_id].status == "Canceled"
 
 
-def test_a_wish_between_deciding_and_saving_is_not_overwritten() -> None:
+def test_a_request_between_deciding_and_saving_is_not_overwritten() -> None:
     """An endpoint that is extended in the very moment of its expiry lives on."""
     world = World()
     world.runs.create(a_run(Stage.LIVE))

@@ -275,7 +275,7 @@ def test_a_cursor_that_is_none_of_ours_is_refused(runs: RunStore, cursor: str) -
     assert caught.value.status == 400
 
 
-def test_a_parked_run_waits_for_its_time_or_its_next_write(runs: RunStore) -> None:
+def test_a_suspended_run_waits_for_its_time_or_its_next_write(runs: RunStore) -> None:
     """Suspending shows in the index with its reason; undoing it says whether there was something to undo."""
     runs.create(a_run(Stage.TRAINING))
     runs.suspend(RUN_ID, "Größe: 1\n2 " + "x" * 2000, until=NOW + timedelta(hours=1))

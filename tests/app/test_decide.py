@@ -158,7 +158,7 @@ def test_no_run_ends_over_something_that_costs_money(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("stage", DELETING)
-def test_a_wish_wins_over_everything_that_is_seen(stage: Stage) -> None:
+def test_a_request_wins_over_everything_that_is_seen(stage: Stage) -> None:
     """Cancel and delete are acted on at once, whatever else could be done; extending ends nothing."""
     for run, _, _, decision in every_case(stage):
         asked = run.requests.cancel_at or run.requests.delete_at
@@ -173,7 +173,7 @@ def test_a_wish_wins_over_everything_that_is_seen(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("stage", DELETING)
-def test_money_is_spent_only_with_a_place_and_where_the_path_has_it(stage: Stage) -> None:
+def test_money_is_spent_only_with_a_slot_and_where_the_path_has_it(stage: Stage) -> None:
     """Jobs are submitted in `validated` and endpoints made in `deploying`, nowhere else, and in turn."""
     for run, seen, _, decision in every_case(stage):
         if not (isinstance(decision, Do) and decision.step in COSTLY):

@@ -48,7 +48,7 @@ def test_metadata_names_are_read_whatever_their_case() -> None:
     assert from_metadata(RUN_ID, shouted) == entry(a_run(Stage.LIVE))
 
 
-def test_only_due_runs_that_nobody_parked_are_due() -> None:
+def test_only_due_runs_that_nobody_suspended_are_due() -> None:
     """The timer leaves alone what is over, not due yet, or suspended."""
     assert entry(a_run(Stage.TRAINING)).is_due(NOW)
     assert not entry(a_run(Stage.TRAINING, due=NOW + timedelta(seconds=1))).is_due(NOW)

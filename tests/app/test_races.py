@@ -255,7 +255,7 @@ def test_the_sweeper_against_a_deployment_deletes_nothing(
     assert "delete" not in calls(world)
 
 
-def test_runs_opened_at_once_share_the_places_that_there_are(
+def test_runs_opened_at_once_share_the_slots_that_there_are(
     world: World, services: Services, containers: OwnContainers
 ) -> None:
     """With two training slots, eight runs that decide at once submit two jobs, and later the rest."""
@@ -280,7 +280,7 @@ def test_runs_opened_at_once_share_the_places_that_there_are(
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
-def test_runs_that_decide_at_once_have_no_more_endpoints_than_places(
+def test_runs_that_decide_at_once_have_no_more_endpoints_than_slots(
     number: int, world: World, services: Services
 ) -> None:
     """Six models become ready in the same moment, in any order; two endpoints come up, then the next two."""

@@ -52,7 +52,7 @@ def lose_submission(world: World) -> str:
 
 @pytest.mark.parametrize("stage", [Stage.DEPLOYING, Stage.DELETING])
 @pytest.mark.parametrize("corrupt", [False, True])
-def test_a_parked_runs_endpoint_is_deleted_after_its_deadline(stage: Stage, corrupt: bool) -> None:
+def test_a_suspended_runs_endpoint_is_deleted_after_its_deadline(stage: Stage, corrupt: bool) -> None:
     """Not before; and the run goes on asking for a person."""
     world = with_everything(a_run(stage), job="Completed")
     if corrupt:
@@ -123,7 +123,7 @@ def test_one_surprise_holds_up_no_other(call: str, surprise: Exception) -> None:
     assert world.runs.load(lost.run_id).run.requests.delete_at is not None
 
 
-def test_a_time_that_lies_far_ahead_stops_no_sweep() -> None:
+def test_a_time_that_lies_far_ahead_stops_no_reconciliation() -> None:
     """An index entry may say anything."""
     world = with_everything(a_run(Stage.DELETED), job="Completed")
     world.runs.create(a_run(Stage.DELETING, run_id="ft-odd-0123456789"))
@@ -142,7 +142,7 @@ def test_a_job_that_does_not_stop_is_asked_again() -> None:
     assert [call for call, _ in world.cloud.begun].count("cancel") == 2
 
 
-def test_a_run_that_begins_during_a_sweep_keeps_its_endpoint() -> None:
+def test_a_run_that_begins_during_a_reconciliation_keeps_its_endpoint() -> None:
     """Its record is older than its endpoint: it is in any list of records made after one of endpoints."""
     world = World()
     begun: list[str] = []
@@ -172,7 +172,7 @@ def test_a_run_that_begins_during_a_sweep_keeps_its_endpoint() -> None:
     assert set(world.cloud.seen) == set(begun)
 
 
-def test_a_run_whose_endpoint_was_swept_ends_once_it_is_back() -> None:
+def test_a_run_whose_endpoint_was_removed_ends_once_it_is_back() -> None:
     """It has had its time: the endpoint is not made anew."""
     world = with_everything(a_run(Stage.DEPLOYING), job="Completed")
     world.runs.suspend(RUN_ID, "why", until=NOW)
@@ -184,7 +184,7 @@ def test_a_run_whose_endpoint_was_swept_ends_once_it_is_back() -> None:
 
 
 @pytest.mark.parametrize("run", [a_run(Stage.TRAINING), a_run(Stage.VALIDATED, billable=True)])
-def test_a_parked_runs_job_is_canceled_after_its_deadline(run: Run) -> None:
+def test_a_suspended_runs_job_is_canceled_after_its_deadline(run: Run) -> None:
     """Nobody is left to read how long it has been training, but for the index."""
     world = World()
     world.runs.create(run)
@@ -267,7 +267,7 @@ def test_a_late_job_that_cannot_be_canceled_holds_up_nothing() -> None:
     assert world.cloud.jobs[run_id].status == "Canceled"
 
 
-def test_a_sweep_asks_about_few_jobs() -> None:
+def test_a_reconciliation_asks_about_few_jobs() -> None:
     """Runs on their way watch theirs, and one that was seen to end cannot appear late."""
     world = World()
     run_id = upload(world)

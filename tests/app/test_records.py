@@ -159,19 +159,8 @@ class Watched:
 
 def watched(world: World, names: list[str]) -> Services:
     """The world's services, noting the names that reach storage and Azure ML."""
-    ports = (
-        "runs",
-        "run_lock",
-        "content_index",
-        "slots",
-        "uploads",
-        "datasets",
-        "reports",
-        "registry",
-        "workspace",
-        "training",
-    )
-    more = ("metrics", "endpoints")
+    storage = ("runs", "run_lock", "content_index", "slots", "uploads", "datasets", "reports")
+    azure_ml = ("registry", "workspace", "training", "metrics", "endpoints")
     services = world.services
     return replace(
         services, **{port: Watched(getattr(services, port), names) for port in (*storage, *azure_ml)}

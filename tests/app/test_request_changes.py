@@ -135,7 +135,7 @@ def test_an_extension_that_means_nothing_is_400(hours: Any) -> None:
     assert caught.value.status == 400
 
 
-def test_retrying_brings_a_parked_run_back() -> None:
+def test_retrying_brings_a_suspended_run_back() -> None:
     """It is due again, whether or not its message still is somewhere."""
     world = World()
     world.runs.create(a_run(Stage.TRAINING, due=NOW + timedelta(hours=1)))

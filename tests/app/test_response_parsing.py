@@ -213,7 +213,7 @@ def test_a_refusal_that_the_sdk_raises_again_is_one() -> None:
             log_and_raise_error(fault)
 
 
-def test_a_run_is_parked_with_any_reason(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_is_suspended_with_any_reason(caplog: pytest.LogCaptureFixture) -> None:
     """The listing shows it."""
     # What pytest keeps of a log has to be sent from one process to another.
     caplog.set_level(logging.CRITICAL, logger="handlers.events.advance_message")

@@ -66,20 +66,20 @@ def test_first_opened_is_first_served(kind: SlotKind) -> None:
     assert all(allowed(run, kind, listing, 0) for run in runs), "0 is no limit"
 
 
-def test_two_runs_of_the_same_moment_do_not_share_a_place() -> None:
+def test_two_runs_of_the_same_moment_do_not_share_a_slot() -> None:
     """Equal opening times are told apart by the run id."""
     runs = [opened(a_run(Stage.VALIDATED), f"ft-a-{number:010x}", NOW) for number in range(3)]
     listing = [entry(run) for run in runs]
     assert [allowed(run, SlotKind.TRAINING, listing, 1) for run in runs] == [True, False, False]
 
 
-def test_a_run_that_is_about_to_submit_has_its_place() -> None:
+def test_a_run_that_is_about_to_submit_has_its_slot() -> None:
     """Between the intent and the job, a billable run counts, though it was opened later."""
     about_to = opened(a_run(Stage.VALIDATED, billable=True), OTHER, NOW + timedelta(hours=1))
     assert not allowed(a_run(Stage.VALIDATED), SlotKind.TRAINING, [entry(about_to)], 1)
 
 
-def test_a_parked_run_holds_nobody_up() -> None:
+def test_a_suspended_run_holds_nobody_up() -> None:
     """What waits for a person is not waited for."""
     (ahead,) = waiting(SlotKind.TRAINING, 1)
     run = opened(a_run(Stage.VALIDATED), RUN_ID, NOW)
@@ -120,7 +120,7 @@ def test_a_record_that_cannot_be_read_gives_its_slot_back(kind: SlotKind) -> Non
     assert world.slots.holders(kind).runs == {run.run_id}
 
 
-def test_a_parked_run_that_has_yet_to_submit_keeps_its_place() -> None:
+def test_a_suspended_run_that_has_yet_to_submit_keeps_its_slot() -> None:
     """Nothing of it is there, and it will submit without asking again once somebody has mended it."""
     world = World()
     world.cloud.slow = True
@@ -137,7 +137,7 @@ def test_a_parked_run_that_has_yet_to_submit_keeps_its_place() -> None:
     assert list(world.cloud.jobs) == [OTHER]
 
 
-def test_a_parked_run_that_is_tried_again_keeps_its_place() -> None:
+def test_a_suspended_run_that_is_tried_again_keeps_its_slot() -> None:
     """Another asks at the very moment at which it goes on."""
     world = World()
     world.cloud.slow = True
@@ -177,7 +177,7 @@ def test_a_job_that_is_being_canceled_still_counts(status: str, free: bool) -> N
     assert not allowed(a_run(Stage.VALIDATED), SlotKind.TRAINING, [entry(unseen)], 1)
 
 
-def test_a_canceled_job_keeps_its_place_until_it_has_stopped() -> None:
+def test_a_canceled_job_keeps_its_slot_until_it_has_stopped() -> None:
     """Through the whole app: the next run waits while the one before is still being stopped."""
     world = World()
     world.cloud.slow = True
@@ -226,7 +226,7 @@ def interfering(world: World, act: Callable[[], None]) -> Services:
     return world.services
 
 
-def test_a_run_that_listed_first_and_saves_last_takes_no_place_twice() -> None:
+def test_a_run_that_listed_first_and_saves_last_takes_no_slot_twice() -> None:
     """Between one run's listing and its save another, opened earlier, comes to need the last slot."""
     world = World()
     early = opened(a_run(Stage.TRAINING, plan=PLAN), OTHER, NOW - timedelta(hours=1))
@@ -245,7 +245,7 @@ def _discard(_run: Run) -> None:
     return None
 
 
-def test_a_run_that_died_with_its_place_finds_it_again() -> None:
+def test_a_run_that_died_with_its_slot_finds_it_again() -> None:
     """And nobody else gets it meanwhile; nobody waits for a lock either."""
     world = World()
     runs = waiting(SlotKind.ENDPOINT, 2)
@@ -260,7 +260,7 @@ def test_a_run_that_died_with_its_place_finds_it_again() -> None:
     assert acquire_slot(runs[1], SlotKind.ENDPOINT, ONE, world.services)
 
 
-def test_a_run_takes_no_place_while_its_cluster_is_on_its_way() -> None:
+def test_a_run_takes_no_slot_while_its_cluster_is_on_its_way() -> None:
     """Another, whose cluster is there, trains meanwhile."""
     world = World()
     cluster = msgspec.structs.replace(PLAN, create_compute=True)

@@ -101,7 +101,7 @@ def test_one_broken_run_holds_up_no_other() -> None:
     assert advance(world, sound).stage is not Stage.RECEIVED
 
 
-def test_the_sweep_deletes_orphans_and_nothing_else() -> None:
+def test_the_reconciliation_deletes_orphans_and_nothing_else() -> None:
     """Endpoints of ours whose run is over or unknown go; others', and those of runs on their way, stay."""
     world = World()
     world.runs.create(a_run(Stage.FAILED, run_id=named(0)))
@@ -147,7 +147,7 @@ def test_a_live_run_that_cannot_be_looked_at_holds_up_no_other() -> None:
     assert reconcile_resources(settings=SETTINGS, services=world.services) == [named(2)]
 
 
-def test_a_parked_runs_endpoint_does_not_outlive_its_time() -> None:
+def test_a_suspended_runs_endpoint_does_not_outlive_its_time() -> None:
     """A live run that cannot be advanced still costs money: reconciliation ends it at its expiry."""
     world = World()
     world.runs.create(a_run(Stage.LIVE))
@@ -164,7 +164,7 @@ def test_a_parked_runs_endpoint_does_not_outlive_its_time() -> None:
     assert world.cloud.seen == {}
 
 
-def test_the_sweep_does_not_touch_what_is_being_deployed() -> None:
+def test_the_reconciliation_does_not_touch_what_is_being_deployed() -> None:
     """A run between creating its endpoint and saving so is on its way, not an orphan."""
     world = World()
     run = msgspec.structs.replace(a_run(Stage.DEPLOYING), run_id=RUN_ID)

@@ -119,7 +119,7 @@ def test_a_run_that_nobody_looks_at_again_shows_as_lost(
     assert _carried(harness).lost == 1
 
 
-def test_a_callers_wish_that_is_written_over_shows(harness: Harness, broken: Callable[[str], None]) -> None:
+def test_a_request_that_is_written_over_shows(harness: Harness, broken: Callable[[str], None]) -> None:
     """A cancel that was accepted while a worker was about to save ends the run, or the case fails."""
     broken("nothing")
     calls = record(harness, MAIN).calls

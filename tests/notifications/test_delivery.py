@@ -220,7 +220,7 @@ def test_the_signature_follows_the_standards_own_example() -> None:
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-def test_news_of_a_failure_has_the_services_words() -> None:
+def test_notification_of_a_failure_has_the_services_words() -> None:
     """The error stands in the notifications of the stages that it led to, and in none before."""
     run = a_run(Stage.TRAINING)
     error = Failure(code="JobFailed", message="CUDA out of memory", stage=Stage.TRAINING, at=NOW)

@@ -157,7 +157,7 @@ def test_a_terminal_gets_tables(app: App, call: Call, monkeypatch: pytest.Monkey
     assert f"{NOW.astimezone():%Y-%m-%d %H:%M:%S}" in shown
 
 
-def test_a_parked_run_says_why(app: App, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_suspended_run_says_why(app: App, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """A person looks at it because it waits for one; a run that was just changed shows no cost."""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     app.run["suspended"] = "out of quota"
@@ -201,7 +201,7 @@ def test_what_needs_an_endpoint_means_the_run_that_has_one(
         (("extend", "faq", "--hours", "2"), "POST /api/endpoints/ft-faq-0123456789/extend"),
     ],
 )
-def test_each_wish_is_asked_of_its_route(
+def test_each_request_is_asked_of_its_route(
     app: App, call: Call, arguments: tuple[str, ...], asked: str
 ) -> None:
     """A script gets done what it asks for."""
