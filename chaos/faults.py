@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
+from azureml_emulator import FaultHandle
+
 from chaos.arena import Arena, Case, Verdict
 from chaos.wire import Strike, Trouble
 from chaos.world import Upload, World
-from local.azureml.faults import Fault
 from shared.domain.stages import Stage
 
 SPREAD = 32
@@ -135,7 +136,7 @@ def mishaps(arena: Arena) -> Iterator[Case]:
         yield Case(mishap.fault, partial(_mishap, arena, mishap))
 
 
-def set_faults(world: World, mishap: Mishap, upload: Upload) -> list[Fault]:
+def set_faults(world: World, mishap: Mishap, upload: Upload) -> list[FaultHandle]:
     """Tell the emulator what is to go wrong for one run."""
     return [
         world.emulator.add_fault(**_named(fault, upload.run_id, upload.dataset)) for fault in mishap.emulator

@@ -8,10 +8,11 @@ from dataclasses import replace
 from functools import partial
 from threading import Event
 
+from azureml_emulator import INSTANT
+
 from chaos.arena import Arena, Case, Verdict
 from chaos.host import Host
 from chaos.wire import Strike, Trouble
-from local.azureml.clock import INSTANT
 from shared.domain.stages import Stage
 
 PLACES = 2

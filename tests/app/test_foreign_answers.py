@@ -11,13 +11,13 @@ import pytest
 from azure.ai.ml._exception_helper import log_and_raise_error
 from azure.ai.ml.exceptions import ErrorCategory, ErrorTarget, ValidationException
 from azure.core.exceptions import DecodeError
+from azureml_emulator import Emulator
 from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.http_errors import problem_of
 from handlers.list_runs import list_runs
 from handlers.take_message import LAST_TRY, take_message
-from local.azureml import Emulator
 from shared.adapters.answers import read_json, retry_after
 from shared.adapters.sdk_errors import service_error, translate
 from shared.adapters.training import sdk_translated
