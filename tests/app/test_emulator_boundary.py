@@ -1,4 +1,4 @@
-"""The app's tests and benchmarks use the Azure ML emulator as a stranger would: by what its package exports."""
+"""The app's tests and benchmarks use the Azure ML emulator through what its package exports."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ INSIDE = re.compile(r"^\s*(?:from|import) azureml_emulator\.\w|\b_state\.\w", re
 
 
 def test_nothing_reaches_inside_the_emulator() -> None:
-    """import-linter holds the same for the packages that it checks; tests and benchmarks are not among them."""
+    """import-linter checks the same of packages; tests and benchmarks are not among them."""
     files = [path for folder in ("tests", "bench") for path in (ROOT / folder).rglob("*.py")]
     assert [path for path in files if path != Path(__file__) and INSIDE.search(path.read_text())] == []

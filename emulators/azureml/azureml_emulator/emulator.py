@@ -24,6 +24,8 @@ from azureml_emulator.routes import COMPLETIONS, ROUTES
 from azureml_emulator.server import AbortableProtocol, Server
 
 START_SECONDS = 10.0
+STOP_SECONDS = 60.0
+"""Hundreds of TLS connections take their time to close on a busy machine."""
 
 
 class Emulator(Controls):
@@ -152,7 +154,7 @@ class Emulator(Controls):
         self.close()
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
-            self._thread.join(timeout=START_SECONDS)
+            self._thread.join(timeout=STOP_SECONDS)
         if self._publisher is not None:
             self._publisher.stop()
         self._state.close()
