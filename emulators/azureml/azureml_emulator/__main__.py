@@ -112,7 +112,7 @@ def main() -> None:
             "pid": os.getpid(),
         }
         if arguments.ready_file:
-            # Written whole, then moved: whoever waits for it never reads half of it.
+            # Written to another file, then moved: a process that waits for it never reads half of it.
             partial = arguments.ready_file.with_suffix(".partial")
             partial.write_text(json.dumps(ready, indent=1))
             partial.replace(arguments.ready_file)

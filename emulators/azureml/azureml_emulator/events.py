@@ -1,7 +1,7 @@
-"""Event Grid events: tells a webhook when a job's status changes.
+"""Event Grid events: posts a job's status changes to a webhook.
 
 The event is ``Microsoft.MachineLearningServices.RunStatusChanged`` in the Event Grid schema ("Azure Machine
-Learning as an Event Grid source"). This is the one part that looks at jobs unasked: an event cannot wait for
+Learning as an Event Grid source"). Only this part looks at jobs without a request: an event cannot wait for
 a client to poll.
 """
 

@@ -1,4 +1,4 @@
-"""The pytest fixture ``azureml_emulator``: an emulator as good as new, and this process pointed at it."""
+"""The pytest fixture ``azureml_emulator``: a fresh emulator, with its environment set in this process."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from azureml_emulator.core.state import EmulatorState
 from azureml_emulator.dataplane import blobs
 
 THREADS = 512
-"""Requests that are worked on at once; more wait their turn."""
+"""Requests in progress at once; others wait."""
 
 _log = logging.getLogger(__name__)
 TRANSPORT = "emulator.transport"

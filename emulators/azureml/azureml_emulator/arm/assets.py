@@ -1,7 +1,7 @@
 """Versioned assets of the workspace: data, models, components, environments and code.
 
-They share one life: a container with a latest and a next version, versions that are put once, and lists.
-Code has no lists and no container; ``codes`` has what it does have of its own.
+All families have a container with a latest and a next version, versions that are put once, and lists.
+Code has neither lists nor a container; ``codes`` has its other operations.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class _Endpoints:
         return json_response(render(state, asset), 200 if existing else 201, {} if existing else location)
 
     def _place(self, state: EmulatorState, properties: dict[str, Any]) -> None:
-        """Spells the address out, and ties a model to the job whose output it is."""
+        """Writes the address in its long form, and notes the job whose output a model is."""
         uri = self.family.uri
         if uri is None:
             return
@@ -123,7 +123,7 @@ class _Endpoints:
             properties["jobName"] = output["job"]
 
     def _check_output(self, state: EmulatorState, name: str, output: str) -> None:
-        """An output can be registered once its job is through (the text is chosen)."""
+        """An output can be registered once its job has completed (the text is chosen)."""
         job = state.jobs.get(name)
         if job is None:
             raise state.not_found("RunNotFound", f"Run {name} not found.")

@@ -1,4 +1,4 @@
-"""Code that azure-ai-ml uploads for a component or a job: found again by what it holds, never by its name."""
+"""Code that azure-ai-ml uploads for a component or a job; it is found by the hash of its contents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deployments behind an endpoint: quota, the model they load, their container's fate and logs."""
+"""Deployments behind an endpoint: quota checks, their container's start, and its logs."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _held(existing: Deployment | None, size: VmSize) -> int:
 
 
 def _put(state: EmulatorState, request: Request) -> Response:
-    """Quota is checked at once; what becomes of the container shows only in the operation."""
+    """Quota is checked at once; whether the container starts shows in the operation only."""
     document, name = state.body(request, DeploymentBody), request["deployment"]
     now = state.clock.now()
     properties = with_defaults(document.get("properties") or {})
@@ -203,7 +203,7 @@ def _logs(state: EmulatorState, request: Request) -> Response:
 
 
 def _created(state: EmulatorState, operation: LongRunning) -> None:
-    """The container starts: it loads its model, or crashes as one does that cannot."""
+    """The container starts and loads its model; if it cannot, the operation fails."""
     deployment = state.deployments.get(operation.target)
     if deployment is None:
         return

@@ -1,4 +1,4 @@
-"""What callers of an endpoint prove themselves with: keys, new keys, and tokens."""
+"""Credentials of an endpoint: list its keys, regenerate them, issue a token."""
 
 from __future__ import annotations
 

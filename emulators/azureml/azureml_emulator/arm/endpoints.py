@@ -1,4 +1,4 @@
-"""Managed online endpoints: their life and traffic."""
+"""Managed online endpoints: create, update, delete, and traffic rules."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _validate_traffic(
         if known is None:
             raise state.error(
                 400,
-                f"The {field} names deployment '{deployment}', which endpoint '{name}' has not got.",
+                f"The {field} names deployment '{deployment}', which endpoint '{name}' does not have.",
                 code="BadRequest",
             )
     total = sum(shares.values())

@@ -98,7 +98,7 @@ def _run_properties(given: dict[str, Any]) -> dict[str, str]:
 
 
 def cluster_of(given: dict[str, Any]) -> str:
-    """The name of the compute that a job names, or nothing."""
+    """The name of the job's compute; empty if it names none."""
     return str(given.get("computeId") or "").rpartition("/")[2]
 
 

@@ -49,7 +49,7 @@ def _digest(properties: dict[str, Any]) -> str:
 
 
 def _put(state: EmulatorState, request: Request) -> Response:
-    """201 for a new job; 200 for the same once more; 400 for another under its name. Not an operation."""
+    """201 for a new job, 200 for the same job again, 400 for a different job under the same name."""
     name, properties = request["job"], state.body(request, JobBody)["properties"]
     if properties["jobType"] not in ("Pipeline", "Command"):
         raise state.error(400, "properties.jobType must be Pipeline or Command.", code="BadRequest")

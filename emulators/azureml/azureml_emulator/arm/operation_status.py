@@ -34,7 +34,7 @@ def _workspace_status(state: EmulatorState, request: Request) -> Response:
         "name": operation.id,
         "startTime": wire_time(operation.started),
         "endTime": _moment(operation.ends) if operation.settled else NEVER,
-        # Recorded: it stays at nought even at the end.
+        # Recorded: it stays at 0 even at the end.
         "percentComplete": 0.0,
         "status": operation.status if operation.settled else "Updating",
     }

@@ -1,4 +1,4 @@
-"""Data and models of a registry of one's own, beside the public one, which is read-only.
+"""Data and models of a private registry; the public one is read-only.
 
 Putting a version is a long-running operation here, unlike in a workspace: 202 and an address that answers 202
 until it answers 200 with the asset's id.

@@ -19,7 +19,7 @@ class Family:
         noun: How errors call it.
         uri: The property that holds its address, where it has one.
         defaults: What the service adds to what was sent.
-        contents: The properties that a version keeps for ever: azure-ai-ml takes 409 for "use the next one".
+        contents: Properties of a version that cannot change; on 409 azure-ai-ml uses the next version.
     """
 
     segment: str
@@ -69,7 +69,7 @@ FAMILIES = (DATA, MODEL, COMPONENT, ENVIRONMENT, CODE)
 
 
 def key(family: str, name: str, version: str) -> str:
-    """Where a version is kept on the table."""
+    """The key of a version in its table."""
     return f"{family}/{name}/{version}"
 
 

@@ -26,7 +26,7 @@ def authenticate(
         The token's claims.
 
     Raises:
-        ServiceError: 401 when the token is missing, malformed, expired or meant for someone else.
+        ServiceError: 401 when the token is missing, malformed, expired or issued for another audience.
     """
     challenge = {
         "WWW-Authenticate": f'Bearer authorization_uri="{request.base}/{state.settings.tenant}", '

@@ -39,7 +39,7 @@ def location_of(state: EmulatorState, uri: str) -> BlobLocation:
     """Where a datastore address leads.
 
     Raises:
-        ValueError: It is not such an address.
+        ValueError: It is not a datastore address.
         LookupError: The workspace has no datastore of that name.
     """
     found = _PATH.fullmatch(uri)

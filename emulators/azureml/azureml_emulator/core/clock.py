@@ -41,7 +41,7 @@ class ManualClock:
             return self._now
 
     def advance(self, seconds: float) -> None:
-        """Moves the clock forward by so many seconds."""
+        """Moves the clock forward."""
         with self._lock:
             self._now += timedelta(seconds=seconds)
 
@@ -53,7 +53,7 @@ class Pace:
     Attributes:
         job_queue: From a job's submission until its first node starts.
         job_nodes: Duration of each node of the fine-tuning pipeline, in its order; the last one repeats.
-        poll_milliseconds: What a client that polls is asked to wait; None says nothing, as the service does.
+        poll_milliseconds: Wait that pollers are asked for; None sends no such header, as the service does.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Faults: what is to go wrong, when, and how often.
+"""Faults: which requests, operations, jobs or containers fail, how, when, and how often.
 
 A fault is matched against calls (``status``, ``delay``, ``reset``, ``lost_answer``, ``slow_body``), against
 long-running operations (``operation``), against nodes of jobs (``job``) or against scoring (``container``).
@@ -56,12 +56,12 @@ class Container(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
-    """One thing that is to go wrong.
+    """One fault.
 
     Attributes:
         match: What it applies to.
         nth: The first matching occasion that it hits, counted from one.
-        count: On how many occasions it hits; None hits for ever.
+        count: On how many occasions it hits; None: on all of them.
         status: Response with this status instead of serving the call.
         body: Of that answer; any JSON value, or text as it is.
         headers: Of that answer (``Retry-After``, say).
@@ -100,7 +100,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True):
 
     @property
     def on_calls(self) -> bool:
-        """Whether it changes how a call is answered, rather than what the call sets going."""
+        """Whether it changes the response to a call, not the operation that the call starts."""
         return not (self.operation or self.job or self.container)
 
 

@@ -1,7 +1,7 @@
 """Long-running operations: their headers, their status documents, and what happens when they end.
 
-An operation is a start, an end and an outcome. Nothing waits for it: whenever a request comes in, those whose
-time has come are settled first, in the order of their ends.
+An operation is a start, an end and an outcome. There is no timer: at each request, the operations that
+have ended by then are settled first, in the order of their ends.
 """
 
 from __future__ import annotations
@@ -94,6 +94,6 @@ def result_url(state: EmulatorState, request: Request, operation: LongRunning) -
 
 
 def poll_headers(state: EmulatorState) -> dict[str, str]:
-    """How long a polling client is asked to wait; nothing at the recorded pace, as recorded."""
+    """Headers that tell a polling client how long to wait; none at the pace ``timed``, as recorded."""
     wait = state.pace.poll_milliseconds
     return {} if wait is None else {"x-ms-retry-after-ms": str(wait)}

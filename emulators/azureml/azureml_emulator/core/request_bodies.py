@@ -1,4 +1,4 @@
-"""What bodies must look like before a handler reads them: the types of the fields it relies on.
+"""Types of the request bodies that handlers rely on.
 
 Fields that are not named here pass untouched. Names are the wire's own.
 """
@@ -193,7 +193,7 @@ class Sampling(Struct):
 
 
 def type_error(document: dict[str, Any], kind: type[Struct]) -> str | None:
-    """What is wrong with a body, with the place of it; None when nothing is."""
+    """The first field of a body that has a wrong type, as text; None if there is none."""
     try:
         msgspec.convert(document, kind)
     except msgspec.ValidationError as error:

@@ -1,7 +1,7 @@
 """What the emulator remembers of each kind of resource.
 
-``properties`` always holds what the client sent with the service's defaults filled in; what changes with
-time is worked out from the fields beside it when someone asks.
+``properties`` holds what the client sent with the service's defaults filled in; everything that changes with
+time is computed from the other fields at each request.
 """
 
 from __future__ import annotations
@@ -134,11 +134,11 @@ class LongRunning(msgspec.Struct):
     """A long-running operation.
 
     Attributes:
-        kind: What is to be done at its end, ``endpoint.delete``; a key of ``operations.COMPLETIONS``.
+        kind: What it does, ``endpoint.delete``; a key of ``routes.COMPLETIONS``.
         target: The name of what it is about.
         ends: When it ends; None never does.
         status: How it ends.
-        settled: Whether what is to be done at its end has been done.
+        settled: Whether it has ended and its effect has been applied.
     """
 
     id: str

@@ -28,7 +28,7 @@ Handler = Callable[[EmulatorState, Request], Response]
 
 
 class Plane(StrEnum):
-    """Who answers, which decides how the caller proves who it is and whether a version must be named."""
+    """The plane of the service, which decides on authentication and on ``api-version``."""
 
     OPEN = "open"  # metadata, identity, registry discovery: no token, or any
     ARM = "arm"  # Azure Resource Manager: token and api-version
@@ -80,7 +80,7 @@ class Router:
             self._compiled.setdefault(route.method, []).append((compiled, route))
 
     def find(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-        """The route and the named pieces of the path; None when nothing serves it."""
+        """The route and the named pieces of the path; None when no route matches."""
         for pattern, route in self._compiled.get(method, ()):
             found = pattern.fullmatch(path)
             if found:

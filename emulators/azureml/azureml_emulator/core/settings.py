@@ -1,4 +1,4 @@
-"""What one emulated subscription is called and how it behaves.
+"""Names, storage accounts and limits of one emulated subscription.
 
 No environment variable and no file is read here: the command line and tests pass every value in.
 """
@@ -31,7 +31,7 @@ class Settings:
         storage: Connection strings of accounts outside the emulator (Azurite, usually), by account name.
         quota: Cores allowed per VM family; a family that is not named has ``default_quota``.
         folder: Where state is kept between runs; None keeps it in memory.
-        events_url: Where run status changes are posted as Event Grid events; None posts nothing.
+        events_url: Where run status changes are posted as Event Grid events; None: events are not posted.
     """
 
     subscription: str = "00000000-0000-0000-0000-000000000001"
@@ -42,7 +42,7 @@ class Settings:
     cloud_name: str = "LocalCloud"
     tenant: str = "00000000-0000-0000-0000-0000000000aa"
     workspace_id: str = "00000000-0000-0000-0000-0000000000bb"
-    identity_secret: str = "local-identity-header"  # noqa: S105  # any value does: it guards nothing
+    identity_secret: str = "local-identity-header"  # noqa: S105  # it protects nothing; any value will do
     catalogue: Catalogue = Catalogue.MAY_2026
     storage: dict[str, str] = field(default_factory=dict)
     quota: dict[str, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Everything one emulator knows, in one object. No globals: many emulators can live in one process."""
+"""The whole state of one emulator in one object, so that many emulators can run in one process."""
 
 from __future__ import annotations
 

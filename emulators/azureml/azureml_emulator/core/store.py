@@ -14,7 +14,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Database:
-    """Encoded resources in one file; nothing at all when there is no folder."""
+    """Encoded resources in one file; kept only if a folder is given."""
 
     def __init__(self, folder: Path | None) -> None:
         self._lock = threading.Lock()
@@ -57,7 +57,7 @@ class Database:
 class Table(Generic[T]):
     """Resources of one kind by name, in the order they came.
 
-    What is taken out is the live object: whoever changes it calls ``put`` again, holding the state's lock.
+    ``get`` returns the live object: code that changes it calls ``put`` again and holds the state's lock.
     """
 
     def __init__(self, database: Database, name: str, kind: type[T]) -> None:

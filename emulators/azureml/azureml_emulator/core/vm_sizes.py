@@ -1,4 +1,4 @@
-"""VM sizes, the families that quota is counted in, and what of it is used.
+"""VM sizes, their quota families, and the quota in use.
 
 vCPU, GPU and memory figures are those of Azure's published size tables. Quota arithmetic for endpoints is
 from "Troubleshoot online endpoints deployment": a fifth of the instances is reserved for upgrades.
@@ -63,7 +63,7 @@ SIZES = {size.name.lower(): size for size in _SIZES}
 
 
 def cores_reserved(size: VmSize, instances: int) -> int:
-    """Cores of quota that so many instances of a deployment take.
+    """Cores of quota that the instances of a deployment take.
 
     Azure reserves 20 % more instances than asked for, to upgrade them, and rounds up to whole ones.
     """
@@ -71,7 +71,7 @@ def cores_reserved(size: VmSize, instances: int) -> int:
 
 
 def usage(state: EmulatorState, family: str) -> int:
-    """Cores of a family that deployments hold. Clusters scale to nought when idle and hold none."""
+    """Cores of a family that deployments hold. Clusters scale to 0 when idle and hold none."""
     total = 0
     for deployment in state.deployments.values():
         size = SIZES.get(str(deployment.properties.get("instanceType", "")).lower())

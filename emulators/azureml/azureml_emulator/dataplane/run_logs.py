@@ -1,4 +1,4 @@
-"""Logs of runs: one line for each change of state and each loss, with its time."""
+"""Logs of runs: one line with its time for each change of status and each loss."""
 
 from __future__ import annotations
 

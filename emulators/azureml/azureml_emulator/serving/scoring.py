@@ -1,4 +1,4 @@
-"""Scoring: what an endpoint's own address answers, within the platform's limits.
+"""Scoring: the requests to an endpoint's scoring URI, within the platform's limits.
 
 Statuses are those of Azure's "Troubleshoot online endpoints" (401, 403, 404, 408, 413, 424, 429).
 """
@@ -122,7 +122,7 @@ def _route(state: EmulatorState, request: Request, endpoint: Endpoint) -> Deploy
 def _within_limits(
     state: EmulatorState, request: Request, deployment: Deployment, key: str, container: Container
 ) -> list[dict[str, str]]:
-    """Runs the container: at most so many requests at once, as many again waiting, the rest turned away."""
+    """Runs the container: up to ``capacity`` requests at once, as many again queued, 429 for the rest."""
     settings = deployment.properties["requestSettings"]
     capacity = int(settings["maxConcurrentRequestsPerInstance"]) * int(deployment.sku["capacity"])
     timeout = msgspec.convert(settings["requestTimeout"], timedelta).total_seconds()
@@ -190,7 +190,7 @@ def _conversations(payload: Any) -> tuple[list[list[dict[str, Any]]], dict[str, 
         for message in conversation:
             if not isinstance(message, dict) or not isinstance(message.get("content"), str):
                 raise TypeError("a message needs a role and a text as content")
-    # A dataset row ends with the assistant's own turn; it is what is to be predicted.
+    # A dataset row ends with the assistant's turn, which is the one to predict.
     return [_without_last_answer(conversation) for conversation in conversations], parameters
 
 

@@ -1,4 +1,4 @@
-"""From a registered model to one that answers: finds its folder and loads it."""
+"""Loads a registered model from its folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OUTPUT = re.compile(r"azureml://jobs/(?P<job>[^/]+)/outputs/(?P<output>[^/]+?)(
 
 
 class ModelUnusableError(Exception):
-    """A container cannot serve the model; the text says why."""
+    """The model cannot be loaded; the text says why."""
 
 
 def load(state: EmulatorState, model_id: str) -> LanguageModel:

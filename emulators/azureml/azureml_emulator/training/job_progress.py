@@ -1,7 +1,7 @@
-"""What a job does as time goes by.
+"""How a job progresses.
 
-When each node starts and ends is fixed at submission; its work is done the first time someone looks after it
-started, and its outcome shows once it has ended. A failure ends the job there.
+When each node starts and ends is fixed at submission; its work is done at the first request after it
+started, and its outcome shows once it has ended. A failed node ends the job.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def status_of(state: EmulatorState, job: Job) -> str:
 
 
 def node_status(state: EmulatorState, job: Job, index: int) -> str | None:
-    """The status of a node's run now; None as long as there is no such run."""
+    """The status of a node's run now; None before the run exists."""
     now, node = state.clock.now(), job.nodes[index]
     stopped = stopped_at(job, now)
     if node.error is not None and node.ends <= now:

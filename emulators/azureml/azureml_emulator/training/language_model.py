@@ -197,7 +197,7 @@ class LanguageModel:
         return mixed
 
     def zero_gradients(self) -> Gradients:
-        """Gradients of nothing."""
+        """Gradients that are all zero."""
         return {name: np.zeros_like(array) for name, array in self.parameters.items()}
 
     def _chance(self, chances: dict[str, float], token: str) -> float:

@@ -134,7 +134,7 @@ def _examples(state: EmulatorState, job: Job, split: str) -> list[Example]:
 
 
 def _check_gpus(state: EmulatorState, node: Node, asked: int) -> None:
-    """A node without so many GPUs is found out when training starts (the text is chosen)."""
+    """Training fails if the node has fewer GPUs than the job asks for (the text is chosen)."""
     compute = state.computes.get(node.compute.lower())
     size = SIZES.get(str(compute.properties["properties"]["vmSize"]).lower()) if compute else None
     if size is not None and size.gpus < asked:

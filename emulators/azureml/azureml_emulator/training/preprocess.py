@@ -216,7 +216,7 @@ def _survivors(split: str, name: str, rows: list[Row]) -> list[Row]:
 
 
 def _tokenized(messages: object, window: int | None) -> list[Example]:
-    """What there is to learn from a row; nothing if every answer lies beyond the window."""
+    """The examples in a row; empty if every answer lies beyond the window."""
     templated = _templated(messages)
     return examples_of(templated if window is None else truncated(templated, window))
 

@@ -94,7 +94,7 @@ class AdamW:
 
 
 def scheduled(name: str, step: int, total: int, warmup: int) -> float:
-    """The share of the learning rate that a scheduler gives to a step, counted from nought."""
+    """The share of the learning rate that a scheduler gives to a step, counted from 0."""
     if name == "constant":
         return 1.0
     if step < warmup:
