@@ -81,7 +81,7 @@ def _validate(service: BlobServiceClient, name: str) -> None:
         )
         if not report.accepted:
             raise ValueError(report.reason)
-        snapshot.commit(Split)
+        copy.commit(Split)
 
 
 def _timed(work: Callable[[], None]) -> float:

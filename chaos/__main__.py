@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 
+from azureml_emulator import INSTANT
+
 from chaos.crashes import MAIN, crashes, record
 from chaos.faults import service_faults, transients
 from chaos.guards import guards
@@ -22,7 +24,6 @@ from chaos.isolation import isolation
 from chaos.races import duplicates, races
 from chaos.schedules import schedules
 from chaos.table import Table
-from local.azureml.clock import INSTANT
 
 BATCH = 60
 """Cases between two moments at which nothing is under way."""

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
+from azureml_emulator import FaultHandle
+
 from chaos.harness import Case, Harness, Verdict
 from chaos.wire import FaultKind, Injection
 from chaos.world import Upload, World
-from local.azureml.faults import Fault
 from shared.domain.run.stages import Stage
 
 SPREAD = 32
@@ -135,7 +136,7 @@ def service_faults(harness: Harness) -> Iterator[Case]:
         yield Case(service_fault.fault, partial(_service_fault, harness, service_fault))
 
 
-def set_faults(world: World, service_fault: ServiceFault, upload: Upload) -> list[Fault]:
+def set_faults(world: World, service_fault: ServiceFault, upload: Upload) -> list[FaultHandle]:
     """Tell the emulator what is to go wrong for one run."""
     return [
         world.emulator.add_fault(**_named(fault, upload.run_id, upload.dataset))

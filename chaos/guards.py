@@ -8,10 +8,11 @@ from dataclasses import replace
 from functools import partial
 from threading import Event
 
+from azureml_emulator import INSTANT
+
 from chaos.harness import Case, Harness, Verdict
 from chaos.host import Host
 from chaos.wire import FaultKind, Injection
-from local.azureml.clock import INSTANT
 from shared.domain.run.stages import Stage
 
 SLOTS = 2

@@ -8,11 +8,11 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from azureml_emulator import INSTANT, FaultHandle, Pace
+
 from chaos.fleet import Fleet
 from chaos.host import Host, Plans
 from chaos.world import World, world
-from local.azureml.clock import INSTANT, Pace
-from local.azureml.faults import Fault
 from shared.domain.run.stages import Stage
 
 LONGEST_SECONDS = 240.0
@@ -91,7 +91,8 @@ class Harness:
 
     def set_pace(self, pace: Pace) -> None:
         """Say how long things take in Azure ML from now on."""
-        self._pace = self.world.emulator.cloud.pace = pace
+        self._pace = pace
+        self.world.emulator.set_pace(pace)
 
     def renew(self) -> None:
         """Start everything anew if it has run for long. No case may be under way."""
@@ -110,7 +111,7 @@ class Harness:
         expected: frozenset[Stage],
         *,
         injected: int | None = None,
-        faults: Sequence[Fault] = (),
+        faults: Sequence[FaultHandle] = (),
         holds: bool = True,
     ) -> Verdict:
         """Compare the end with what it should be.

@@ -194,7 +194,7 @@ class Stack:
         values = {**example_settings(), **self.settings}
         ready = self._start_python(
             "azureml",
-            "local.azureml",
+            "azureml_emulator",
             [
                 *("--port", "0", "--pace", self.pace),
                 *("--storage", f"{ACCOUNT}={self.blob_connection_string}"),

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ServiceRequestError
+from azureml_emulator import Catalogue, Emulator
 
-from local.azureml import Catalogue, Emulator
 from local.azurite import Azurite
 from shared.adapters import retries
 from shared.adapters.azureml.metrics import MlflowMetrics
@@ -182,16 +182,9 @@ def deploying(services: Services, auth_mode: str = "key") -> None:
 
 def test_a_quota_refusal_says_how_much_is_missing(services: Services, azure_ml: Emulator) -> None:
     """The inner service's text, not the envelope around it."""
-    azure_ml.cloud.quota.update(dict.fromkeys(_families(azure_ml), 1))
+    azure_ml.set_quota({"standardNCADSA100v4Family": 1})
     with pytest.raises(ServiceRefusedError, match=r"Not enough quota available for Standard_NC24ads_A100_v4"):
         deploying(services)
-
-
-def _families(azure_ml: Emulator) -> set[str]:
-    from local.azureml.vm_sizes import SIZES
-
-    assert azure_ml.cloud
-    return {size.family for size in SIZES.values()}
 
 
 def test_a_crashed_container_says_why(services: Services, azure_ml: Emulator) -> None:

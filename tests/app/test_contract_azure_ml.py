@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 from azure.storage.blob import BlobServiceClient
+from azureml_emulator import Emulator
 
 from handlers.events.dataset_uploaded import open_run_for_upload
-from local.azureml import Emulator
 from local.azurite import Azurite
 from shared.adapters.storage.account import CONTAINERS
 from shared.adapters.storage.datasets import BlobUploads
@@ -195,7 +195,7 @@ def test_the_notebooks_choices_reach_the_job(services: Services, azure_ml: Emula
     """Name, experiment, tags, data, compute, GPUs and parameters of the job are the plan's."""
     run, plan = planned(services)
     services.training.submit(run, plan)
-    (job,) = msgspec.to_builtins(azure_ml.cloud.jobs.values())
+    (job,) = azure_ml.resources("jobs")["jobs"]
     sent = job["properties"]
     assert job["name"] == run.run_id
     assert (sent["displayName"], sent["experimentName"]) == (plan.display_name, "finetune-on-upload")
@@ -237,7 +237,7 @@ def test_submissions_of_one_process_do_not_mix(services: Services, azure_ml: Emu
     prepared = [planned(services) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda each: services.training.submit(*each), prepared))
-    jobs = {job.name: job.properties for job in azure_ml.cloud.jobs.values()}
+    jobs = {job["name"]: job["properties"] for job in azure_ml.resources("jobs")["jobs"]}
     assert set(jobs) == {run.run_id for run, _ in prepared}
     for name, sent in jobs.items():
         (node,) = sent["jobs"].values()

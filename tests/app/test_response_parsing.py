@@ -11,13 +11,13 @@ import pytest
 from azure.ai.ml._exception_helper import log_and_raise_error
 from azure.ai.ml.exceptions import ErrorCategory, ErrorTarget, ValidationException
 from azure.core.exceptions import DecodeError
+from azureml_emulator import Emulator
 from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.events.advance_message import MAX_DELIVERIES, handle_advance_message
 from handlers.http.errors import problem_of
 from handlers.http.list_runs import list_runs
-from local.azureml import Emulator
 from shared.adapters.azureml.training import sdk_translated
 from shared.adapters.http.response_parsing import read_json, retry_after
 from shared.adapters.sdk_errors import service_error, translate

@@ -23,8 +23,8 @@ from azure.ai.ml.entities import (
 from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import DefaultAzureCredential
+from azureml_emulator import Emulator
 
-from local.azureml import Emulator
 from local.azurite import Azurite
 from shared.adapters.azureml.workspace import compute_body
 from shared.adapters.storage.account import blob_service, datastore_address

@@ -15,10 +15,9 @@ from pathlib import Path
 import pytest
 from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobServiceClient
+from azureml_emulator import Emulator
 
 from handlers.events.dataset_uploaded import open_run_for_upload
-from local.azureml import Emulator
-from local.azureml.clock import PACES
 from local.azurite import Azurite
 from shared.adapters.storage.account import CONTAINERS
 from shared.bootstrap import build_services
@@ -120,8 +119,8 @@ def flow(
         client = storage.get_container_client(container)
         for blob in client.list_blob_names():
             client.delete_blob(blob)
-    shared_emulator.cloud.reset()
-    shared_emulator.cloud.pace = PACES["instant"]
+    shared_emulator.reset()
+    shared_emulator.set_pace("instant")
     for name, value in shared_emulator.environment.items():
         monkeypatch.setenv(name, value)
     example = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]

@@ -11,10 +11,10 @@ from dataclasses import replace
 import httpx
 import pytest
 from azure.identity import DefaultAzureCredential
+from azureml_emulator import INSTANT
 
 from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint
 from handlers.timers.reconcile_resources import reconcile_resources
-from local.azureml.clock import PACES
 from shared.adapters.azureml.arm import WorkspaceId
 from shared.bootstrap import build_services
 from shared.domain.run.names import RUN_TAG
@@ -160,7 +160,7 @@ def test_what_goes_wrong_in_azure_ml_ends_the_run_in_its_words(
 
 def test_a_quota_refusal_ends_the_run_in_the_services_words(flow: Flow) -> None:
     """A deployment needs a fifth more than its instances; without it there is no endpoint left."""
-    flow.emulator.cloud.quota["standardNCADSA100v4Family"] = 24
+    flow.emulator.set_quota({"standardNCADSA100v4Family": 24})
     run_id = flow.upload(f"{name()}.jsonl", sample())
     run = flow.drive(run_id, Stage.FAILED)
     assert run.error is not None
@@ -171,7 +171,7 @@ def test_a_quota_refusal_ends_the_run_in_the_services_words(flow: Flow) -> None:
 
 def test_a_run_can_be_canceled_while_it_trains(flow: Flow) -> None:
     """The job is stopped before the run counts as canceled."""
-    flow.emulator.cloud.pace = replace(PACES["instant"], job_queue=3600)
+    flow.emulator.set_pace(replace(INSTANT, job_queue=3600))
     run_id = flow.upload(f"{name()}.jsonl", sample())
     flow.drive(run_id, Stage.TRAINING)
     cancel_run(run_id, flow.services)

@@ -94,7 +94,7 @@ class BlobDatasets:
         self._datastore = datastore
 
     @contextmanager
-    def open_snapshot(self, run_id: str) -> Iterator[BlobPinnedCopy]:
+    def open_snapshot(self, run_id: str) -> Iterator[BlobSnapshot]:
         """See `Datasets.open_snapshot`."""
         with ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"snapshot {run_id}") as pool:
             files = {
