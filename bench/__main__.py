@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.cold_import import measure_cold_import
 from bench.cold_start import measure_cold_start
 from bench.gate import measure_memory, measure_speed
 from bench.gate_copy import measure_copy
@@ -21,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
     "gate_speed": measure_speed,
     "gate_memory": measure_memory,
     "gate_copy": measure_copy,
+    "cold_import": measure_cold_import,
     "cold_start": measure_cold_start,
     "scale": measure_scale,
     "scoring": measure_scoring,
