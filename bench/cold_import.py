@@ -1,7 +1,7 @@
-"""Cold import of the packaged app, by Python, with and without bytecode: what docs/deploy.md chooses the default by.
+"""Cold import of the packaged app, by Python, with and without bytecode: the table of docs/deploy.md.
 
-Processor seconds beside seconds on the wall, since only the former mean something on a busy machine; the least of
-some rounds, in which all variants take turns.
+Processor seconds beside seconds on the wall, since only the former mean something on a busy machine; the
+least of some rounds, in which all variants take turns.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Pythons that the function app may run on, and where this machine has them: `python -m tools.interpreters`."""
+"""The Pythons that the app may run on, and where this machine has them: `python -m tools.interpreters`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 def find_interpreter(version: str) -> Path | None:
     """This machine's interpreter of a version such as `3.12`, or None.
 
-    The running one comes first, then pyenv's, then what `uv python find` knows: PATH and its own installations.
+    The running one comes first, then pyenv's, then what `uv python find` knows: PATH and what uv installed.
     """
     if version == RUNNING:
         return Path(sys.executable)
@@ -46,7 +46,9 @@ def main() -> None:
     """Say on which Pythons this machine runs the package, and on which it cannot."""
     found = interpreters()
     for version in SUPPORTED:
-        print(f"Python {version}: {found.get(version, 'not on this machine, so the package is not tried on it')}")
+        print(
+            f"Python {version}: {found.get(version, 'not on this machine; the package is not tried on it')}"
+        )
 
 
 def _pyenv_folders(version: str) -> list[str]:

@@ -1,8 +1,8 @@
 """`make package`: the deployment package, `dist/finetune-on-upload.zip`.
 
-Only what Azure runs goes in: the app's modules, and its pinned requirements (`tools/vendor.py`). Compiled bytecode goes
-in, too: Azure mounts packages read-only, so that without it every cold start would compile every module anew. Bytecode
-is that of one Python, and only that Python can make it.
+Only what Azure runs goes in: the app's modules, and its pinned requirements (`tools/vendor.py`). Bytecode
+goes in, too: Azure mounts packages read-only, so that without it every cold start would compile every module
+anew. It is that of one Python, and only that Python can make it.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def cold_import_seconds(
         "import function_app\n"
         f"print(time.{clock}() - start)\n"
     )
-    # -I and -S: neither this checkout, nor its virtual environment, nor PYTHONPATH. -B: nothing is left behind.
+    # -I and -S: neither this checkout, nor its virtual environment, nor PYTHONPATH. -B: writes no bytecode.
     return float(run([str(interpreter), "-I", "-S", "-B", "-c", program], cwd=folder))
 
 
@@ -130,9 +130,9 @@ def make(python: str, output: Path, *, bytecode: bool) -> str:
     interpreter = find_interpreter(python) if bytecode else None
     if bytecode and interpreter is None:
         raise PackagingError(
-            f"Python {python} is not on this machine, and only it can compile the package for Python {python}. Put "
-            f"python{python} on PATH (pyenv's and uv's installations are found, too), choose another Python with "
-            "--python, or accept cold starts that take three times as long with --without-bytecode."
+            f"Python {python} is not on this machine, and only it can compile a package for Python {python}. "
+            f"Put python{python} on PATH (pyenv's and uv's installations are found, too), choose another "
+            "with --python, or accept imports that take two to three times as long with --without-bytecode."
         )
     with tempfile.TemporaryDirectory(prefix="finetune-package-") as scratch:
         folder = Path(scratch)
@@ -145,8 +145,12 @@ def make(python: str, output: Path, *, bytecode: bool) -> str:
         [
             f"{output}: for Python {python} on Linux x86-64; deploy it where PYTHON_VERSION is {python}",
             f"{output.stat().st_size / 1e6:.0f} MB, {unpacked / 1e6:.0f} MB unpacked",
-            f"compiled by {interpreter}" if interpreter else "without bytecode: cold starts take three times as long",
-            "not tried out on this machine" if imported is None else f"cold import of the app: {imported:.2f} s",
+            f"compiled by {interpreter}"
+            if interpreter
+            else "without bytecode: cold imports take two to three times as long",
+            "not tried out on this machine"
+            if imported is None
+            else f"cold import of the app: {imported:.2f} s",
         ]
     )
 
@@ -160,7 +164,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         help="version of the function app's interpreter (default: that of infra/, %(default)s)",
     )
     parser.add_argument("--output", type=Path, default=PACKAGE, metavar="ZIP")
-    parser.add_argument("--without-bytecode", action="store_true", help="for a Python that is not on this machine")
+    parser.add_argument(
+        "--without-bytecode", action="store_true", help="for a Python that is not on this machine"
+    )
     parser.add_argument(
         "--prepare",
         action="store_true",

@@ -1,7 +1,7 @@
-"""The app's pinned requirements as Azure needs them, for each Python: installed and compiled once per lock file.
+"""The app's pinned requirements as Azure needs them, for each Python: installed once per lock file.
 
-They are kept under `.venv/packages`. There is one way to get them, with or without uv's cache: a folder appears there
-under its final name only when it is complete, and a second process waits for the first.
+They are kept under `.venv/packages`. There is one way to get them, with or without uv's cache: a folder gets its
+final name only when it is complete, and a second process waits for the first.
 """
 
 from __future__ import annotations
@@ -73,7 +73,15 @@ def compile_modules(folder: Path, interpreter: Path, *, shown_under: Path = Path
     run(
         [
             *(str(interpreter), "-I", "-m", "compileall", "-q", "-j", "0"),
-            *("--invalidation-mode", "unchecked-hash", "-s", str(folder), "-p", str(shown_under), str(folder)),
+            *(
+                "--invalidation-mode",
+                "unchecked-hash",
+                "-s",
+                str(folder),
+                "-p",
+                str(shown_under),
+                str(folder),
+            ),
         ],
         cwd=folder,
     )
