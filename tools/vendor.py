@@ -1,7 +1,7 @@
 """The app's pinned requirements as Azure needs them, for each Python: installed once per lock file.
 
-They are kept under `.venv/packages`. There is one way to get them, with or without uv's cache: a folder gets its
-final name only when it is complete, and a second process waits for the first.
+They are kept under `.venv/packages`. There is one way to get them, with or without uv's cache: a folder gets
+its final name only when it is complete, and a second process waits for the first.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 # it again changes nothing. Azure can report that a deployment succeeded while the app has no functions at all
 # (github.com/Azure/azure-functions-host/issues/11915): this fails then, and says what to look at.
 $ErrorActionPreference = 'Stop'
+# Exit codes of az are looked at here; the app may not be there yet.
+$PSNativeCommandUseErrorActionPreference = $false
 
 if (-not $env:AZURE_RESOURCE_GROUP_NAME) { throw 'Run this through azd, which sets AZURE_RESOURCE_GROUP_NAME.' }
 
