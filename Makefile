@@ -31,6 +31,7 @@ demo: setup  ## upload a sample dataset, follow it to a live endpoint, chat with
 
 test: setup $(PACKAGES_READY)  ## all tests
 	@$(MAKE) --no-print-directory browser || true
+	@echo "The package is tried on:"; $(BIN)/python -m tools.interpreters
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: setup  ## kill, repeat, spoil and race everything; ARGS='--seed 1' repeats a seed

@@ -47,7 +47,7 @@ def main() -> None:
     found = interpreters()
     for version in SUPPORTED:
         print(
-            f"Python {version}: {found.get(version, 'not on this machine; the package is not tried on it')}"
+            f"Python {version}: {found.get(version, 'not on this machine, so not tried')}"
         )
 
 
