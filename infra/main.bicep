@@ -59,8 +59,8 @@ param deploymentInstanceType string = 'Standard_NC24ads_A100_v4'
 param settingOverrides object = {}
 
 @description('Python of the function app, a version that Flex Consumption offers.')
-@allowed(['3.11', '3.12', '3.13'])
-param pythonVersion string = '3.12'
+@allowed(['3.11', '3.12', '3.13', '3.14'])
+param pythonVersion string = '3.13'
 
 @description('Most instances that the app scales out to.')
 @minValue(1)
