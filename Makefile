@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 EMULATOR := emulators/azureml
 ATHERIS_VERSION := 3.0.0
-SOURCES := function_app.py handlers shared local tools chaos emulators/azureml/azureml_emulator
+SOURCES := function_app.py handlers shared emulators/functions emulators/azureml/azureml_emulator local tools chaos
 ARGS ?=
 
 PYTHON_READY := $(VENV)/.ready

@@ -27,10 +27,13 @@ from handlers.http.show_run import show_report, show_run
 from handlers.timers.reconcile_resources import reconcile_resources
 from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared import bootstrap
+from shared.thread_limit import ThreadLimit
 
 CONNECTION = "TrainingStorage"
 ADVANCE = "advance"
 NOTIFICATIONS = "notifications"
+
+_DELIVERIES = ThreadLimit(8, "notifications")
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -79,19 +82,25 @@ def advance_queued(message: func.QueueMessage) -> None:
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
 def job_status_changed(event: func.EventGridEvent, advance: func.Out[List[str]]) -> None:  # noqa: UP006
     """Azure ML tells of a job, where it is subscribed to; the timer finds out anyway."""
-    advance.set(handle_job_status_changed(event.event_type, event.get_json()))
+    # Of a delivery in the CloudEvents schema the worker makes a `CloudEvent`, whose type has another name.
+    kind = getattr(event, "event_type", None) or getattr(event, "type", None)
+    advance.set(handle_job_status_changed(kind, event.get_json()))
 
 
 @app.function_name("deliver_notification")
 @app.queue_trigger(arg_name="message", queue_name=NOTIFICATIONS, connection=CONNECTION)
-def notification_queued(message: func.QueueMessage) -> None:
-    """A notification is to be delivered to the webhook."""
-    built = bootstrap.app()
-    deliver_notification(
-        message.get_body().decode("utf-8", "replace"),
-        settings=built.settings,
-        services=built.services,
-    )
+async def notification_queued(message: func.QueueMessage) -> None:
+    """A notification is delivered in threads of its own: a slow webhook delays nothing else."""
+
+    def deliver() -> None:
+        built = bootstrap.app()
+        deliver_notification(
+            message.get_body().decode("utf-8", "replace"),
+            settings=built.settings,
+            services=built.services,
+        )
+
+    await _DELIVERIES.run(deliver)
 
 
 @app.function_name("reconcile_resources")
@@ -285,6 +294,6 @@ def _render(answered: Response, advance: func.Out[List[str]] | None = None) -> f
     return func.HttpResponse(
         answered.body,
         status_code=answered.status,
-        headers=dict(answered.headers),
-        mimetype=answered.content_type,
+        # Not as the media type, to which the worker would add a charset of its own.
+        headers={"Content-Type": answered.content_type, **answered.headers},
     )

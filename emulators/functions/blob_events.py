@@ -5,7 +5,6 @@ Source of the formats: the Storage Blobs extension, BlobTriggerMessage and HttpR
 https://github.com/Azure/azure-sdk-for-net/tree/main/sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Blobs
 """
 
-import asyncio
 import json
 import logging
 import re
@@ -15,15 +14,14 @@ from urllib.parse import urlsplit
 
 from azure.storage.blob import BlobClient
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from local.host.bindings import DeliveredMessage, blob_client, check_blob_annotation
-from local.host.indexing import Function
-from local.host.invocation import Invoker
-from local.host.keys import Keys, presented_key
-from local.host.problems import problem
-from local.host.request_body import BodyTooLargeError, read_body
-from local.host.storage import HOST_CONNECTION, Queues
+from emulators.functions.bindings import DeliveredMessage, blob_client
+from emulators.functions.indexing import Function
+from emulators.functions.invocation import Invoker
+from emulators.functions.requests import Keys, problem
+from emulators.functions.storage import HOST_CONNECTION, Queues
+from emulators.functions.webhook import answer_webhook
 
 log = logging.getLogger("host.blobs")
 
@@ -62,15 +60,10 @@ class BlobEvents:
             queue: The name of the queue they wait on.
             keys: What a webhook call may be made with.
             invoker: Runs the functions.
-
-        Raises:
-            IndexingError: A function wants its blob in a form that this host does not bind.
         """
         self._functions = {
             function.id: function for function in functions if function.trigger.type == "blobTrigger"
         }
-        for function in self._functions.values():
-            check_blob_annotation(function)
         self._patterns = {
             function.id: PathPattern(function.trigger.text("path")) for function in self._functions.values()
         }
@@ -85,31 +78,15 @@ class BlobEvents:
         return bool(self._functions)
 
     async def webhook(self, request: Request) -> Response:
-        """Answer Event Grid: the validation handshake, or 202 once every event is on the queue.
-
-        A key is not asked for, as Azure Functions Core Tools do not, but a wrong one is refused.
-        """
-        if presented_key(request) is not None and not self._keys.allows("FUNCTION", request):
-            return problem(401, "the code is not a key of this host")
+        """Answer Event Grid: the validation handshake, or 202 once every event is on the queue."""
         function = self._functions.get(request.query_params.get("functionName", ""))
-        if function is None:
-            return problem(404, "functionName names no blob function; the form is Host.Functions.<name>")
+        return await answer_webhook(request, self._keys, function, self._take)
+
+    async def _take(self, function: Function, events: list[dict[str, Any]]) -> Response:
         try:
-            events = json.loads(await read_body(request))
-        except BodyTooLargeError as error:
-            return problem(413, str(error))
-        except ValueError:
-            return problem(400, "the body is not JSON")
-        events = events if isinstance(events, list) else [events]
-        kind = request.headers.get("aeg-event-type")
-        try:
-            if kind == "SubscriptionValidation":
-                return JSONResponse({"validationResponse": events[0]["data"]["validationCode"]})
-            if kind != "Notification":
-                return problem(400, "aeg-event-type must be Notification or SubscriptionValidation")
             messages = [_message(function.id, event["data"]) for event in events]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return problem(400, "an event lacks data.url, data.eTag, data.blobType or data.validationCode")
+        except (KeyError, TypeError, ValueError):
+            return problem(400, "an event lacks data.url, data.eTag or data.blobType")
         await self._enqueue(function, messages)
         return Response(status_code=202)
 
@@ -125,11 +102,11 @@ class BlobEvents:
         if function is None:
             log.warning("Blob event for an unknown function", extra={"function": message["FunctionId"]})
             return
-        client = blob_client(function, message["ContainerName"], message["BlobName"])
-        if isinstance(client, BlobClient) and not await asyncio.to_thread(client.exists):
-            log.info("Blob is gone", extra={"function": function.name, "blob": message["BlobName"]})
+        container, name = message["ContainerName"], message["BlobName"]
+        if not await self._queues.blob_exists(function.trigger.text("connection"), container, name):
+            log.info("Blob is gone", extra={"function": function.name, "blob": name})
             return
-        await self._invoker.invoke(function, client)
+        await self._invoker.invoke(function, blob_client(function, container, name))
 
     async def _enqueue(self, function: Function, messages: Sequence[Mapping[str, str]]) -> None:
         bodies = []
