@@ -28,10 +28,14 @@ from handlers.show_run import show_report, show_run
 from handlers.sweep_endpoints import sweep_endpoints
 from handlers.take_message import take_message
 from shared import bootstrap
+from shared.logs import quiet_libraries
 
 CONNECTION = "TrainingStorage"
 ADVANCE = "advance"
 NEWS = "news"
+
+# Before anything is exported: the worker imports this file once it has set up its exporter.
+quiet_libraries()
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -174,7 +178,7 @@ async def post_score(req: func.HttpRequest) -> func.HttpResponse:
     """`POST /api/endpoints/{endpoint}/score`."""
 
     async def handle() -> Answer:
-        built = bootstrap.app()
+        built = await bootstrap.app_async()
         return await score_endpoint(req.route_params["endpoint"], req.get_body(), built.live, built.services)
 
     return _render(await answer_async(handle))
@@ -186,7 +190,7 @@ async def post_chat_completions(req: func.HttpRequest) -> func.HttpResponse:
     """`POST /api/v1/chat/completions`; the key is checked by the handler, which also takes bearer tokens."""
 
     async def handle() -> Answer:
-        built = bootstrap.app()
+        built = await bootstrap.app_async()
         return await complete_chat(
             req.headers,
             req.get_body(),
@@ -205,7 +209,7 @@ async def get_models(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/v1/models`; the key is checked by the handler."""
 
     async def handle() -> Answer:
-        built = bootstrap.app()
+        built = await bootstrap.app_async()
         return await list_models(req.headers, built.settings.accepted_keys, built.models)
 
     return _render(await answer_openai(handle))
@@ -217,7 +221,7 @@ async def get_model(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/v1/models/{model}`; the key is checked by the handler."""
 
     async def handle() -> Answer:
-        built = bootstrap.app()
+        built = await bootstrap.app_async()
         model = req.route_params["model"]
         return await show_model(model, req.headers, built.settings.accepted_keys, built.models)
 

@@ -7,7 +7,6 @@ own work done, so that a process may die between any two lines.
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 
 import msgspec
@@ -23,9 +22,10 @@ from shared.domain.job_status import JobState
 from shared.domain.observation import Observation, Provisioning
 from shared.domain.run import EndpointFacts, Failure, JobFacts, Run, enter
 from shared.domain.stages import Stage
+from shared.logs import get_logger
 from shared.ports import Services, StoredRun
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def advance_run(run_id: str, *, settings: Settings, services: Services) -> Run | None:

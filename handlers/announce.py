@@ -5,8 +5,6 @@ Nothing here holds a run up. What cannot be put down or delivered is logged, and
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 
 from shared.config import Settings
@@ -29,9 +27,10 @@ from shared.domain.news import (
     stage_news,
 )
 from shared.domain.run import Run
+from shared.logs import get_logger
 from shared.ports import Services
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def note_stages(run: Run, since: int, services: Services) -> None:
@@ -81,7 +80,9 @@ def announce(text: str, *, settings: Settings, services: Services) -> None:
         _log.warning("news not taken yet", extra={**extra, "code": fault.code, "reason": fault.message})
         _again(notice, ATTEMPTS, fault.retry_after, services)
     except ServiceRefusedError as fault:
-        _log.error("news refused by the webhook", extra={**extra, "reason": fault.message})
+        _log.error(
+            "news refused by the webhook", extra={**extra, "code": fault.code, "reason": fault.message}
+        )
 
 
 def _read(text: str) -> Notice | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 
 from handlers.announce import note_stages
@@ -13,9 +11,10 @@ from shared.domain.names import COMPANIONS, OPTIONS_FILE, SUFFIXES, Upload, pars
 from shared.domain.options import OPTIONS_LIMIT_BYTES, RunOptions, override_options
 from shared.domain.run import Failure, Run, Source, SourceFile, enter, open_run
 from shared.domain.stages import Stage
+from shared.logs import get_logger
 from shared.ports import Services
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def open_run_for_upload(path: str, *, container: str, settings: Settings, services: Services) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 
 from handlers.advance_run import advance_run
@@ -10,6 +9,7 @@ from shared.config import Settings
 from shared.domain.errors import FinetuneError, UnknownRunError
 from shared.domain.names import is_run_id
 from shared.domain.well_formed import well_formed
+from shared.logs import get_logger
 from shared.ports import Services
 
 LAST_TRY = 5
@@ -20,7 +20,7 @@ PARKED_FOR = timedelta(hours=1)
 
 UNHEARD_OF = "no attempt to advance it came to an end"
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def take_message(text: str, *, delivery: int, settings: Settings, services: Services) -> None:

@@ -6,7 +6,6 @@ this content first; `place/<what>` lists the runs that have a place, one a line.
 
 from __future__ import annotations
 
-import logging
 import threading
 import uuid
 from collections.abc import Iterable, Iterator
@@ -27,6 +26,7 @@ from shared.adapters.sdk_errors import translated
 from shared.adapters.storage import CLAIMS, storage_code
 from shared.domain.errors import RunBusyError
 from shared.domain.places import Place
+from shared.logs import get_logger
 from shared.ports import Places
 
 LEASE_SECONDS = 60
@@ -34,7 +34,7 @@ LEASE_SECONDS = 60
 
 RENEW_SECONDS = 20
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 class BlobClaims:

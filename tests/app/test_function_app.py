@@ -167,6 +167,7 @@ def test_triggers_declare_and_hand_over() -> None:
         "azurefunctions.extensions.",
         "handlers.",
         "shared.bootstrap",
+        "shared.logs.quiet_libraries",
     )
     assert [module for module in modules if not module.startswith(allowed)] == []
 
