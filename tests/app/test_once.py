@@ -94,9 +94,11 @@ async def test_a_caller_that_leaves_does_not_take_the_build_along() -> None:
 async def test_a_failed_build_reaches_every_task() -> None:
     """And the next one to ask gets the app."""
     build = Builder(failures=1)
-    build.go.set()
     once = Once(build)
-    outcomes = await asyncio.gather(*(once.get_async() for _ in range(CALLERS)), return_exceptions=True)
+    asking = asyncio.gather(*(once.get_async() for _ in range(CALLERS)), return_exceptions=True)
+    await asyncio.sleep(0)
+    build.go.set()
+    outcomes = await asking
     assert [str(outcome) for outcome in outcomes if isinstance(outcome, OSError)] == ["build 1"] * CALLERS
     assert await once.get_async() is once.get()
     assert build.builds == 2
