@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shared.quiet  # noqa: F401
+
+# isort: split
 # The Functions worker takes only generics of `typing` in an `Out[...]` (azure-functions-python-worker #1176).
 from typing import List  # noqa: UP035
 
@@ -28,14 +31,10 @@ from handlers.show_run import show_report, show_run
 from handlers.sweep_endpoints import sweep_endpoints
 from handlers.take_message import take_message
 from shared import bootstrap
-from shared.logs import quiet_libraries
 
 CONNECTION = "TrainingStorage"
 ADVANCE = "advance"
 NEWS = "news"
-
-# Before anything is exported: the worker imports this file once it has set up its exporter.
-quiet_libraries()
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 

@@ -1,4 +1,4 @@
-"""Logging: lines that name their run and code in their text, and libraries that say only what went wrong."""
+"""Log lines that name their run and their code wherever they are read."""
 
 from __future__ import annotations
 
@@ -10,36 +10,7 @@ from typing import Any
 
 from shared.domain.errors import FinetuneError
 
-LIBRARIES = (
-    "aiohttp",
-    "asyncio",
-    "azure",
-    "httpx",
-    "mlflow",
-    "msal",
-    "msrest",
-    "opentelemetry",
-    "requests",
-    "urllib3",
-    # The Functions worker's own, which have levels of their own: two lines for each invocation.
-    "azure.functions",
-    "azure_functions_worker",
-    "proxy_worker",
-)
-"""Loggers that write below WARNING what nobody reads, and `azure` each request of its exporter, too: exported
-like any other line, such a line makes the next export, without end."""
-
-LIVE_METRICS = "azure.monitor.opentelemetry.exporter._quickpulse"
-"""Pings for the portal's live view. One that fails costs nothing but the view, and is repeated anyway."""
-
 TEXT_CHARACTERS = 200
-
-
-def quiet_libraries() -> None:
-    """Keep what libraries log below WARNING out of the log, and so out of what is exported."""
-    for name in LIBRARIES:
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger(LIVE_METRICS).setLevel(logging.CRITICAL)
 
 
 def get_logger(name: str) -> logging.LoggerAdapter[logging.Logger]:
