@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 ATHERIS_VERSION := 3.0.0
-SOURCES := function_app.py handlers shared local tools chaos
+SOURCES := function_app.py handlers shared emulators local tools chaos
 ARGS ?=
 
 PYTHON_READY := $(VENV)/.ready

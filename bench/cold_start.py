@@ -69,7 +69,7 @@ def _start(app: Path, stack: Stack, run_id: str, folder: Path) -> dict[str, floa
     command = [
         sys.executable,
         "-m",
-        "local.host",
+        "emulators.functions",
         "--app",
         str(app),
         "--port",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from local.host.routes import RouteTemplate, RouteTemplateError
+from emulators.functions.routes import RouteTemplate, RouteTemplateError
 
 
 @pytest.mark.parametrize(

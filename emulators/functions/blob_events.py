@@ -5,7 +5,6 @@ Source of the formats: the Storage Blobs extension, BlobTriggerMessage and HttpR
 https://github.com/Azure/azure-sdk-for-net/tree/main/sdk/storage/Microsoft.Azure.WebJobs.Extensions.Storage.Blobs
 """
 
-import asyncio
 import json
 import logging
 import re
@@ -17,13 +16,13 @@ from azure.storage.blob import BlobClient
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from local.host.bindings import DeliveredMessage, blob_client, check_blob_annotation
-from local.host.indexing import Function
-from local.host.invocation import Invoker
-from local.host.keys import Keys, presented_key
-from local.host.problems import problem
-from local.host.request_body import BodyTooLargeError, read_body
-from local.host.storage import HOST_CONNECTION, Queues
+from emulators.functions.bindings import DeliveredMessage, blob_client
+from emulators.functions.indexing import Function
+from emulators.functions.invocation import Invoker
+from emulators.functions.keys import Keys, presented_key
+from emulators.functions.problems import problem
+from emulators.functions.request_body import BodyTooLargeError, read_body
+from emulators.functions.storage import HOST_CONNECTION, Queues
 
 log = logging.getLogger("host.blobs")
 
@@ -62,15 +61,10 @@ class BlobEvents:
             queue: The name of the queue they wait on.
             keys: What a webhook call may be made with.
             invoker: Runs the functions.
-
-        Raises:
-            IndexingError: A function wants its blob in a form that this host does not bind.
         """
         self._functions = {
             function.id: function for function in functions if function.trigger.type == "blobTrigger"
         }
-        for function in self._functions.values():
-            check_blob_annotation(function)
         self._patterns = {
             function.id: PathPattern(function.trigger.text("path")) for function in self._functions.values()
         }
@@ -125,11 +119,11 @@ class BlobEvents:
         if function is None:
             log.warning("Blob event for an unknown function", extra={"function": message["FunctionId"]})
             return
-        client = blob_client(function, message["ContainerName"], message["BlobName"])
-        if isinstance(client, BlobClient) and not await asyncio.to_thread(client.exists):
-            log.info("Blob is gone", extra={"function": function.name, "blob": message["BlobName"]})
+        container, name = message["ContainerName"], message["BlobName"]
+        if not await self._queues.blob_exists(function.trigger.text("connection"), container, name):
+            log.info("Blob is gone", extra={"function": function.name, "blob": name})
             return
-        await self._invoker.invoke(function, client)
+        await self._invoker.invoke(function, blob_client(function, container, name))
 
     async def _enqueue(self, function: Function, messages: Sequence[Mapping[str, str]]) -> None:
         bodies = []

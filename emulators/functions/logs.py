@@ -3,17 +3,19 @@
 import json
 import logging
 import sys
-from contextvars import ContextVar
+from collections.abc import Callable
 from datetime import UTC, datetime
-
-# Which invocation a record belongs to; it follows an invocation into its thread.
-current_invocation: ContextVar[str | None] = ContextVar("current_invocation", default=None)
 
 _STANDARD_FIELDS = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
 class JsonLines(logging.Formatter):
     """One JSON object a record: time, level, logger, message, invocation, then the extra fields."""
+
+    def __init__(self, current_invocation: Callable[[], str | None]) -> None:
+        """Ask a function which invocation a record belongs to."""
+        super().__init__()
+        self._current_invocation = current_invocation
 
     def format(self, record: logging.LogRecord) -> str:
         """Render the record; an exception becomes one field, so that a record stays one line."""
@@ -23,7 +25,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        invocation_id = current_invocation.get()
+        invocation_id = self._current_invocation()
         if invocation_id is not None:
             fields["invocation_id"] = invocation_id
         fields |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD_FIELDS}
@@ -32,15 +34,24 @@ class JsonLines(logging.Formatter):
         return json.dumps(fields, default=str, ensure_ascii=False)
 
 
-def configure_logging(level: str) -> None:
+def configure_logging(level: str, current_invocation: Callable[[], str | None] = lambda: None) -> None:
     """Send every record to standard error as a JSON line.
 
     Args:
         level: Level of the app's records, from `host.json`.
+        current_invocation: Tells the id of the invocation that logs, or None.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonLines(current_invocation))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # The SDKs write each request and its headers at INFO: noise, and more than a log should keep.
     for chatty in ("azure", "urllib3", "httpx", "httpcore", "asyncio", "uvicorn"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+
+
+def adopt_server_logs() -> None:
+    """Take away the handlers and levels that the worker's HTTP server has given its loggers."""
+    for name in ("uvicorn", "uvicorn.access", "uvicorn.error"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+        logging.getLogger(name).setLevel(logging.WARNING)

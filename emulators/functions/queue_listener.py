@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.queue import QueueMessage
 
-from local.host.bindings import DeliveredMessage
-from local.host.storage import Queues
+from emulators.functions.bindings import DeliveredMessage
+from emulators.functions.storage import Queues
 
 log = logging.getLogger("host.queue")
 

@@ -12,12 +12,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from local.host.bindings import event_grid_event
-from local.host.indexing import Function
-from local.host.invocation import InvocationError, Invoker
-from local.host.keys import Keys, presented_key
-from local.host.problems import problem
-from local.host.request_body import BodyTooLargeError, read_body
+from emulators.functions.bindings import event_grid_event
+from emulators.functions.indexing import Function
+from emulators.functions.invocation import InvocationError, Invoker
+from emulators.functions.keys import Keys, presented_key
+from emulators.functions.problems import problem
+from emulators.functions.request_body import BodyTooLargeError, read_body
 
 
 class EventGridEvents:
@@ -61,14 +61,7 @@ class EventGridEvents:
             return _handshake(events[0])
         if kind != "Notification":
             return problem(400, "aeg-event-type must be Notification or SubscriptionValidation")
-        try:
-            arguments = [event_grid_event(event) for event in events]
-        except (AttributeError, TypeError, ValueError):
-            return problem(400, "an event is not in the Event Grid schema or CloudEvents 1.0")
-        return await self._invoke(function, arguments)
-
-    async def _invoke(self, function: Function, arguments: Sequence[Any]) -> Response:
-        invocations = [self._invoker.invoke(function, argument) for argument in arguments]
+        invocations = [self._invoker.invoke(function, event_grid_event(event)) for event in events]
         outcomes = await asyncio.gather(*invocations, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, InvocationError):

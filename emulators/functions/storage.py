@@ -3,14 +3,14 @@
 import asyncio
 import base64
 import binascii
-import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.storage.blob import BlobClient
 from azure.storage.queue import LinearRetry, QueueClient, QueueMessage
 
-from local.host.bindings import DeliveredMessage
+from emulators.functions.bindings import DeliveredMessage
 
 # The host's own queues live here, whatever connection a trigger names.
 HOST_CONNECTION = "AzureWebJobsStorage"
@@ -81,14 +81,13 @@ class Queues:
             ValueError: The body is not base64 although `host.json` says that it is.
         """
         content = cast(str, message.content)
-        body: str | bytes = content
+        body = content
         if self._encode:
             try:
-                body = base64.b64decode(content, validate=True)
+                # A queue trigger of the platform asks for text, whatever the bytes are.
+                body = base64.b64decode(content, validate=True).decode(errors="replace")
             except binascii.Error as error:
                 raise ValueError("the message is not base64-encoded") from error
-            with contextlib.suppress(UnicodeDecodeError):  # what is no text is delivered as bytes
-                body = body.decode()
         return DeliveredMessage(
             id=str(message.id),
             body=body,
@@ -98,6 +97,16 @@ class Queues:
             expires_on=message.expires_on,
             next_visible_on=message.next_visible_on,
         )
+
+    async def blob_exists(self, connection: str, container: str, name: str) -> bool:
+        """Whether a blob is there.
+
+        Raises:
+            ConnectionSettingError: There is no such connection string.
+        """
+        text = connection_string(self._settings, connection)
+        with BlobClient.from_connection_string(text, container, name) as client:
+            return await asyncio.to_thread(client.exists)
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,19 +1,24 @@
 """The app's HTTP functions: routing, keys, request and response."""
 
+import asyncio
 import logging
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from local.host.bindings import http_request, http_response
-from local.host.indexing import Function, IndexingError
-from local.host.invocation import InvocationError, Invoker
-from local.host.keys import Keys
-from local.host.problems import problem
-from local.host.request_body import BodyTooLargeError, read_body
-from local.host.routes import RouteTemplate, RouteTemplateError
+from emulators.functions.bindings import http_request, http_response
+from emulators.functions.http_proxy import HttpProxy
+from emulators.functions.indexing import Function, IndexingError
+from emulators.functions.invocation import InvocationError, Invoker
+from emulators.functions.keys import Keys
+from emulators.functions.problems import problem
+from emulators.functions.request_body import BodyTooLargeError, read_body
+from emulators.functions.routes import RouteTemplate, RouteTemplateError
 
 log = logging.getLogger("host.http")
 
@@ -30,9 +35,21 @@ class HttpFunctions:
     """Answers every request under the route prefix."""
 
     def __init__(
-        self, functions: Sequence[Function], route_prefix: str, keys: Keys, invoker: Invoker
+        self,
+        functions: Sequence[Function],
+        route_prefix: str,
+        keys: Keys,
+        invoker: Invoker,
+        proxy: HttpProxy | None,
     ) -> None:
         """Read the routes of the functions that have an HTTP trigger.
+
+        Args:
+            functions: The app's functions, of whatever trigger.
+            route_prefix: The first segment of their paths; may be empty.
+            keys: What calls may be made with.
+            invoker: Runs the functions.
+            proxy: Where requests go if the worker takes them itself.
 
         Raises:
             IndexingError: A route cannot be read, or two functions share one.
@@ -40,6 +57,8 @@ class HttpFunctions:
         self._prefix = f"/{route_prefix}" if route_prefix else ""
         self._keys = keys
         self._invoker = invoker
+        self._proxy = proxy
+        self.in_work: set[asyncio.Task[object]] = set()
         endpoints = [_endpoint(function) for function in functions if function.trigger.type == "httpTrigger"]
         self._endpoints = sorted(endpoints, key=lambda endpoint: endpoint.template.specificity)
         _refuse_shared_routes(self._endpoints)
@@ -52,31 +71,55 @@ class HttpFunctions:
             for endpoint in self._endpoints
         ]
 
-    async def __call__(self, request: Request) -> Response:
-        """Route, authorise, invoke, render."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Route, authorise, then invoke and render, or pass on to the worker's server."""
+        request = Request(scope, receive)
         found = self._find(request)
         if isinstance(found, Response):
-            return found
-        endpoint, route_values = found
+            await found(scope, receive, send)
+            return
+        endpoint, route = found
         if not self._keys.allows(endpoint.auth_level, request):
-            return problem(401, "a valid key is needed, as the x-functions-key header or the code parameter")
+            detail = "a valid key is needed, as the x-functions-key header or the code parameter"
+            await problem(401, detail)(scope, receive, send)
+        elif self._proxy is None:
+            response = await self._answer(request, endpoint.function, route)
+            await response(scope, receive, send)
+        else:
+            value = http_request(
+                method=request.method, url=_address(request), headers={}, query={}, route=route, body=b""
+            )
+            invocation_id = str(uuid.uuid4())
+            invocation: asyncio.Task[object] = asyncio.create_task(
+                self._invoker.invoke(endpoint.function, value, invocation_id)
+            )
+            self.in_work.add(invocation)
+            invocation.add_done_callback(self.in_work.discard)
+            await self._proxy.forward(scope, receive, send, invocation, invocation_id)
+
+    async def _answer(self, request: Request, function: Function, route: dict[str, str]) -> ASGIApp:
         try:
             body = await read_body(request)
         except BodyTooLargeError as error:
             return problem(413, str(error))
-        argument = http_request(
+        value = http_request(
             method=request.method,
             url=_address(request),
-            headers={name: ", ".join(request.headers.getlist(name)) for name in request.headers},
-            query={name: ",".join(request.query_params.getlist(name)) for name in request.query_params},
-            route=route_values,
-            body=body,
+            headers=_joined(request.headers),
+            query={name: text for name, text in _joined(request.query_params).items() if text},
+            route=route,
+            # The .NET host looks at a body only if its length was declared.
+            body=body if request.headers.get("content-length") else b"",
         )
         try:
-            result = await self._invoker.invoke(endpoint.function, argument)
+            returned = await self._invoker.invoke(function, value)
         except InvocationError as error:
             return problem(500, f"{error}; the host's log tells why")
-        return _render(endpoint.function.name, result)
+        try:
+            return http_response(returned)
+        except Exception:  # whatever a function returns, its caller gets an answer
+            log.exception("Response cannot be rendered", extra={"function": function.name})
+            return problem(500, f"{function.name} returned no usable response; the host's log tells why")
 
     def _find(self, request: Request) -> tuple[_Endpoint, dict[str, str]] | Response:
         raw_path = request.scope["raw_path"].decode("ascii", "replace").partition("?")[0]
@@ -129,13 +172,6 @@ def _refuse_shared_routes(endpoints: Sequence[_Endpoint]) -> None:
             seen[key] = endpoint.function.name
 
 
-def _render(function: str, result: object) -> Response:
-    try:
-        status, headers, cookies, body = http_response(result)
-        response = Response(body, status, headers)
-        for cookie in cookies:
-            response.headers.append("set-cookie", cookie)
-    except Exception:  # whatever a function returns, its caller gets an answer; the log says what was wrong
-        log.exception("Response cannot be rendered", extra={"function": function})
-        return problem(500, f"{function} returned no usable response; the host's log tells why")
-    return response
+def _joined(values: Headers | QueryParams) -> dict[str, str]:
+    """Repeated values as .NET's StringValues writes them: joined with commas, empty ones left out."""
+    return {name: ",".join(filter(None, values.getlist(name))) for name in values.keys()}  # noqa: SIM118

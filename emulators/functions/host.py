@@ -13,19 +13,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from local.host.admin import Admin
-from local.host.bindings import queue_message, timer_request
-from local.host.blob_events import POISON_QUEUE, BlobEvents, trigger_queue
-from local.host.event_grid_events import EventGridEvents
-from local.host.host_json import HostSettings
-from local.host.http_functions import HttpFunctions
-from local.host.indexing import Function
-from local.host.invocation import Invoker
-from local.host.keys import Keys
-from local.host.problems import problem
-from local.host.queue_listener import Delivery, QueueListener
-from local.host.storage import HOST_CONNECTION, Queues
-from local.host.timers import Timer
+from emulators.functions.admin import Admin
+from emulators.functions.bindings import queue_message, timer_request
+from emulators.functions.blob_events import POISON_QUEUE, BlobEvents, trigger_queue
+from emulators.functions.event_grid_events import EventGridEvents
+from emulators.functions.host_json import HostSettings
+from emulators.functions.http_functions import HttpFunctions
+from emulators.functions.http_proxy import HttpProxy
+from emulators.functions.indexing import Function, enabled_functions
+from emulators.functions.invocation import Invoker
+from emulators.functions.keys import Keys
+from emulators.functions.problems import problem
+from emulators.functions.queue_listener import Delivery, QueueListener
+from emulators.functions.storage import HOST_CONNECTION, Queues
+from emulators.functions.timers import Timer
+from emulators.functions.worker import Worker
 
 log = logging.getLogger("host")
 
@@ -36,7 +38,7 @@ class FunctionHost:
     def __init__(
         self,
         folder: Path,
-        functions: list[Function],
+        worker: Worker,
         host_json: HostSettings,
         settings: Mapping[str, str],
         keys: Keys,
@@ -47,7 +49,7 @@ class FunctionHost:
 
         Args:
             folder: The app's root.
-            functions: What `load_functions` found there.
+            worker: Has indexed the app.
             host_json: Its `host.json`.
             settings: The app settings, that is, the process environment.
             keys: What callers have to present.
@@ -58,14 +60,17 @@ class FunctionHost:
             ConnectionSettingError: A connection string is missing.
             ScheduleError: A timer's schedule cannot be read.
         """
-        functions = [function for function in functions if not _disabled(function, settings)]
+        functions = enabled_functions(worker.functions, settings)
+        self._worker = worker
+        address = worker.capabilities.get("HttpUri")
+        self._proxy = HttpProxy(address) if address else None
         self._host_id = settings.get("AzureFunctionsWebHost__hostid") or _host_id(folder)
         self._queues = Queues(settings, encode=host_json.queues.base64)
-        self._invoker = Invoker(self._queues, timeout=host_json.function_timeout, folder=str(folder))
+        self._invoker = Invoker(worker, self._queues, timeout=host_json.function_timeout)
         self._blobs = BlobEvents(functions, self._queues, trigger_queue(self._host_id), keys, self._invoker)
         self._events = EventGridEvents(functions, keys, self._invoker)
         self._admin = Admin(functions, self._host_id, keys, self._invoker)
-        self._http = HttpFunctions(functions, host_json.route_prefix, keys, self._invoker)
+        self._http = HttpFunctions(functions, host_json.route_prefix, keys, self._invoker, self._proxy)
         self._listeners = self._make_listeners(functions, host_json, lease)
         self._timers = [
             self._timer(function) for function in functions if function.trigger.type == "timerTrigger"
@@ -95,15 +100,17 @@ class FunctionHost:
 
     async def _serve_app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            response = await self._http(Request(scope, receive))
-            await response(scope, receive, send)
+            await self._http(scope, receive, send)
 
     async def start(self) -> None:
         """Listen on the queues and start the timers.
 
         Raises:
             azure.core.exceptions.AzureError: Storage cannot be reached.
+            TimeoutError: The worker's HTTP server does not start.
         """
+        if self._proxy is not None:
+            await self._proxy.start()
         if self._blobs.any:
             await self._queues.create(HOST_CONNECTION, trigger_queue(self._host_id))
         runs: list[Coroutine[Any, Any, None]] = [listener.run() for listener in self._listeners]
@@ -123,15 +130,17 @@ class FunctionHost:
             listener.stop()
         for task in self._tasks[len(self._listeners) :]:
             task.cancel()
-        in_work = {*self._tasks, *self._admin.in_work}
+        in_work: set[asyncio.Task[Any]] = {*self._tasks, *self._admin.in_work, *self._http.in_work}
         for listener in self._listeners:
             in_work |= listener.in_work
-        pending: set[asyncio.Task[None]] = set()
+        pending: set[asyncio.Task[Any]] = set()
         if in_work:
             _, pending = await asyncio.wait(in_work, timeout=grace)
         for task in pending:
             task.cancel()
-        self._invoker.close()
+        self._worker.close()
+        if self._proxy is not None:
+            await self._proxy.close()
         if not pending:
             self._queues.close()
         return not pending
@@ -184,14 +193,6 @@ class FunctionHost:
             lambda past_due: self._invoker.invoke(function, timer_request(past_due=past_due)),
             run_on_startup=bool(function.trigger.properties.get("runOnStartup")),
         )
-
-
-def _disabled(function: Function, settings: Mapping[str, str]) -> bool:
-    # https://learn.microsoft.com/azure/azure-functions/disable-function
-    disabled = settings.get(f"AzureWebJobs.{function.name}.Disabled", "").lower() in {"1", "true"}
-    if disabled:
-        log.info("Function is disabled", extra={"function": function.name})
-    return disabled
 
 
 def _host_id(folder: Path) -> str:

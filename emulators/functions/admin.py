@@ -14,12 +14,19 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from local.host.bindings import DeliveredMessage, blob_client, queue_message, timer_request
-from local.host.indexing import Function
-from local.host.invocation import InvocationError, Invoker
-from local.host.keys import Keys
-from local.host.problems import problem
-from local.host.request_body import BodyTooLargeError, read_body
+from emulators.functions.bindings import (
+    DeliveredMessage,
+    TriggerValue,
+    blob_client,
+    event_grid_event,
+    queue_message,
+    timer_request,
+)
+from emulators.functions.indexing import Function
+from emulators.functions.invocation import InvocationError, Invoker
+from emulators.functions.keys import Keys
+from emulators.functions.problems import problem
+from emulators.functions.request_body import BodyTooLargeError, read_body
 
 log = logging.getLogger("host.admin")
 
@@ -65,12 +72,12 @@ class Admin:
             return problem(404, "the app has no function of this name")
         try:
             body = json.loads(await read_body(request))
-            argument = _argument(function, str(body.get("input") or ""))
+            value = _value(function, str(body.get("input") or ""))
         except BodyTooLargeError as error:
             return problem(413, str(error))
         except (ValueError, AttributeError) as error:
             return problem(400, f'the body must be {{"input": "…"}}: {error}')
-        self._start(self._invoke(function, argument))
+        self._start(self._invoke(function, value))
         return Response(status_code=202)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -78,14 +85,14 @@ class Admin:
         self.in_work.add(task)
         task.add_done_callback(self.in_work.discard)
 
-    async def _invoke(self, function: Function, argument: Any) -> None:
+    async def _invoke(self, function: Function, value: TriggerValue) -> None:
         try:
-            await self._invoker.invoke(function, argument)
+            await self._invoker.invoke(function, value)
         except InvocationError:
             log.info("Invocation on request failed", extra={"function": function.name})
 
 
-def _argument(function: Function, text: str) -> Any:
+def _value(function: Function, text: str) -> TriggerValue:
     match function.trigger.type:
         case "timerTrigger":
             return timer_request(past_due=False)
@@ -96,6 +103,8 @@ def _argument(function: Function, text: str) -> Any:
             if not name:
                 raise ValueError("a blob function's input is container/name")
             return blob_client(function, container, name)
+        case "eventGridTrigger":
+            return event_grid_event(json.loads(text))
     raise ValueError("an HTTP function is called at its own route")
 
 
