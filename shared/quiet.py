@@ -13,6 +13,7 @@ LIBRARIES = (
     "aiohttp",
     "asyncio",
     "azure",
+    "azureml",
     "httpx",
     "mlflow",
     "msal",

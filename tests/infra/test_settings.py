@@ -14,6 +14,7 @@ from shared.config import DATA_CONNECTION, Settings, setting_fields
 from shared.domain.names import SUFFIXES
 from tests.infra.bicep_file import CHECKOUT, INFRA, BicepFile, properties, string, strings, text, walk
 
+SPARE_THREADS = 8
 HOST = json.loads((CHECKOUT / "host.json").read_text())
 
 
@@ -111,8 +112,45 @@ def test_host_json_fits_the_queue_trigger() -> None:
     """A run is parked at the very delivery after which the host gives its message up."""
     queues = HOST["extensions"]["queues"]
     assert queues["maxDequeueCount"] == LAST_TRY
-    threads = _platform_settings()["PYTHON_THREADPOOL_THREAD_COUNT"].strip("'")
-    assert int(threads) > queues["batchSize"]
+
+
+def test_http_finds_a_thread_whatever_the_queues_do() -> None:
+    """The pool has room for everything that the host starts at once, and for HTTP functions besides.
+
+    A queue function takes `batchSize` messages and asks for more at half of that (`newBatchThreshold`'s
+    default): https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue
+    """
+    code = (CHECKOUT / "function_app.py").read_text()
+    queues = HOST["extensions"]["queues"]
+    per_queue = queues["batchSize"] + queues.get("newBatchThreshold", queues["batchSize"] // 2)
+    busy = (
+        code.count(".queue_trigger(") * per_queue
+        + code.count(".blob_trigger(") * HOST["extensions"]["blobs"]["maxDegreeOfParallelism"]
+        + code.count(".timer_trigger(")
+        + code.count(".event_grid_trigger(")
+    )
+    assert busy > per_queue
+    threads = int(_platform_settings()["PYTHON_THREADPOOL_THREAD_COUNT"].strip("'"))
+    assert threads >= busy + SPARE_THREADS
+
+
+def test_the_worker_is_configured_alike_everywhere() -> None:
+    """What the template tells the worker and its exporter, the local stack tells them, too."""
+    example = json.loads((CHECKOUT / "local.settings.json.example").read_text())["Values"]
+    names = ("OTEL_", "AZURE_TRACING_", "PYTHON_THREADPOOL_")
+    platform = {
+        name: value.strip("'")
+        for name, value in _platform_settings().items()
+        if name.startswith(names) or name.endswith(("_DISABLED", "_DISABLED_ALL"))
+    }
+    assert platform["OTEL_TRACES_SAMPLER"] == "always_on"
+    assert platform == {name: value for name, value in example.items() if name in platform}
+    own = {field.name.upper() for field in setting_fields()}
+    assert {name for name in example if name not in own and not name.startswith("Azure")} == {
+        *platform,
+        "FUNCTIONS_WORKER_RUNTIME",
+        "TrainingStorage",
+    }
 
 
 def test_subscription_calls_the_function_that_exists() -> None:
