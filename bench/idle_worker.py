@@ -10,8 +10,8 @@ import argparse
 import asyncio
 import logging
 import sys
-import time
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 from emulators.functions.bindings import timer_request
@@ -22,7 +22,7 @@ LOUD = ("azure", "azure.functions", "urllib3")
 
 
 def main() -> None:
-    """Tick as often as asked for, the first time at once; then end, which exports what is left."""
+    """Print the time when the app is ready, wait for a line, tick; then end, which exports what is left."""
     parser = argparse.ArgumentParser("python -m bench.idle_worker", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--ticks", type=int, default=1)
@@ -42,8 +42,7 @@ async def _tick(options: argparse.Namespace) -> None:
     if options.loud:
         for name in LOUD:
             logging.getLogger(name).setLevel(logging.INFO)
-    _export()
-    print("ready", flush=True)
+    print(datetime.now(UTC).isoformat(), flush=True)
     sys.stdin.readline()
     for tick in range(options.ticks):
         if tick:
@@ -53,15 +52,6 @@ async def _tick(options: argparse.Namespace) -> None:
     if options.ticks > 1:
         await asyncio.sleep(options.seconds)
     worker.close()
-
-
-def _export() -> None:
-    """Send what has come together while the worker started; it is no part of an idle minute."""
-    from opentelemetry import _logs, trace
-
-    for provider in (trace.get_tracer_provider(), _logs.get_logger_provider()):
-        provider.force_flush()  # type: ignore[attr-defined]
-    time.sleep(0.1)
 
 
 if __name__ == "__main__":
