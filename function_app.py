@@ -31,10 +31,13 @@ from handlers.show_run import show_report, show_run
 from handlers.sweep_endpoints import sweep_endpoints
 from handlers.take_message import take_message
 from shared import bootstrap
+from shared.thread_limit import ThreadLimit
 
 CONNECTION = "TrainingStorage"
 ADVANCE = "advance"
 NEWS = "news"
+
+_ANNOUNCEMENTS = ThreadLimit(8, "announcements")
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -85,19 +88,25 @@ def advance_run_of_message(message: func.QueueMessage) -> None:
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
 def job_status_changed(event: func.EventGridEvent, advance: func.Out[List[str]]) -> None:  # noqa: UP006
     """Azure ML tells of a job, where it is subscribed to; the timer finds out anyway."""
-    advance.set(hear_of_job(event.event_type, event.get_json()))
+    # Of a delivery in the CloudEvents schema the worker makes a `CloudEvent`, whose type has another name.
+    kind = getattr(event, "event_type", None) or getattr(event, "type", None)
+    advance.set(hear_of_job(kind, event.get_json()))
 
 
 @app.function_name("announce")
 @app.queue_trigger(arg_name="message", queue_name=NEWS, connection=CONNECTION)
-def announce_stage(message: func.QueueMessage) -> None:
-    """A stage change is to be announced."""
-    built = bootstrap.app()
-    announce(
-        message.get_body().decode("utf-8", "replace"),
-        settings=built.settings,
-        services=built.services,
-    )
+async def announce_stage(message: func.QueueMessage) -> None:
+    """A stage change is to be announced, in threads of its own: a slow webhook holds up nothing else."""
+
+    def post() -> None:
+        built = bootstrap.app()
+        announce(
+            message.get_body().decode("utf-8", "replace"),
+            settings=built.settings,
+            services=built.services,
+        )
+
+    await _ANNOUNCEMENTS.run(post)
 
 
 @app.function_name("sweep_endpoints")
@@ -291,6 +300,6 @@ def _render(answered: Answer, advance: func.Out[List[str]] | None = None) -> fun
     return func.HttpResponse(
         answered.body,
         status_code=answered.status,
-        headers=dict(answered.headers),
-        mimetype=answered.content_type,
+        # Not as the media type, to which the worker would add a charset of its own.
+        headers={"Content-Type": answered.content_type, **answered.headers},
     )

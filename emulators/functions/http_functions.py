@@ -95,7 +95,8 @@ class HttpFunctions:
             )
             self.in_work.add(invocation)
             invocation.add_done_callback(self.in_work.discard)
-            await self._proxy.forward(scope, receive, send, invocation, invocation_id)
+            forwarded = await self._proxy.forward(request, invocation, invocation_id)
+            await forwarded(scope, receive, send)
 
     async def _answer(self, request: Request, function: Function, route: dict[str, str]) -> ASGIApp:
         try:

@@ -82,9 +82,9 @@ var platformSettings = {
   APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED: 'true'
   APPLICATIONINSIGHTS_SDKSTATS_DISABLED: 'true'
   APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED: 'true'
-  // More than all queue and blob functions can take at once (host.json), so that HTTP finds a thread. A thread
-  // mostly waits for Azure and costs next to nothing.
-  PYTHON_THREADPOOL_THREAD_COUNT: '64'
+  // Events take at most 20 threads at once (host.json), each of which mostly waits for Azure: 12 are left for
+  // HTTP. Webhooks, which may take ten seconds each, have threads of their own.
+  PYTHON_THREADPOOL_THREAD_COUNT: '32'
 }
 
 resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {

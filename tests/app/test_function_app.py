@@ -10,6 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from azure.functions.http import HttpResponseConverter
+
+import function_app
+from handlers.http import Answer
 
 ROOT = Path(__file__).parents[2]
 IMPORT_SECONDS = 0.4
@@ -168,6 +172,7 @@ def test_triggers_declare_and_hand_over() -> None:
         "handlers.",
         "shared.bootstrap",
         "shared.quiet",
+        "shared.thread_limit",
         "typing.List",
     )
     assert [module for module in modules if not module.startswith(allowed)] == []
@@ -192,3 +197,11 @@ def test_triggers_declare_and_hand_over() -> None:
         # The one question that a trigger may ask: whether an upload opened a run at all.
         asked = [ast.unparse(node.test) for node in ast.walk(trigger) if isinstance(node, ast.If)]
         assert asked in ([], ["run_id is not None"])
+
+
+@pytest.mark.parametrize("content_type", ["text/event-stream; charset=utf-8", "text/html", "image/svg+xml"])
+def test_the_worker_sends_the_content_type_as_it_was_chosen(content_type: str) -> None:
+    """Its converter adds a charset to any media type of text; here it finds the header set."""
+    rendered = function_app._render(Answer(200, b"", content_type=content_type))
+    sent = HttpResponseConverter.encode(rendered, expected_type=None).value["headers"]
+    assert {name.lower(): datum.value for name, datum in sent.items()} == {"content-type": content_type}

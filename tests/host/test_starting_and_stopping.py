@@ -75,6 +75,11 @@ BUILTIN_GENERIC = """
 @app.queue_output(arg_name="out", queue_name="q", connection="SampleStorage")
 def one(req: func.HttpRequest, out: func.Out[list[str]]) -> func.HttpResponse: ...
 """
+OPEN_ROUTE = """
+@app.route(route="a", auth_level="ANONYMOUS")
+def one(req: func.HttpRequest) -> str:
+    return "x"
+"""
 VERSION_2 = '{"version": "2.0"}'
 
 
@@ -105,8 +110,7 @@ def test_an_app_that_cannot_be_served_says_why(
 
 def test_an_unset_setting_stops_its_function_alone(start_host: StartHost, tmp_path: Path) -> None:
     """The log names function and setting, and the other functions are served."""
-    route = '@app.route(route="a", auth_level="ANONYMOUS")\ndef one(req: func.HttpRequest) -> str:\n  return "x"\n'
-    host = start_host(write_app(tmp_path / "app", BEGINNING + UNSET_SCHEDULE + route))
+    host = start_host(write_app(tmp_path / "app", BEGINNING + UNSET_SCHEDULE + OPEN_ROUTE))
     with host.client() as client:
         assert client.get("/api/a").text == "x"
     errors = [record for record in host.records() if record["message"] == "Function is in error"]

@@ -140,6 +140,24 @@ def test_the_webhook_of_events_follows_the_protocol(live_stack: LiveStack) -> No
             assert post("Notification", body).status_code == 400
 
 
+@pytest.mark.parametrize("kind", [RUN_STATUS_CHANGED, "Microsoft.MachineLearningServices.ModelRegistered"])
+def test_a_job_is_heard_of_in_either_schema(live_stack: LiveStack, kind: str) -> None:
+    """A delivery as CloudEvents 1.0 is taken as one in the Event Grid schema, known type or not."""
+    data = {"runId": live_stack.run_id, "runStatus": "Completed"}
+    cloud = {"specversion": "1.0", "id": "1", "source": "/w", "type": kind, "time": "2026-03-01T10:00:00Z"}
+    grid = {"id": "1", "topic": "/w", "subject": "s", "eventType": kind, "dataVersion": "1"}
+    query = {"functionName": "job_status_changed", "code": live_stack.stack.function_key}
+    with httpx.Client(trust_env=False, timeout=60) as client:
+        for event in (cloud, grid):
+            answer = client.post(
+                f"{live_stack.stack.functions_url}/runtime/webhooks/eventgrid",
+                params=query,
+                headers={"aeg-event-type": "Notification"},
+                json={**event, "data": data},
+            )
+            assert answer.status_code == 202
+
+
 def test_only_jobs_of_runs_are_heard_of() -> None:
     """Other jobs, the steps of a pipeline and other events name no run."""
     assert hear_of_job(RUN_STATUS_CHANGED, {"runId": RUN_ID, "runStatus": "Completed"}) == [RUN_ID]
