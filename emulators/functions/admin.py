@@ -24,9 +24,7 @@ from emulators.functions.bindings import (
 )
 from emulators.functions.indexing import Function
 from emulators.functions.invocation import InvocationError, Invoker
-from emulators.functions.keys import Keys
-from emulators.functions.problems import problem
-from emulators.functions.request_body import BodyTooLargeError, read_body
+from emulators.functions.requests import BodyTooLargeError, Keys, problem, read_body
 
 log = logging.getLogger("host.admin")
 

@@ -14,15 +14,14 @@ from urllib.parse import urlsplit
 
 from azure.storage.blob import BlobClient
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from emulators.functions.bindings import DeliveredMessage, blob_client
 from emulators.functions.indexing import Function
 from emulators.functions.invocation import Invoker
-from emulators.functions.keys import Keys, presented_key
-from emulators.functions.problems import problem
-from emulators.functions.request_body import BodyTooLargeError, read_body
+from emulators.functions.requests import Keys, problem
 from emulators.functions.storage import HOST_CONNECTION, Queues
+from emulators.functions.webhook import answer_webhook
 
 log = logging.getLogger("host.blobs")
 
@@ -79,31 +78,15 @@ class BlobEvents:
         return bool(self._functions)
 
     async def webhook(self, request: Request) -> Response:
-        """Answer Event Grid: the validation handshake, or 202 once every event is on the queue.
-
-        A key is not asked for, as Azure Functions Core Tools do not, but a wrong one is refused.
-        """
-        if presented_key(request) is not None and not self._keys.allows("FUNCTION", request):
-            return problem(401, "the code is not a key of this host")
+        """Answer Event Grid: the validation handshake, or 202 once every event is on the queue."""
         function = self._functions.get(request.query_params.get("functionName", ""))
-        if function is None:
-            return problem(404, "functionName names no blob function; the form is Host.Functions.<name>")
+        return await answer_webhook(request, self._keys, function, self._take)
+
+    async def _take(self, function: Function, events: list[dict[str, Any]]) -> Response:
         try:
-            events = json.loads(await read_body(request))
-        except BodyTooLargeError as error:
-            return problem(413, str(error))
-        except ValueError:
-            return problem(400, "the body is not JSON")
-        events = events if isinstance(events, list) else [events]
-        kind = request.headers.get("aeg-event-type")
-        try:
-            if kind == "SubscriptionValidation":
-                return JSONResponse({"validationResponse": events[0]["data"]["validationCode"]})
-            if kind != "Notification":
-                return problem(400, "aeg-event-type must be Notification or SubscriptionValidation")
             messages = [_message(function.id, event["data"]) for event in events]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return problem(400, "an event lacks data.url, data.eTag, data.blobType or data.validationCode")
+        except (KeyError, TypeError, ValueError):
+            return problem(400, "an event lacks data.url, data.eTag or data.blobType")
         await self._enqueue(function, messages)
         return Response(status_code=202)
 

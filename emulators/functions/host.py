@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from emulators.functions.admin import Admin
-from emulators.functions.bindings import queue_message, timer_request
+from emulators.functions.bindings import DeliveredMessage, queue_message, timer_request
 from emulators.functions.blob_events import POISON_QUEUE, BlobEvents, trigger_queue
 from emulators.functions.event_grid_events import EventGridEvents
 from emulators.functions.host_json import HostSettings
@@ -22,9 +23,8 @@ from emulators.functions.http_functions import HttpFunctions
 from emulators.functions.http_proxy import HttpProxy
 from emulators.functions.indexing import Function, enabled_functions
 from emulators.functions.invocation import Invoker
-from emulators.functions.keys import Keys
-from emulators.functions.problems import problem
 from emulators.functions.queue_listener import Delivery, QueueListener
+from emulators.functions.requests import Keys, problem
 from emulators.functions.storage import HOST_CONNECTION, Queues
 from emulators.functions.timers import Timer
 from emulators.functions.worker import Worker
@@ -148,43 +148,26 @@ class FunctionHost:
     def _make_listeners(
         self, functions: list[Function], host_json: HostSettings, lease: float
     ) -> list[QueueListener]:
-        listeners = [
-            self._queue_listener(function, host_json, lease)
-            for function in functions
-            if function.trigger.type == "queueTrigger"
-        ]
+        listeners = []
+        for function in functions:
+            if function.trigger.type == "queueTrigger":
+                queue = function.trigger.text("queueName")
+                connection = function.trigger.text("connection")
+                delivery = Delivery(connection, queue, f"{queue}-poison", host_json.queues, lease)
+                listeners.append(QueueListener(self._queues, delivery, self._handler(function)))
         if self._blobs.any:
-            delivery = Delivery(
-                connection=HOST_CONNECTION,
-                queue=trigger_queue(self._host_id),
-                poison_queue=POISON_QUEUE,
+            rules = replace(
+                host_json.queues,
                 batch_size=min(32, host_json.blob_parallelism),
                 new_batch_threshold=host_json.blob_parallelism - 1,
                 max_dequeue_count=host_json.poison_blob_threshold,
-                retry_delay=host_json.queues.visibility_timeout,
-                max_polling_interval=host_json.queues.max_polling_interval,
-                lease=lease,
             )
+            delivery = Delivery(HOST_CONNECTION, trigger_queue(self._host_id), POISON_QUEUE, rules, lease)
             listeners.append(QueueListener(self._queues, delivery, self._blobs.process))
         return listeners
 
-    def _queue_listener(self, function: Function, host_json: HostSettings, lease: float) -> QueueListener:
-        rules = host_json.queues
-        queue = function.trigger.text("queueName")
-        delivery = Delivery(
-            connection=function.trigger.text("connection"),
-            queue=queue,
-            poison_queue=f"{queue}-poison",
-            batch_size=rules.batch_size,
-            new_batch_threshold=rules.new_batch_threshold,
-            max_dequeue_count=rules.max_dequeue_count,
-            retry_delay=rules.visibility_timeout,
-            max_polling_interval=rules.max_polling_interval,
-            lease=lease,
-        )
-        return QueueListener(
-            self._queues, delivery, lambda message: self._invoker.invoke(function, queue_message(message))
-        )
+    def _handler(self, function: Function) -> Callable[[DeliveredMessage], Awaitable[object]]:
+        return lambda message: self._invoker.invoke(function, queue_message(message))
 
     def _timer(self, function: Function) -> Timer:
         return Timer(

@@ -11,6 +11,16 @@ from typing import Any
 OVERRIDE_PREFIX = "AzureFunctionsJobHost__"
 TIME_SPAN = re.compile(r"(?:(?P<days>\d+)\.)?(?P<hours>\d+):(?P<minutes>\d+):(?P<seconds>\d+(?:\.\d+)?)")
 
+LEVELS = {
+    "trace": "DEBUG",
+    "debug": "DEBUG",
+    "information": "INFO",
+    "warning": "WARNING",
+    "error": "ERROR",
+    "critical": "CRITICAL",
+    "none": "CRITICAL",
+}
+
 
 class HostJsonError(ValueError):
     """`host.json` is missing, is not JSON, or holds a value of the wrong form; the message names it."""
@@ -18,7 +28,7 @@ class HostJsonError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
-    """How queues are read and written; defaults are the platform's.
+    """How queues are read and written.
 
     Source: https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue#host-json
 
@@ -31,12 +41,12 @@ class QueueSettings:
         base64: Whether message bodies travel base64-encoded.
     """
 
-    batch_size: int = 16
-    new_batch_threshold: int = 8
-    max_dequeue_count: int = 5
-    visibility_timeout: float = 0.0
-    max_polling_interval: float = 60.0
-    base64: bool = True
+    batch_size: int
+    new_batch_threshold: int
+    max_dequeue_count: int
+    visibility_timeout: float
+    max_polling_interval: float
+    base64: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,45 +117,33 @@ def _settings(content: dict[str, Any]) -> HostSettings:
     extensions = content.get("extensions", {})
     blobs = extensions.get("blobs", {})
     timeout = str(content.get("functionTimeout", "00:30:00"))
-    log_level = str(content.get("logging", {}).get("logLevel", {}).get("default", "Information"))
+    level = str(content.get("logging", {}).get("logLevel", {}).get("default", "Information"))
     return HostSettings(
         route_prefix=str(extensions.get("http", {}).get("routePrefix", "api")).strip("/"),
         function_timeout=None if timeout == "-1" else parse_time_span(timeout),
         blob_parallelism=int(blobs.get("maxDegreeOfParallelism", 8)),
         poison_blob_threshold=int(blobs.get("poisonBlobThreshold", 5)),
         queues=_queues(extensions.get("queues", {})),
-        log_level=_log_level(log_level),
+        log_level=_one_of("logLevel", level.lower(), LEVELS),
     )
 
 
 def _queues(queues: dict[str, Any]) -> QueueSettings:
-    encoding = str(queues.get("messageEncoding", "base64"))
-    if encoding not in {"base64", "none"}:
-        raise ValueError(f"messageEncoding is {encoding!r}, not base64 or none")
     batch_size = int(queues.get("batchSize", 16))
     if not 1 <= batch_size <= 32:
         raise ValueError(f"batchSize is {batch_size}; storage queues allow 1 to 32")
+    encoding = str(queues.get("messageEncoding", "base64"))
     return QueueSettings(
         batch_size=batch_size,
         new_batch_threshold=int(queues.get("newBatchThreshold", batch_size // 2)),
         max_dequeue_count=int(queues.get("maxDequeueCount", 5)),
         visibility_timeout=parse_time_span(str(queues.get("visibilityTimeout", "00:00:00"))),
         max_polling_interval=parse_time_span(str(queues.get("maxPollingInterval", "00:01:00"))),
-        base64=encoding == "base64",
+        base64=_one_of("messageEncoding", encoding, {"base64": True, "none": False}),
     )
 
 
-def _log_level(name: str) -> str:
-    """Map a .NET log level name to Python's."""
-    levels = {
-        "trace": "DEBUG",
-        "debug": "DEBUG",
-        "information": "INFO",
-        "warning": "WARNING",
-        "error": "ERROR",
-        "critical": "CRITICAL",
-        "none": "CRITICAL",
-    }
-    if name.lower() not in levels:
-        raise ValueError(f"log level {name!r} is none of {', '.join(levels)}")
-    return levels[name.lower()]
+def _one_of(name: str, value: str, values: Mapping[str, Any]) -> Any:
+    if value not in values:
+        raise ValueError(f"{name} is {value!r}, not one of {', '.join(values)}")
+    return values[value]

@@ -15,9 +15,7 @@ from emulators.functions.bindings import http_request, http_response
 from emulators.functions.http_proxy import HttpProxy
 from emulators.functions.indexing import Function, IndexingError
 from emulators.functions.invocation import InvocationError, Invoker
-from emulators.functions.keys import Keys
-from emulators.functions.problems import problem
-from emulators.functions.request_body import BodyTooLargeError, read_body
+from emulators.functions.requests import BodyTooLargeError, Keys, problem, read_body
 from emulators.functions.routes import RouteTemplate, RouteTemplateError
 
 log = logging.getLogger("host.http")

@@ -18,7 +18,7 @@ from starlette.responses import Response, StreamingResponse
 from yarl import URL
 
 from emulators.functions.logs import adopt_server_logs
-from emulators.functions.problems import problem
+from emulators.functions.requests import problem
 
 log = logging.getLogger("host.http")
 

@@ -13,6 +13,7 @@ from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.queue import QueueMessage
 
 from emulators.functions.bindings import DeliveredMessage
+from emulators.functions.host_json import QueueSettings
 from emulators.functions.storage import Queues
 
 log = logging.getLogger("host.queue")
@@ -28,22 +29,14 @@ class Delivery:
         connection: The app setting that holds its connection string.
         queue: Its name.
         poison_queue: Where messages go that failed too often; it shares the connection.
-        batch_size: Messages in one read.
-        new_batch_threshold: Read again once no more than this many are in work.
-        max_dequeue_count: Deliveries before a message is poison.
-        retry_delay: Seconds until a failed message is visible again.
-        max_polling_interval: Longest pause between reads of an empty queue, in seconds.
+        rules: As in `host.json`.
         lease: Seconds that a message stays invisible; renewed at half time while its handler runs.
     """
 
     connection: str
     queue: str
     poison_queue: str
-    batch_size: int
-    new_batch_threshold: int
-    max_dequeue_count: int
-    retry_delay: float
-    max_polling_interval: float
+    rules: QueueSettings
     lease: float
 
 
@@ -82,7 +75,7 @@ class QueueListener:
         """Read and deliver until stopped. Storage faults are logged and outlived."""
         pause = FIRST_POLLING_INTERVAL
         while not self._stopping:
-            if len(self._in_work) > self._delivery.new_batch_threshold:
+            if len(self._in_work) > self._delivery.rules.new_batch_threshold:
                 await asyncio.wait(self._in_work, return_when=asyncio.FIRST_COMPLETED)
                 continue
             self._bell.clear()
@@ -95,7 +88,7 @@ class QueueListener:
                 pause = FIRST_POLLING_INTERVAL
                 continue
             await self._wait_for_bell(pause)
-            pause = min(pause * 2, max(FIRST_POLLING_INTERVAL, self._delivery.max_polling_interval))
+            pause = min(pause * 2, max(FIRST_POLLING_INTERVAL, self._delivery.rules.max_polling_interval))
 
     async def _wait_for_bell(self, seconds: float) -> None:
         try:
@@ -106,7 +99,7 @@ class QueueListener:
 
     async def _read(self) -> list[QueueMessage]:
         def receive() -> list[QueueMessage]:
-            size = self._delivery.batch_size
+            size = self._delivery.rules.batch_size
             pages = self._client.receive_messages(
                 messages_per_page=size, max_messages=size, visibility_timeout=round(self._delivery.lease)
             )
@@ -127,15 +120,15 @@ class QueueListener:
 
     async def _deliver(self, message: QueueMessage) -> None:
         try:
-            if int(message.dequeue_count or 1) > self._delivery.max_dequeue_count:
+            if int(message.dequeue_count or 1) > self._delivery.rules.max_dequeue_count:
                 # Earlier deliveries never reported back: their host died in the middle.
                 await self._poison(message)
             elif await self._attempt(message):
                 await asyncio.to_thread(self._client.delete_message, message)
-            elif int(message.dequeue_count or 1) >= self._delivery.max_dequeue_count:
+            elif int(message.dequeue_count or 1) >= self._delivery.rules.max_dequeue_count:
                 await self._poison(message)
             else:
-                await self._hide(message, self._delivery.retry_delay)
+                await self._hide(message, self._delivery.rules.visibility_timeout)
         except AzureError as error:
             # The lease runs out and the message comes again.
             log.warning(

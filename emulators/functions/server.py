@@ -18,7 +18,7 @@ from azure.core.exceptions import AzureError
 from emulators.functions.host import FunctionHost
 from emulators.functions.host_json import HostSettings
 from emulators.functions.indexing import IndexingError
-from emulators.functions.keys import Keys
+from emulators.functions.requests import Keys
 from emulators.functions.storage import ConnectionSettingError
 from emulators.functions.timers import ScheduleError
 from emulators.functions.worker import Worker

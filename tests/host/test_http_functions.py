@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.requests import Request
 
-from emulators.functions import request_body
-from emulators.functions.request_body import BodyTooLargeError, read_body
+from emulators.functions import requests
+from emulators.functions.requests import BodyTooLargeError, read_body
 from tests.host.conftest import RunningHost
 
 
@@ -159,7 +159,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(http_host: RunningHo
     address = urlsplit(http_host.url)
     request = (
         f"POST /api/echo/1?code={http_host.key} HTTP/1.1\r\nHost: {address.netloc}\r\n"
-        f"Content-Length: {request_body.MAXIMUM_BYTES + 1}\r\nConnection: close\r\n\r\n"
+        f"Content-Length: {requests.MAXIMUM_BYTES + 1}\r\nConnection: close\r\n\r\n"
     )
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
         connection.sendall(request.encode())
@@ -168,7 +168,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(http_host: RunningHo
 
 async def test_an_undeclared_body_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A body without a length is cut off where it passes the limit."""
-    monkeypatch.setattr(request_body, "MAXIMUM_BYTES", 10)
+    monkeypatch.setattr(requests, "MAXIMUM_BYTES", 10)
 
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": b"123456", "more_body": True}
