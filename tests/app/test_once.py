@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from shared.once import Once
 
+ROOT = Path(__file__).parents[2]
 CALLERS = 24
 SECONDS = 30.0
 
@@ -102,3 +108,13 @@ async def test_a_failed_build_reaches_every_task() -> None:
     assert [str(outcome) for outcome in outcomes if isinstance(outcome, OSError)] == ["build 1"] * CALLERS
     assert await once.get_async() is once.get()
     assert build.builds == 2
+
+
+def test_the_worker_builds_one_app() -> None:
+    """24 cold requests at once, in a fresh process with the example's settings."""
+    values = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
+    command = [sys.executable, "-m", "bench.first_calls", "threads", "once"]
+    storage = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;BlobEndpoint=http://127.0.0.1:9/a"
+    environment = {**os.environ, **values, "TrainingStorage": storage}
+    said = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, check=True)
+    assert json.loads(said.stdout)["apps"] == 1
