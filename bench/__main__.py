@@ -15,6 +15,7 @@ from bench.gate import measure_memory, measure_speed
 from bench.gate_copy import measure_copy
 from bench.scale import measure_scale
 from bench.scoring import measure_scoring
+from bench.slow_webhooks import measure_slow_webhooks
 from bench.telemetry import measure_telemetry
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -25,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
     "cold_start": measure_cold_start,
     "scale": measure_scale,
     "scoring": measure_scoring,
+    "slow_webhooks": measure_slow_webhooks,
     "telemetry": measure_telemetry,
 }
 
