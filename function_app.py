@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shared.quiet  # noqa: F401
+
+# isort: split
 # The Functions worker takes only generics of `typing` in an `Out[...]` (azure-functions-python-worker #1176).
 from typing import List  # noqa: UP035
 
@@ -180,7 +183,7 @@ async def post_score(req: func.HttpRequest) -> func.HttpResponse:
     """`POST /api/endpoints/{endpoint}/score`."""
 
     async def handle() -> Response:
-        built = bootstrap.app()
+        built = await bootstrap.app_async()
         return await score_endpoint(req.route_params["endpoint"], req.get_body(), built.live, built.services)
 
     return _render(await respond_async(handle))
@@ -192,7 +195,7 @@ async def post_chat_completions(req: func.HttpRequest) -> func.HttpResponse:
     """`POST /api/v1/chat/completions`; the key is checked by the handler, which also takes bearer tokens."""
 
     async def handle() -> Response:
-        built = bootstrap.app()
+        built = await bootstrap.app_async()
         return await complete_chat(
             req.headers,
             req.get_body(),
@@ -211,7 +214,7 @@ async def get_models(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/v1/models`; the key is checked by the handler."""
 
     async def handle() -> Response:
-        built = bootstrap.app()
+        built = await bootstrap.app_async()
         return await list_models(req.headers, built.settings.accepted_keys, built.models)
 
     return _render(await respond_openai(handle))
@@ -223,7 +226,7 @@ async def get_model(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/v1/models/{model}`; the key is checked by the handler."""
 
     async def handle() -> Response:
-        built = bootstrap.app()
+        built = await bootstrap.app_async()
         model = req.route_params["model"]
         return await show_model(model, req.headers, built.settings.accepted_keys, built.models)
 

@@ -6,10 +6,10 @@ import os
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING
 
 from shared.config import Settings
+from shared.once import Once
 from shared.ports import Services
 from shared.serving.live_endpoints import LiveEndpoints
 from shared.serving.live_models import LiveModels
@@ -30,17 +30,35 @@ class App:
     models: LiveModels
 
 
-@cache
 def app() -> App:
-    """The app of this process, built from its environment.
+    """The app of this process, built from its environment when first asked for.
+
+    Not while the worker imports it: an import that fails shows in Azure only as missing functions.
 
     Raises:
         SettingsError: Naming every setting that is missing or malformed.
         TransientServiceError: If the cloud's metadata could not be read.
     """
+    return _APP.get()
+
+
+async def app_async() -> App:
+    """Like `app`, without holding up the event loop: the SDKs take a while to import.
+
+    Raises:
+        SettingsError: Naming every setting that is missing or malformed.
+        TransientServiceError: If the cloud's metadata could not be read.
+    """
+    return await _APP.get_async()
+
+
+def _build() -> App:
     settings = Settings.from_env(os.environ)
     services = build_services(settings, credential())
     return App(settings, services, LiveEndpoints(services), LiveModels(services))
+
+
+_APP = Once(_build)
 
 
 def build_services(

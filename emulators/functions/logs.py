@@ -35,7 +35,7 @@ class JsonLines(logging.Formatter):
 
 
 def configure_logging(level: str, current_invocation: Callable[[], str | None] = lambda: None) -> None:
-    """Send every record to standard error as a JSON line.
+    """Send every record to standard error as a JSON line, and to whatever handlers the worker has added.
 
     Args:
         level: Level of the app's records, from `host.json`.
@@ -43,7 +43,11 @@ def configure_logging(level: str, current_invocation: Callable[[], str | None] =
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(current_invocation))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    root = logging.getLogger()
+    for earlier in [one for one in root.handlers if isinstance(one.formatter, JsonLines)]:
+        root.removeHandler(earlier)
+    root.addHandler(handler)
+    root.setLevel(level)
     # The SDKs write each request and its headers at INFO: noise, and more than a log should keep.
     for chatty in ("azure", "urllib3", "httpx", "httpcore", "asyncio", "uvicorn"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))

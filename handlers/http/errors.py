@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -25,6 +24,7 @@ from shared.domain.errors import (
     UnknownRunError,
     UploadReplacedError,
 )
+from shared.logs import get_logger
 
 RETRY_SECONDS = 5
 
@@ -60,7 +60,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     type: str = "about:blank"
 
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def respond(handle: Callable[[], Response]) -> Response:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-
 from handlers.http.request_changes import delete_endpoint
 from shared.config import Settings
 from shared.domain.run.names import is_run_id
 from shared.domain.run.orphan_policy import may_cancel_job, may_delete_endpoint
 from shared.domain.run.stages import Stage
+from shared.logs import get_logger
 from shared.ports import Services
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def reconcile_resources(*, settings: Settings, services: Services) -> list[str]:

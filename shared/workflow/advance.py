@@ -7,7 +7,6 @@ own work done, so that a process may die between any two lines.
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 
 import msgspec
@@ -20,12 +19,13 @@ from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import Observation, Provisioning
 from shared.domain.run.run import EndpointRecord, Failure, JobRecord, Run, enter
 from shared.domain.run.stages import Stage
+from shared.logs import get_logger
 from shared.ports import Services, StoredRun
 from shared.workflow.notifications import enqueue_stage_changes
 from shared.workflow.observe import observe
 from shared.workflow.steps.table import carry_out
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def advance_run(run_id: str, *, settings: Settings, services: Services) -> Run | None:

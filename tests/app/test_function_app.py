@@ -171,6 +171,7 @@ def test_triggers_declare_and_hand_over() -> None:
         "azurefunctions.extensions.",
         "handlers.",
         "shared.bootstrap",
+        "shared.quiet",
         "shared.thread_limit",
         "typing.List",
     )

@@ -133,7 +133,26 @@ def test_events_leave_threads_for_people() -> None:
     assert set(at_work) <= set(blocking)
     most = sum(blocking[kind] * count for kind, count in at_work.items())
     threads = _platform_settings()["PYTHON_THREADPOOL_THREAD_COUNT"].strip("'")
-    assert int(threads) - most >= 4
+    assert int(threads) - most >= 8
+
+
+def test_the_worker_is_configured_alike_everywhere() -> None:
+    """What the template tells the worker and its exporter, the local stack tells them, too."""
+    example = json.loads((CHECKOUT / "local.settings.json.example").read_text())["Values"]
+    names = ("OTEL_", "AZURE_TRACING_", "PYTHON_THREADPOOL_")
+    platform = {
+        name: value.strip("'")
+        for name, value in _platform_settings().items()
+        if name.startswith(names) or name.endswith(("_DISABLED", "_DISABLED_ALL"))
+    }
+    assert platform["OTEL_TRACES_SAMPLER"] == "always_on"
+    assert platform == {name: value for name, value in example.items() if name in platform}
+    own = {field.name.upper() for field in setting_fields()}
+    assert {name for name in example if name not in own and not name.startswith("Azure")} == {
+        *platform,
+        "FUNCTIONS_WORKER_RUNTIME",
+        "TrainingStorage",
+    }
 
 
 def test_subscription_calls_the_function_that_exists() -> None:

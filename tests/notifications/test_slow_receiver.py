@@ -1,4 +1,4 @@
-"""A webhook that does not answer keeps nobody waiting but the notices that are meant for it."""
+"""A webhook that does not answer keeps nobody waiting but the notifications that are meant for it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from shared.adapters.news import QueueNews, news_queue
-from shared.domain.news import Notice
-from tests.notifications.receiver import Receiver
-
 from local.processes import wait_until
 from local.stack import Stack
+from shared.adapters.storage.notification_queue import NotificationQueue, open_queue
 from shared.config import StorageConnection
+from shared.domain.run.notifications import Notification
 from tests.e2e.runs import SAMPLES, run_of, upload
 from tests.live_stack import DATASET, SECRET
+from tests.notifications.receiver import Receiver
 
-NOTICES = 24
+NOTIFICATIONS = 24
 THREADS = 8
 SECONDS = 60.0
 
@@ -34,9 +33,9 @@ def test_the_api_answers_while_webhooks_are_slow(tmp_path: Path) -> None:
             upload(stack, f"{DATASET}.jsonl", (SAMPLES / "ultrachat-sample.jsonl").read_bytes())
             run_id = run_of(api, DATASET)
             connection = StorageConnection(connection_string=stack.blob_connection_string)
-            with news_queue(connection, None) as queue:  # type: ignore[arg-type]
-                for _ in range(NOTICES):
-                    QueueNews(queue).put_down(Notice(run_id=run_id, index=0), delay=timedelta())
+            with open_queue(connection, None) as queue:  # type: ignore[arg-type]
+                for _ in range(NOTIFICATIONS):
+                    NotificationQueue(queue).enqueue(Notification(run_id=run_id, index=0), delay=timedelta())
             assert wait_until(lambda: len(slow.received) >= THREADS, SECONDS)
             took = {}
             for path in ("/api/health", "/api/runs", f"/api/runs/{run_id}"):
