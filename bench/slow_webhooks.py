@@ -22,7 +22,7 @@ from shared.config import StorageConnection
 from shared.domain.run.notifications import Notification
 
 SAMPLE = ROOT / "local" / "samples" / "ultrachat-sample.jsonl"
-NOTICES = 24
+NOTIFICATIONS = 24
 REQUESTS = 20
 SECONDS = 120.0
 
@@ -61,7 +61,7 @@ def measure_slow_webhooks(_megabytes: int) -> dict[str, Any]:
         held.set()
         connection = StorageConnection(connection_string=stack.blob_connection_string)
         with open_queue(connection, None) as queue:
-            for _ in range(NOTICES):
+            for _ in range(NOTIFICATIONS):
                 NotificationQueue(queue).enqueue(Notification(run_id=run_id, index=0), delay=timedelta())
         if not wait_until(lambda: len(posts) > 1, SECONDS):
             raise TimeoutError("no webhook was posted")
