@@ -84,7 +84,7 @@ def test_json_that_is_nested_too_deeply_is_no_answer() -> None:
 
 
 @pytest.mark.parametrize("call", [call for call in CALLS_READING if call not in NOT_READING])
-@pytest.mark.parametrize("body", ["{}", "[]", '"x"', "7", '{"properties":null}', '{"properties":[]}'])
+@pytest.mark.parametrize("body", ["[]", '{"properties":null}'])
 def test_an_answer_of_another_form_is_tried_again_later(
     call: str, body: str, services: Services, azure_ml: Emulator
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 IMPORT_SECONDS = 0.4
 OVER_AZURES_OWN = 1.6
-TRIES = 5
+TRIES = 3
 
 FUNCTIONS = {
     "dataset_uploaded": "blobTrigger",

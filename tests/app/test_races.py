@@ -34,7 +34,7 @@ from tests.app.conftest import OwnContainers
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, rows, stages
 
-ROUNDS = 6
+ROUNDS = 3
 
 
 @pytest.fixture

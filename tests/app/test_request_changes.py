@@ -11,7 +11,7 @@ import pytest
 
 from handlers.http import Answer
 from handlers.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
-from shared.domain.errors import CorruptRunError, RequestError, UnknownRunError
+from shared.domain.errors import CorruptRunError, RequestError
 from shared.domain.stages import Stage
 from shared.ports import Services
 from tests.app.builders import NOW, RUN_ID, a_run
@@ -69,15 +69,6 @@ def test_asking_twice_is_asking_once(wish: str) -> None:
     world.now += timedelta(hours=1)
     assert ask(RUN_ID, world.services).status == 202
     assert world.runs.load(RUN_ID) == first
-
-
-@pytest.mark.parametrize("wish", EXPECTED)
-@pytest.mark.parametrize("run_id", [RUN_ID, "", "..", "../datasets/x", "x" * 4000, "\x00", "é"])
-def test_what_does_not_exist_is_404(wish: str, run_id: str) -> None:
-    """Unknown and impossible names alike."""
-    ask, _ = EXPECTED[wish]
-    with pytest.raises(UnknownRunError):
-        ask(run_id, World().services)
 
 
 def test_an_extension_adds_to_the_time_that_is_left() -> None:

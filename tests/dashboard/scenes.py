@@ -22,12 +22,6 @@ SAMPLE = (SAMPLES / "ultrachat-sample.jsonl").read_bytes()
 BROKEN = (SAMPLES / "broken.jsonl").read_bytes()
 PATIENCE_SECONDS = 120.0
 SETTLED_SECONDS = 2.5
-UNLIMITED = {"MAX_TRAINING_RUNS": "0", "MAX_LIVE_ENDPOINTS": "0"}
-"""Settings of the stack: no run is to wait for another's place."""
-
-PRICES = {"PRICES_PER_HOUR": '{"Standard_NC24ads_A100_v4": 3.67}', "PRICE_CURRENCY": "USD"}
-"""Settings of the stack: what the VM size costs that runs take by themselves."""
-
 OUT_OF_MEMORY = {
     "job": {
         "child": "chat_completion_finetune",

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.live_stack import DATASET, LiveStack
+from tests.live_stack import DATASET, PRICE_PER_HOUR, LiveStack
 from tests.openapi.described import DOCUMENT, check
 
 EXAMPLES = 20
@@ -105,7 +105,7 @@ def test_money_is_shown_with_the_configured_price(live_stack: LiveStack, api: ht
     money = api.get(f"/api/runs/{live_stack.run_id}").json()["money"]
     assert money["training_node_hours"] > 0
     assert money["endpoint_node_hours"] >= money["endpoint_live_hours"] >= 0
-    assert money["training_cost"] == pytest.approx(money["training_node_hours"] * 4.5, abs=0.01)
+    assert money["training_cost"] == pytest.approx(money["training_node_hours"] * PRICE_PER_HOUR, abs=0.01)
     assert money["saved_node_hours"] is None
 
 
