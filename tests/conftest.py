@@ -35,6 +35,8 @@ KINDS = {
     "app/test_contract_claims.py": "integration",
     "app/test_contract_files.py": "integration",
     "app/test_contract_runs.py": "integration",
+    "app/test_races.py": "integration",
+    "app/test_rest_bodies.py": "integration",
     "azureml": "integration",
     "chaos": "chaos",
     "chaos/test_docs.py": "unit",
@@ -49,8 +51,11 @@ KINDS = {
     "infra/test_checkov.py": "integration",
     "infra/test_package.py": "integration",
     "news": "unit",
+    "news/test_over_the_wire.py": "integration",
     "openai": "unit",
+    "openai/test_clients.py": "e2e",
     "openapi": "unit",
+    "openapi/test_running_api.py": "e2e",
     "tools": "unit",
 }
 """What the tests of a folder are, and those of a file where it differs."""

@@ -163,6 +163,7 @@ def test_triggers_declare_and_hand_over() -> None:
             modules |= {f"{node.module}.{alias.name}" for alias in node.names}
     allowed = (
         "__future__.",
+        "typing.",
         "azure.functions",
         "azurefunctions.extensions.",
         "handlers.",
