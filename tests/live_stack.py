@@ -175,7 +175,7 @@ def keep(folder: Path, ready: Path) -> None:
             follow(api, run_id, "live")
         # That run took a while, so that it has times and costs; the tests' own take none.
         trust = ssl.create_default_context(cafile=stack.ca_bundle)
-        with httpx.Client(base_url=stack.azureml_url, verify=trust, trust_env=False) as azureml:
+        with httpx.Client(base_url=stack.azureml_url, verify=trust, trust_env=False, timeout=60) as azureml:
             azureml.patch("/_emulator/state", json={"pace": "instant"}).raise_for_status()
         told = {
             **{name: getattr(stack, name) for name in ATTRIBUTES},

@@ -52,11 +52,11 @@ def test_of_many_workers_one_holds_the_run(claims: Claims) -> None:
     lost: list[int] = []
 
     def work(worker: int) -> None:
-        gate.wait(10)
+        gate.wait(120)
         try:
             with claims.hold(RUN_ID):
                 won.append(worker)
-                done.wait(10)
+                done.wait(120)
         except RunBusyError:
             lost.append(worker)
         if len(lost) == 7:

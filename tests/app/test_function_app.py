@@ -69,7 +69,13 @@ print(json.dumps({
 def python(code: str) -> str:
     """Run code in a fresh interpreter with an empty environment, in the checkout."""
     finished = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env={}, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     return finished.stdout
 

@@ -61,7 +61,7 @@ def at_once(*acts: Callable[[], Any]) -> list[Any]:
     gate = threading.Barrier(len(acts))
 
     def start(act: Callable[[], Any]) -> Any:
-        gate.wait(30)
+        gate.wait(120)
         try:
             return act()
         except (RequestError, RunChangedError) as fault:

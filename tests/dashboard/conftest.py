@@ -19,7 +19,7 @@ PICTURES = ROOT / ".local" / "screenshots"
 WIDE = (1440, 900)
 PHONE = (360, 800)
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=90_000)
 
 
 @pytest.fixture(scope="package")

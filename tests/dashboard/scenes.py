@@ -20,7 +20,7 @@ from local.stack import Stack
 SAMPLES = Path(__file__).parents[2] / "local" / "samples"
 SAMPLE = (SAMPLES / "ultrachat-sample.jsonl").read_bytes()
 BROKEN = (SAMPLES / "broken.jsonl").read_bytes()
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 240.0
 SETTLED_SECONDS = 2.5
 OUT_OF_MEMORY = {
     "job": {
@@ -45,7 +45,7 @@ class Scenes:
         self.stack = stack
         self.api = stack.client()
         trust = ssl.create_default_context(cafile=stack.ca_bundle)
-        self._azureml = httpx.Client(base_url=stack.azureml_url, verify=trust, trust_env=False)
+        self._azureml = httpx.Client(base_url=stack.azureml_url, verify=trust, trust_env=False, timeout=60)
 
     def close(self) -> None:
         """Close the connections."""

@@ -15,7 +15,7 @@ from local.stack import Stack
 from tests.e2e.runs import follow, run_of, sample, upload
 
 POISON = "advance-poison"
-SECONDS = 120.0
+SECONDS = 240.0
 
 
 def test_a_run_whose_message_is_poison_is_seen_and_comes_back(stack: Stack, api: httpx.Client) -> None:

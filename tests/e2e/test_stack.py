@@ -75,7 +75,7 @@ def test_a_second_start_finds_the_first(live_stack: LiveStack) -> None:
     running = live_stack.stack
     with pytest.raises(StackRunningError, match=running.functions_url):
         Stack(folder=running.folder).start()
-    assert httpx.get(f"{running.functions_url}/api/health", trust_env=False).status_code == 200
+    assert httpx.get(f"{running.functions_url}/api/health", trust_env=False, timeout=60).status_code == 200
     assert json.loads((running.folder / "stack.json").read_text())["function_key"] == running.function_key
 
 

@@ -40,7 +40,7 @@ def test_an_upload_becomes_an_endpoint_and_goes_again(stack: Stack, api: httpx.C
         *("deploying", "live", "deleting", "deleted"),
     ]
     assert wait_until(
-        lambda: api.post(f"/api/endpoints/{run_id}/score", json=question).status_code == 410, 60
+        lambda: api.post(f"/api/endpoints/{run_id}/score", json=question).status_code == 410, 240
     )
     assert stored(stack, "whole-way.jsonl") == uploaded
 
@@ -56,7 +56,7 @@ def test_a_broken_dataset_is_rejected_before_it_costs_anything(stack: Stack, api
     lines = {issue["line"] for issue in report["issues"] if issue["line"]}
     assert len(lines) >= 12
     trust = ssl.create_default_context(cafile=stack.ca_bundle)
-    with httpx.Client(verify=trust, trust_env=False) as client:
+    with httpx.Client(verify=trust, trust_env=False, timeout=60) as client:
         calls = client.get(f"{stack.azureml_url}/_emulator/calls").json()
     assert run_id not in json.dumps(calls)
     assert stored(stack, "broken.jsonl") == uploaded
@@ -85,7 +85,7 @@ def test_bad_requests_are_problems(
 @pytest.mark.parametrize("path", ["/api/runs", "/api/runs/ft-unknown-0000000000"])
 def test_a_key_is_needed(stack: Stack, path: str) -> None:
     """Without the function key every route but health is 401."""
-    with httpx.Client(base_url=stack.functions_url, trust_env=False) as client:
+    with httpx.Client(base_url=stack.functions_url, trust_env=False, timeout=60) as client:
         answer = client.get(path)
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"

@@ -64,7 +64,7 @@ def test_the_api_is_as_described(operation: Any, mode: GenerationMode, live_stac
         suppress_health_check=list(HealthCheck),
     )
     def ask(case: schemathesis.Case) -> None:
-        answer = case.call(base_url=f"{live_stack.stack.functions_url}/api", headers=headers, timeout=30)
+        answer = case.call(base_url=f"{live_stack.stack.functions_url}/api", headers=headers, timeout=120)
         case.validate_response(answer, checks=CHECKS, headers=headers)
 
     ask()
@@ -118,5 +118,5 @@ def test_an_etag_saves_the_body(live_stack: LiveStack, api: httpx.Client) -> Non
 
 def test_the_description_is_open_to_all(live_stack: LiveStack) -> None:
     """Clients are made from it before they have a key."""
-    answer = httpx.get(f"{live_stack.stack.functions_url}/api/openapi.json", trust_env=False)
+    answer = httpx.get(f"{live_stack.stack.functions_url}/api/openapi.json", trust_env=False, timeout=60)
     assert answer.json()["openapi"].startswith("3.1")
