@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.domain.index import IndexEntry, from_metadata, to_metadata
@@ -40,6 +40,9 @@ def test_what_is_written_is_read(dataset: str, stage: Stage) -> None:
         st.text(max_size=40) | st.sampled_from(["live", "1", "9999-12-31T23:59:59Z", "2026-03-01", "%ff"]),
     )
 )
+@example({"due": "2026-03-01"})
+@example({"parked": "", "parked_until": "2026-03-01"})
+@example({"stage": "deleting", "entered": "2026-03-01"})
 def test_no_metadata_is_an_error(written: dict[str, str]) -> None:
     """Whatever somebody wrote there, an entry comes out, and what nobody touched is read as before."""
     sound = to_metadata(a_run(Stage.LIVE))
