@@ -106,9 +106,9 @@ def kind_of(item: pytest.Item) -> str:
     return next((starting for name, starting in STARTING.items() if name in used), kind)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
-    """Give each file to one worker, and the files of `ONE_WORKER` together to one."""
-    return _Files(config, log)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """With `--dist loadfile`: a file is for one worker, and the files of `ONE_WORKER` are for the same one."""
+    return _Files(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 class _Files(LoadFileScheduling):  # type: ignore[misc]

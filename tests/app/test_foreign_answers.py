@@ -8,8 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from azure.ai.ml._exception_helper import log_and_raise_error
-from azure.ai.ml.exceptions import ErrorCategory, ErrorTarget, ValidationException
 from azure.core.exceptions import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -200,6 +198,9 @@ def test_a_job_that_the_sdk_refuses_to_build_is_refused_for_good(services: Servi
 
 def test_a_refusal_that_the_sdk_raises_again_is_one() -> None:
     """What it says of a job that it checked arrives as an error without a kind, made of the first."""
+    from azure.ai.ml._exception_helper import log_and_raise_error
+    from azure.ai.ml.exceptions import ErrorCategory, ErrorTarget, ValidationException
+
     refusal = ValidationException(
         message="input learning_rate is unknown",
         no_personal_data_message="an input is unknown",

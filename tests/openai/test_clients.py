@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from langchain_openai import ChatOpenAI
 
 from tests.live_stack import DATASET, LiveStack
 
@@ -123,6 +122,8 @@ def test_the_key_is_taken_in_any_header(live_stack: LiveStack, header: str) -> N
 
 def test_langchain(live_stack: LiveStack) -> None:
     """Whole and as a stream, as a chain would call it."""
+    from langchain_openai import ChatOpenAI
+
     stack = live_stack.stack
     with httpx.Client(trust_env=False, timeout=60) as http:
         model = ChatOpenAI(
