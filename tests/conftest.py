@@ -72,6 +72,14 @@ ONE_WORKER = ("tests/dashboard/", "tests/e2e/")
 OWN_STACKS = "tests/e2e/test_stack.py"
 
 
+def pytest_sessionstart() -> None:
+    """A folder without a kind, or a kind for what is not there, would run tests under the wrong marker."""
+    folders = {file.relative_to(FOLDER).parts[0] for file in FOLDER.glob("*/**/test_*.py")}
+    gone = {name for name in KINDS if not (FOLDER / name).exists()}
+    if wrong := sorted((folders - KINDS.keys()) | gone):
+        raise pytest.UsageError(f"tests/conftest.py: KINDS has to say what the tests in these are: {wrong}")
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Import nothing but the unit tests where nothing else is to run: what others import takes seconds."""
     if config.getoption("markexpr") != "unit" or not collection_path.is_relative_to(FOLDER):
@@ -107,7 +115,7 @@ def kind_of(item: pytest.Item) -> str:
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
-    """With `--dist loadfile`: a file is for one worker, and the files of `ONE_WORKER` are for the same one."""
+    """With `--dist loadfile`: each file goes to one worker, and those of `ONE_WORKER` to the same one."""
     return _Files(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
