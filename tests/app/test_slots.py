@@ -325,4 +325,4 @@ class Guarded(RuleBasedStateMachine):
 
 
 TestGuarded = Guarded.TestCase
-TestGuarded.settings = settings(max_examples=200, stateful_step_count=20, deadline=None)
+TestGuarded.settings = settings(stateful_step_count=20)
