@@ -17,7 +17,7 @@ from pathlib import Path
 from emulators.functions.bindings import timer_request
 from emulators.functions.worker import Worker
 
-FUNCTION = "schedule_advances"
+FUNCTION = "schedule_due_runs"
 LOUD = ("azure", "azure.functions", "urllib3")
 
 
