@@ -151,14 +151,24 @@ def test_a_container_that_crashes_fails_its_operation(rest: Rest) -> None:
 
 
 def test_a_model_the_container_cannot_load_crashes_it(rest: Rest) -> None:
-    """A folder that is no model of the emulator's is found out when the container starts."""
+    """The operation fails when the container starts; the reason is in its log."""
     uri = rest.upload("folder/MLmodel", b"flavors: {}\n").removesuffix("/MLmodel")
     body = {"properties": {"modelType": "mlflow_model", "modelUri": uri}}
     model = rest("PUT", "/models/own/versions/1", body).json()["id"]
     rest.endpoint()
     answer = rest.deploy(model)
     document = rest("GET", answer.headers["Azure-AsyncOperation"]).json()
+    crashed = "User container has crashed or terminated: Liveness probe failed: HTTP probe failed with "
+    assert document["error"] == {"code": "BadArgument", "message": f"{crashed}statuscode: 502."}
+    logs = rest("POST", "/onlineEndpoints/chat/deployments/main/getLogs", {}).json()["content"]
+    assert "the model folder lacks" in logs
+    rest.emulator.set_switches(crash_error="ResourceNotReady", failed_deployment_status=404)
+    answer = rest.deploy(model)
+    document = rest("GET", answer.headers["Azure-AsyncOperation"]).json()
     assert document["error"]["message"].startswith("ResourceNotReady: User container has crashed")
+    key = rest("POST", "/onlineEndpoints/chat/listKeys").json()["primaryKey"]
+    headers = {"azureml-model-deployment": "main"}
+    assert rest.score(key, chat("hello"), headers=headers).status_code == 404
 
 
 def test_defaults_are_filled_in(rest: Rest) -> None:

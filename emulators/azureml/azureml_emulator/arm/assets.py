@@ -13,6 +13,7 @@ from azureml_emulator.core.asset_families import (
     CODE,
     COMPONENT,
     DATA,
+    ENVIRONMENT,
     FAMILIES,
     MODEL,
     Family,
@@ -23,7 +24,7 @@ from azureml_emulator.core.blob_locations import long_uri
 from azureml_emulator.core.catalogue import DEFAULT_COMPONENT_VERSION
 from azureml_emulator.core.clock import wire_time
 from azureml_emulator.core.http import Request, Response, json_response
-from azureml_emulator.core.request_bodies import AssetBody
+from azureml_emulator.core.request_bodies import AssetBody, EnvironmentBody
 from azureml_emulator.core.resources import AssetVersion
 from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
 from azureml_emulator.core.state import EmulatorState
@@ -63,6 +64,12 @@ def _container_missing(state: EmulatorState, family: Family, name: str) -> Excep
     return state.not_found(f"{family.noun}NotFound", f"{family.noun} container with name: {name} not found.")
 
 
+def _check_environment(state: EmulatorState, given: dict[str, Any]) -> None:
+    """An environment needs an image, a build or conda dependencies (the text is chosen)."""
+    if not any(given.get(source) for source in ("image", "build", "condaFile")):
+        raise state.error(400, "An environment needs image, build or condaFile.", code="BadRequest")
+
+
 class _Endpoints:
     """The calls of one family."""
 
@@ -72,7 +79,10 @@ class _Endpoints:
     def put(self, state: EmulatorState, request: Request) -> Response:
         """201 for a new version; 200 for one that is there, whose address may not change."""
         family, name, version = self.family, request["name"], request["version"]
-        given = state.body(request, AssetBody)["properties"]
+        body = EnvironmentBody if family is ENVIRONMENT else AssetBody
+        given = state.body(request, body)["properties"]
+        if family is ENVIRONMENT:
+            _check_environment(state, given)
         properties = {**family.defaults, **given}
         self._place(state, properties)
         if family is COMPONENT:

@@ -21,13 +21,13 @@ from azureml_emulator.core.resources import Deployment, Endpoint, LongRunning
 from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
 from azureml_emulator.core.state import EmulatorState
 from azureml_emulator.core.vm_sizes import SIZES, VmSize, cores_reserved, limit, usage
-from azureml_emulator.serving.served_model import ModelUnusableError, load
+from azureml_emulator.serving.container import ContainerCrashedError
+from azureml_emulator.serving.images import environment_image
+from azureml_emulator.serving.start import start
 
 _NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]{0,30}[a-zA-Z0-9])?")
 LONGEST_REQUEST = timedelta(seconds=180)
 """Of a managed online endpoint ("Manage resource quotas")."""
-
-CRASHED = "ResourceNotReady: User container has crashed or terminated: {reason}"
 
 
 def _key(endpoint: str, name: str) -> str:
@@ -68,7 +68,10 @@ def _validate(state: EmulatorState, endpoint: Endpoint, name: str, properties: d
     model = properties.get("model")
     if model and model not in model_ids() and by_id(state, MODEL, model) is None:
         raise state.not_found("ModelNotFound", f"Model {model} not found.")
+    _check_environment(state, properties.get("environmentId"))
     _check_requests(state, properties["requestSettings"])
+    for probe in ("livenessProbe", "readinessProbe"):
+        _check_probe(state, probe, properties[probe])
     instance_type = str(properties["instanceType"])
     size = SIZES.get(instance_type.lower())
     if size is None:
@@ -76,15 +79,49 @@ def _validate(state: EmulatorState, endpoint: Endpoint, name: str, properties: d
     return size
 
 
-def _check_requests(state: EmulatorState, settings: dict[str, Any]) -> None:
+def _check_environment(state: EmulatorState, identifier: str | None) -> None:
+    """It must be there, and say how to talk to its container if that is a custom one (the text is chosen)."""
+    if not identifier:
+        return
+    image = environment_image(state, identifier)
+    if image is None:
+        raise state.not_found("EnvironmentNotFound", f"Environment {identifier} not found.")
+    registered = identifier.startswith("azureml://registries/")
+    if image.foundation_model and not registered and image.inference.scoringRoute is None:
+        raise state.error(
+            400,
+            f"Environment {identifier} has a custom container and no inferenceConfig with livenessRoute, "
+            "readinessRoute and scoringRoute.",
+            code="BadRequest",
+        )
+
+
+def _duration(state: EmulatorState, field: str, value: str) -> timedelta:
     try:
-        timeout = msgspec.convert(settings["requestTimeout"], timedelta)
+        return msgspec.convert(value, timedelta)
     except msgspec.ValidationError:
-        raise state.error(400, "requestTimeout must be an ISO 8601 duration.", code="BadRequest") from None
+        raise state.error(
+            400, f"{field} is '{value}'; it must be an ISO 8601 duration.", code="BadRequest"
+        ) from None
+
+
+def _check_requests(state: EmulatorState, settings: dict[str, Any]) -> None:
+    timeout = _duration(state, "requestTimeout", settings["requestTimeout"])
+    _duration(state, "maxQueueWait", settings["maxQueueWait"])
     if not timedelta(0) < timeout <= LONGEST_REQUEST:
         raise state.error(400, "requestTimeout must be at most 180 seconds.", code="BadRequest")
     if int(settings["maxConcurrentRequestsPerInstance"]) < 1:
         raise state.error(400, "maxConcurrentRequestsPerInstance must be at least 1.", code="BadRequest")
+
+
+def _check_probe(state: EmulatorState, name: str, probe: dict[str, Any]) -> None:
+    for field in ("initialDelay", "period", "timeout"):
+        least = timedelta(0) if field == "initialDelay" else timedelta(seconds=1)
+        if _duration(state, f"{name}.{field}", probe[field]) < least:
+            raise state.error(400, f"{name}.{field} must be at least {least}.", code="BadRequest")
+    for field in ("failureThreshold", "successThreshold"):
+        if probe[field] < 1:
+            raise state.error(400, f"{name}.{field} must be at least 1.", code="BadRequest")
 
 
 def _check_quota(state: EmulatorState, size: VmSize, instances: int, held: int) -> None:
@@ -136,7 +173,7 @@ def _put(state: EmulatorState, request: Request) -> Response:
             logs=existing.logs if existing else [],
         )
         state.deployments.put(key, deployment)
-        state.models.pop(key, None)
+        state.containers.pop(key, None)
         answer = render(state, request, deployment)
     headers = {
         "Azure-AsyncOperation": operations.status_url(state, request, operation),
@@ -210,10 +247,11 @@ def _created(state: EmulatorState, operation: LongRunning) -> None:
     deployment.logs.append("azmlinfsrv/1.2.2: loading the model")
     if operation.status == "Succeeded":
         try:
-            state.models[operation.target] = load(state, str(deployment.properties.get("model") or ""))
+            state.containers[operation.target] = start(state, operation.target, deployment)
             deployment.logs.append("azmlinfsrv/1.2.2: the model is ready, listening on 31311")
-        except ModelUnusableError as error:
-            operations.fail(state, operation, {"message": CRASHED.format(reason=error)})
+        except ContainerCrashedError as error:
+            deployment.logs.append(error.log)
+            operations.fail(state, operation, _crash(state, error))
     if operation.status != "Succeeded":
         deployment.logs.append(
             f"azmlinfsrv/1.2.2: {(operation.error or {}).get('message', operation.status)}"
@@ -221,10 +259,19 @@ def _created(state: EmulatorState, operation: LongRunning) -> None:
     state.deployments.put(operation.target, deployment)
 
 
+def _crash(state: EmulatorState, error: ContainerCrashedError) -> dict[str, Any]:
+    """The operation's error, in the form of 2026 or in the older one; the reason is in the log only."""
+    probe = error.probe if "probe failed: " in error.probe else f"Liveness probe failed: {error.probe}"
+    message = f"User container has crashed or terminated: {probe}."
+    if state.switches.crash_error == "ResourceNotReady":
+        return {"message": f"ResourceNotReady: {message}"}
+    return {"code": "BadArgument", "message": message}
+
+
 def _deleted(state: EmulatorState, operation: LongRunning) -> None:
     if operation.status == "Succeeded":
         state.deployments.remove(operation.target)
-        state.models.pop(operation.target, None)
+        state.containers.pop(operation.target, None)
 
 
 COMPLETIONS = {

@@ -13,6 +13,7 @@ from azureml_emulator.core.request_bodies import EndpointBody
 from azureml_emulator.core.resources import Endpoint, LongRunning
 from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
 from azureml_emulator.core.state import EmulatorState
+from azureml_emulator.serving.images import scoring_path
 
 _NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
 _AUTH_MODES = ("Key", "AMLToken", "AADToken")
@@ -63,7 +64,7 @@ def render(state: EmulatorState, request: Request, endpoint: Endpoint) -> dict[s
             "azureml.onlineendpointid": path.lower(),
             "AzureAsyncOperationUri": f"{status}?api-version={request.query.get('api-version', '')}",
         },
-        "scoringUri": f"{scoring}/score" if scoring else None,
+        "scoringUri": f"{scoring}{_scoring_path(state, endpoint)}" if scoring else None,
         "swaggerUri": f"{scoring}/swagger.json" if scoring else None,
         "authMode": endpoint.properties["authMode"],
         "provisioningState": operations.state_of(state, endpoint.operation, busy),
@@ -87,6 +88,14 @@ def render(state: EmulatorState, request: Request, endpoint: Endpoint) -> dict[s
         "kind": "Managed",
         "identity": endpoint.identity,
     }
+
+
+def _scoring_path(state: EmulatorState, endpoint: Endpoint) -> str:
+    """The scoring route of the deployment that gets most of the traffic, or of the first one."""
+    shares = endpoint.properties.get("traffic") or {}
+    found = [one for one in state.deployments.values() if one.endpoint == endpoint.name]
+    found.sort(key=lambda one: -shares.get(one.name, 0))
+    return scoring_path(state, found[0].properties) if found else "/score"
 
 
 def _validate(state: EmulatorState, name: str, properties: dict[str, Any], existing: Endpoint | None) -> None:
@@ -222,7 +231,7 @@ def _deleted(state: EmulatorState, operation: LongRunning) -> None:
     for key in state.deployments:
         if key.startswith(f"{operation.target}/"):
             state.deployments.remove(key)
-            state.models.pop(key, None)
+            state.containers.pop(key, None)
 
 
 COMPLETIONS = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from azureml_emulator.arm.job_document import cluster_of, render
 from azureml_emulator.core import operations
-from azureml_emulator.core.catalogue import component_id, pipeline_component
+from azureml_emulator.core.catalogue import component_id, offered_component
 from azureml_emulator.core.http import Request, Response, json_response
 from azureml_emulator.core.request_bodies import JobBody
 from azureml_emulator.core.resources import Job, LongRunning, Node
@@ -147,11 +147,11 @@ def _steps(state: EmulatorState, properties: dict[str, Any]) -> list[tuple[str, 
     for name, node in nodes.items():
         identifier = str(node.get("componentId", ""))
         if identifier.startswith("azureml://registries/"):
-            if identifier != component_id():
+            if identifier != component_id(state):
                 raise state.error(400, f"Component {identifier} was not found.", code="BadRequest")
             given = given_inputs(properties, node)
             check_inputs(state, given)
-            for inner in pipeline_component()["nodes"]:
+            for inner in offered_component(state)["nodes"]:
                 compute = given.get(inner["compute"], SERVERLESS).rpartition("/")[2]
                 steps.append((inner["name"], inner["component"], compute, f"{name}/{inner['name']}"))
         else:
