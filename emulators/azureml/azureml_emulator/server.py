@@ -97,7 +97,7 @@ class Server:
             _abort(scope)
             return
         if response.chunks is not None:
-            await _stream(response, response.chunks, scope, receive, send)
+            await self._stream(response, response.chunks, scope, receive, send)
         else:
             await _render(response, fault)(scope, receive, send)
 
@@ -131,6 +131,26 @@ class Server:
         if route.plane in (Plane.ARM, Plane.REGISTRY):
             response.headers = {**_resource_manager_headers(request, route), **response.headers}
         return response
+
+    async def _stream(response: Response, chunks: Chunks, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends chunks as they come; a client that disconnects ends the generator."""
+        headers = [
+            (name.lower().encode(), value.encode("latin-1")) for name, value in response.headers.items()
+        ]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        gone = asyncio.create_task(_disconnected(receive))
+        try:
+            while not gone.done():
+                chunk = await anyio.to_thread.run_sync(_next, chunks, limiter=self._limiter)
+                if chunk is None:
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    break
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except ConnectionAbortedError:
+            _abort(scope)
+        finally:
+            gone.cancel()
+            await anyio.to_thread.run_sync(chunks.close, limiter=self._limiter)
 
     def _record(self, request: Request, route: Route | None, status: int | None) -> None:
         if route is not None and route.plane is Plane.CONTROL:
@@ -259,25 +279,6 @@ def _render(response: Response, fault: Fault | None) -> responses.Response:
     for name, value in response.headers.items():
         rendered.headers[name] = value
     return rendered
-
-
-async def _stream(response: Response, chunks: Chunks, scope: Scope, receive: Receive, send: Send) -> None:
-    """Sends chunks as they come; a client that disconnects ends the generator."""
-    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in response.headers.items()]
-    await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    gone = asyncio.create_task(_disconnected(receive))
-    try:
-        while not gone.done():
-            chunk = await anyio.to_thread.run_sync(_next, chunks)
-            if chunk is None:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-                break
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    except ConnectionAbortedError:
-        _abort(scope)
-    finally:
-        gone.cancel()
-        await anyio.to_thread.run_sync(chunks.close)
 
 
 async def _disconnected(receive: Receive) -> None:
