@@ -132,7 +132,9 @@ class Server:
             response.headers = {**_resource_manager_headers(request, route), **response.headers}
         return response
 
-    async def _stream(response: Response, chunks: Chunks, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _stream(
+        self, response: Response, chunks: Chunks, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """Sends chunks as they come; a client that disconnects ends the generator."""
         headers = [
             (name.lower().encode(), value.encode("latin-1")) for name, value in response.headers.items()
