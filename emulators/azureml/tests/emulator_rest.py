@@ -211,7 +211,7 @@ class Rest:
         model = self.model()
         assert self.endpoint(endpoint).status_code == 201
         assert self.deploy(model, endpoint, **extra).status_code == 201
-        assert self.endpoint(endpoint, traffic={"main": 100}).status_code == 200
+        assert self.endpoint(endpoint, traffic={"main": 100}).status_code == 201
         return str(self("POST", f"/onlineEndpoints/{endpoint}/listKeys").json()["primaryKey"])
 
     def score(

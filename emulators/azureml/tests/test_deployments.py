@@ -50,7 +50,7 @@ def test_deployments_wait_for_their_endpoint(rest_of: Callable[[Emulator], Rest]
         assert rest.deploy(model).status_code == 201
         assert rest.deploy(model).status_code == 409
         clock.advance(421)
-        assert rest.deploy(model).status_code == 200
+        assert rest.deploy(model).status_code == 201
 
 
 @pytest.mark.parametrize("name", ["ab", "-abc", "abc-", "a" * 33, "under_score", "1abc"])
@@ -72,7 +72,7 @@ def test_a_deployment_with_traffic_is_not_deleted(rest: Rest) -> None:
     """Traffic first, deployment after."""
     rest.serve()
     assert rest("DELETE", "/onlineEndpoints/chat/deployments/main").status_code == 400
-    assert rest.endpoint(traffic={"main": 0}).status_code == 200
+    assert rest.endpoint(traffic={"main": 0}).status_code == 201
     assert rest("DELETE", "/onlineEndpoints/chat/deployments/main").status_code == 202
     assert rest("GET", "/onlineEndpoints/chat/deployments/main").status_code == 404
     assert rest("DELETE", "/onlineEndpoints/chat/deployments/main").status_code == 204

@@ -62,7 +62,7 @@ def deploy(rest: Rest, *, tag: int = 94, config: Any = None, **extra: Any) -> di
 def serve(rest: Rest, **given: Any) -> str:
     """The key of an endpoint whose deployment is up."""
     assert deploy(rest, **given)["status"] == "Succeeded"
-    assert rest.endpoint(traffic={"main": 100}).status_code == 200
+    assert rest.endpoint(traffic={"main": 100}).status_code == 201
     return str(rest("POST", "/onlineEndpoints/chat/listKeys").json()["primaryKey"])
 
 

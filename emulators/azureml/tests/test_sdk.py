@@ -216,7 +216,9 @@ def test_download(client: Any, job: Any, tmp_path: Path) -> None:
 def test_cancel(client: Any, registry: Any) -> None:
     """A command job, cancelled when it is over already."""
     from azure.ai.ml import command
+    from azure.ai.ml.entities import Environment
 
+    client.environments.create_or_update(Environment(name="any", version="1", image="ubuntu"))
     submitted = client.jobs.create_or_update(
         command(command="pip freeze", environment="azureml:any:1", compute="cluster")
     )

@@ -16,6 +16,7 @@ from azureml_emulator.core import operations
 from azureml_emulator.core.asset_families import MODEL, by_id
 from azureml_emulator.core.catalogue import model_ids
 from azureml_emulator.core.http import Request, Response, json_response
+from azureml_emulator.core.lists import PAGING, page
 from azureml_emulator.core.request_bodies import DeploymentBody, LogsBody
 from azureml_emulator.core.resources import Deployment, Endpoint, LongRunning
 from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
@@ -175,12 +176,14 @@ def _put(state: EmulatorState, request: Request) -> Response:
         state.deployments.put(key, deployment)
         state.containers.pop(key, None)
         answer = render(state, request, deployment)
+        if existing:  # recorded: an update is answered like a creation
+            answer["properties"].update(provisioningState="Creating", instanceType=None)
     headers = {
         "Azure-AsyncOperation": operations.status_url(state, request, operation),
         "Location": f"{request.base}{request.path}?api-version={request.query['api-version']}",
         "x-ms-async-operation-timeout": "PT30M",
     }
-    return json_response(answer, 200 if existing else 201, headers)
+    return json_response(answer, 201, headers)
 
 
 def _found(state: EmulatorState, request: Request) -> Deployment:
@@ -199,16 +202,10 @@ def _get(state: EmulatorState, request: Request) -> Response:
 
 
 def _list(state: EmulatorState, request: Request) -> Response:
+    """Newest first."""
     endpoint = find(state, request)
-    return json_response(
-        {
-            "value": [
-                render(state, request, deployment)
-                for deployment in state.deployments.values()
-                if deployment.endpoint == endpoint.name
-            ]
-        }
-    )
+    found = [one for one in reversed(state.deployments.values()) if one.endpoint == endpoint.name]
+    return page(state, request, found, lambda one: render(state, request, one))
 
 
 def _delete(state: EmulatorState, request: Request) -> Response:
@@ -269,9 +266,17 @@ def _crash(state: EmulatorState, error: ContainerCrashedError) -> dict[str, Any]
 
 
 def _deleted(state: EmulatorState, operation: LongRunning) -> None:
-    if operation.status == "Succeeded":
-        state.deployments.remove(operation.target)
-        state.containers.pop(operation.target, None)
+    """Its entries in traffic and mirror traffic go with it."""
+    if operation.status != "Succeeded":
+        return
+    state.deployments.remove(operation.target)
+    state.containers.pop(operation.target, None)
+    name, _, deployment = operation.target.partition("/")
+    endpoint = state.endpoints.get(name)
+    if endpoint is not None:
+        for field in ("traffic", "mirrorTraffic"):
+            (endpoint.properties.get(field) or {}).pop(deployment, None)
+        state.endpoints.put(name, endpoint)
 
 
 COMPLETIONS = {
@@ -284,7 +289,7 @@ _ONE = f"{_ALL}/{{deployment}}"
 ROUTES = (
     Route("deployments.put", "PUT", _ONE, _put),
     Route("deployments.get", "GET", _ONE, _get),
-    Route("deployments.list", "GET", _ALL, _list),
+    Route("deployments.list", "GET", _ALL, _list, query=PAGING),
     Route("deployments.delete", "DELETE", _ONE, _delete, evidence=Evidence.SDK_VERIFIED),
     Route("deployments.get_logs", "POST", f"{_ONE}/getLogs", _logs, evidence=Evidence.SDK_VERIFIED),
 )

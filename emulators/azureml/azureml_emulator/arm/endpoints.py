@@ -9,6 +9,7 @@ from typing import Any
 from azureml_emulator.core import operations
 from azureml_emulator.core.clock import wire_time
 from azureml_emulator.core.http import Request, Response, json_response
+from azureml_emulator.core.lists import PAGING, has_tags, page
 from azureml_emulator.core.request_bodies import EndpointBody
 from azureml_emulator.core.resources import Endpoint, LongRunning
 from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
@@ -136,7 +137,7 @@ def _validate_traffic(
 
 
 def _put(state: EmulatorState, request: Request) -> Response:
-    """201 for a new endpoint, 200 for a change of one."""
+    """201 for a new endpoint and for a change of one."""
     document, name = state.body(request, EndpointBody), request["endpoint"]
     properties = document["properties"]
     now = state.clock.now()
@@ -164,12 +165,15 @@ def _put(state: EmulatorState, request: Request) -> Response:
         )
         state.endpoints.put(name.lower(), endpoint)
         answer = render(state, request, endpoint)
+        if existing:  # recorded: an update is answered like a creation
+            unset = {"provisioningState": "Creating", "scoringUri": None, "swaggerUri": None}
+            answer["properties"].update(unset)
     headers = {
         "Azure-AsyncOperation": operations.status_url(state, request, operation),
         "Location": f"{request.base}{request.path}?api-version={request.query['api-version']}",
         "x-ms-async-operation-timeout": "PT30M",
     }
-    return json_response(answer, 200 if existing else 201, headers)
+    return json_response(answer, 201, headers)
 
 
 def _identity(state: EmulatorState, given: dict[str, Any] | None) -> dict[str, Any]:
@@ -186,9 +190,14 @@ def _get(state: EmulatorState, request: Request) -> Response:
 
 
 def _list(state: EmulatorState, request: Request) -> Response:
-    return json_response(
-        {"value": [render(state, request, endpoint) for endpoint in state.endpoints.values()]}
-    )
+    """Newest first."""
+    name = request.query.get("name")
+    found = [
+        one
+        for one in reversed(state.endpoints.values())
+        if name in (None, one.name) and has_tags(request, one.tags)
+    ]
+    return page(state, request, found, lambda one: render(state, request, one))
 
 
 def _delete(state: EmulatorState, request: Request) -> Response:
@@ -243,6 +252,13 @@ _ONE = f"{WORKSPACE}/onlineEndpoints/{{endpoint}}"
 ROUTES = (
     Route("endpoints.put", "PUT", _ONE, _put),
     Route("endpoints.get", "GET", _ONE, _get),
-    Route("endpoints.list", "GET", f"{WORKSPACE}/onlineEndpoints", _list, evidence=Evidence.SDK_VERIFIED),
+    Route(
+        "endpoints.list",
+        "GET",
+        f"{WORKSPACE}/onlineEndpoints",
+        _list,
+        evidence=Evidence.SDK_VERIFIED,
+        query=("name", "tags", *PAGING),
+    ),
     Route("endpoints.delete", "DELETE", _ONE, _delete),
 )

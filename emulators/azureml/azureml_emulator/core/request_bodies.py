@@ -33,7 +33,7 @@ class ComputeProperties(Struct):
     """A compute of any kind."""
 
     computeType: str  # noqa: N815
-    properties: ClusterSettings
+    properties: ClusterSettings | None = None
     description: Text = None
 
 
@@ -43,6 +43,7 @@ class ComputeBody(Struct):
     properties: ComputeProperties
     location: Text = None
     tags: Texts = None
+    identity: Object = None
 
 
 class DatastoreProperties(Struct):

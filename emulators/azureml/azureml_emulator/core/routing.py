@@ -53,6 +53,7 @@ class Route:
 
     Attributes:
         operation: Family and verb, ``endpoints.put``; faults and the coverage table call it by this name.
+        query: Query parameters that it reads, besides ``api-version``.
         template: Path with ``{name}`` for one segment, ``{name=a|b}`` for one of these, ``{name*}`` for the
             rest.
     """
@@ -63,6 +64,7 @@ class Route:
     handler: Handler
     plane: Plane = Plane.ARM
     evidence: Evidence = Evidence.RECORDED
+    query: tuple[str, ...] = ()
 
 
 def _pattern(piece: str) -> str:

@@ -6,7 +6,7 @@ Nothing of this was seen on Azure. A client that works under each value works wh
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -32,6 +32,7 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False):
         hub_egress: Whether a job reaches the Hugging Face hub.
         tag_lists: How lists and objects in a registry model's tags are written.
         allow_lists: The names of the allow lists in ``system_metadata``.
+        page_size: Items of a list's page; more come by ``nextLink``.
     """
 
     score_script: Literal["legacy", "current"] = "legacy"
@@ -48,6 +49,7 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False):
     hub_egress: bool = True
     tag_lists: Literal["python", "json"] = "python"
     allow_lists: Literal["supportedComputes", "flat"] = "supportedComputes"
+    page_size: Annotated[int, msgspec.Meta(ge=1)] = 100
 
 
 def changed(switches: Switches, changes: dict[str, object]) -> Switches:
