@@ -5,8 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
+EMULATOR := emulators/azureml
 ATHERIS_VERSION := 3.0.0
-SOURCES := function_app.py handlers shared local tools chaos
+SOURCES := function_app.py handlers shared local tools chaos emulators/azureml/azureml_emulator
 ARGS ?=
 
 PYTHON_READY := $(VENV)/.ready
@@ -14,6 +15,7 @@ NODE_READY := node_modules/.ready
 CHECKOV_READY := $(VENV)/checkov/.ready
 RUNTIME := $(VENV)/functions-runtime
 RUNTIME_READY := $(RUNTIME)/.ready
+PACKAGES_READY := $(VENV)/packages/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test chaos dev bench fuzz check lint types imports security audit lock package browser screenshots clean
@@ -23,13 +25,14 @@ help:  ## this list
 	@echo
 	@echo "  PYTHON=python3.12 make …  uses another interpreter; make test ARGS='-k host' passes arguments on"
 
-setup: $(PYTHON_READY) $(RUNTIME_READY) $(NODE_READY) $(CHECKOV_READY)  ## .venv and node_modules, from the lock files
+setup: $(PYTHON_READY) $(RUNTIME_READY) $(NODE_READY)  ## .venv and node_modules, from the lock files
 
 demo: setup  ## upload a sample dataset, follow it to a live endpoint, chat with it, tear it down
 	@$(BIN)/python -m local.demo $(ARGS)
 
-test: setup  ## all tests
+test: setup $(PACKAGES_READY)  ## all tests
 	@$(MAKE) --no-print-directory browser || true
+	@echo "The package is tried on:"; $(BIN)/python -m tools.interpreters
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 chaos: setup  ## kill, repeat, spoil and race everything; ARGS='--seed 1' repeats a seed
@@ -60,8 +63,9 @@ imports: $(PYTHON_READY)
 	$(BIN)/lint-imports
 
 # Low findings are ruff's S rules over again, which each line here has answered.
-security: $(PYTHON_READY)
+security: $(PYTHON_READY) $(CHECKOV_READY)
 	$(BIN)/bandit --quiet --severity-level medium --recursive $(SOURCES)
+	@$(BIN)/python -m tools.scan_infra
 
 # A known vulnerability fails; a machine that cannot reach the database of them does not.
 audit: $(PYTHON_READY)
@@ -83,7 +87,7 @@ lock: $(PYTHON_READY)  ## requirements*.txt and package-lock.json anew, with has
 	  requirements-runtime.in --output-file requirements-runtime.txt
 	npm install --package-lock-only --silent
 
-package: $(PYTHON_READY)  ## dist/finetune-on-upload.zip for Azure; ARGS='--python 3.12' is Azure's default
+package: $(PYTHON_READY)  ## dist/finetune-on-upload.zip for Azure; ARGS='--python 3.12' for another Python
 	@$(BIN)/python -m tools.package $(ARGS)
 
 browser:  ## Chromium, which only the tests of the dashboard need
@@ -102,7 +106,8 @@ clean:  ## removes everything that make has made
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(PYTHON_READY): requirements-dev.txt
+# The emulator is a package of its own: editable, and without its dependencies, which the lock file has.
+$(PYTHON_READY): requirements-dev.txt $(EMULATOR)/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; choose one with PYTHON=…" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
@@ -111,6 +116,7 @@ $(PYTHON_READY): requirements-dev.txt
 	@echo "Installing Python packages into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable $(EMULATOR)
 	@touch $@
 
 # Its metadata ask for Python 3.13, and it runs on 3.11 and 3.12, too: hence a folder of its own, unpacked.
@@ -119,6 +125,12 @@ $(RUNTIME_READY): requirements-runtime.txt $(PYTHON_READY)
 	@rm -rf $(RUNTIME)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(RUNTIME) --python-version 3.13 --no-deps \
 	  --require-hashes --requirement requirements-runtime.txt
+	@touch $@
+
+# What deployed packages contain besides the app, for each Python of this machine: tests need no registry then.
+$(PACKAGES_READY): requirements.txt $(PYTHON_READY)
+	@echo "Installing the app's requirements for Azure into $(VENV)/packages …"
+	@$(BIN)/python -m tools.package --prepare
 	@touch $@
 
 # Checkov pins what the app needs in other versions, hence an environment of its own.

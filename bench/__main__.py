@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.cold_import import measure_cold_import
 from bench.cold_start import measure_cold_start
 from bench.scale import measure_scale
 from bench.scoring import measure_scoring
@@ -21,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
     "validation_speed": measure_speed,
     "validation_memory": measure_memory,
     "validation_copy": measure_copy,
+    "cold_import": measure_cold_import,
     "cold_start": measure_cold_start,
     "scale": measure_scale,
     "scoring": measure_scoring,

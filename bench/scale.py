@@ -24,16 +24,14 @@ import msgspec
 from bench.scale_plot import plot
 from chaos.wire import Wire, watch
 from chaos.world import World, world
-from handlers.advance_run import advance_run
-from handlers.open_run import open_run_for_upload
-from handlers.schedule_advances import schedule_advances
-from local.azureml.clock import PACES
-from local.azureml.resources import Job
+from handlers.events.dataset_uploaded import open_run_for_upload
+from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared.bootstrap import build_services
 from shared.config import Settings
-from shared.domain.run import Run
-from shared.domain.stages import Stage
+from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
 from shared.ports import Services
+from shared.workflow.advance import advance_run
 
 SIZES = (10, 100, 1_000)
 THREADS = 16
@@ -49,7 +47,7 @@ def measure_scale(_megabytes: int = 0) -> dict[str, Any]:
     rows = []
     for size in SIZES:
         with world() as around, _environment(around.environment()):
-            around.emulator.cloud.pace = PACES["timed"]
+            around.emulator.set_pace("timed")
             rows.append(_measure(around, wire, size))
     PLOT.write_text(plot(rows))
     return {"threads": THREADS, "sizes": rows}
@@ -64,7 +62,7 @@ def _measure(around: World, wire: Wire, size: int) -> dict[str, Any]:
 
     wire.plan([])
     began = time.perf_counter()
-    due = schedule_advances(services)
+    due = schedule_due_runs(services)
     tick_seconds = time.perf_counter() - began
     tick_calls = len(wire.calls)
     assert len(set(due)) == size, f"{len(set(due))} of {size} runs are due"
@@ -100,17 +98,16 @@ def _training_run(around: World, settings: Settings, services: Services) -> Run:
 
 def _fill(around: World, run: Run, size: int, services: Services) -> None:
     """Copy a run and its job until there are `size`, all of them due."""
-    cloud = around.emulator.cloud
-    job = msgspec.json.encode(cloud.jobs.get(run.run_id))
     record = msgspec.json.encode(msgspec.structs.replace(run, due=datetime.now(UTC)))
     names = [f"{run.run_id[:-10]}{secrets.token_hex(5)}" for _ in range(size - 1)]
 
+    around.emulator.copy_job(run.run_id, names)
+
     def copy(name: str) -> None:
         old, new = run.run_id.encode(), name.encode()
-        cloud.jobs.put(name, msgspec.json.decode(job.replace(old, new), type=Job))
         assert services.runs.create(msgspec.json.decode(record.replace(old, new), type=Run))
         # What is leased is made at a run's first advance, which was long ago.
-        with services.claims.hold(name):
+        with services.run_lock.acquire(name):
             pass
 
     services.runs.update(run.run_id, lambda stored: msgspec.structs.replace(stored, due=datetime.now(UTC)))

@@ -16,8 +16,8 @@ from azure.storage.blob import BlobBlock, BlobServiceClient
 from bench.validation import DATA, MEGABYTE
 from bench.validation_data import make_dataset
 from local.azurite import Azurite
-from shared.adapters.datasets import BLOCK, IN_FLIGHT, BlobDatasets, BlobUploads
-from shared.adapters.storage import CONTAINERS, READ_PIECE, UPLOADS
+from shared.adapters.storage.account import CONTAINERS, READ_PIECE, UPLOADS
+from shared.adapters.storage.datasets import BLOCK, IN_FLIGHT, BlobDatasets, BlobUploads
 from shared.domain.dataset import DatasetFile, Split, ValidationRules, validate_files
 
 TARGET = 1.25
@@ -75,13 +75,13 @@ def _validate(service: BlobServiceClient, name: str) -> None:
     upload = uploads.find(name)
     if upload is None:
         raise LookupError(name)
-    with datasets.open_snapshot("ft-bench-0123456789") as snapshot:
+    with datasets.open_snapshot("ft-bench-0123456789") as copy:
         report = validate_files(
-            [DatasetFile(name, None, uploads.read(upload))], ValidationRules(), snapshot.sinks
+            [DatasetFile(name, None, uploads.read(upload))], ValidationRules(), copy.sinks
         )
         if not report.accepted:
             raise ValueError(report.reason)
-        snapshot.commit(Split)
+        copy.commit(Split)
 
 
 def _timed(work: Callable[[], None]) -> float:

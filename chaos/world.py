@@ -16,14 +16,13 @@ from typing import Any
 import msgspec
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobLeaseClient, BlobServiceClient
+from azureml_emulator import Emulator
 
-from local.azureml import Emulator
-from local.azureml.job_progress import status_of
 from local.azurite import Azurite
-from shared.adapters.storage import CONTAINERS
-from shared.domain.index import IndexEntry, from_metadata
-from shared.domain.names import run_id_for
-from shared.domain.run import Run
+from shared.adapters.storage.account import CONTAINERS
+from shared.domain.run.index import IndexEntry, from_metadata
+from shared.domain.run.names import run_id_for
+from shared.domain.run.run import Run
 
 ROOT = Path(__file__).parents[1]
 ROWS = {"test": 2, "validation": 2, "train": 12}
@@ -129,7 +128,7 @@ class World:
 
     def expire_lease(self, run_id: str) -> None:
         """Do at once what storage does 60 s after a worker has died: end its lease."""
-        lease: Any = BlobLeaseClient(self._blobs.get_blob_client("claims", f"run/{run_id}"))
+        lease: Any = BlobLeaseClient(self._blobs.get_blob_client("coordination", f"run/{run_id}"))
         try:
             lease.break_lease(lease_break_period=0)
         except HttpResponseError as fault:
@@ -150,48 +149,48 @@ class World:
 
     def end_operations(self, kind: str, target: str) -> int:
         """End what was never to end, as the service's own people might; returns how many there were."""
-        cloud = self.emulator.cloud
-        stuck = [one for one in cloud.operations.values() if one.kind == kind and one.target == target]
-        for operation in stuck:
-            operation.ends, operation.status = cloud.clock.now(), "Succeeded"
-            cloud.operations.put(operation.id, operation)
-        return len(stuck)
+        return self.emulator.complete_operations(kind, target)
 
     def hold_up_jobs(self, upload: Upload) -> int:
         """Have the upload's jobs begin an hour later, as when all nodes are taken; returns how many."""
-        cloud = self.emulator.cloud
-        held = [job for job in cloud.jobs.values() if job.name == upload.run_id]
-        for job in held:
-            for node in job.nodes:
-                node.starts, node.ends, node.done = node.starts + QUEUE, node.ends + QUEUE, False
-            cloud.jobs.put(job.name, job)
+        held = [
+            job["name"]
+            for job in self.emulator.resources("jobs", containing=upload.run_id)["jobs"]
+            if job["name"] == upload.run_id
+        ]
+        for name in held:
+            self.emulator.delay_job(name, QUEUE.total_seconds())
         return len(held)
 
     def audit(self, upload: Upload) -> Audit:
         """Count what the upload has caused, found by dataset, not by the names that it ought to have."""
-        cloud = self.emulator.cloud
-        made = [one for one in cloud.operations.values() if upload.dataset in one.target]
-        jobs = [job for job in cloud.jobs.values() if _tags(job.properties).get("dataset") == upload.dataset]
+        dataset = upload.dataset
+        found = self.emulator.resources("operations", "jobs", "assets", "endpoints", containing=dataset)
+        made = [one for one in found["operations"] if dataset in one["target"]]
         # A job's name may be right and its tags lost, or the other way round: either is one of ours.
-        jobs += [job for job in cloud.jobs.values() if upload.dataset in job.name and job not in jobs]
-        models = [asset for asset in cloud.assets.values() if asset.family == "models"]
-        left = [one.name for one in cloud.endpoints.values() if upload.dataset in one.name]
+        jobs = [
+            job
+            for job in found["jobs"]
+            if dataset in job["name"] or _tags(job["properties"]).get("dataset") == dataset
+        ]
+        models = [asset for asset in found["assets"] if asset["family"] == "models"]
+        left = [one["name"] for one in found["endpoints"] if dataset in one["name"]]
         return Audit(
             jobs=len(jobs),
-            models=sum(asset.name.endswith(upload.dataset) for asset in models),
-            endpoints=sum(one.kind == "endpoint.create" for one in made),
-            deployments=sum(one.kind == "deployment.create" for one in made),
-            running=len(left) + sum(status_of(cloud, job) not in ENDED_JOBS for job in jobs),
+            models=sum(asset["name"].endswith(dataset) for asset in models),
+            endpoints=sum(one["kind"] == "endpoint.create" for one in made),
+            deployments=sum(one["kind"] == "deployment.create" for one in made),
+            running=len(left) + sum(job["status"] not in ENDED_JOBS for job in jobs),
         )
 
     def most_endpoints_at_once(self) -> int:
         """The most endpoints that ever lived at once, from being asked for to being gone."""
         moments: list[tuple[datetime, int]] = []
-        for one in self.emulator.cloud.operations.values():
-            if one.kind == "endpoint.create":
-                moments.append((one.started, 1))
-            elif one.kind == "endpoint.delete" and one.ends is not None:
-                moments.append((one.ends, -1))
+        for one in self.emulator.resources("operations")["operations"]:
+            if one["kind"] == "endpoint.create":
+                moments.append((datetime.fromisoformat(one["started"]), 1))
+            elif one["kind"] == "endpoint.delete" and one["ends"] is not None:
+                moments.append((datetime.fromisoformat(one["ends"]), -1))
         return max(accumulate(change for _, change in sorted(moments)), default=0)
 
     def forget(self, upload: Upload) -> None:

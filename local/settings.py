@@ -28,7 +28,7 @@ FOREIGN_PREFIXES = (
 # Locally a job takes seconds, so the app looks every second instead of every minute.
 LOCAL_PACE = {
     "ADVANCE_SCHEDULE": "* * * * * *",
-    "SWEEP_SCHEDULE": "*/15 * * * * *",
+    "RECONCILE_SCHEDULE": "*/15 * * * * *",
     "JOB_POLL_SECONDS": "1",
     "OPERATION_POLL_SECONDS": "1",
     "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:02",

@@ -30,8 +30,8 @@ from local.processes import ChildProcess, ProcessError, exit_on_termination, ign
 from local.settings import ROOT, app_environment, example_settings, tool_environment
 
 FOLDER = ROOT / ".local"
-CONTAINERS = ("uploads", "datasets", "runs", "reports", "claims")
-QUEUES = ("advance", "news")
+CONTAINERS = ("uploads", "datasets", "runs", "reports", "coordination")
+QUEUES = ("advance", "notifications")
 UPLOAD_FUNCTION = "dataset_uploaded"
 JOB_FUNCTION = "job_status_changed"
 START_SECONDS = 60.0
@@ -194,7 +194,7 @@ class Stack:
         values = {**example_settings(), **self.settings}
         ready = self._start_python(
             "azureml",
-            "local.azureml",
+            "azureml_emulator",
             [
                 *("--port", "0", "--pace", self.pace),
                 *("--storage", f"{ACCOUNT}={self.blob_connection_string}"),

@@ -13,7 +13,7 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
-SLOW = ("e2e", "dashboard", "openapi", "openai", "news", "infra", "chaos", "host")
+SLOW = ("e2e", "dashboard", "openapi", "openai", "notifications", "infra", "chaos", "host")
 """Packages whose files take long: they go first, so that no process is left with one of them at the end."""
 
 

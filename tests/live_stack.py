@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local.stack import Stack
 from tests.e2e.runs import SAMPLES, follow, run_of, upload
-from tests.news.receiver import Receiver
+from tests.notifications.receiver import Receiver
 
 DATASET = "bakery"
 SECRET = "whsec_c2lnbmVkIGJ5IHRoZSBhcHA="
@@ -22,16 +22,16 @@ class LiveStack:
 
     stack: Stack
     run_id: str
-    news: Receiver
+    notifications: Receiver
 
 
 @contextmanager
 def live_stack_in(folder: Path) -> Iterator[LiveStack]:
     """Start everything, upload a dataset and wait until it is live."""
-    with Receiver() as news:
-        settings = {"WEBHOOK_URL": news.url, "WEBHOOK_SECRET": SECRET, "PRICES_PER_HOUR": PRICES}
+    with Receiver() as receiver:
+        settings = {"WEBHOOK_URL": receiver.url, "WEBHOOK_SECRET": SECRET, "PRICES_PER_HOUR": PRICES}
         with Stack(folder=folder, host="local", settings=settings) as stack, stack.client() as api:
             upload(stack, f"{DATASET}.jsonl", (SAMPLES / "ultrachat-sample.jsonl").read_bytes())
             run_id = run_of(api, DATASET)
             follow(api, run_id, "live")
-            yield LiveStack(stack, run_id, news)
+            yield LiveStack(stack, run_id, receiver)

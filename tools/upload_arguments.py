@@ -15,7 +15,7 @@ import msgspec
 
 from shared.domain.dataset import ValidationRules
 from shared.domain.fields import convert_fields
-from shared.domain.options import RunOptions, override_options
+from shared.domain.run.options import RunOptions, override_options
 
 _RUN_OPTIONS = (
     ("--base-model", str, "base model, e.g. Phi-4 or Phi-4:8"),

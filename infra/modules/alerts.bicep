@@ -22,11 +22,11 @@ param tags object
 var actionGroups = empty(alertEmail) ? [] : [group.id]
 var rules = [
   {
-    name: 'run-parked'
-    title: 'A run was parked: its message is on advance-poison'
+    name: 'run-suspended'
+    title: 'A run was suspended: its message is on advance-poison'
     severity: 1
     window: 'PT5M'
-    query: 'AppTraces | where Message startswith "run parked"'
+    query: 'AppTraces | where Message startswith "run suspended"'
   }
   {
     name: 'upload-poisoned'
@@ -37,7 +37,7 @@ var rules = [
   }
   {
     name: 'needs-attention'
-    title: 'A run needs a person: parked, unreadable, overdue, or in teardown for over an hour'
+    title: 'A run needs a person: suspended, unreadable, overdue, or in teardown for over an hour'
     severity: 1
     window: 'PT30M'
     query: 'AppTraces | where Message == "a run needs attention" or Message == "an orphaned endpoint stays for now" or Message == "an orphaned job may go on for now"'
@@ -50,11 +50,11 @@ var rules = [
     query: 'AppTraces | where Message == "run enters a stage" and tostring(Properties.stage) == "failed"'
   }
   {
-    name: 'announcement-lost'
-    title: 'The webhook did not take an announcement'
+    name: 'notification-lost'
+    title: 'The webhook did not accept a notification'
     severity: 3
     window: 'PT5M'
-    query: 'AppTraces | where Message == "news refused by the webhook" or Message == "news dropped"'
+    query: 'AppTraces | where Message == "notification refused by the webhook" or Message == "notification dropped"'
   }
 ]
 

@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from local.azureml import Emulator
+from azureml_emulator import Emulator
 
 SAMPLE = Path(__file__).parent / "ultrachat-sample.jsonl"
 MODEL_NAME = "Phi-3-mini-4k-instruct"
@@ -39,7 +39,7 @@ def connect(emulator: Emulator, folder: Path) -> tuple[Any, Any]:
     from azure.ai.ml import MLClient
     from azure.identity import DefaultAzureCredential
 
-    settings = emulator.cloud.settings
+    settings = emulator.settings
     config = folder / "config.json"
     config.write_text(
         json.dumps(

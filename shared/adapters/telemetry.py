@@ -20,8 +20,8 @@ from opentelemetry.metrics import Meter
 from opentelemetry.trace import SpanKind, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from shared.domain.run import Run
-from shared.domain.stages import Stage
+from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
 from shared.ports import Services
 
 SCOPE = "finetune-on-upload"
@@ -29,7 +29,7 @@ SCOPE = "finetune-on-upload"
 _CONTEXT = TraceContextTextMapPropagator()
 _HEADER = "traceparent"
 
-_UNTRACED = frozenset({"hold", "open_snapshot", "uri"})
+_UNTRACED = frozenset({"acquire", "open_snapshot", "uri"})
 """Port methods that are no call of their own: contexts that span others, and a name."""
 
 
@@ -98,7 +98,7 @@ class OpenTelemetry:
         ports: dict[str, Any] = {
             field.name: _TracedPort(field.name, getattr(services, field.name), self._tracer)
             for field in fields(services)
-            if field.name not in {"now", "chance", "telemetry"}
+            if field.name not in {"now", "jitter", "telemetry"}
         }
         return replace(services, **ports)
 

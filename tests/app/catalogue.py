@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
-CATALOGUE = Path(__file__).parents[2] / "local/azureml/catalogue"
-COMPONENT = json.loads((CATALOGUE / "chat_completion_pipeline.json").read_text())
-MODELS = json.loads((CATALOGUE / "models.json").read_text())
+from azureml_emulator import base_models, pipeline_component
+
+COMPONENT = pipeline_component()
+MODELS = base_models()
 PHI_3 = "Phi-3-mini-4k-instruct"
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import BlobServiceClient, ContainerClient
+from azureml_emulator import Emulator
 
-from local.azureml import Emulator
 from local.azurite import Azurite
-from shared.adapters.storage import CONTAINERS, blob_service
+from shared.adapters.storage.account import CONTAINERS, blob_service
 from shared.bootstrap import build_services, credential
 from shared.config import Settings, StorageConnection
 from shared.ports import Services
@@ -70,7 +70,7 @@ def shared_azure_ml(azurite: Azurite, account: BlobServiceClient) -> Iterator[Em
 @pytest.fixture
 def azure_ml(shared_azure_ml: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
     """The emulated Azure ML as new, and the environment that points the SDKs at it."""
-    shared_azure_ml.cloud.reset()
+    shared_azure_ml.reset()
     for name, value in shared_azure_ml.environment.items():
         monkeypatch.setenv(name, value)
     return shared_azure_ml

@@ -1,4 +1,4 @@
-"""What storage keeps, in memory: records, claims, uploads, snapshots and reports."""
+"""What storage keeps, in memory: records, claims, uploads, snapshot and reports."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from shared.domain.errors import (
     UnknownRunError,
     UploadReplacedError,
 )
-from shared.domain.index import IndexEntry, from_metadata, to_metadata
-from shared.domain.names import is_run_id
-from shared.domain.places import Place
-from shared.domain.record import read_record
-from shared.domain.run import Run, SourceFile, merge_callers_fields, same_progress
-from shared.ports import Places, RunPage, StoredRun
+from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
+from shared.domain.run.names import is_run_id
+from shared.domain.run.record import read_record
+from shared.domain.run.run import Run, SourceFile, merge_callers_fields, same_progress
+from shared.domain.run.slots import SlotKind
+from shared.ports import RunPage, SlotHolders, StoredRun
 
 
 @dataclass
@@ -57,7 +57,7 @@ class MemoryRuns:
         """See `RunStore.load`."""
         blob = self._find(run_id)
         run = read_record(run_id, blob.body)
-        return StoredRun(run, blob.etag, from_metadata(run_id, blob.metadata).parked)
+        return StoredRun(run, blob.etag, from_metadata(run_id, blob.metadata).suspended)
 
     def save(self, read: StoredRun, run: Run) -> StoredRun:
         """See `RunStore.save`."""
@@ -88,12 +88,12 @@ class MemoryRuns:
         more = len(entries) > limit
         return RunPage(tuple(entries[:limit]), f"after {entries[limit - 1].run_id}" if more else None)
 
-    def park(self, run_id: str, reason: str, *, until: datetime) -> None:
-        """See `RunStore.park`."""
-        self._mark(run_id, {"parked": reason, "parked_until": until.isoformat()})
+    def suspend(self, run_id: str, reason: str, *, until: datetime) -> None:
+        """See `RunStore.suspend`."""
+        self._mark(run_id, {"suspended": reason, "suspended_until": until.isoformat()})
 
-    def unpark(self, run_id: str) -> bool:
-        """See `RunStore.unpark`."""
+    def resume(self, run_id: str) -> bool:
+        """See `RunStore.resume`."""
         return self._mark(run_id, {})
 
     def corrupt(self, run_id: str, body: bytes = b"{") -> None:
@@ -130,29 +130,26 @@ class MemoryRuns:
                 return current
             run, etag = merged, current.etag
 
-    def _mark(self, run_id: str, parked: Mapping[str, str]) -> bool:
+    def _mark(self, run_id: str, suspended: Mapping[str, str]) -> bool:
         blob = self._find(run_id)
-        was_parked = blob.metadata.pop("parked", None) is not None
-        blob.metadata.pop("parked_until", None)
-        if parked or was_parked:
-            blob.metadata |= parked
+        was_suspended = blob.metadata.pop("suspended", None) is not None
+        blob.metadata.pop("suspended_until", None)
+        if suspended or was_suspended:
+            blob.metadata |= suspended
             blob.etag = f'"{next(self._versions)}"'
-        return was_parked
+        return was_suspended
 
 
-class MemoryClaims:
-    """Leases and content claims in dictionaries."""
+class MemoryRunLock:
+    """Locked runs in a set."""
 
     def __init__(self) -> None:
         self.held: set[str] = set()
-        self._versions = itertools.count(1)
-        self.content: dict[str, str] = {}
-        self.listed: dict[Place, Places] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def hold(self, run_id: str) -> Iterator[None]:
-        """See `Claims.hold`."""
+    def acquire(self, run_id: str) -> Iterator[None]:
+        """See `RunLock.acquire`."""
         with self._lock:
             if run_id in self.held:
                 raise RunBusyError(f"{run_id} is being advanced by another worker")
@@ -162,29 +159,46 @@ class MemoryClaims:
         finally:
             self.held.discard(run_id)
 
-    def claim_content(self, digest: str, run_id: str) -> str:
-        """See `Claims.claim_content`."""
+
+class MemoryContentIndex:
+    """Run ids by digest."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def claim(self, digest: str, run_id: str) -> str:
+        """See `ContentIndex.claim`."""
         with self._lock:
             return self.content.setdefault(digest, run_id)
 
-    def places(self, place: Place) -> Places:
-        """See `Claims.places`."""
-        return self.listed.get(place, Places(frozenset(), None))
-
-    def replace_places(self, place: Place, runs: Iterable[str], etag: str | None) -> bool:
-        """See `Claims.replace_places`."""
-        with self._lock:
-            if self.places(place).etag != etag:
-                return False
-            self.listed[place] = Places(frozenset(runs), f'"{next(self._versions)}"')
-            return True
-
-    def take_over_content(self, digest: str, run_id: str, *, previous: str) -> bool:
-        """See `Claims.take_over_content`."""
+    def take_over(self, digest: str, run_id: str, *, previous: str) -> bool:
+        """See `ContentIndex.take_over`."""
         with self._lock:
             if self.content.get(digest) != previous:
                 return False
             self.content[digest] = run_id
+            return True
+
+
+class MemorySlots:
+    """Holders by kind of slot."""
+
+    def __init__(self) -> None:
+        self.listed: dict[SlotKind, SlotHolders] = {}
+        self._versions = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def holders(self, kind: SlotKind) -> SlotHolders:
+        """See `Slots.holders`."""
+        return self.listed.get(kind, SlotHolders(frozenset(), None))
+
+    def replace(self, kind: SlotKind, runs: Iterable[str], etag: str | None) -> bool:
+        """See `Slots.replace`."""
+        with self._lock:
+            if self.holders(kind).etag != etag:
+                return False
+            self.listed[kind] = SlotHolders(frozenset(runs), f'"{next(self._versions)}"')
             return True
 
 

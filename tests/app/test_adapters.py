@@ -8,21 +8,21 @@ from typing import Any, cast
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ServiceRequestError
+from azureml_emulator import Catalogue, Emulator
 
-from local.azureml import Catalogue, Emulator
 from local.azurite import Azurite
 from shared.adapters import retries
-from shared.adapters.metrics import MlflowMetrics
-from shared.adapters.workspace import AzureMlWorkspace
+from shared.adapters.azureml.metrics import MlflowMetrics
+from shared.adapters.azureml.workspace import AzureMlWorkspace
 from shared.domain.errors import (
     FinetuneError,
     InvalidRunError,
     ServiceRefusedError,
     TransientServiceError,
 )
-from shared.domain.names import RUN_TAG
-from shared.domain.observation import Provisioning
-from shared.domain.run import MetricPoint
+from shared.domain.run.names import RUN_TAG
+from shared.domain.run.observation import Provisioning
+from shared.domain.run.run import MetricPoint
 from shared.ports import Services
 from tests.app.catalogue import PHI_3
 from tests.app.conftest import connected
@@ -49,7 +49,7 @@ CALLS: dict[str, Callable[[Services], object]] = {
         NAME, model_id=MODEL, instance_type=A100, instance_count=1
     ),
     "endpoints.delete": lambda services: services.endpoints.delete(NAME),
-    "endpoints.tagged_as_ours": lambda services: list(services.endpoints.tagged_as_ours()),
+    "endpoints.list_owned": lambda services: list(services.endpoints.list_owned()),
 }
 
 
@@ -182,16 +182,9 @@ def deploying(services: Services, auth_mode: str = "key") -> None:
 
 def test_a_quota_refusal_says_how_much_is_missing(services: Services, azure_ml: Emulator) -> None:
     """The inner service's text, not the envelope around it."""
-    azure_ml.cloud.quota.update(dict.fromkeys(_families(azure_ml), 1))
+    azure_ml.set_quota({"standardNCADSA100v4Family": 1})
     with pytest.raises(ServiceRefusedError, match=r"Not enough quota available for Standard_NC24ads_A100_v4"):
         deploying(services)
-
-
-def _families(azure_ml: Emulator) -> set[str]:
-    from local.azureml.vm_sizes import SIZES
-
-    assert azure_ml.cloud
-    return {size.family for size in SIZES.values()}
 
 
 def test_a_crashed_container_says_why(services: Services, azure_ml: Emulator) -> None:
@@ -216,7 +209,7 @@ def test_a_crashed_container_says_why(services: Services, azure_ml: Emulator) ->
 
 def test_histories_are_thinned_evenly() -> None:
     """A long history keeps its first point, its last, and as many in between as there is room for."""
-    from shared.adapters.metrics import HISTORY_POINTS, thinned
+    from shared.adapters.azureml.metrics import HISTORY_POINTS, thinned
 
     for count in (0, 1, 2, HISTORY_POINTS, HISTORY_POINTS + 1, 10_000):
         points = [MetricPoint(step=step, value=float(step)) for step in range(count)]

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from shared.adapters.datasets import BLOCK, BlobDatasets, BlobUploads
-from shared.adapters.reports import BlobReports
-from shared.adapters.storage import READ_PIECE
+from shared.adapters.storage.account import READ_PIECE
+from shared.adapters.storage.datasets import BLOCK, BlobDatasets, BlobUploads
+from shared.adapters.storage.reports import BlobReports
 from shared.domain.dataset import Split
 from shared.domain.errors import UploadReplacedError
 from shared.ports import Datasets, Reports, Uploads

@@ -13,17 +13,17 @@ import pytest
 from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import RequestsTransport
 
-from handlers.request_changes import extend_endpoint
+from handlers.http.request_changes import extend_endpoint
 from local.azurite import Azurite
-from shared.adapters.run_store import BlobRunStore
+from shared.adapters.storage.run_store import BlobRunStore
 from shared.domain.errors import (
     CorruptRunError,
     RequestError,
     RunChangedError,
     UnknownRunError,
 )
-from shared.domain.run import Requests, Run, enter
-from shared.domain.stages import Stage
+from shared.domain.run.run import Requests, Run, enter
+from shared.domain.run.stages import Stage
 from shared.ports import RunStore
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.conftest import OwnContainers, seen_through
@@ -87,8 +87,8 @@ def test_there_is_no_run_of_such_a_name(runs: RunStore, run_id: str) -> None:
     runs.create(a_run())
     for ask in (
         runs.load,
-        runs.unpark,
-        lambda name: runs.park(name, "why", until=NOW + timedelta(hours=1)),
+        runs.resume,
+        lambda name: runs.suspend(name, "why", until=NOW + timedelta(hours=1)),
         lambda name: runs.update(name, cancel),
     ):
         with pytest.raises(UnknownRunError):
@@ -119,7 +119,7 @@ def test_saving_minds_no_change_that_is_none(runs: RunStore) -> None:
     """A mark on the record, which changes its version and nothing else, is no request."""
     runs.create(a_run(Stage.TRAINED))
     read = runs.load(RUN_ID)
-    runs.park(RUN_ID, "why", until=NOW + timedelta(hours=1))
+    runs.suspend(RUN_ID, "why", until=NOW + timedelta(hours=1))
     moved = enter(read.run, Stage.REGISTERED, NOW)
     assert runs.save_unless_asked(read, moved).run == moved
 
@@ -275,27 +275,27 @@ def test_a_cursor_that_is_none_of_ours_is_refused(runs: RunStore, cursor: str) -
     assert caught.value.status == 400
 
 
-def test_a_parked_run_waits_for_its_time_or_its_next_write(runs: RunStore) -> None:
-    """Parking shows in the index with its reason; undoing it says whether there was something to undo."""
+def test_a_suspended_run_waits_for_its_time_or_its_next_write(runs: RunStore) -> None:
+    """Suspending shows in the index with its reason; undoing it says whether there was something to undo."""
     runs.create(a_run(Stage.TRAINING))
-    runs.park(RUN_ID, "Größe: 1\n2 " + "x" * 2000, until=NOW + timedelta(hours=1))
+    runs.suspend(RUN_ID, "Größe: 1\n2 " + "x" * 2000, until=NOW + timedelta(hours=1))
     (entry,) = runs.entries()
-    assert entry.parked is not None
-    assert entry.parked.startswith("Größe: 1\n2 xxx")
+    assert entry.suspended is not None
+    assert entry.suspended.startswith("Größe: 1\n2 xxx")
     assert not entry.is_due(NOW + timedelta(minutes=59))
     assert entry.is_due(NOW + timedelta(hours=1))
     assert runs.load(RUN_ID).run.stage is Stage.TRAINING
-    assert runs.load(RUN_ID).parked == entry.parked
-    assert runs.unpark(RUN_ID)
-    assert runs.load(RUN_ID).parked is None
+    assert runs.load(RUN_ID).suspended == entry.suspended
+    assert runs.resume(RUN_ID)
+    assert runs.load(RUN_ID).suspended is None
     before = runs.load(RUN_ID).etag
-    assert not runs.unpark(RUN_ID)
+    assert not runs.resume(RUN_ID)
     assert runs.load(RUN_ID).etag == before
     (entry,) = runs.entries()
     assert entry.is_due(NOW)
-    assert (entry.parked, entry.parked_until) == (None, None)
+    assert (entry.suspended, entry.suspended_until) == (None, None)
 
-    runs.park(RUN_ID, "again", until=NOW + timedelta(hours=1))
+    runs.suspend(RUN_ID, "again", until=NOW + timedelta(hours=1))
     runs.update(RUN_ID, cancel)
     assert next(runs.entries()).is_due(NOW)
 
@@ -320,7 +320,7 @@ def test_a_parked_run_waits_for_its_time_or_its_next_write(runs: RunStore) -> No
 def test_an_unreadable_record_is_a_corrupt_one(
     body: bytes, request: pytest.FixtureRequest, containers: OwnContainers
 ) -> None:
-    """Broken, foreign or incomplete records are told apart from unknown ones, and can be parked."""
+    """Broken, foreign or incomplete records are told apart from unknown ones, and can be suspended."""
     memory, blobs = MemoryRuns(), BlobRunStore(containers)
     memory.create(a_run())
     memory.corrupt(RUN_ID, body)
@@ -334,10 +334,10 @@ def test_an_unreadable_record_is_a_corrupt_one(
             store.load(RUN_ID)
         with pytest.raises(CorruptRunError):
             store.update(RUN_ID, cancel)
-        store.park(RUN_ID, "CorruptRunError", until=NOW + timedelta(hours=1))
+        store.suspend(RUN_ID, "CorruptRunError", until=NOW + timedelta(hours=1))
         (entry,) = store.entries()
         assert entry.needs_attention(NOW)
-        assert store.unpark(RUN_ID)
+        assert store.resume(RUN_ID)
 
 
 def test_a_foreign_blob_among_the_records_harms_nobody(containers: OwnContainers) -> None:

@@ -18,11 +18,11 @@ TRIES = 5
 
 FUNCTIONS = {
     "dataset_uploaded": "blobTrigger",
-    "schedule_advances": "timerTrigger",
+    "schedule_due_runs": "timerTrigger",
     "advance_run": "queueTrigger",
     "job_status_changed": "eventGridTrigger",
-    "announce": "queueTrigger",
-    "sweep_endpoints": "timerTrigger",
+    "deliver_notification": "queueTrigger",
+    "reconcile_resources": "timerTrigger",
     "list_runs": "httpTrigger",
     "get_run": "httpTrigger",
     "get_report": "httpTrigger",
@@ -134,17 +134,17 @@ def test_uploads_come_by_event_grid(functions: dict[str, list[dict[str, object]]
 
 
 def test_there_are_two_queues(functions: dict[str, list[dict[str, object]]]) -> None:
-    """Runs to advance, and news to announce, in one account."""
+    """Runs to advance and notifications to deliver, in one account."""
     queues = [b for bindings in functions.values() for b in bindings if str(b["type"]).startswith("queue")]
     assert {(b["queueName"], b["connection"]) for b in queues} == {
         ("advance", "TrainingStorage"),
-        ("news", "TrainingStorage"),
+        ("notifications", "TrainingStorage"),
     }
     sending = {name for name, bindings in functions.items() if any(b["type"] == "queue" for b in bindings)}
     assert sending == {
-        "schedule_advances",
+        "schedule_due_runs",
         "job_status_changed",
-        "sweep_endpoints",
+        "reconcile_resources",
         "cancel_run",
         "retry_run",
         "extend_endpoint",
@@ -167,6 +167,7 @@ def test_triggers_declare_and_hand_over() -> None:
         "azurefunctions.extensions.",
         "handlers.",
         "shared.bootstrap",
+        "typing.",
     )
     assert [module for module in modules if not module.startswith(allowed)] == []
 
@@ -181,7 +182,7 @@ def test_triggers_declare_and_hand_over() -> None:
         for node in tree.body
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("handlers.")
         for alias in node.names
-    } - {"Answer", "read_object", "answer", "answer_async"}
+    } - {"Answer", "read_object", "answer", "respond_async"}
     branching = ast.For | ast.While | ast.Try | ast.Match | ast.IfExp
     for trigger in triggers:
         named = {node.id for node in ast.walk(trigger) if isinstance(node, ast.Name)}

@@ -7,9 +7,9 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.index import IndexEntry, from_metadata, to_metadata
-from shared.domain.run import Requests, Run
-from shared.domain.stages import Stage
+from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
+from shared.domain.run.run import Requests, Run
+from shared.domain.run.stages import Stage
 from tests.app.builders import NOW, RUN_ID, a_run
 
 
@@ -48,20 +48,20 @@ def test_metadata_names_are_read_whatever_their_case() -> None:
     assert from_metadata(RUN_ID, shouted) == entry(a_run(Stage.LIVE))
 
 
-def test_only_due_runs_that_nobody_parked_are_due() -> None:
-    """The timer leaves alone what is over, not due yet, or parked."""
+def test_only_due_runs_that_nobody_suspended_are_due() -> None:
+    """The timer leaves alone what is over, not due yet, or suspended."""
     assert entry(a_run(Stage.TRAINING)).is_due(NOW)
     assert not entry(a_run(Stage.TRAINING, due=NOW + timedelta(seconds=1))).is_due(NOW)
     assert not entry(a_run(Stage.FAILED)).is_due(NOW)
-    assert not entry(a_run(Stage.TRAINING))._replace(parked="CorruptRunError").is_due(NOW)
+    assert not entry(a_run(Stage.TRAINING))._replace(suspended="CorruptRunError").is_due(NOW)
 
 
 def test_a_person_is_needed_for_four_reasons() -> None:
-    """Parked, unreadable, deleting for over an hour, or due for over an hour; nothing else."""
+    """Suspended, unreadable, deleting for over an hour, or due for over an hour; nothing else."""
     deleting = entry(a_run(Stage.DELETING, due=NOW + timedelta(days=1)))
     assert not deleting.needs_attention(NOW + timedelta(minutes=59))
     assert deleting.needs_attention(NOW + timedelta(minutes=61))
-    assert entry(a_run(Stage.TRAINING))._replace(parked="").needs_attention(NOW)
+    assert entry(a_run(Stage.TRAINING))._replace(suspended="").needs_attention(NOW)
     assert from_metadata(RUN_ID, {}).needs_attention(NOW)
     training = entry(a_run(Stage.TRAINING, due=NOW + timedelta(days=9)))
     assert not training.needs_attention(NOW + timedelta(days=9, minutes=59))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.names import Upload, is_run_id, model_name, parse_upload, run_id_for, slug
+from shared.domain.run.names import Upload, is_run_id, model_name, parse_upload, run_id_for, slug
 
 ENDPOINT_NAME = re.compile(r"[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?")
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")

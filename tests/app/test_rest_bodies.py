@@ -23,13 +23,13 @@ from azure.ai.ml.entities import (
 from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import DefaultAzureCredential
+from azureml_emulator import Emulator
 
-from local.azureml import Emulator
 from local.azurite import Azurite
-from shared.adapters.storage import blob_service, datastore_address
-from shared.adapters.workspace import compute_body
+from shared.adapters.azureml.workspace import compute_body
+from shared.adapters.storage.account import blob_service, datastore_address
 from shared.config import Settings
-from shared.domain.names import INSTALLATION_TAG
+from shared.domain.run.names import INSTALLATION_TAG
 from shared.ports import Services
 from tests.app.conftest import connected
 from tests.app.worlds import EXAMPLE

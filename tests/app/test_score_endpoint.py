@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.chat_payload import chat_payload, reply_of
-from handlers.http_errors import answer_async
-from handlers.score_endpoint import LiveEndpoints, read_payload, score_endpoint
+from handlers.http.errors import respond_async
+from handlers.http.score_endpoint import read_payload, score_endpoint
 from shared.domain.errors import RequestError, ScoringError, UnknownRunError
-from shared.domain.run import Run
-from shared.domain.stages import Stage
+from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
+from shared.domain.serving.chat_payload import chat_payload, reply_of
+from shared.serving.live_endpoints import LiveEndpoints
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.fakes import World
 
@@ -168,7 +169,7 @@ async def test_a_deeply_nested_payload_is_no_error_of_the_server() -> None:
         world, known = live()
         world.cloud.answers = lambda payload: {"output": json.dumps(payload)[:1]}
         body = b'{"messages":[{"role":"user","content":"x"}],"deep":' + nested + b"}"
-        answered = await answer_async(lambda: score_endpoint(RUN_ID, body, known, world.services))  # noqa: B023
+        answered = await respond_async(lambda: score_endpoint(RUN_ID, body, known, world.services))  # noqa: B023
         assert answered.status in {200, 400}
 
 

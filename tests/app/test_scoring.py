@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import ssl
 from typing import Any, cast
 
+import httpx
 import msgspec
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ServiceRequestError
+from azure.identity import DefaultAzureCredential
+from azureml_emulator import Emulator
 
-from local.azureml import Emulator
-from shared.adapters.scoring import EndpointScoring
+from shared.adapters.azureml.scoring import EndpointScoring
 from shared.domain.errors import ScoringError, TransientServiceError
 from shared.ports import ScoringTarget, Services
 
@@ -89,7 +92,7 @@ def test_an_answer_that_is_no_json_is_the_models_fault(scorer: Scorer, body: str
     scorer.answer(200, body)
     with pytest.raises(ScoringError) as caught:
         scorer.score()
-    assert (caught.value.status, caught.value.code) == (502, "InvalidAnswer")
+    assert (caught.value.status, caught.value.code) == (502, "InvalidResponse")
 
 
 def test_an_unreachable_endpoint_is_503(scorer: Scorer) -> None:
@@ -204,6 +207,14 @@ def test_nesting_at_the_edge_of_what_can_be_sent(scorer: Scorer) -> None:
             break
 
 
+def _primary_key(azure_ml: Emulator) -> str:
+    token = DefaultAzureCredential().get_token("https://management.azure.com/.default").token
+    path = f"{azure_ml.settings.workspace_arm_id}/onlineEndpoints/{NAME}/listKeys?api-version=2024-10-01"
+    trust = ssl.create_default_context(cafile=azure_ml.ca_bundle)
+    with httpx.Client(verify=trust, headers={"Authorization": f"Bearer {token}"}) as http:
+        return str(http.post(azure_ml.url + path).json()["primaryKey"])
+
+
 def test_keys_and_tokens_stay_out_of_errors_and_logs(
     services: Services, azure_ml: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -211,7 +222,7 @@ def test_keys_and_tokens_stay_out_of_errors_and_logs(
     caplog.set_level(logging.DEBUG, logger="shared")
     caplog.set_level(logging.INFO)
     scorer = Scorer(services, azure_ml, "key")
-    key = azure_ml.cloud.endpoints.get(NAME).primary_key  # type: ignore[union-attr]
+    key = _primary_key(azure_ml)
     scorer.answer(401, {"message": "denied"}, count=None)
     with pytest.raises(ScoringError) as caught:
         scorer.score()

@@ -14,7 +14,7 @@ import pytest
 import trustme
 from azure.core.credentials import AccessToken
 
-from shared.adapters.scoring import EndpointScoring
+from shared.adapters.azureml.scoring import EndpointScoring
 from shared.ports import ScoringTarget
 
 BURST = 128

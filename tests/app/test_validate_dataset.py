@@ -9,9 +9,9 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from handlers.validate_dataset import CHECKPOINT_EVERY, LONGEST_INVOCATION
-from shared.domain.run import Requests, Run, SourceFile
-from shared.domain.stages import Stage
+from shared.domain.run.run import Requests, Run, SourceFile
+from shared.domain.run.stages import Stage
+from shared.workflow.steps.validate_dataset import CHECKPOINT_EVERY, LONGEST_INVOCATION
 from tests.app.fake_storage import MemoryUploads
 from tests.app.fakes import World
 from tests.app.worlds import Crash, advance, upload
@@ -93,7 +93,7 @@ def test_a_worker_that_dies_loses_what_it_did_since_the_last_checkpoint() -> Non
     uploads.dies_at = 500
     with pytest.raises(Crash):
         advance(world, run_id)
-    world.claims.held.clear()
+    world.run_lock.held.clear()
     advance(world, run_id)
     assert 500 * 4096 - uploads.offsets[1] < 60 * 4096
     written = {path.partition("/")[2]: data for path, data in world.datasets.files.items()}

@@ -6,19 +6,18 @@ import os
 import threading
 from functools import partial
 
-import msgspec
 import pytest
 from azure.identity import DefaultAzureCredential
+from azureml_emulator import Emulator
 
 from chaos.world import Upload, World
-from handlers.advance_run import advance_run
-from handlers.open_run import open_run_for_upload
-from local.azureml import Emulator
+from handlers.events.dataset_uploaded import open_run_for_upload
 from local.azurite import Azurite
 from shared.bootstrap import build_services
 from shared.config import Settings
-from shared.domain.stages import Stage
+from shared.domain.run.stages import Stage
 from shared.ports import Services
+from shared.workflow.advance import advance_run
 
 AT_ONCE = 6
 
@@ -52,9 +51,7 @@ def test_runs_that_advance_in_one_process_stay_apart(
             audit = world.audit(upload)
             assert (audit.jobs, audit.models, audit.endpoints, audit.deployments) == (1, 1, 1, 1)
             assert world.record(upload.run_id).stage is Stage.LIVE
-            job = emulator.cloud.jobs.get(upload.run_id)
-            assert job is not None
-            body = msgspec.json.encode(job.properties).decode()
+            body = str(emulator.resources("jobs", containing=upload.run_id)["jobs"][0]["properties"])
             others = {other.run_id for other in uploads} - {upload.run_id}
             assert f"{upload.run_id}/train.jsonl" in body
             assert not any(other in body for other in others)

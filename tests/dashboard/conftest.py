@@ -45,9 +45,9 @@ def rejected_run(scenes: Scenes) -> str:
 
 
 @pytest.fixture(scope="package")
-def parked_run(scenes: Scenes) -> str:
+def suspended_run(scenes: Scenes) -> str:
     """A run that waits for a person."""
-    return scenes.parked("sales-emails", "KeyError: the endpoint's state 'Paused' is unknown")
+    return scenes.suspended("sales-emails", "KeyError: the endpoint's state 'Paused' is unknown")
 
 
 @pytest.fixture(scope="package")

@@ -86,9 +86,9 @@ def test_retrying_has_a_run_looked_at_again(scenes: Scenes, open_page: Callable[
     expect(stage_of(page)).to_have_text("live", timeout=60_000)
 
 
-def test_a_parked_run_says_why_and_can_be_retried(scenes: Scenes, open_page: Callable[..., Page]) -> None:
-    """Parked runs do nothing until somebody asks."""
-    page = open_page(f"/runs/{scenes.parked('stuck', 'KeyError: a key that nobody foresaw')}")
+def test_a_suspended_run_says_why_and_can_be_retried(scenes: Scenes, open_page: Callable[..., Page]) -> None:
+    """Suspended runs do nothing until somebody asks."""
+    page = open_page(f"/runs/{scenes.suspended('stuck', 'KeyError: a key that nobody foresaw')}")
     expect(page.locator(".note.warn")).to_contain_text("KeyError: a key that nobody foresaw")
     page.get_by_role("button", name="Retry now").click()
     page.get_by_role("dialog").get_by_role("button", name="Retry now").click()

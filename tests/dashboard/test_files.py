@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.show_dashboard import FOLDER, show_dashboard
+from handlers.http.dashboard import FOLDER, show_dashboard
 from shared.domain.errors import RequestError
 
 ADDRESS = "https://app.example/api/dashboard"

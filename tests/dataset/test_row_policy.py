@@ -5,8 +5,8 @@ import random
 from pathlib import Path
 
 import pytest
+from azureml_emulator import PreprocessError, preprocess_files
 
-from local.azureml.training.preprocess import PreprocessError, prepare
 from shared.domain.dataset import DatasetFile, RowPolicy, Split, ValidationRules, Verdict
 from tests.dataset.checking import (
     Checked,
@@ -28,7 +28,7 @@ LONG = "The river runs on and on. " * 900  # more tokens than the window by any 
 def trained_rows(checked: Checked) -> dict[str, int]:
     """Rows of each split that the emulator's trainer keeps of a snapshot."""
     files = [(f"{split}.jsonl", checked.copy[split]) for split in Split]
-    return prepare(*files, window=ValidationRules().context_window).rows
+    return preprocess_files(*files, window=ValidationRules().context_window).rows
 
 
 def test_strict_rejects_for_one_faulty_row_and_says_which() -> None:
@@ -129,7 +129,7 @@ def test_rows_without_an_answer_in_the_window_would_be_lost_in_training() -> Non
         (f"{split}.jsonl", jsonl([*good, *extra]))
         for split, extra in zip(Split, ([truncated], [nothing_left], []), strict=True)
     ]
-    kept = prepare(*files, window=ValidationRules().context_window).rows
+    kept = preprocess_files(*files, window=ValidationRules().context_window).rows
     assert kept == {"train": 13, "validation": 12, "test": 12}
 
 
@@ -143,7 +143,7 @@ def test_the_trainer_fails_on_what_the_gate_puts_right(line: bytes) -> None:
         ("test.jsonl", jsonl(good_rows(5))),
     ]
     try:
-        rows = prepare(*files).rows["train"]
+        rows = preprocess_files(*files).rows["train"]
     except PreprocessError:
         rows = -1
     assert rows != len(upload.split(b"\n")) - 1

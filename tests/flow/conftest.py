@@ -15,18 +15,17 @@ from pathlib import Path
 import pytest
 from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobServiceClient
+from azureml_emulator import Emulator
 
-from handlers.advance_run import advance_run
-from handlers.open_run import open_run_for_upload
-from local.azureml import Emulator
-from local.azureml.clock import PACES
+from handlers.events.dataset_uploaded import open_run_for_upload
 from local.azurite import Azurite
-from shared.adapters.storage import CONTAINERS
+from shared.adapters.storage.account import CONTAINERS
 from shared.bootstrap import build_services
 from shared.config import Settings
-from shared.domain.run import Run
-from shared.domain.stages import Stage
+from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
 from shared.ports import Services
+from shared.workflow.advance import advance_run
 
 ROOT = Path(__file__).parents[2]
 MOST_ADVANCES = 60
@@ -61,7 +60,7 @@ class Flow:
 
     def services_of(self, services: Services) -> Services:
         """The same services by this flow's clock, and with no jitter."""
-        return replace(services, now=lambda: self.clock[0], chance=lambda: 0.0)
+        return replace(services, now=lambda: self.clock[0], jitter=lambda: 0.0)
 
     def upload(self, path: str, body: bytes) -> str:
         """Upload a file and open its run."""
@@ -120,8 +119,8 @@ def flow(
         client = storage.get_container_client(container)
         for blob in client.list_blob_names():
             client.delete_blob(blob)
-    shared_emulator.cloud.reset()
-    shared_emulator.cloud.pace = PACES["instant"]
+    shared_emulator.reset()
+    shared_emulator.set_pace("instant")
     for name, value in shared_emulator.environment.items():
         monkeypatch.setenv(name, value)
     example = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]

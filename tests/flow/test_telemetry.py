@@ -16,10 +16,10 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from handlers.schedule_advances import schedule_advances
+from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared.adapters.telemetry import OpenTelemetry
 from shared.bootstrap import build_services
-from shared.domain.stages import Stage
+from shared.domain.run.stages import Stage
 from tests.flow.conftest import ROOT, Flow, later
 
 SECRET_WORDS = "the-training-text-that-nobody-may-see"
@@ -104,7 +104,7 @@ def test_the_metrics_tell_what_runs_did(observed: tuple[Flow, Collector]) -> Non
     flow, collector = observed
     run_id = flow.upload("watched.jsonl", dataset())
     flow.drive(run_id, Stage.LIVE)
-    schedule_advances(flow.services)
+    schedule_due_runs(flow.services)
     later(flow, hours=25)
     flow.drive(run_id, Stage.DELETED)
 

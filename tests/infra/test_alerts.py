@@ -12,7 +12,11 @@ RULES = {
     for node in ALERTS.variables["rules"].named_children
     if (rule := properties(node))
 }
-CODE = "\n".join(path.read_text() for path in sorted((CHECKOUT / "handlers").glob("*.py")))
+CODE = "\n".join(
+    path.read_text()
+    for folder in ("handlers", "shared")
+    for path in sorted((CHECKOUT / folder).rglob("*.py"))
+)
 
 
 @pytest.mark.parametrize("name", sorted(RULES))

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import tree_sitter
 
 import function_app
-from handlers.hear_of_job import RUN_STATUS_CHANGED
-from handlers.take_message import LAST_TRY
+from handlers.events.advance_message import MAX_DELIVERIES
+from handlers.events.job_status_changed import RUN_STATUS_CHANGED
 from shared.config import DATA_CONNECTION, Settings, setting_fields
-from shared.domain.names import SUFFIXES
+from shared.domain.run.names import SUFFIXES
 from tests.infra.bicep_file import CHECKOUT, INFRA, BicepFile, properties, string, strings, text, walk
 
 HOST = json.loads((CHECKOUT / "host.json").read_text())
@@ -108,9 +108,9 @@ def test_host_json_fits_the_blob_trigger() -> None:
 
 
 def test_host_json_fits_the_queue_trigger() -> None:
-    """A run is parked at the very delivery after which the host gives its message up."""
+    """A run is suspended at the very delivery after which the host gives its message up."""
     queues = HOST["extensions"]["queues"]
-    assert queues["maxDequeueCount"] == LAST_TRY
+    assert queues["maxDequeueCount"] == MAX_DELIVERIES
     threads = _platform_settings()["PYTHON_THREADPOOL_THREAD_COUNT"].strip("'")
     assert int(threads) > queues["batchSize"]
 

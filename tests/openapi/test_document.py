@@ -10,12 +10,12 @@ import pytest
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from handlers.http import PROBLEM
-from handlers.http_errors import STATUSES
-from handlers.openapi import examples, show_openapi
-from handlers.openapi.operations import OPERATIONS
-from handlers.request_changes import Extension
-from shared.domain.openai_chat import OpenAIRequestError, read_completion
+from handlers.http.errors import STATUSES
+from handlers.http.openapi import examples, show_openapi
+from handlers.http.openapi.operations import OPERATIONS
+from handlers.http.request_changes import Extension
+from handlers.http.responses import PROBLEM
+from shared.domain.serving.openai_chat import OpenAIRequestError, read_completion
 from tests.app.test_function_app import OPEN_FOR_THE_HOST, ROUTES
 from tests.openapi.described import DOCUMENT, bodies, check
 

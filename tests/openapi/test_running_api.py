@@ -102,11 +102,11 @@ def test_answers_of_a_live_run_fit_their_schemas(live_stack: LiveStack, api: htt
 
 def test_money_is_shown_with_the_configured_price(live_stack: LiveStack, api: httpx.Client) -> None:
     """Training and the endpoint have hours, and a cost at the price of the settings."""
-    money = api.get(f"/api/runs/{live_stack.run_id}").json()["money"]
-    assert money["training_node_hours"] > 0
-    assert money["endpoint_node_hours"] >= money["endpoint_live_hours"] >= 0
-    assert money["training_cost"] == pytest.approx(money["training_node_hours"] * 4.5, abs=0.01)
-    assert money["saved_node_hours"] is None
+    cost = api.get(f"/api/runs/{live_stack.run_id}").json()["cost"]
+    assert cost["training_node_hours"] > 0
+    assert cost["endpoint_node_hours"] >= cost["endpoint_live_hours"] >= 0
+    assert cost["training_cost"] == pytest.approx(cost["training_node_hours"] * 4.5, abs=0.01)
+    assert cost["saved_node_hours"] is None
 
 
 def test_an_etag_saves_the_body(live_stack: LiveStack, api: httpx.Client) -> None:

@@ -135,11 +135,12 @@ class RowReader:
             others = _dumps(row) if row else b""
         except (ValueError, TypeError, KeyError, AttributeError):
             return None  # the shape of the row is not what the statements above take for granted
-        repairs: Repairs | None = ()
+        repairs: Repairs = ()
         if row:
-            repairs = self._extra_repairs(row)
-            if repairs is None or ("prompt" in row and row["prompt"] not in contents[:2]):
+            extra = self._extra_repairs(row)
+            if extra is None or ("prompt" in row and row["prompt"] not in contents[:2]):
                 return None
+            repairs = extra
         if has_markup(encoded):
             return None
         compact = _FRAME + len(encoded) + (len(others) - 1 if row else 0)

@@ -199,21 +199,21 @@ def plan_row(keys: Collection[str], ignored: Collection[str]) -> RowPlan:
         ignored: Further keys that the uploader allows to be left out.
     """
     present = [key for key in keys if key not in ignored]
-    fitting = [found for layout in LAYOUTS if (found := _fit(layout, present)) is not None]
+    fitting = [plan for layout in LAYOUTS if (plan := _fit(layout, present)) is not None]
     # An `input` beside a question is its context.
-    fitting = [found for found in fitting if found.question != "input" or len(fitting) == 1]
+    fitting = [plan for plan in fitting if plan.question != "input" or len(fitting) == 1]
     if refused := _refused(present, bool(fitting)):
         return RowPlan(fault=refused)
     if len(fitting) > 1:
-        names = " and ".join(quoted(found.used) for found in fitting[:3])
+        names = " and ".join(quoted(plan.used) for plan in fitting[:3])
         return _ambiguous(f"the row has two conversations, {names}")
     if not fitting:
         return RowPlan(fault=_unreadable(keys))
     plan = fitting[0]
     parts = {"system": SYSTEM_KEYS, "context": CONTEXT_KEYS, "history": HISTORY_KEYS}
     found: dict[str, Any] = {}
-    for part, names in parts.items():
-        given = [key for key in names if key in present and key != plan.question]
+    for part, part_keys in parts.items():
+        given = [key for key in part_keys if key in present and key != plan.question]
         if len(given) > 1:
             return _ambiguous(f"the row has {quoted(given)}, which both are its {part}")
         if given and (part == "system" or plan.turns is None):

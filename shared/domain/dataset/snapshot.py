@@ -36,7 +36,7 @@ class SnapshotState(NamedTuple):
     piece: bytes
     chain: bytes
     rows: int
-    bytes: int
+    size: int
     last: bytes | None
     first: bytes | None
     began_unsafe: bool
@@ -72,9 +72,10 @@ class SnapshotFile:
             self._first = encoded
             return
         else:
-            encoded, self._last = self._last, encoded  # type: ignore[assignment] # None is dealt with below
-            if encoded is None:
+            last, self._last = self._last, encoded
+            if last is None:
                 return
+            encoded = last
         piece += _BEGIN
         piece += encoded
         piece += _END

@@ -1,0 +1,1 @@
+"""Operations of Azure Resource Manager: assets, computes, jobs, endpoints, deployments, registries."""

@@ -1,0 +1,243 @@
+"""Deployments behind an endpoint: quota checks, their container's start, and its logs."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from azureml_emulator.arm.deployment_document import render, with_defaults
+from azureml_emulator.arm.endpoints import accepted, find, refuse_while_busy
+from azureml_emulator.core import operations
+from azureml_emulator.core.asset_families import MODEL, by_id
+from azureml_emulator.core.catalogue import model_ids
+from azureml_emulator.core.http import Request, Response, json_response
+from azureml_emulator.core.request_bodies import DeploymentBody, LogsBody
+from azureml_emulator.core.resources import Deployment, Endpoint, LongRunning
+from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
+from azureml_emulator.core.state import EmulatorState
+from azureml_emulator.core.vm_sizes import SIZES, VmSize, cores_reserved, limit, usage
+from azureml_emulator.serving.served_model import ModelUnusableError, load
+
+_NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]{0,30}[a-zA-Z0-9])?")
+LONGEST_REQUEST = timedelta(seconds=180)
+"""Of a managed online endpoint ("Manage resource quotas")."""
+
+CRASHED = "ResourceNotReady: User container has crashed or terminated: {reason}"
+
+
+def _key(endpoint: str, name: str) -> str:
+    return f"{endpoint.lower()}/{name}"
+
+
+def _refused(state: EmulatorState, field: str, message: str) -> Exception:
+    """The recorded nesting: the inner service's validation errors as text inside the outer detail."""
+    inner = {
+        "errors": {field: [message]},
+        "type": "https://tools.ietf.org/html/rfc7231#section-6.5.1",
+        "title": "One or more validation errors occurred.",
+        "status": 400,
+        "traceId": secrets.token_hex(16),
+    }
+    text = f"InferencingClient HttpRequest error, error detail: {json.dumps(inner, separators=(',', ':'))}"
+    return state.error(
+        400,
+        "The request is invalid.",
+        code="BadRequest",
+        detail=("InferencingClientCreateDeploymentFailed", text),
+    )
+
+
+def _validate(state: EmulatorState, endpoint: Endpoint, name: str, properties: dict[str, Any]) -> VmSize:
+    if not 3 <= len(name) <= 32 or not _NAME.fullmatch(name):
+        raise state.error(
+            400,
+            f"Deployment name '{name}' is invalid: 3 to 32 letters, digits and hyphens, first a letter, last "
+            "a letter or digit.",
+            code="BadRequest",
+        )
+    if not endpoint.provisioned:
+        raise state.error(
+            409, f"Endpoint '{endpoint.name}' is not ready for deployments yet.", code="Conflict"
+        )
+    refuse_while_busy(state, endpoint.operation, f"endpoint '{endpoint.name}'")
+    model = properties.get("model")
+    if model and model not in model_ids() and by_id(state, MODEL, model) is None:
+        raise state.not_found("ModelNotFound", f"Model {model} not found.")
+    _check_requests(state, properties["requestSettings"])
+    instance_type = str(properties["instanceType"])
+    size = SIZES.get(instance_type.lower())
+    if size is None:
+        raise _refused(state, "VmSize", f"Instance type {instance_type} is not supported.")
+    return size
+
+
+def _check_requests(state: EmulatorState, settings: dict[str, Any]) -> None:
+    try:
+        timeout = msgspec.convert(settings["requestTimeout"], timedelta)
+    except msgspec.ValidationError:
+        raise state.error(400, "requestTimeout must be an ISO 8601 duration.", code="BadRequest") from None
+    if not timedelta(0) < timeout <= LONGEST_REQUEST:
+        raise state.error(400, "requestTimeout must be at most 180 seconds.", code="BadRequest")
+    if int(settings["maxConcurrentRequestsPerInstance"]) < 1:
+        raise state.error(400, "maxConcurrentRequestsPerInstance must be at least 1.", code="BadRequest")
+
+
+def _check_quota(state: EmulatorState, size: VmSize, instances: int, held: int) -> None:
+    needed = cores_reserved(size, instances) - held
+    used, allowed = usage(state, size.family), limit(state, size.family)
+    if needed > 0 and used + needed > allowed:
+        raise _refused(
+            state,
+            "VmSize",
+            f"Not enough quota available for {size.name} in SubscriptionId {state.settings.subscription}. "
+            f"Current usage/limit: {used}/{allowed}. Additional needed: {needed} Please see troubleshooting "
+            "guide, available here: https://aka.ms/oe-tsg#error-outofquota",
+        )
+
+
+def _held(existing: Deployment | None, size: VmSize) -> int:
+    """Cores that an update gives back before it takes new ones."""
+    if existing is None or SIZES.get(str(existing.properties["instanceType"]).lower()) != size:
+        return 0
+    return cores_reserved(size, int(existing.sku.get("capacity", 1)))
+
+
+def _put(state: EmulatorState, request: Request) -> Response:
+    """Quota is checked at once; whether the container starts shows in the operation only."""
+    document, name = state.body(request, DeploymentBody), request["deployment"]
+    now = state.clock.now()
+    properties = with_defaults(document.get("properties") or {})
+    sku = {"name": "Default", "tier": "Standard", "capacity": 1, **(document.get("sku") or {})}
+    with state.lock:
+        endpoint = find(state, request)
+        key = _key(endpoint.name, name)
+        existing = state.deployments.get(key)
+        size = _validate(state, endpoint, name, properties)
+        if existing:
+            refuse_while_busy(state, existing.operation, f"deployment '{name}'")
+        _check_quota(state, size, int(sku["capacity"]), _held(existing, size))
+        kind = "deployment.update" if existing else "deployment.create"
+        operation = operations.begin(state, kind, "odidp", key, state.pace.deployment)
+        deployment = Deployment(
+            endpoint=endpoint.name,
+            name=name,
+            location=document.get("location") or state.settings.location,
+            properties=properties,
+            tags=document.get("tags") or {},
+            sku=sku,
+            created=existing.created if existing else now,
+            modified=now,
+            operation=operation.id,
+            logs=existing.logs if existing else [],
+        )
+        state.deployments.put(key, deployment)
+        state.models.pop(key, None)
+        answer = render(state, request, deployment)
+    headers = {
+        "Azure-AsyncOperation": operations.status_url(state, request, operation),
+        "Location": f"{request.base}{request.path}?api-version={request.query['api-version']}",
+        "x-ms-async-operation-timeout": "PT30M",
+    }
+    return json_response(answer, 200 if existing else 201, headers)
+
+
+def _found(state: EmulatorState, request: Request) -> Deployment:
+    endpoint = find(state, request)
+    deployment = state.deployments.get(_key(endpoint.name, request["deployment"]))
+    if deployment is None:
+        raise state.not_found(
+            "DeploymentNotFound",
+            f"Deployment {request['deployment']} of online endpoint {endpoint.name} was not found.",
+        )
+    return deployment
+
+
+def _get(state: EmulatorState, request: Request) -> Response:
+    return json_response(render(state, request, _found(state, request)))
+
+
+def _list(state: EmulatorState, request: Request) -> Response:
+    endpoint = find(state, request)
+    return json_response(
+        {
+            "value": [
+                render(state, request, deployment)
+                for deployment in state.deployments.values()
+                if deployment.endpoint == endpoint.name
+            ]
+        }
+    )
+
+
+def _delete(state: EmulatorState, request: Request) -> Response:
+    """Refused while traffic goes to it (the text is chosen); a missing one is 204."""
+    with state.lock:
+        endpoint = state.endpoints.get(request["endpoint"].lower())
+        key = _key(request["endpoint"], request["deployment"])
+        deployment = state.deployments.get(key)
+        if endpoint is None or deployment is None:
+            return Response(204)
+        share = (endpoint.properties.get("traffic") or {}).get(deployment.name, 0)
+        if share:
+            raise state.error(
+                400,
+                f"Deployment '{deployment.name}' still gets {share} % of the traffic. Set it to 0 first.",
+                code="BadRequest",
+            )
+        refuse_while_busy(state, deployment.operation, f"deployment '{deployment.name}'")
+        operation = operations.begin(state, "deployment.delete", "odidp", key, state.pace.deployment_delete)
+        deployment.operation = operation.id
+        state.deployments.put(key, deployment)
+    return accepted(state, request, operation)
+
+
+def _logs(state: EmulatorState, request: Request) -> Response:
+    deployment = _found(state, request)
+    tail = int(state.body(request, LogsBody).get("tail") or 100)
+    return json_response({"content": "\n".join(deployment.logs[-tail:]) + "\n"})
+
+
+def _created(state: EmulatorState, operation: LongRunning) -> None:
+    """The container starts and loads its model; if it cannot, the operation fails."""
+    deployment = state.deployments.get(operation.target)
+    if deployment is None:
+        return
+    deployment.logs.append("azmlinfsrv/1.2.2: loading the model")
+    if operation.status == "Succeeded":
+        try:
+            state.models[operation.target] = load(state, str(deployment.properties.get("model") or ""))
+            deployment.logs.append("azmlinfsrv/1.2.2: the model is ready, listening on 31311")
+        except ModelUnusableError as error:
+            operations.fail(state, operation, {"message": CRASHED.format(reason=error)})
+    if operation.status != "Succeeded":
+        deployment.logs.append(
+            f"azmlinfsrv/1.2.2: {(operation.error or {}).get('message', operation.status)}"
+        )
+    state.deployments.put(operation.target, deployment)
+
+
+def _deleted(state: EmulatorState, operation: LongRunning) -> None:
+    if operation.status == "Succeeded":
+        state.deployments.remove(operation.target)
+        state.models.pop(operation.target, None)
+
+
+COMPLETIONS = {
+    "deployment.create": _created,
+    "deployment.update": _created,
+    "deployment.delete": _deleted,
+}
+_ALL = f"{WORKSPACE}/onlineEndpoints/{{endpoint}}/deployments"
+_ONE = f"{_ALL}/{{deployment}}"
+ROUTES = (
+    Route("deployments.put", "PUT", _ONE, _put),
+    Route("deployments.get", "GET", _ONE, _get),
+    Route("deployments.list", "GET", _ALL, _list),
+    Route("deployments.delete", "DELETE", _ONE, _delete, evidence=Evidence.SDK_VERIFIED),
+    Route("deployments.get_logs", "POST", f"{_ONE}/getLogs", _logs, evidence=Evidence.SDK_VERIFIED),
+)

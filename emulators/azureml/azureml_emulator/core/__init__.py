@@ -1,0 +1,1 @@
+"""What every part of the emulator needs: state, clock, routes, errors, tokens, faults and the catalogue."""

@@ -1,0 +1,56 @@
+"""A request and a response, free of any web framework."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+
+@dataclass(slots=True)
+class Response:
+    """A response: status, body as it goes on the wire, headers.
+
+    Attributes:
+        pause: Seconds between the first half of the body and the second, for slow answers.
+    """
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    pause: float = 0.0
+
+
+def json_response(document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer that carries JSON; None becomes the four bytes ``null``, which the service does send."""
+    return Response(
+        status,
+        msgspec.json.encode(document),
+        {"Content-Type": "application/json; charset=utf-8", **(headers or {})},
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Request:
+    """One request, with the path already taken apart.
+
+    Attributes:
+        base: Scheme, host and port under which the client reached the emulator, no slash at the end.
+        headers: Lower-case names.
+        parameters: Named pieces of the path.
+        claims: Of the bearer token, once it has been checked; empty on open routes.
+    """
+
+    method: str
+    path: str
+    base: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+    parameters: dict[str, str] = field(default_factory=dict)
+    claims: dict[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> str:
+        return self.parameters[name]

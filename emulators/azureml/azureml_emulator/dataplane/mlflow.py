@@ -1,0 +1,238 @@
+"""MLflow's tracking API, as far as reading a fine-tuning job's runs and metrics goes.
+
+Azure ML serves it under the workspace's path. A pipeline is a run whose children carry
+``mlflow.parentRunId`` and ``mlflow.rootRunId``; metrics are on the child that computed them.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+from azureml_emulator.core.errors import ServiceError
+from azureml_emulator.core.http import Request, Response, json_response
+from azureml_emulator.core.request_bodies import RunSearchBody
+from azureml_emulator.core.resources import Job, Metric
+from azureml_emulator.core.routing import WORKSPACE, Evidence, Plane, Route
+from azureml_emulator.core.state import EmulatorState
+from azureml_emulator.dataplane.history import child_document, children, find_run, job_document
+from azureml_emulator.training.job_progress import find_job
+
+_STATUS = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
+_SCHEDULED = ("NotStarted", "Queued", "Preparing", "Starting", "Provisioning")
+_CLAUSE = re.compile(
+    r"""\s*(?P<kind>tags|tag|attributes|attribute|attr|params|metrics|run)?\.?[`"]?(?P<key>[\w.]+)[`"]?\s*"""
+    r"""(?P<sign>!=|>=|<=|=|>|<|LIKE|ILIKE)\s*['"]?(?P<value>[^'"]*)['"]?\s*""",
+    re.IGNORECASE,
+)
+
+
+def _error(code: str, message: str, status: int) -> ServiceError:
+    return ServiceError(json_response({"error_code": code, "message": message}, status))
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def visible_metrics(state: EmulatorState, job: Job, index: int | None) -> list[tuple[Metric, int]]:
+    """Metrics that a run has logged by now, with their times in epoch milliseconds, in their order."""
+    if index is None:
+        return []
+    node, now = job.nodes[index], state.clock.now()
+    shown = []
+    for metric in job.metrics.get(node.run_id, []):
+        at = node.starts + metric.share * (node.ends - node.starts)
+        if at <= now:
+            shown.append((metric, _milliseconds(at)))
+    return shown
+
+
+def _render_metric(metric: Metric, timestamp: int) -> dict[str, Any]:
+    return {"key": metric.key, "value": metric.value, "timestamp": timestamp, "step": metric.step}
+
+
+def run_document(state: EmulatorState, job: Job, index: int | None) -> dict[str, Any]:
+    """A run as MLflow knows it: its latest metrics, its parameters and tags."""
+    history = job_document(state, job) if index is None else child_document(state, job, index)
+    job_status = history["status"]
+    status = _STATUS.get(job_status, "SCHEDULED" if job_status in _SCHEDULED else "RUNNING")
+    run_id = history["runId"]
+    info: dict[str, Any] = {
+        "run_id": run_id,
+        "run_uuid": run_id,
+        "run_name": history["displayName"],
+        "experiment_id": job.experiment_id,
+        "user_id": "local",
+        "status": status,
+        "start_time": _milliseconds(job.submitted if index is None else job.nodes[index].starts),
+        "artifact_uri": f"azureml://{state.base.removeprefix('https://')}/artifacts/{run_id}",
+        "lifecycle_stage": "active",
+    }
+    if history["endTimeUtc"]:
+        info["end_time"] = _milliseconds(datetime.fromisoformat(_trim(history["endTimeUtc"])))
+    latest = {metric.key: _render_metric(metric, at) for metric, at in visible_metrics(state, job, index)}
+    tags = {
+        **{key: str(value) for key, value in history["tags"].items()},
+        "mlflow.rootRunId": job.name,
+        "mlflow.runName": history["displayName"],
+        "mlflow.user": "local",
+    }
+    if index is not None:
+        tags["mlflow.parentRunId"] = job.name
+    parameters = job.parameters.get(run_id, {})
+    return {
+        "info": info,
+        "data": {
+            "metrics": list(latest.values()),
+            "params": [{"key": key, "value": value} for key, value in parameters.items()],
+            "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        },
+        "inputs": {},
+    }
+
+
+def _trim(moment: str) -> str:
+    """From the service's seven decimals to the six that Python reads."""
+    return re.sub(r"(\.\d{6})\d", r"\1", moment)
+
+
+def _get_run(state: EmulatorState, request: Request) -> Response:
+    run_id = request.query.get("run_id") or request.query.get("run_uuid") or ""
+    try:
+        job, index = find_run(state, run_id)
+    except ServiceError:
+        raise _error("RESOURCE_DOES_NOT_EXIST", f"Run with id {run_id} was not found.", 404) from None
+    return json_response({"run": run_document(state, job, index)})
+
+
+def _get_history(state: EmulatorState, request: Request) -> Response:
+    job, index = find_run(state, request.query.get("run_id") or request.query.get("run_uuid") or "")
+    key = request.query.get("metric_key")
+    found = [
+        _render_metric(metric, at) for metric, at in visible_metrics(state, job, index) if metric.key == key
+    ]
+    return json_response({"metrics": found})
+
+
+def _search_runs(state: EmulatorState, request: Request) -> Response:
+    """Newest first, of the experiments that are named, filtered as MLflow does."""
+    given = state.body(request, RunSearchBody)
+    experiments = given.get("experiment_ids") or []
+    clauses = _clauses(given.get("filter") or "")
+    found = []
+    for job in reversed(state.jobs.values()):
+        if experiments and job.experiment_id not in experiments:
+            continue
+        find_job(state, job.name)
+        runs = [None, *(index for index, _, _ in children(state, job))]
+        for index in runs:
+            document = run_document(state, job, index)
+            if all(_holds(document, clause) for clause in clauses):
+                found.append(document)
+    most = int(given.get("max_results") or 1000)
+    start = int(given.get("page_token") or 0)
+    answer: dict[str, Any] = {"runs": found[start : start + most]}
+    if start + most < len(found):
+        answer["next_page_token"] = str(start + most)
+    return json_response(answer)
+
+
+def _clauses(text: str) -> list[dict[str, str]]:
+    if not text.strip():
+        return []
+    clauses = []
+    for part in re.split(r"\s+and\s+", text.strip(), flags=re.IGNORECASE):
+        found = _CLAUSE.fullmatch(part)
+        if not found:
+            raise _error("INVALID_PARAMETER_VALUE", f"Invalid clause in filter string: '{part}'.", 400)
+        clauses.append({key: value or "" for key, value in found.groupdict().items()})
+    return clauses
+
+
+def _holds(document: dict[str, Any], clause: dict[str, str]) -> bool:
+    kind = clause["kind"].lower().rstrip("s")
+    if kind in ("", "attribute", "attr", "run"):
+        actual: Any = document["info"].get(clause["key"])
+    else:
+        entries = document["data"]["metrics" if kind == "metric" else "params" if kind == "param" else "tags"]
+        actual = next((entry["value"] for entry in entries if entry["key"] == clause["key"]), None)
+    if actual is None:
+        return clause["sign"] == "!="
+    sign, wanted = clause["sign"].upper(), clause["value"]
+    if sign in ("LIKE", "ILIKE"):
+        pattern = re.escape(wanted).replace("%", ".*").replace("_", ".")
+        return re.fullmatch(pattern, str(actual), re.IGNORECASE if sign == "ILIKE" else 0) is not None
+    if sign in ("=", "!="):
+        same = float(actual) == float(wanted) if kind == "metric" else str(actual) == wanted
+        return same == (sign == "=")
+    left, right = float(actual), float(wanted)
+    return {">": left > right, "<": left < right, ">=": left >= right, "<=": left <= right}[sign]
+
+
+def _experiments(state: EmulatorState) -> dict[str, str]:
+    """Names by id."""
+    named = {
+        job.experiment_id: job.properties.get("experimentName") or "Default" for job in state.jobs.values()
+    }
+    return {state.settings.experiment_id("Default"): "Default", **named}
+
+
+def _experiment(identifier: str, name: str) -> dict[str, Any]:
+    return {
+        "experiment_id": identifier,
+        "name": name,
+        "artifact_location": "",
+        "lifecycle_stage": "active",
+        "tags": [],
+    }
+
+
+def _experiment_by_name(state: EmulatorState, request: Request) -> Response:
+    name = request.query.get("experiment_name", "")
+    for identifier, known in _experiments(state).items():
+        if known == name:
+            return json_response({"experiment": _experiment(identifier, known)})
+    raise _error("RESOURCE_DOES_NOT_EXIST", f"Could not find experiment with name {name}.", 404)
+
+
+def _experiment_by_id(state: EmulatorState, request: Request) -> Response:
+    identifier = request.query.get("experiment_id", "")
+    name = _experiments(state).get(identifier)
+    if name is None:
+        raise _error("RESOURCE_DOES_NOT_EXIST", f"Could not find experiment with ID {identifier}.", 404)
+    return json_response({"experiment": _experiment(identifier, name)})
+
+
+def _search_experiments(state: EmulatorState, request: Request) -> Response:
+    given = state.body(request, RunSearchBody)
+    clauses = _clauses(given.get("filter") or "")
+    documents = [_experiment(identifier, name) for identifier, name in _experiments(state).items()]
+    kept = [one for one in documents if all(_holds({"info": one, "data": {}}, clause) for clause in clauses)]
+    return json_response({"experiments": kept})
+
+
+def _routes() -> tuple[Route, ...]:
+    calls = (
+        ("get_run", "GET", "runs/get", _get_run),
+        ("search_runs", "POST", "runs/search", _search_runs),
+        ("get_history", "GET", "metrics/get-history", _get_history),
+        ("experiment_by_name", "GET", "experiments/get-by-name", _experiment_by_name),
+        ("experiment_by_id", "GET", "experiments/get", _experiment_by_id),
+        ("search_experiments", "POST", "experiments/search", _search_experiments),
+    )
+    return tuple(
+        Route(
+            f"mlflow.{name}",
+            method,
+            f"/mlflow/{{version}}{WORKSPACE}/api/2.0/mlflow/{path}",
+            handler,
+            Plane.DATA,
+            Evidence.SDK_VERIFIED if name in ("get_run", "get_history") else Evidence.CHOSEN,
+        )
+        for name, method, path, handler in calls
+    )
+
+
+ROUTES = _routes()

@@ -1,0 +1,1 @@
+"""What runs behind an online endpoint: the model that a deployment loads, and the answers it gives."""
