@@ -173,5 +173,5 @@ REPORT: dict[str, Any] = {
     "tokens_per_row": [{"low": 128, "high": 512, "rows": 59}],
     "fingerprint": "",
     "smoke_sample": [],
-    "rules": msgspec.to_builtins(ValidationRules()),
+    "rules": msgspec.json.decode(msgspec.json.encode(ValidationRules())),
 }
