@@ -136,11 +136,7 @@ LAYOUTS = (
         answer=_ANSWER,
     ),
 )
-_TURNS = frozenset(key for layout in LAYOUTS for key in layout.turns)
-# Columns that a table is read for even if nothing else of it is understood.
-READ_KEYS = frozenset(
-    key for layout in LAYOUTS for key in (*layout.turns, *layout.question, *layout.answer)
-).union(SYSTEM_KEYS, CONTEXT_KEYS, HISTORY_KEYS)
+_CONVERSATION_KEYS = frozenset(key for layout in LAYOUTS for key in (*layout.turns, *layout.question))
 
 
 class RowPlan(NamedTuple):
@@ -199,7 +195,9 @@ def plan_row(keys: Collection[str], ignored: Collection[str]) -> RowPlan:
         ignored: Further keys that the uploader allows to be left out.
     """
     present = [key for key in keys if key not in ignored]
-    fitting = [plan for layout in LAYOUTS if (plan := _fit(layout, present)) is not None]
+    fitting = []
+    if not _CONVERSATION_KEYS.isdisjoint(present):
+        fitting = [plan for layout in LAYOUTS if (plan := _fit(layout, present)) is not None]
     # An `input` beside a question is its context.
     fitting = [plan for plan in fitting if plan.question != "input" or len(fitting) == 1]
     if refused := _refused(present, bool(fitting)):
