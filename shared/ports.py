@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
-from shared.domain.dataset import Split
+from shared.domain.dataset import Sink, Split
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.notifications import Notification
 from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
@@ -112,8 +112,8 @@ class Uploads(Protocol):
     def find(self, path: str) -> SourceFile | None:
         """The file as it is now, or None."""
 
-    def read(self, file: SourceFile) -> Iterator[bytes]:
-        """Stream that very version. Raises UploadReplacedError once it is no longer there."""
+    def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
+        """Stream that very version from a byte on. Raises UploadReplacedError once it is no longer there."""
 
     def read_small(self, file: SourceFile, limit: int) -> bytes:
         """At most `limit` + 1 bytes of that very version. Raises UploadReplacedError."""
@@ -123,8 +123,11 @@ class Snapshot(Protocol):
     """A snapshot being written."""
 
     @property
-    def sinks(self) -> Mapping[Split, Callable[[bytes], object]]:
+    def sinks(self) -> Mapping[Split, Sink]:
         """Where the bytes of each split go."""
+
+    def state(self) -> bytes:
+        """Wait until all that was written is kept; returns what another process needs to go on."""
 
     def commit(self, splits: Iterable[Split]) -> None:
         """Make these splits' files appear, replacing earlier ones."""
@@ -133,8 +136,17 @@ class Snapshot(Protocol):
 class Datasets(Protocol):
     """Snapshots, one folder a run."""
 
-    def open_snapshot(self, run_id: str) -> AbstractContextManager[Snapshot]:
-        """Begin a run's snapshot; what is not committed when the context ends never appears."""
+    def open_snapshot(self, run_id: str, state: bytes = b"") -> AbstractContextManager[Snapshot]:
+        """Begin a run's snapshot, or go on from a `Snapshot.state`; what is not committed never appears."""
+
+    def save_checkpoint(self, run_id: str, data: bytes) -> None:
+        """Keep how far a run's validation is, over what was kept before."""
+
+    def load_checkpoint(self, run_id: str) -> bytes | None:
+        """What was kept last, or None."""
+
+    def delete_checkpoint(self, run_id: str) -> None:
+        """Forget what was kept, if anything."""
 
     def uri(self, run_id: str, split: Split) -> str:
         """Where training reads a split: an `azureml://datastores/…` URI."""
