@@ -42,7 +42,7 @@ RUNS = (
         "get",
         "/runs/{id}",
         "Show a run",
-        "Stages with their times, report in short, metrics, model, smoke test, endpoint, error, money.",
+        "Stages with their times, report in short, metrics, model, smoke test, endpoint, error, cost.",
         "runs",
         {200: _RUN, 304: _KNOWN},
         (404, 409, *_BUSY),
