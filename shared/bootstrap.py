@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
+from shared.app import App
 from shared.config import Settings
 from shared.ports import Services
-from shared.serving.live_endpoints import LiveEndpoints
-from shared.serving.live_models import LiveModels
+from shared.serving.endpoint_directory import EndpointDirectory
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from shared.adapters.telemetry import OpenTelemetry
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """The app, ready to serve."""
-
-    settings: Settings
-    services: Services
-    live: LiveEndpoints
-    models: LiveModels
 
 
 @cache
@@ -40,7 +29,7 @@ def app() -> App:
     """
     settings = Settings.from_env(os.environ)
     services = build_services(settings, credential())
-    return App(settings, services, LiveEndpoints(services), LiveModels(services))
+    return App(settings, services, EndpointDirectory(services))
 
 
 def build_services(

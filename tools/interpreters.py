@@ -46,9 +46,7 @@ def main() -> None:
     """Say on which Pythons this machine runs the package, and on which it cannot."""
     found = interpreters()
     for version in SUPPORTED:
-        print(
-            f"Python {version}: {found.get(version, 'not on this machine, so not tried')}"
-        )
+        print(f"Python {version}: {found.get(version, 'not on this machine, so not tried')}")
 
 
 def _pyenv_folders(version: str) -> list[str]:
