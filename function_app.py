@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shared.quiet  # noqa: F401
+
+# isort: split
 # The Functions worker takes only generics of `typing` in an `Out[...]` (azure-functions-python-worker #1176).
 from typing import List  # noqa: UP035
 
@@ -17,8 +20,11 @@ from handlers.http.routes import ROUTES
 from handlers.timers.reconcile_resources import reconcile_resources
 from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared import bootstrap
+from shared.thread_limit import ThreadLimit
 
 NOTIFICATIONS = "notifications"
+
+_DELIVERIES = ThreadLimit(8, "notifications")
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -67,28 +73,34 @@ def advance_queued(message: func.QueueMessage) -> None:
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
 def job_status_changed(event: func.EventGridEvent, advance: func.Out[List[str]]) -> None:  # noqa: UP006
     """Azure ML tells of a job, where it is subscribed to; the timer finds out anyway."""
-    advance.set(handle_job_status_changed(event.event_type, event.get_json()))
+    # Of a delivery in the CloudEvents schema the worker makes a `CloudEvent`, whose type has another name.
+    kind = getattr(event, "event_type", None) or getattr(event, "type", None)
+    advance.set(handle_job_status_changed(kind, event.get_json()))
 
 
 @app.function_name("deliver_notification")
 @app.queue_trigger(arg_name="message", queue_name=NOTIFICATIONS, connection=CONNECTION)
-def notification_queued(message: func.QueueMessage) -> None:
-    """A notification is to be delivered to the webhook."""
-    built = bootstrap.app()
-    deliver_notification(
-        message.get_body().decode("utf-8", "replace"),
-        settings=built.settings,
-        services=built.services,
-    )
+async def notification_queued(message: func.QueueMessage) -> None:
+    """A notification is delivered in threads of its own: a slow webhook delays nothing else."""
+
+    def deliver() -> None:
+        built = bootstrap.app()
+        deliver_notification(
+            message.get_body().decode("utf-8", "replace"),
+            settings=built.settings,
+            services=built.services,
+        )
+
+    await _DELIVERIES.run(deliver)
 
 
 @app.function_name("reconcile_resources")
 @app.timer_trigger(arg_name="timer", schedule="%RECONCILE_SCHEDULE%", use_monitor=False)
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
 def reconcile_timer(timer: func.TimerRequest, advance: func.Out[List[str]]) -> None:  # noqa: ARG001, UP006
-    """Every 15 minutes: remove orphaned resources, and advance runs whose endpoint has expired."""
+    """Every 15 minutes: remove orphaned resources, and advance live runs whose endpoint is gone."""
     built = bootstrap.app()
     advance.set(reconcile_resources(settings=built.settings, services=built.services))
 
 
-register_routes(app, ROUTES, bootstrap.app)
+register_routes(app, ROUTES, bootstrap.APP)

@@ -15,6 +15,8 @@ from bench.cold_import import measure_cold_import
 from bench.cold_start import measure_cold_start
 from bench.scale import measure_scale
 from bench.scoring import measure_scoring
+from bench.slow_webhooks import measure_slow_webhooks
+from bench.telemetry import measure_telemetry
 from bench.validation import measure_memory, measure_speed
 from bench.validation_copy import measure_copy
 
@@ -28,6 +30,8 @@ BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
     "chat_cpu": measure_chat_cpu,
     "scale": measure_scale,
     "scoring": measure_scoring,
+    "slow_webhooks": measure_slow_webhooks,
+    "telemetry": measure_telemetry,
 }
 
 

@@ -212,7 +212,7 @@ class Stack:
         keys = [f"--key={self.function_key}", f"--master-key={self.master_key}"]
         self._start_python(
             "functions",
-            "local.host",
+            "emulators.functions",
             ["--app", str(self.app), "--port", str(self.port), *keys],
             self._functions_environment(),
         )

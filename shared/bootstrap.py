@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import random
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING
 
 from shared.app import App
 from shared.config import Settings
+from shared.once import Once
 from shared.ports import Services
 from shared.serving.endpoint_directory import EndpointDirectory
 
@@ -19,17 +19,26 @@ if TYPE_CHECKING:
     from shared.adapters.telemetry import OpenTelemetry
 
 
-@cache
 def app() -> App:
-    """The app of this process, built from its environment.
+    """The app of this process, built from its environment when first asked for.
+
+    Not while the worker imports it: an import that fails shows in Azure only as missing functions.
 
     Raises:
         SettingsError: Naming every setting that is missing or malformed.
         TransientServiceError: If the cloud's metadata could not be read.
     """
+    return APP.get()
+
+
+def _build() -> App:
     settings = Settings.from_env(os.environ)
     services = build_services(settings, credential())
     return App(settings, services, EndpointDirectory(services))
+
+
+APP = Once(_build)
+"""The app of this process, for callers on the event loop, too."""
 
 
 def build_services(

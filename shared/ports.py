@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
-from shared.domain.dataset import Split
+from shared.domain.dataset import Sink, Split
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.notifications import Notification
 from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
 from shared.domain.run.run import Metrics, ModelRecord, Run, SourceFile, TrainingPlan
-from shared.domain.run.slots import SlotKind
+from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.training.base_model import BaseModel
 from shared.domain.training.component import Component
@@ -54,17 +54,8 @@ class RunStore(Protocol):
     def load(self, run_id: str) -> StoredRun:
         """Read a record. Raises UnknownRunError, CorruptRunError."""
 
-    def save(self, read: StoredRun, run: Run) -> StoredRun:
-        """Write what a worker made of the record that it had read, keeping what callers wrote meanwhile.
-
-        Raises UnknownRunError, and RunChangedError if another worker has advanced the run meanwhile.
-        """
-
-    def save_unless_asked(self, read: StoredRun, run: Run) -> StoredRun:
-        """Like `save`, but if callers wrote meanwhile, leave the record as it is and return it."""
-
-    def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
-        """Apply `change`, which touches callers' fields only, to the newest record, whatever it takes."""
+    def replace(self, run: Run, etag: str) -> str | None:
+        """Write over the version `etag`; the new ETag, or None if that version is no longer there."""
 
     def entries(self) -> Iterator[IndexEntry]:
         """Every run, from one listing of 5,000 a page, without reading a record."""
@@ -112,8 +103,8 @@ class Uploads(Protocol):
     def find(self, path: str) -> SourceFile | None:
         """The file as it is now, or None."""
 
-    def read(self, file: SourceFile) -> Iterator[bytes]:
-        """Stream that very version. Raises UploadReplacedError once it is no longer there."""
+    def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
+        """Stream that very version from a byte on. Raises UploadReplacedError once it is no longer there."""
 
     def read_small(self, file: SourceFile, limit: int) -> bytes:
         """At most `limit` + 1 bytes of that very version. Raises UploadReplacedError."""
@@ -123,8 +114,11 @@ class Snapshot(Protocol):
     """A snapshot being written."""
 
     @property
-    def sinks(self) -> Mapping[Split, Callable[[bytes], object]]:
+    def sinks(self) -> Mapping[Split, Sink]:
         """Where the bytes of each split go."""
+
+    def state(self) -> bytes:
+        """Wait until all that was written is kept; returns what another process needs to go on."""
 
     def commit(self, splits: Iterable[Split]) -> None:
         """Make these splits' files appear, replacing earlier ones."""
@@ -133,8 +127,17 @@ class Snapshot(Protocol):
 class Datasets(Protocol):
     """Snapshots, one folder a run."""
 
-    def open_snapshot(self, run_id: str) -> AbstractContextManager[Snapshot]:
-        """Begin a run's snapshot; what is not committed when the context ends never appears."""
+    def open_snapshot(self, run_id: str, state: bytes = b"") -> AbstractContextManager[Snapshot]:
+        """Begin a run's snapshot, or go on from a `Snapshot.state`; what is not committed never appears."""
+
+    def save_checkpoint(self, run_id: str, data: bytes) -> None:
+        """Keep how far a run's validation is, over what was kept before."""
+
+    def load_checkpoint(self, run_id: str) -> bytes | None:
+        """What was kept last, or None."""
+
+    def delete_checkpoint(self, run_id: str) -> None:
+        """Forget what was kept, if anything."""
 
     def uri(self, run_id: str, split: Split) -> str:
         """Where training reads a split: an `azureml://datastores/…` URI."""

@@ -14,6 +14,7 @@ from shared.domain.dataset import (
     Code,
     DatasetFile,
     DatasetReport,
+    NoSink,
     Split,
     ValidationRules,
     report_html,
@@ -40,7 +41,7 @@ def validate_source(
         DatasetFile(file.label, None if alone else split, _read(file.path, advanced))
         for split, file in source.files.items()
     ]
-    return validate_files(files, rules, dict.fromkeys(Split, len))
+    return validate_files(files, rules, dict.fromkeys(Split, NoSink()))
 
 
 def save_report(report: DatasetReport, path: Path) -> None:

@@ -53,34 +53,18 @@ class RpcHttpCookie(Message):
     SameSite = SimpleNamespace(Lax="lax", Strict="strict", ExplicitNone="none", **{"None": None})
 
 
-MESSAGES = SimpleNamespace(
-    BindingInfo=BindingInfo,
-    RpcHttpCookie=RpcHttpCookie,
-    StatusResult=StatusResult,
-    **dict.fromkeys(
-        [
-            "FunctionMetadataResponse",
-            "InvocationResponse",
-            "NullableBool",
-            "NullableDouble",
-            "NullableString",
-            "NullableTimestamp",
-            "ParameterBinding",
-            "RpcException",
-            "RpcFunctionMetadata",
-            "RpcHttp",
-            "RpcRetryOptions",
-            "Timestamp",
-            "TypedData",
-            "WorkerInitResponse",
-            "WorkerMetadata",
-        ],
-        Message,
-    ),
-)
-"""Stands for the module of generated messages."""
+class Messages:
+    """Stands for the module of generated messages; each name that it does not hold is a plain message."""
+
+    BindingInfo = BindingInfo
+    RpcHttpCookie = RpcHttpCookie
+    StatusResult = StatusResult
+
+    def __getattr__(self, name: str) -> type[Message]:
+        """The type of a message."""
+        return Message
 
 
 def request(**content: Any) -> Message:
     """A request as the worker's process hands it on, e.g. `request(invocation_request=Message(…))`."""
-    return Message(request=Message(**content), properties={"host": "127.0.0.1", "protos": MESSAGES})
+    return Message(request=Message(**content), properties={"host": "127.0.0.1", "protos": Messages()})

@@ -8,7 +8,6 @@ that the app's own packages are the ones that are found.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -61,7 +60,10 @@ class Worker:
         runtime = importlib.import_module("azure_functions_runtime")
         runtime.start_threadpool_executor()
         init = Message(capabilities={}, function_app_directory=str(folder.resolve()))
-        started = await runtime.worker_init_request(request(worker_init_request=init))
+        try:
+            started = await runtime.worker_init_request(request(worker_init_request=init))
+        except ImportError as error:  # azure-functions is missing
+            raise WorkerError(f"the app's packages are not complete: {error}") from error
         _check(started.result)
         listed = await runtime.functions_metadata_request(request())
         if not listed.function_metadata_results:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 
 from shared.config import Settings
@@ -12,11 +10,12 @@ from shared.domain.run.names import COMPANIONS, OPTIONS_FILE, SUFFIXES, Upload, 
 from shared.domain.run.options import OPTIONS_LIMIT_BYTES, RunOptions, override_options
 from shared.domain.run.run import Failure, Run, Source, SourceFile, enter, open_run
 from shared.domain.run.stages import Stage
+from shared.logs import get_logger
 from shared.ports import Services
 from shared.workflow.advance import advance_run
 from shared.workflow.notifications import enqueue_stage_changes
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def handle_dataset_uploaded(path: str, *, container: str, settings: Settings, services: Services) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import logging
 from collections.abc import Iterable, Mapping
 
 from shared.domain.errors import RequestError
+from shared.logs import get_logger
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def not_available() -> RequestError:

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from handlers.http.auth import not_available
 from handlers.http.errors import problem_of
 from handlers.http.openai.errors import openai_error
 from handlers.http.requests import Request
 from handlers.http.responses import Response
-from handlers.http.route import AuthScheme, Build, Route
+from handlers.http.route import AuthScheme, Route
 from shared.app import App
 from shared.domain.errors import FinetuneError
+from shared.logs import get_logger
+from shared.once import Once
 
 NO_STORE = {"Cache-Control": "no-store"}
 """Of every answer that says nothing else: runs, reports and replies are no business of a cache's."""
 
 InThread = Callable[[Callable[[], Response]], Awaitable[Response]]
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 async def dispatch(
     route: Route,
     request: Callable[[], Awaitable[Request]],
-    build: Build,
+    app: Once[App],
     in_thread: InThread = asyncio.to_thread,
 ) -> Response:
     """Answer a request.
@@ -34,25 +36,34 @@ async def dispatch(
     Args:
         route: The route.
         request: Reads the request, and may refuse it.
-        build: The app. While it cannot be built, only callers with a function key are told why.
+        app: While it cannot be built, only callers with a function key are told why.
         in_thread: Runs a handler that blocks.
     """
-    open_to_all = route.auth is not AuthScheme.HOST
-    app = (lambda: _discreetly(build)) if open_to_all else build
+    discreetly = route.auth is not AuthScheme.HOST
     try:
         asked = await request()
         if route.blocking:
-            answered = await in_thread(lambda: route.handle(asked, app))  # type: ignore[return-value,arg-type]
+
+            def build() -> App:
+                with _discreet(discreetly):
+                    return app.get()
+
+            answered = await in_thread(lambda: route.handle(asked, build))  # type: ignore[return-value,arg-type]
         else:
-            answered = await route.handle(asked, app)  # type: ignore[misc]
+            with _discreet(discreetly):
+                built = await app.get_async()
+            answered = await route.handle(asked, lambda: built)  # type: ignore[misc]
     except Exception as fault:  # the edge: in Azure the host would answer with nothing that a caller can read
         answered = openai_error(fault) if route.auth is AuthScheme.OWN else problem_of(fault)
     return answered._replace(headers={**NO_STORE, **answered.headers})
 
 
-def _discreetly(build: Build) -> App:
+@contextmanager
+def _discreet(discreetly: bool) -> Iterator[None]:
     try:
-        return build()
+        yield
     except FinetuneError as fault:
+        if not discreetly:
+            raise
         _log.error("the app cannot be built: %s", fault.message)
         raise not_available() from fault

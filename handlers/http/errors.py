@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from http import HTTPStatus
 
@@ -24,6 +23,7 @@ from shared.domain.errors import (
     UnknownRunError,
     UploadReplacedError,
 )
+from shared.logs import get_logger
 
 RETRY_SECONDS = 5
 
@@ -59,7 +59,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     type: str = "about:blank"
 
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def unforeseen(fault: Exception) -> RequestError:

@@ -14,6 +14,7 @@ from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import ScoringTarget, Services
 from shared.single_flight import SingleFlightCache
+from shared.workflow.save_progress import update_run
 
 LOOK_AGAIN = timedelta(minutes=1)
 """How long an endpoint is taken to be live without reading its record, and how often its use is recorded."""
@@ -106,7 +107,7 @@ class EndpointDirectory:
                 return run
             return msgspec.structs.replace(run, last_used=now)
 
-        run = self._services.runs.update(endpoint, use)
+        run = update_run(self._services.runs, endpoint, use)
         assert run.endpoint is not None
         return ScoringTarget(endpoint, run.endpoint.scoring_uri, run.endpoint.auth_mode)
 

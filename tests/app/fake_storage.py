@@ -15,15 +15,14 @@ from shared.domain.dataset import Split
 from shared.domain.errors import (
     RequestError,
     RunBusyError,
-    RunChangedError,
     UnknownRunError,
     UploadReplacedError,
 )
 from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
 from shared.domain.run.names import is_run_id
 from shared.domain.run.record import read_record
-from shared.domain.run.run import Run, SourceFile, merge_callers_fields, same_progress
-from shared.domain.run.slots import SlotKind
+from shared.domain.run.run import Run, SourceFile
+from shared.domain.run.slot_kind import SlotKind
 from shared.ports import RunPage, SlotHolders, StoredRun
 
 
@@ -59,21 +58,14 @@ class MemoryRuns:
         run = read_record(run_id, blob.body)
         return StoredRun(run, blob.etag, from_metadata(run_id, blob.metadata).suspended)
 
-    def save(self, read: StoredRun, run: Run) -> StoredRun:
-        """See `RunStore.save`."""
-        return self._save(read, run, yield_to_callers=False)
-
-    def save_unless_asked(self, read: StoredRun, run: Run) -> StoredRun:
-        """See `RunStore.save_unless_asked`."""
-        return self._save(read, run, yield_to_callers=True)
-
-    def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
-        """See `RunStore.update`."""
-        while True:
-            read = self.load(run_id)
-            changed = change(read.run)
-            if changed == read.run or self._replace(changed, read.etag):
-                return changed
+    def replace(self, run: Run, etag: str) -> str | None:
+        """See `RunStore.replace`."""
+        self.before_write()
+        with self._lock:
+            if run.run_id not in self.blobs or self.blobs[run.run_id].etag != etag:
+                return None
+            self.blobs[run.run_id] = self._blob(run)
+            return self.blobs[run.run_id].etag
 
     def entries(self) -> Iterator[IndexEntry]:
         """See `RunStore.entries`."""
@@ -107,28 +99,6 @@ class MemoryRuns:
 
     def _blob(self, run: Run) -> Blob:
         return Blob(msgspec.json.encode(run), f'"{next(self._versions)}"', to_metadata(run))
-
-    def _replace(self, run: Run, etag: str) -> str | None:
-        self.before_write()
-        with self._lock:
-            if self._find(run.run_id).etag != etag:
-                return None
-            self.blobs[run.run_id] = self._blob(run)
-            return self.blobs[run.run_id].etag
-
-    def _save(self, read: StoredRun, run: Run, *, yield_to_callers: bool) -> StoredRun:
-        etag = read.etag
-        while True:
-            written = self._replace(run, etag)
-            if written:
-                return StoredRun(run, written)
-            current = self.load(run.run_id)
-            if not same_progress(current.run, read.run):
-                raise RunChangedError(f"{run.run_id} was advanced by another worker")
-            merged = merge_callers_fields(run, current.run)
-            if yield_to_callers and merged != run:
-                return current
-            run, etag = merged, current.etag
 
     def _mark(self, run_id: str, suspended: Mapping[str, str]) -> bool:
         blob = self._find(run_id)
@@ -220,9 +190,9 @@ class MemoryUploads:
         etag, body = self.files[path]
         return SourceFile(path=path, etag=etag, size=len(body))
 
-    def read(self, file: SourceFile) -> Iterator[bytes]:
+    def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """See `Uploads.read`."""
-        body = self._body(file)
+        body = self._body(file)[offset:]
         for start in range(0, len(body), 4096):
             yield body[start : start + 4096]
 
@@ -237,23 +207,43 @@ class MemoryUploads:
         return body
 
 
+class MemorySink:
+    """Keeps the pieces of one split."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+
+    def write(self, piece: bytes) -> None:
+        """See `Sink.write`."""
+        self.pieces.append(piece)
+
+    def write_first(self, piece: bytes) -> None:
+        """See `Sink.write_first`."""
+        self.pieces.insert(0, piece)
+
+
 class MemorySnapshot:
     """Three files being written; nothing of them is to be seen before `commit`."""
 
-    def __init__(self, run_id: str, files: dict[str, bytes]) -> None:
+    def __init__(self, run_id: str, files: dict[str, bytes], state: bytes) -> None:
         self._run_id = run_id
         self._files = files
-        self._written: dict[Split, list[bytes]] = {split: [] for split in Split}
+        written = msgspec.msgpack.decode(state, type=dict[Split, list[bytes]]) if state else {}
+        self._written = {split: MemorySink(written.get(split, [])) for split in Split}
 
     @property
-    def sinks(self) -> Mapping[Split, Callable[[bytes], object]]:
+    def sinks(self) -> Mapping[Split, MemorySink]:
         """See `Snapshot.sinks`."""
-        return {split: pieces.append for split, pieces in self._written.items()}
+        return self._written
+
+    def state(self) -> bytes:
+        """See `Snapshot.state`."""
+        return msgspec.msgpack.encode({split: sink.pieces for split, sink in self._written.items()})
 
     def commit(self, splits: Iterable[Split]) -> None:
         """See `Snapshot.commit`."""
         for split in splits:
-            self._files[f"{self._run_id}/{split}.jsonl"] = b"".join(self._written[split])
+            self._files[f"{self._run_id}/{split}.jsonl"] = b"".join(self._written[split].pieces)
 
 
 class MemoryDatasets:
@@ -261,11 +251,24 @@ class MemoryDatasets:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
+        self.checkpoints: dict[str, bytes] = {}
 
     @contextmanager
-    def open_snapshot(self, run_id: str) -> Iterator[MemorySnapshot]:
+    def open_snapshot(self, run_id: str, state: bytes = b"") -> Iterator[MemorySnapshot]:
         """See `Datasets.open_snapshot`."""
-        yield MemorySnapshot(run_id, self.files)
+        yield MemorySnapshot(run_id, self.files, state)
+
+    def save_checkpoint(self, run_id: str, data: bytes) -> None:
+        """See `Datasets.save_checkpoint`."""
+        self.checkpoints[run_id] = data
+
+    def load_checkpoint(self, run_id: str) -> bytes | None:
+        """See `Datasets.load_checkpoint`."""
+        return self.checkpoints.get(run_id)
+
+    def delete_checkpoint(self, run_id: str) -> None:
+        """See `Datasets.delete_checkpoint`."""
+        self.checkpoints.pop(run_id, None)
 
     def uri(self, run_id: str, split: Split) -> str:
         """See `Datasets.uri`."""

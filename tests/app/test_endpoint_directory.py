@@ -41,7 +41,7 @@ def world() -> World:
     """One live run, whose record and listing are counted."""
     world = World()
     world.runs.create(a_run(Stage.LIVE))
-    for name in ("update", "entries"):
+    for name in ("load", "entries"):
         setattr(world.runs, name, Counted(getattr(world.runs, name)))
     return world
 
@@ -52,7 +52,7 @@ async def test_many_requests_read_the_record_and_the_list_once(world: World) -> 
     for times in (1, 2):
         found = await asyncio.gather(*(directory.resolve_model("support") for _ in range(MANY)))
         assert {target.name for target in found} == {RUN_ID}
-        assert (world.runs.update.calls, world.runs.entries.calls) == (times, times)  # type: ignore[attr-defined]
+        assert (world.runs.load.calls, world.runs.entries.calls) == (times, times)  # type: ignore[attr-defined]
         world.now += LOOK_AGAIN
 
 
@@ -64,7 +64,7 @@ async def test_what_fails_fails_for_all_who_wait_and_is_tried_again(world: World
             *(directory.resolve("ft-nobody-0123456789") for _ in range(MANY)), return_exceptions=True
         )
         assert {type(answer) for answer in answers} == {UnknownRunError}
-        assert world.runs.update.calls == times  # type: ignore[attr-defined]
+        assert world.runs.load.calls == times  # type: ignore[attr-defined]
 
 
 async def test_requests_for_unknown_models_cost_few_listings(world: World) -> None:
@@ -81,14 +81,14 @@ async def test_requests_for_unknown_models_cost_few_listings(world: World) -> No
 async def test_a_caller_that_leaves_takes_nothing_from_the_others(world: World) -> None:
     """The first of those who wait is cancelled; the others get what it had asked for."""
     directory = EndpointDirectory(world.services)
-    world.runs.update.go.clear()  # type: ignore[attr-defined]
+    world.runs.load.go.clear()  # type: ignore[attr-defined]
     first, second = (asyncio.create_task(directory.resolve(RUN_ID)) for _ in range(2))
-    while not world.runs.update.calls:  # type: ignore[attr-defined]
+    while not world.runs.load.calls:  # type: ignore[attr-defined]
         await asyncio.sleep(0)
     first.cancel()
-    world.runs.update.go.set()  # type: ignore[attr-defined]
+    world.runs.load.go.set()  # type: ignore[attr-defined]
     assert (await second).name == RUN_ID
-    assert world.runs.update.calls == 1  # type: ignore[attr-defined]
+    assert world.runs.load.calls == 1  # type: ignore[attr-defined]
 
 
 async def test_what_was_forgotten_is_not_kept_by_a_load_that_began_before() -> None:

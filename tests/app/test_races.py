@@ -36,7 +36,7 @@ from tests.app.conftest import OwnContainers
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, rows, stages
 
-ROUNDS = 6
+ROUNDS = 3
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def at_once(*acts: Callable[[], Any]) -> list[Any]:
     barrier = threading.Barrier(len(acts))
 
     def start(act: Callable[[], Any]) -> Any:
-        barrier.wait(30)
+        barrier.wait(120)
         try:
             return act()
         except (RequestError, RunChangedError) as fault:

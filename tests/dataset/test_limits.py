@@ -8,7 +8,7 @@ from itertools import repeat
 import pytest
 import zstandard
 
-from shared.domain.dataset import DatasetFile, DatasetReport, Split, ValidationRules, validate_files
+from shared.domain.dataset import DatasetFile, DatasetReport, NoSink, Split, ValidationRules, validate_files
 from shared.domain.dataset.duplicates import SeenConversations
 from tests.dataset.checking import assistant, check_bytes, good_rows, jsonl, row, user
 
@@ -19,7 +19,7 @@ def peak_of(
     name: str, chunks: Iterable[bytes], rules: ValidationRules | None = None
 ) -> tuple[DatasetReport, int]:
     """Check a file with sinks that keep nothing; return the report and the peak of allocated bytes."""
-    sinks = dict.fromkeys(Split, len)
+    sinks = dict.fromkeys(Split, NoSink())
     tracemalloc.start()
     try:
         report = validate_files([DatasetFile(name, None, chunks)], rules or ValidationRules(), sinks)

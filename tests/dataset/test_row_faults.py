@@ -46,7 +46,7 @@ FAULTS = {
     "messages twice, compactly": (b'{"messages":[],' + row(HELLO, HI)[1:], "E106", '"messages"'),
     "role twice": (row(HELLO, HI).replace(b"[{", b'[{"role":"user",'), "E106", "message 1"),
     "half a surrogate pair": (row(user("X"), HI).replace(b"X", b"\\ud83d"), "E107", "message 1"),
-    "no messages": (b'{"question": "Why?", "answer": "So."}', "E201", '"question", "answer"'),
+    "no messages": (b'{"title": "Why?", "body": "So."}', "E201", '"title", "body"'),
     "empty object": (b"{}", "E201", "no keys"),
     "half a surrogate pair in a key": (b'{"\\ud83d": 1}', "E201", '"\\ud83d"'),
     "half a surrogate pair in a key given twice": (
@@ -62,7 +62,7 @@ FAULTS = {
     "no content": (row(HELLO, {"role": "assistant"}), "E205", '"content"'),
     "no role": (row({"content": "Hello"}, HI), "E205", '"role"'),
     "content is null": (row(HELLO, assistant(None)), "E206", "null"),
-    "content is a list": (row(user([{"type": "text", "text": "Hello"}]), HI), "E206", "a list"),
+    "a content's part is a number": (row(user([{"type": "text", "text": "a"}, 3]), HI), "E206", "a part"),
     "role is a number": (row({"role": 1, "content": "Hello"}, HI), "E206", "a number"),
     "role is a list": (row({"role": ["user"], "content": "Hello"}, HI), "E206", "a list"),
     "unknown role": (row(HELLO, {"role": "bot", "content": "Hi"}), "E207", "bot"),

@@ -134,6 +134,7 @@ RUN: dict[str, Any] = ASKED_RUN | {
 REPORT: dict[str, Any] = {
     "verdict": "rejected",
     "reason": "1 of 60 rows has a fault; mend it, or upload with row_policy drop.",
+    "complete": True,
     "counts": {"E104": 1},
     "issues": [
         {
@@ -159,6 +160,8 @@ REPORT: dict[str, Any] = {
     "rows": 60,
     "rows_kept": 59,
     "rows_dropped": 1,
+    "left_out_keys": {},
+    "duplicates_sampled": 1,
     "tokens": {
         "total": 15000,
         "longest_row": 512,
@@ -170,5 +173,5 @@ REPORT: dict[str, Any] = {
     "tokens_per_row": [{"low": 128, "high": 512, "rows": 59}],
     "fingerprint": "",
     "smoke_sample": [],
-    "rules": msgspec.to_builtins(ValidationRules()),
+    "rules": msgspec.json.decode(msgspec.json.encode(ValidationRules())),
 }

@@ -31,6 +31,7 @@ from shared.domain.run.options import SERVERLESS
 from shared.domain.run.run import ModelRecord, Run, TrainingPlan
 from shared.domain.sanitize import sanitize_text
 from shared.domain.training.component import COMPONENT_NAME
+from shared.logs import get_logger
 from shared.ports import Datasets
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ OUTPUT = "trained_model"
 """Name of the pipeline's output that holds the MLflow model."""
 
 _DSL = threading.Lock()
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 # The SDK warns of every experimental class that it defines, used or not.
 logging.getLogger("azure.ai.ml._utils._experimental").setLevel(logging.ERROR)

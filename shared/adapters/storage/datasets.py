@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import base64
+import secrets
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+import msgspec
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, BlobClient, BlobServiceClient, ContentSettings
 
 from shared.adapters.sdk_errors import translated
 from shared.adapters.storage.account import DATASETS, UPLOADS
-from shared.domain.dataset import Split
+from shared.domain.dataset import Sink, Split
 from shared.domain.errors import UploadReplacedError
 from shared.domain.run.run import SourceFile
 
@@ -42,10 +44,14 @@ class BlobUploads:
                 return None
         return SourceFile(path=path, etag=str(seen.etag), size=int(seen.size))
 
-    def read(self, file: SourceFile) -> Iterator[bytes]:
+    def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """See `Uploads.read`."""
+        if 0 < file.size <= offset:
+            return
         with self._version(file):
             download = self._container.get_blob_client(file.path).download_blob(
+                offset=offset or None,
+                length=file.size - offset if offset else None,
                 etag=file.etag,
                 match_condition=MatchConditions.IfNotModified,
             )
@@ -94,14 +100,41 @@ class BlobDatasets:
         self._datastore = datastore
 
     @contextmanager
-    def open_snapshot(self, run_id: str) -> Iterator[BlobSnapshot]:
+    def open_snapshot(self, run_id: str, state: bytes = b"") -> Iterator[BlobSnapshot]:
         """See `Datasets.open_snapshot`."""
+        staged = msgspec.json.decode(state or b"{}", type=dict[Split, list[str]])
         with ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"snapshot {run_id}") as pool:
             files = {
-                split: _BlockFile(self._container.get_blob_client(f"{run_id}/{split}.jsonl"), pool)
+                split: _BlockFile(
+                    self._container.get_blob_client(f"{run_id}/{split}.jsonl"), pool, staged.get(split, [])
+                )
                 for split in Split
             }
             yield BlobSnapshot(files)
+
+    def save_checkpoint(self, run_id: str, data: bytes) -> None:
+        """See `Datasets.save_checkpoint`."""
+        with translated(f"keeping the checkpoint of {run_id}"):
+            self._checkpoint(run_id).upload_blob(data, overwrite=True)
+
+    def load_checkpoint(self, run_id: str) -> bytes | None:
+        """See `Datasets.load_checkpoint`."""
+        with translated(f"reading the checkpoint of {run_id}"):
+            try:
+                return bytes(self._checkpoint(run_id).download_blob().readall())
+            except ResourceNotFoundError:
+                return None
+
+    def delete_checkpoint(self, run_id: str) -> None:
+        """See `Datasets.delete_checkpoint`."""
+        with (
+            translated(f"deleting the checkpoint of {run_id}"),
+            suppress(ResourceNotFoundError),
+        ):
+            self._checkpoint(run_id).delete_blob()
+
+    def _checkpoint(self, run_id: str) -> BlobClient:
+        return self._container.get_blob_client(f"{run_id}/validation.checkpoint")
 
     def uri(self, run_id: str, split: Split) -> str:
         """See `Datasets.uri`."""
@@ -115,9 +148,13 @@ class BlobSnapshot:
         self._files = files
 
     @property
-    def sinks(self) -> Mapping[Split, Callable[[bytes], object]]:
+    def sinks(self) -> Mapping[Split, Sink]:
         """See `Snapshot.sinks`."""
-        return {split: file.write for split, file in self._files.items()}
+        return self._files
+
+    def state(self) -> bytes:
+        """See `Snapshot.state`."""
+        return msgspec.json.encode({split: file.staged() for split, file in self._files.items()})
 
     def commit(self, splits: Iterable[Split]) -> None:
         """See `Snapshot.commit`."""
@@ -128,12 +165,14 @@ class BlobSnapshot:
 class _BlockFile:
     """One blob written block by block, a few blocks on their way at a time."""
 
-    def __init__(self, blob: BlobClient, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, blob: BlobClient, pool: ThreadPoolExecutor, staged: Iterable[str]) -> None:
         self._blob = blob
         self._pool = pool
         self._pieces: list[bytes] = []
         self._size = 0
-        self._blocks: list[BlobBlock] = []
+        self._blocks = list(staged)
+        # Another process may be staging the same blob, because it does not know yet that it was replaced.
+        self._writer = secrets.token_hex(6)
         self._sending: deque[Future[None]] = deque()
 
     def write(self, piece: bytes) -> None:
@@ -142,21 +181,31 @@ class _BlockFile:
         if self._size >= BLOCK:
             self._stage()
 
-    def commit(self) -> None:
+    def write_first(self, piece: bytes) -> None:
+        self._stage()
+        self.write(piece)
+        self._stage()
+        self._blocks.insert(0, self._blocks.pop())
+
+    def staged(self) -> list[str]:
         self._stage()
         while self._sending:
             self._sending.popleft().result()
+        return self._blocks
+
+    def commit(self) -> None:
+        blocks = [BlobBlock(block) for block in self.staged()]
         with translated(f"committing {self._blob.blob_name}"):
-            self._blob.commit_block_list(self._blocks, content_settings=_JSON_LINES)
+            self._blob.commit_block_list(blocks, content_settings=_JSON_LINES)
 
     def _stage(self) -> None:
         if not self._size:
             return
         while len(self._sending) >= IN_FLIGHT:
             self._sending.popleft().result()
-        block = BlobBlock(base64.b64encode(b"%08d" % len(self._blocks)).decode())
+        block = base64.b64encode(f"{self._writer}{len(self._blocks):08}".encode()).decode()
         self._blocks.append(block)
-        self._sending.append(self._pool.submit(self._send, block.id, b"".join(self._pieces)))
+        self._sending.append(self._pool.submit(self._send, block, b"".join(self._pieces)))
         self._pieces, self._size = [], 0
 
     def _send(self, block_id: str, data: bytes) -> None:

@@ -25,7 +25,13 @@ _FATAL = (
 
 
 def summarize_outcome(
-    log: IssueLog, rules: ValidationRules, splits: Mapping[Split, SplitSummary], rows: int, kept: int
+    log: IssueLog,
+    rules: ValidationRules,
+    splits: Mapping[Split, SplitSummary],
+    rows: int,
+    kept: int,
+    *,
+    complete: bool = True,
 ) -> tuple[Verdict, str]:
     """Decide whether the dataset is accepted, and log the faults of the dataset as a whole.
 
@@ -35,11 +41,13 @@ def summarize_outcome(
         splits: What the snapshot holds.
         rows: Rows that were read.
         kept: Rows in the snapshot.
+        complete: Whether all rows were read.
 
     Returns:
         The verdict and its reason.
     """
-    _check_splits(log, rules, splits)
+    if complete:
+        _check_splits(log, rules, splits)
     dropped = rows - kept
     share = 100 * dropped / rows if rows else 0.0
     if rules.row_policy is RowPolicy.DROP and share > rules.max_dropped_percent:
@@ -48,6 +56,8 @@ def summarize_outcome(
     unread = next((issue for issue in log.issues if issue.code in _UNREAD), None)
     if unread is not None:
         return Verdict.REJECTED, f"{_sentence(unread)}."
+    if refused := next((issue for issue in log.issues if issue.code.is_refused_kind), None):
+        return Verdict.REJECTED, _refusal(log, refused, rows, complete=complete)
     if dropped and rules.row_policy is RowPolicy.STRICT:
         within = share <= rules.max_dropped_percent
         advice = "correct the rows and upload again" + (', or set row_policy to "drop"' if within else "")
@@ -79,6 +89,16 @@ def _check_splits(log: IssueLog, rules: ValidationRules, splits: Mapping[Split, 
                 Code.SMALL_SPLIT,
                 f"{split} has fewer than {rules.min_evaluation_rows} rows; its figures will say little",
             )
+
+
+def _refusal(log: IssueLog, issue: Issue, rows: int, *, complete: bool) -> str:
+    """What is said of data that are refused as a whole, and the way out."""
+    count = log.counts[issue.code]
+    read = f"{rows:,} rows" if complete else f"the first {rows:,} rows"
+    return (
+        f"{issue.code.label} ({issue.code}) in {count:,} of {read},"
+        f" the first in {issue.file} line {issue.line}: {issue.message}."
+    )
 
 
 def _sentence(issue: Issue) -> str:

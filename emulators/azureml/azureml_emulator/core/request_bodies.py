@@ -33,7 +33,7 @@ class ComputeProperties(Struct):
     """A compute of any kind."""
 
     computeType: str  # noqa: N815
-    properties: ClusterSettings
+    properties: ClusterSettings | None = None
     description: Text = None
 
 
@@ -43,6 +43,7 @@ class ComputeBody(Struct):
     properties: ComputeProperties
     location: Text = None
     tags: Texts = None
+    identity: Object = None
 
 
 class DatastoreProperties(Struct):
@@ -74,6 +75,37 @@ class AssetProperties(Struct):
     properties: dict[str, str | int | None] | None = None  # azure-ai-ml sends code's hash_version as a number
     isAnonymous: bool | None = None  # noqa: N815
     isArchived: bool | None = None  # noqa: N815
+
+
+class EnvironmentRoute(Struct):
+    """Where a container answers one kind of request."""
+
+    path: str
+    port: int
+
+
+class InferenceConfig(Struct):
+    """How the platform talks to a custom container."""
+
+    livenessRoute: EnvironmentRoute | None = None  # noqa: N815
+    readinessRoute: EnvironmentRoute | None = None  # noqa: N815
+    scoringRoute: EnvironmentRoute | None = None  # noqa: N815
+
+
+class EnvironmentProperties(AssetProperties):
+    """A version of an environment."""
+
+    image: Text = None
+    condaFile: Text = None  # noqa: N815
+    build: Object = None
+    osType: Text = None  # noqa: N815
+    inferenceConfig: InferenceConfig | None = None  # noqa: N815
+
+
+class EnvironmentBody(Struct):
+    """PUT of a version of an environment."""
+
+    properties: EnvironmentProperties
 
 
 class AssetBody(Struct):
@@ -140,14 +172,25 @@ class RequestSettings(Struct):
     maxConcurrentRequestsPerInstance: int = 1  # noqa: N815
 
 
+class Probe(Struct):
+    """How the platform asks a container whether it is well; durations are ISO 8601."""
+
+    initialDelay: str = "PT10S"  # noqa: N815
+    period: str = "PT10S"
+    timeout: str = "PT2S"
+    failureThreshold: int = 30  # noqa: N815
+    successThreshold: int = 1  # noqa: N815
+
+
 class DeploymentProperties(Struct):
     """An online deployment."""
 
     model: Text = None
     instanceType: str = ""  # noqa: N815
     requestSettings: RequestSettings | None = None  # noqa: N815
-    livenessProbe: Object = None  # noqa: N815
-    readinessProbe: Object = None  # noqa: N815
+    environmentId: Text = None  # noqa: N815
+    livenessProbe: Probe | None = None  # noqa: N815
+    readinessProbe: Probe | None = None  # noqa: N815
     scaleSettings: Object = None  # noqa: N815
     environmentVariables: Texts = None  # noqa: N815
     properties: Texts = None
@@ -181,15 +224,6 @@ class RunSearchBody(Struct):
     experiment_ids: list[str] | None = None
     max_results: int | None = None
     page_token: Text = None
-
-
-class Sampling(Struct):
-    """Parameters of a chat request."""
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    do_sample: bool = False
-    max_new_tokens: int = 256
 
 
 def type_error(document: dict[str, Any], kind: type[Struct]) -> str | None:

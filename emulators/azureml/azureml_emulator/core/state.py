@@ -16,6 +16,7 @@ from azureml_emulator.core.builtin_datastores import builtin_datastores
 from azureml_emulator.core.clock import FAST, Clock, Pace, SystemClock, wire_time
 from azureml_emulator.core.errors import json_object, workspace_error
 from azureml_emulator.core.faults import Faults
+from azureml_emulator.core.generations import Generations
 from azureml_emulator.core.http import Request
 from azureml_emulator.core.request_bodies import type_error
 from azureml_emulator.core.settings import Settings
@@ -68,6 +69,9 @@ class EmulatorState:
         self.issuer = Issuer(_signing_secret(settings.folder))
         self.calls: deque[dict[str, Any]] = deque(maxlen=CALLS_KEPT)
         self.quota = dict(settings.quota)
+        self.switches = settings.switches
+        self.catalogue = settings.catalogue
+        self.generations = Generations()
         self.base = ""
         self.database = Database(settings.folder)
         self.blobs = BlobStore(settings.folder / "blobs" if settings.folder else None)
@@ -80,9 +84,9 @@ class EmulatorState:
         self.deployments = Table(self.database, "deployments", resources.Deployment)
         self.operations = Table(self.database, "operations", resources.LongRunning)
         self.unsettled = {one.id for one in self.operations.values() if not one.settled}
-        # What can be made again from the above: locks of jobs at work, loaded models, requests under way.
+        # Made again from the above when needed: locks of jobs in progress, containers, requests in progress.
         self.job_locks: dict[str, threading.Lock] = {}
-        self.models: dict[str, Any] = {}
+        self.containers: dict[str, Any] = {}
         self.pending: dict[str, Any] = {}
         self._add_builtin_datastores()
 
@@ -138,11 +142,14 @@ class EmulatorState:
             self.faults.clear()
             self.calls.clear()
             self.blobs.clear()
-            self.models.clear()
+            self.containers.clear()
+            self.generations.clear()
             self.pending.clear()
             self.unsettled.clear()
             self.job_locks.clear()
             self.quota = dict(self.settings.quota)
+            self.switches = self.settings.switches
+            self.catalogue = self.settings.catalogue
             self._add_builtin_datastores()
 
     def _add_builtin_datastores(self) -> None:
