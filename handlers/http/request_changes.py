@@ -20,6 +20,7 @@ from shared.domain.errors import CorruptRunError, RequestError
 from shared.domain.run.run import Requests, Run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
+from shared.workflow.save_progress import update_run
 
 
 class Extension(msgspec.Struct, frozen=True):
@@ -30,8 +31,6 @@ class Extension(msgspec.Struct, frozen=True):
 
 IDEMPOTENCY_KEYS_KEPT = 8
 """Extensions that are told from new ones: as many as callers can make during one write, and some more."""
-
-_WITH_ENDPOINT = frozenset({Stage.DEPLOYING, Stage.LIVE, Stage.DELETING})
 
 
 def cancel_run(run_id: str, services: Services) -> Response:
@@ -60,7 +59,7 @@ def delete_endpoint(endpoint: str, services: Services, *, reason: str = "request
     def delete(run: Run) -> Run:
         if run.stage.terminal:
             raise RequestError(404, f"{endpoint} is gone: its run is {run.stage}", code="EndpointGone")
-        if run.stage not in _WITH_ENDPOINT:
+        if not run.stage.has_endpoint:
             message = f"{endpoint} has no endpoint yet, its run is {run.stage}: cancel the run instead"
             raise RequestError(409, message, code="NoEndpointYet")
         request = {"delete_at": run.requests.delete_at or services.now(), "delete_reason": reason}
@@ -147,5 +146,5 @@ def _with_request(run: Run, now: datetime, **request: Any) -> Run:
 def _accepted(
     run_id: str, change: Callable[[Run], Run], services: Services, *, status: int = 202
 ) -> Response:
-    run = services.runs.update(run_id, change)
+    run = update_run(services.runs, run_id, change)
     return json_response(status, run_view(run, services.now()), advance=(run_id,))

@@ -15,7 +15,17 @@ from shared.domain.run.stages import Stage
 from shared.ports import StoredRun
 
 _KEPT_BACK = frozenset(
-    {"smoke_sample", "smoke_tests", "source", "requests", "schema_version", "claimed", "plan", "trace"}
+    {
+        "smoke_sample",
+        "smoke_tests",
+        "source",
+        "requests",
+        "schema_version",
+        "claimed",
+        "plan",
+        "slot",
+        "trace",
+    }
 )
 
 
@@ -142,7 +152,6 @@ def _endpoint_view(run: Run, now: datetime) -> EndpointView | None:
 
 
 def _seconds_left(run: Run, now: datetime) -> int | None:
-    if run.stage.terminal or run.expires_at is None:
+    if run.stage.terminal or run.ends_at is None:
         return None
-    ends = [moment for moment in (run.expires_at, run.idle_at) if moment is not None]
-    return max(0, round((min(ends) - now).total_seconds()))
+    return max(0, round((run.ends_at - now).total_seconds()))

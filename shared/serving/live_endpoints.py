@@ -12,6 +12,7 @@ from shared.domain.errors import RequestError
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import ScoringTarget, Services
+from shared.workflow.save_progress import update_run
 
 LOOK_AGAIN = timedelta(minutes=1)
 """How long an endpoint is taken to be live without asking, and how often its use is recorded at most."""
@@ -55,7 +56,7 @@ class LiveEndpoints:
                 return run
             return msgspec.structs.replace(run, last_used=now)
 
-        run = self._services.runs.update(endpoint, use)
+        run = update_run(self._services.runs, endpoint, use)
         assert run.endpoint is not None
         target = ScoringTarget(endpoint, run.endpoint.scoring_uri, run.endpoint.auth_mode)
         self._known[endpoint] = _Known(target, now + LOOK_AGAIN)

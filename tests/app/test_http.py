@@ -28,6 +28,7 @@ from shared.domain.errors import (
 )
 from shared.domain.run.cost import Prices
 from shared.domain.run.stages import Stage
+from shared.workflow.save_progress import update_run
 from tests.app.builders import NOW, OPTIONS, RUN_ID, a_run
 from tests.app.fakes import World
 
@@ -268,7 +269,7 @@ def test_an_unchanged_run_is_not_sent_again() -> None:
         assert (again.status, again.body) == (304, b"")
     world.now += timedelta(minutes=5)
     assert show_run(RUN_ID, if_none_match=etag, services=world.services).status == 304
-    world.runs.update(RUN_ID, lambda run: msgspec.structs.replace(run, due=NOW + timedelta(hours=1)))
+    update_run(world.runs, RUN_ID, lambda run: msgspec.structs.replace(run, due=NOW + timedelta(hours=1)))
     assert show_run(RUN_ID, if_none_match=etag, services=world.services).status == 200
 
 

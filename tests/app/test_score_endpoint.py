@@ -17,6 +17,7 @@ from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.domain.serving.chat_payload import chat_payload, reply_of
 from shared.serving.live_endpoints import LiveEndpoints
+from shared.workflow.save_progress import update_run
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.fakes import World
 
@@ -155,7 +156,7 @@ async def test_an_endpoint_that_fails_to_answer_is_looked_up_again() -> None:
     """A cached endpoint that was deleted meanwhile is not asked for the rest of the minute."""
     world, known = live()
     await score(world, known, {"messages": MESSAGES})
-    world.runs.update(RUN_ID, lambda run: a_run(Stage.DELETED))
+    update_run(world.runs, RUN_ID, lambda run: a_run(Stage.DELETED))
     world.cloud.faults["score"] = [ScoringError(503, "away", code="EndpointUnreachable")]
     with pytest.raises(RequestError) as caught:
         await score(world, known, {"messages": MESSAGES})

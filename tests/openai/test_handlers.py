@@ -46,7 +46,7 @@ class Api:
     def move(self, run_id: str, stage: Stage) -> None:
         """Let a run have come to a stage."""
         read = self.world.runs.load(run_id)
-        self.world.runs.save(read, msgspec.structs.replace(read.run, stage=stage))
+        self.world.runs.replace(msgspec.structs.replace(read.run, stage=stage), read.etag)
 
     def later(self, span: timedelta) -> None:
         """Turn the clock."""
