@@ -219,5 +219,5 @@ def world() -> Iterator[World]:
     """Start both emulators."""
     with Azurite() as azurite:
         storage = {"devstoreaccount1": azurite.connection_string}
-        with Emulator(pace="instant", storage=storage, default_quota=CORES) as emulator:
+        with Emulator(pace="instant", strict=True, storage=storage, default_quota=CORES) as emulator:
             yield World(azurite, emulator)

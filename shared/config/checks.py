@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,8 +37,8 @@ def check_each(values: Mapping[str, Any]) -> list[Problem]:
     if 0 < values.get("endpoint_idle_minutes", 0) < LEAST_IDLE_MINUTES:
         message = f"must be 0 for never, or at least {LEAST_IDLE_MINUTES}"
         problems.append(Problem("ENDPOINT_IDLE_MINUTES", message))
-    if not (values.get("api_keys") or "").isascii():
-        problems.append(Problem("API_KEYS", "must be ASCII: HTTP headers carry nothing else"))
+    if not re.fullmatch(r"[\x20-\x7e]*", values.get("api_keys") or ""):
+        problems.append(Problem("API_KEYS", "must be ASCII: keys travel in HTTP headers"))
     for name, value in values.get("finetune_parameters", {}).items():
         fault = fault_of_value(value)
         if fault is not None:
