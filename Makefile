@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 EMULATOR := emulators/azureml
 ATHERIS_VERSION := 3.0.0
-SOURCES := function_app.py handlers shared local tools chaos emulators/azureml/azureml_emulator
+IN_PROCESSES := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+SOURCES := function_app.py handlers shared emulators/functions emulators/azureml/azureml_emulator local tools chaos
 ARGS ?=
 
 PYTHON_READY := $(VENV)/.ready
@@ -15,25 +16,31 @@ NODE_READY := node_modules/.ready
 CHECKOV_READY := $(VENV)/checkov/.ready
 RUNTIME := $(VENV)/functions-runtime
 RUNTIME_READY := $(RUNTIME)/.ready
+PACKAGES_READY := $(VENV)/packages/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos dev bench fuzz check lint types imports security audit lock package browser screenshots clean
+.PHONY: help setup demo test test-unit chaos dev bench fuzz check lint types imports security audit lock package browser screenshots clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=python3.12 make …  uses another interpreter; make test ARGS='-k host' passes arguments on"
 
-setup: $(PYTHON_READY) $(RUNTIME_READY) $(NODE_READY) $(CHECKOV_READY)  ## .venv and node_modules, from the lock files
+setup: $(PYTHON_READY) $(RUNTIME_READY) $(NODE_READY)  ## .venv and node_modules, from the lock files
 
 demo: setup  ## upload a sample dataset, follow it to a live endpoint, chat with it, tear it down
 	@$(BIN)/python -m local.demo $(ARGS)
 
-test: setup  ## all tests
+test: setup $(PACKAGES_READY)  ## all tests but the chaos harness's own
 	@$(MAKE) --no-print-directory browser || true
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@echo "The package is tried on:"; $(BIN)/python -m tools.interpreters
+	@$(BIN)/python -m pytest -m 'not chaos' $(IN_PROCESSES) $(ARGS)
+
+test-unit: $(PYTHON_READY)  ## the tests that start no other program, in seconds
+	@$(BIN)/python -m pytest -m unit $(IN_PROCESSES) $(ARGS)
 
 chaos: setup  ## kill, repeat, spoil and race everything; ARGS='--seed 1' repeats a seed
+	@$(BIN)/python -m pytest --quiet tests/chaos
 	@$(BIN)/python -m chaos $(ARGS)
 
 dev: setup  ## the whole stack in the foreground, until Ctrl-C
@@ -43,10 +50,11 @@ bench: setup  ## the benchmarks; writes bench/results.json
 	@$(BIN)/python -m bench $(ARGS)
 
 # atheris has wheels for Linux on x86-64 and few versions of Python, hence no part of the locked environment.
-fuzz: $(PYTHON_READY)  ## a minute of coverage-guided bytes for the dataset gate, where atheris installs
+fuzz: $(PYTHON_READY)  ## a minute of coverage-guided bytes for dataset validation, and the properties with many examples
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(VENV)/atheris --no-deps --only-binary atheris \
 	  atheris==$(ATHERIS_VERSION) || { echo "atheris has no wheel for this machine, or none is in reach; not fuzzed"; exit 0; }; \
 	PYTHONPATH=$(VENV)/atheris $(BIN)/python -m bench.fuzz -max_total_time=60 $(ARGS)
+	@$(BIN)/python -m pytest --quiet -m 'hypothesis and unit' --hypothesis-profile explore $(IN_PROCESSES)
 
 check: lint types imports security audit  ## style, types, architecture, security
 
@@ -61,8 +69,9 @@ imports: $(PYTHON_READY)
 	$(BIN)/lint-imports
 
 # Low findings are ruff's S rules over again, which each line here has answered.
-security: $(PYTHON_READY)
+security: $(PYTHON_READY) $(CHECKOV_READY)
 	$(BIN)/bandit --quiet --severity-level medium --recursive $(SOURCES)
+	@$(BIN)/python -m tools.scan_infra
 
 # A known vulnerability fails; a machine that cannot reach the database of them does not.
 audit: $(PYTHON_READY)
@@ -84,7 +93,7 @@ lock: $(PYTHON_READY)  ## requirements*.txt and package-lock.json anew, with has
 	  requirements-runtime.in --output-file requirements-runtime.txt
 	npm install --package-lock-only --silent
 
-package: $(PYTHON_READY)  ## dist/finetune-on-upload.zip for Azure; ARGS='--python 3.12' is Azure's default
+package: $(PYTHON_READY)  ## dist/finetune-on-upload.zip for Azure; ARGS='--python 3.12' for another Python
 	@$(BIN)/python -m tools.package $(ARGS)
 
 browser:  ## Chromium, which only the tests of the dashboard need
@@ -122,6 +131,12 @@ $(RUNTIME_READY): requirements-runtime.txt $(PYTHON_READY)
 	@rm -rf $(RUNTIME)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(RUNTIME) --python-version 3.13 --no-deps \
 	  --require-hashes --requirement requirements-runtime.txt
+	@touch $@
+
+# What deployed packages contain besides the app, for each Python of this machine: tests need no registry then.
+$(PACKAGES_READY): requirements.txt $(PYTHON_READY)
+	@echo "Installing the app's requirements for Azure into $(VENV)/packages …"
+	@$(BIN)/python -m tools.package --prepare
 	@touch $@
 
 # Checkov pins what the app needs in other versions, hence an environment of its own.

@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
+import shared.quiet  # noqa: F401
+
+# isort: split
 # The Functions worker takes only generics of `typing` in an `Out[...]` (azure-functions-python-worker #1176).
 from typing import List  # noqa: UP035
 
 import azure.functions as func
 from azurefunctions.extensions.bindings import blob
 
-from handlers.advance_run import advance_run
-from handlers.announce import announce
-from handlers.chat_completions import complete_chat
-from handlers.hear_of_job import hear_of_job
-from handlers.http import Answer, read_object
-from handlers.http_errors import answer, answer_async
-from handlers.list_models import list_models, show_model
-from handlers.list_runs import list_runs
-from handlers.open_run import open_run_for_upload
-from handlers.openai_errors import answer_openai
-from handlers.openapi import show_openapi
-from handlers.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
-from handlers.schedule_advances import schedule_advances
-from handlers.score_endpoint import score_endpoint
-from handlers.show_dashboard import show_dashboard
-from handlers.show_health import show_health
-from handlers.show_run import show_report, show_run
-from handlers.sweep_endpoints import sweep_endpoints
-from handlers.take_message import take_message
+from handlers.events.advance_message import handle_advance_message
+from handlers.events.dataset_uploaded import handle_dataset_uploaded
+from handlers.events.job_status_changed import handle_job_status_changed
+from handlers.events.notification_message import deliver_notification
+from handlers.http.dashboard import show_dashboard
+from handlers.http.errors import respond, respond_async
+from handlers.http.health import show_health
+from handlers.http.list_runs import list_runs
+from handlers.http.openai.chat_completions import complete_chat
+from handlers.http.openai.errors import respond_openai
+from handlers.http.openai.models import list_models, show_model
+from handlers.http.openapi import show_openapi
+from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
+from handlers.http.responses import Response, read_object
+from handlers.http.score_endpoint import score_endpoint
+from handlers.http.show_run import show_report, show_run
+from handlers.timers.reconcile_resources import reconcile_resources
+from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared import bootstrap
+from shared.thread_limit import ThreadLimit
 
 CONNECTION = "TrainingStorage"
 ADVANCE = "advance"
-NEWS = "news"
+NOTIFICATIONS = "notifications"
+
+_DELIVERIES = ThreadLimit(8, "notifications")
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -46,30 +51,28 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 def dataset_uploaded(client: blob.BlobClient) -> None:
     """A blob appeared in `uploads`; only its name is taken from the binding, never its body."""
     built = bootstrap.app()
-    run_id = open_run_for_upload(
+    handle_dataset_uploaded(
         client.blob_name,
         container=client.container_name,
         settings=built.settings,
         services=built.services,
     )
-    if run_id is not None:
-        advance_run(run_id, settings=built.settings, services=built.services)
 
 
-@app.function_name("schedule_advances")
+@app.function_name("schedule_due_runs")
 @app.timer_trigger(arg_name="timer", schedule="%ADVANCE_SCHEDULE%", use_monitor=False)
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
-def schedule_due_runs(timer: func.TimerRequest, advance: func.Out[List[str]]) -> None:  # noqa: ARG001, UP006
+def advance_timer(timer: func.TimerRequest, advance: func.Out[List[str]]) -> None:  # noqa: ARG001, UP006
     """Each minute: one message for each run that is due."""
-    advance.set(schedule_advances(bootstrap.app().services))
+    advance.set(schedule_due_runs(bootstrap.app().services))
 
 
 @app.function_name("advance_run")
 @app.queue_trigger(arg_name="message", queue_name=ADVANCE, connection=CONNECTION)
-def advance_run_of_message(message: func.QueueMessage) -> None:
-    """A run is to be advanced."""
+def advance_queued(message: func.QueueMessage) -> None:
+    """Advance the run that a message of the queue `advance` names."""
     built = bootstrap.app()
-    take_message(
+    handle_advance_message(
         message.get_body().decode("utf-8", "replace"),
         delivery=message.dequeue_count or 1,
         settings=built.settings,
@@ -82,28 +85,34 @@ def advance_run_of_message(message: func.QueueMessage) -> None:
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
 def job_status_changed(event: func.EventGridEvent, advance: func.Out[List[str]]) -> None:  # noqa: UP006
     """Azure ML tells of a job, where it is subscribed to; the timer finds out anyway."""
-    advance.set(hear_of_job(event.event_type, event.get_json()))
+    # Of a delivery in the CloudEvents schema the worker makes a `CloudEvent`, whose type has another name.
+    kind = getattr(event, "event_type", None) or getattr(event, "type", None)
+    advance.set(handle_job_status_changed(kind, event.get_json()))
 
 
-@app.function_name("announce")
-@app.queue_trigger(arg_name="message", queue_name=NEWS, connection=CONNECTION)
-def announce_stage(message: func.QueueMessage) -> None:
-    """A stage change is to be announced."""
-    built = bootstrap.app()
-    announce(
-        message.get_body().decode("utf-8", "replace"),
-        settings=built.settings,
-        services=built.services,
-    )
+@app.function_name("deliver_notification")
+@app.queue_trigger(arg_name="message", queue_name=NOTIFICATIONS, connection=CONNECTION)
+async def notification_queued(message: func.QueueMessage) -> None:
+    """A notification is delivered in threads of its own: a slow webhook delays nothing else."""
+
+    def deliver() -> None:
+        built = bootstrap.app()
+        deliver_notification(
+            message.get_body().decode("utf-8", "replace"),
+            settings=built.settings,
+            services=built.services,
+        )
+
+    await _DELIVERIES.run(deliver)
 
 
-@app.function_name("sweep_endpoints")
-@app.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%", use_monitor=False)
+@app.function_name("reconcile_resources")
+@app.timer_trigger(arg_name="timer", schedule="%RECONCILE_SCHEDULE%", use_monitor=False)
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
-def sweep(timer: func.TimerRequest, advance: func.Out[List[str]]) -> None:  # noqa: ARG001, UP006
-    """Every quarter of an hour: orphans, and endpoints whose time is up."""
+def reconcile_timer(timer: func.TimerRequest, advance: func.Out[List[str]]) -> None:  # noqa: ARG001, UP006
+    """Every 15 minutes: remove orphaned resources, and advance live runs whose endpoint is gone."""
     built = bootstrap.app()
-    advance.set(sweep_endpoints(settings=built.settings, services=built.services))
+    advance.set(reconcile_resources(settings=built.settings, services=built.services))
 
 
 @app.function_name("list_runs")
@@ -111,7 +120,7 @@ def sweep(timer: func.TimerRequest, advance: func.Out[List[str]]) -> None:  # no
 def get_runs(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/runs`."""
     return _render(
-        answer(
+        respond(
             lambda: list_runs(
                 req.params,
                 bootstrap.app().services,
@@ -126,7 +135,7 @@ def get_runs(req: func.HttpRequest) -> func.HttpResponse:
 def get_run(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/runs/{id}`."""
     return _render(
-        answer(
+        respond(
             lambda: show_run(
                 req.route_params["id"],
                 if_none_match=req.headers.get("If-None-Match"),
@@ -142,7 +151,7 @@ def get_run(req: func.HttpRequest) -> func.HttpResponse:
 def get_report(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/runs/{id}/report`."""
     return _render(
-        answer(
+        respond(
             lambda: show_report(
                 req.route_params["id"],
                 accept=req.headers.get("Accept"),
@@ -157,7 +166,7 @@ def get_report(req: func.HttpRequest) -> func.HttpResponse:
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
 def post_cancel(req: func.HttpRequest, advance: func.Out[List[str]]) -> func.HttpResponse:  # noqa: UP006
     """`POST /api/runs/{id}/cancel`."""
-    return _render(answer(lambda: cancel_run(req.route_params["id"], bootstrap.app().services)), advance)
+    return _render(respond(lambda: cancel_run(req.route_params["id"], bootstrap.app().services)), advance)
 
 
 @app.function_name("retry_run")
@@ -165,7 +174,7 @@ def post_cancel(req: func.HttpRequest, advance: func.Out[List[str]]) -> func.Htt
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
 def post_retry(req: func.HttpRequest, advance: func.Out[List[str]]) -> func.HttpResponse:  # noqa: UP006
     """`POST /api/runs/{id}/retry`."""
-    return _render(answer(lambda: retry_run(req.route_params["id"], bootstrap.app().services)), advance)
+    return _render(respond(lambda: retry_run(req.route_params["id"], bootstrap.app().services)), advance)
 
 
 @app.function_name("score")
@@ -173,11 +182,11 @@ def post_retry(req: func.HttpRequest, advance: func.Out[List[str]]) -> func.Http
 async def post_score(req: func.HttpRequest) -> func.HttpResponse:
     """`POST /api/endpoints/{endpoint}/score`."""
 
-    async def handle() -> Answer:
-        built = bootstrap.app()
+    async def handle() -> Response:
+        built = await bootstrap.app_async()
         return await score_endpoint(req.route_params["endpoint"], req.get_body(), built.live, built.services)
 
-    return _render(await answer_async(handle))
+    return _render(await respond_async(handle))
 
 
 @app.function_name("chat_completions")
@@ -185,8 +194,8 @@ async def post_score(req: func.HttpRequest) -> func.HttpResponse:
 async def post_chat_completions(req: func.HttpRequest) -> func.HttpResponse:
     """`POST /api/v1/chat/completions`; the key is checked by the handler, which also takes bearer tokens."""
 
-    async def handle() -> Answer:
-        built = bootstrap.app()
+    async def handle() -> Response:
+        built = await bootstrap.app_async()
         return await complete_chat(
             req.headers,
             req.get_body(),
@@ -196,7 +205,7 @@ async def post_chat_completions(req: func.HttpRequest) -> func.HttpResponse:
             services=built.services,
         )
 
-    return _render(await answer_openai(handle))
+    return _render(await respond_openai(handle))
 
 
 @app.function_name("list_models")
@@ -204,11 +213,11 @@ async def post_chat_completions(req: func.HttpRequest) -> func.HttpResponse:
 async def get_models(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/v1/models`; the key is checked by the handler."""
 
-    async def handle() -> Answer:
-        built = bootstrap.app()
+    async def handle() -> Response:
+        built = await bootstrap.app_async()
         return await list_models(req.headers, built.settings.accepted_keys, built.models)
 
-    return _render(await answer_openai(handle))
+    return _render(await respond_openai(handle))
 
 
 @app.function_name("get_model")
@@ -216,12 +225,12 @@ async def get_models(req: func.HttpRequest) -> func.HttpResponse:
 async def get_model(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/v1/models/{model}`; the key is checked by the handler."""
 
-    async def handle() -> Answer:
-        built = bootstrap.app()
+    async def handle() -> Response:
+        built = await bootstrap.app_async()
         model = req.route_params["model"]
         return await show_model(model, req.headers, built.settings.accepted_keys, built.models)
 
-    return _render(await answer_openai(handle))
+    return _render(await respond_openai(handle))
 
 
 @app.function_name("extend_endpoint")
@@ -230,7 +239,7 @@ async def get_model(req: func.HttpRequest) -> func.HttpResponse:
 def post_extend(req: func.HttpRequest, advance: func.Out[List[str]]) -> func.HttpResponse:  # noqa: UP006
     """`POST /api/endpoints/{endpoint}/extend`."""
     return _render(
-        answer(
+        respond(
             lambda: extend_endpoint(
                 req.route_params["endpoint"],
                 read_object(req.get_body()),
@@ -248,7 +257,7 @@ def post_extend(req: func.HttpRequest, advance: func.Out[List[str]]) -> func.Htt
 def delete(req: func.HttpRequest, advance: func.Out[List[str]]) -> func.HttpResponse:  # noqa: UP006
     """`DELETE /api/endpoints/{endpoint}`."""
     return _render(
-        answer(lambda: delete_endpoint(req.route_params["endpoint"], bootstrap.app().services)),
+        respond(lambda: delete_endpoint(req.route_params["endpoint"], bootstrap.app().services)),
         advance,
     )
 
@@ -258,7 +267,7 @@ def delete(req: func.HttpRequest, advance: func.Out[List[str]]) -> func.HttpResp
 def get_dashboard(req: func.HttpRequest) -> func.HttpResponse:
     """`GET /api/dashboard`, and the files of the page."""
     return _render(
-        answer(
+        respond(
             lambda: show_dashboard(
                 req.route_params.get("file"),
                 url=req.url,
@@ -272,22 +281,22 @@ def get_dashboard(req: func.HttpRequest) -> func.HttpResponse:
 @app.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_openapi(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
     """`GET /api/openapi.json`; built when it is first asked for."""
-    return _render(answer(show_openapi))
+    return _render(respond(show_openapi))
 
 
 @app.function_name("health")
 @app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def get_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
     """`GET /api/health`."""
-    return _render(answer(lambda: show_health(bootstrap.app)))
+    return _render(respond(lambda: show_health(bootstrap.app)))
 
 
-def _render(answered: Answer, advance: func.Out[List[str]] | None = None) -> func.HttpResponse:  # noqa: UP006
+def _render(answered: Response, advance: func.Out[List[str]] | None = None) -> func.HttpResponse:  # noqa: UP006
     if advance is not None and answered.advance:
         advance.set(list(answered.advance))
     return func.HttpResponse(
         answered.body,
         status_code=answered.status,
-        headers=dict(answered.headers),
-        mimetype=answered.content_type,
+        # Not as the media type, to which the worker would add a charset of its own.
+        headers={"Content-Type": answered.content_type, **answered.headers},
     )

@@ -10,20 +10,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.cold_import import measure_cold_import
 from bench.cold_start import measure_cold_start
-from bench.gate import measure_memory, measure_speed
-from bench.gate_copy import measure_copy
 from bench.scale import measure_scale
 from bench.scoring import measure_scoring
+from bench.slow_webhooks import measure_slow_webhooks
+from bench.telemetry import measure_telemetry
+from bench.validation import measure_memory, measure_speed
+from bench.validation_copy import measure_copy
 
 RESULTS = Path(__file__).parent / "results.json"
 BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
-    "gate_speed": measure_speed,
-    "gate_memory": measure_memory,
-    "gate_copy": measure_copy,
+    "validation_speed": measure_speed,
+    "validation_memory": measure_memory,
+    "validation_copy": measure_copy,
+    "cold_import": measure_cold_import,
     "cold_start": measure_cold_start,
     "scale": measure_scale,
     "scoring": measure_scoring,
+    "slow_webhooks": measure_slow_webhooks,
+    "telemetry": measure_telemetry,
 }
 
 

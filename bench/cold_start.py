@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,31 @@ def measure_cold_start(_megabytes: int) -> dict[str, Any]:
         for name in apps
     }
     ours, naive = medians["this_app"], medians["naive_app"]
-    return {**medians, "this_app_over_naive_app": {key: round(ours[key] / naive[key], 3) for key in ours}}
+    return {
+        **medians,
+        "this_app_over_naive_app": {key: round(ours[key] / naive[key], 3) for key in ours},
+        "first_calls": measure_first_calls(dict(stack.environment)),
+    }
+
+
+def measure_first_calls(environment: Mapping[str, str]) -> dict[str, Any]:
+    """24 requests at once, and the pause of the event loop: the app built once, and by `functools.cache`."""
+    return {
+        way: {
+            measure: json.loads(
+                subprocess.run(
+                    [sys.executable, "-m", "bench.first_calls", measure, way],
+                    env=environment,
+                    cwd=ROOT,
+                    capture_output=True,
+                    check=True,
+                    text=True,
+                ).stdout
+            )
+            for measure in ("threads", "loop")
+        }
+        for way in ("cache", "once")
+    }
 
 
 def _train(stack: Stack) -> str:
@@ -69,7 +94,7 @@ def _start(app: Path, stack: Stack, run_id: str, folder: Path) -> dict[str, floa
     command = [
         sys.executable,
         "-m",
-        "local.host",
+        "emulators.functions",
         "--app",
         str(app),
         "--port",

@@ -1,6 +1,6 @@
-"""Coverage-guided bytes for the dataset gate: `make fuzz`, which runs it for a minute.
+"""Coverage-guided bytes for dataset validation: `make fuzz`, which runs it for a minute.
 
-Whatever comes in, `check_dataset` answers with a report that can be written down. Arguments are libFuzzer's;
+Whatever comes in, `validate_files` answers with a report that can be written down. Arguments are libFuzzer's;
 what it learns stays in `.local/fuzz`. Not one of the benchmarks.
 """
 
@@ -11,11 +11,11 @@ import atheris  # type: ignore[import-not-found] # `make fuzz` installs it: it h
 import msgspec
 
 with atheris.instrument_imports(include=["shared.domain.dataset", "json"]):
-    from shared.domain.dataset import DatasetFile, GateRules, Split, check_dataset, report_html
+    from shared.domain.dataset import DatasetFile, Split, ValidationRules, report_html, validate_files
 
 _CORPUS = Path(__file__).parents[1] / ".local" / "fuzz"
 _NAMES = ("x.jsonl", "x.jsonl.gz", "x.jsonl.zst")
-_RULES = GateRules(context_window=64, max_line_bytes=4_096, max_blank_lines=20, min_training_rows=1)
+_RULES = ValidationRules(context_window=64, max_line_bytes=4_096, max_blank_lines=20, min_training_rows=1)
 _SEEDS = (
     b'\x00{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}\n' * 3,
     b'\x00{"conversations":[{"from":"human","value":"a"},{"from":"gpt","value":"\\ud83d"}],"system":"s"}\r\n',
@@ -29,7 +29,7 @@ def check(data: bytes) -> None:
     name = _NAMES[data[0] % len(_NAMES)] if data else _NAMES[0]
     copy: dict[Split, list[bytes]] = {split: [] for split in Split}
     sinks = {split: pieces.append for split, pieces in copy.items()}
-    report = check_dataset([DatasetFile(name, None, [data[1:]])], _RULES, sinks)
+    report = validate_files([DatasetFile(name, None, [data[1:]])], _RULES, sinks)
     assert report.rows == report.rows_kept + report.rows_dropped
     assert msgspec.json.decode(msgspec.json.encode(report), type=type(report)) == report
     assert report_html(report).encode()

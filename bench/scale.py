@@ -24,14 +24,15 @@ import msgspec
 from bench.scale_plot import plot
 from chaos.wire import Wire, watch
 from chaos.world import World, world
-from handlers.advance_run import advance_run
-from handlers.open_run import open_run_for_upload
-from handlers.schedule_advances import schedule_advances
+from handlers.events.dataset_uploaded import open_run_for_upload
+from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared.bootstrap import build_services
 from shared.config import Settings
-from shared.domain.run import Run
-from shared.domain.stages import Stage
+from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
 from shared.ports import Services
+from shared.workflow.advance import advance_run
+from shared.workflow.save_progress import update_run
 
 SIZES = (10, 100, 1_000)
 THREADS = 16
@@ -62,7 +63,7 @@ def _measure(around: World, wire: Wire, size: int) -> dict[str, Any]:
 
     wire.plan([])
     began = time.perf_counter()
-    due = schedule_advances(services)
+    due = schedule_due_runs(services)
     tick_seconds = time.perf_counter() - began
     tick_calls = len(wire.calls)
     assert len(set(due)) == size, f"{len(set(due))} of {size} runs are due"
@@ -107,10 +108,11 @@ def _fill(around: World, run: Run, size: int, services: Services) -> None:
         old, new = run.run_id.encode(), name.encode()
         assert services.runs.create(msgspec.json.decode(record.replace(old, new), type=Run))
         # What is leased is made at a run's first advance, which was long ago.
-        with services.claims.hold(name):
+        with services.run_lock.acquire(name):
             pass
 
-    services.runs.update(run.run_id, lambda stored: msgspec.structs.replace(stored, due=datetime.now(UTC)))
+    now = datetime.now(UTC)
+    update_run(services.runs, run.run_id, lambda stored: msgspec.structs.replace(stored, due=now))
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(copy, names))
 

@@ -1,4 +1,4 @@
-"""How far the gate's token estimates are off: `python -m bench.token_error [FILE …]`, `.jsonl` or plain text.
+"""How far the token estimates are off: `python -m bench.token_error [FILE …]`, `.jsonl` or plain text.
 
 Counts with two tokenizers that npm has whole: GPT-4's cl100k, which Phi-4's extends, and Llama 2's, which
 Phi-3 uses. They are installed into a temporary folder. Not one of the benchmarks: it measures no time.

@@ -16,10 +16,10 @@ from itertools import islice
 
 from azureml_emulator import INSTANT
 
-from chaos.arena import Arena, Case, Verdict
 from chaos.crashes import MAIN, crashes, record
-from chaos.faults import mishaps, transients
+from chaos.faults import service_faults, transients
 from chaos.guards import guards
+from chaos.harness import Case, Harness, Verdict
 from chaos.isolation import isolation
 from chaos.races import duplicates, races
 from chaos.schedules import schedules
@@ -41,23 +41,23 @@ def main() -> int:
     print(f"seed {seed}", flush=True)
     began = time.monotonic()
     table = Table()
-    with Arena(arguments.alter) as arena:
-        calls = record(arena, MAIN).calls
+    with Harness(arguments.alter) as harness:
+        calls = record(harness, MAIN).calls
         _say(f"a run makes {len(calls)} calls in {len({stage for stage, _ in calls})} stages")
         parts: dict[str, Callable[[], Iterator[Case]]] = {
-            "crashes": lambda: crashes(arena, calls, arguments.every),
-            "races": lambda: races(arena, calls, arguments.every),
-            "duplicates": lambda: duplicates(arena),
-            "faults": lambda: transients(arena),
-            "mishaps": lambda: mishaps(arena),
-            "isolation": lambda: isolation(arena),
+            "crashes": lambda: crashes(harness, calls, arguments.every),
+            "races": lambda: races(harness, calls, arguments.every),
+            "duplicates": lambda: duplicates(harness),
+            "faults": lambda: transients(harness),
+            "service_faults": lambda: service_faults(harness),
+            "isolation": lambda: isolation(harness),
             "guards": lambda: guards(arguments.alter),
-            "schedules": lambda: schedules(arena, seed, arguments.schedules),
+            "schedules": lambda: schedules(harness, seed, arguments.schedules),
         }
         for name in arguments.only or parts:
-            # Calls are numbered in the courses that were recorded, which must not wait.
-            arena.set_pace(INSTANT if name in {"crashes", "races"} else BRISK)
-            _try_all(arena, parts[name](), table, arguments.lanes)
+            # Calls are numbered in the scenarios that were recorded, which must not wait.
+            harness.set_pace(INSTANT if name in {"crashes", "races"} else BRISK)
+            _try_all(harness, parts[name](), table, arguments.lanes)
             _say(f"{name}: {time.monotonic() - began:.0f} s")
     print(table.render())
     used = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
@@ -72,7 +72,7 @@ def main() -> int:
     return 0 if table.clean else 1
 
 
-def _try_all(arena: Arena, cases: Iterator[Case], table: Table, lanes: int) -> None:
+def _try_all(harness: Harness, cases: Iterator[Case], table: Table, lanes: int) -> None:
     lock = threading.Lock()
     begun = table.total[1]
 
@@ -93,7 +93,7 @@ def _try_all(arena: Arena, cases: Iterator[Case], table: Table, lanes: int) -> N
             for case in batch:
                 table.expect(case.fault)
             list(pool.map(attempt, batch))
-            arena.renew()
+            harness.renew()
 
 
 def _say(message: str) -> None:
@@ -107,7 +107,7 @@ def _arguments() -> argparse.Namespace:
     add("--schedules", type=int, default=200, help="how many of them (%(default)s)")
     add("--every", type=int, default=1, help="crash and race at each so-many-th call alone (%(default)s)")
     add("--lanes", type=int, default=3 * (os.cpu_count() or 1), help="runs at a time (%(default)s)")
-    names = ["crashes", "races", "duplicates", "faults", "mishaps", "isolation", "guards", "schedules"]
+    names = ["crashes", "races", "duplicates", "faults", "service_faults", "isolation", "guards", "schedules"]
     add("--only", nargs="+", choices=names, help="some parts alone")
     add("--alter", metavar="MODULE:FUNCTION", help="changes the app's services, to see whether it shows")
     return parser.parse_args()

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from azureml_emulator import FaultHandle
 
-from chaos.arena import Arena, Case, Verdict
-from chaos.wire import Strike, Trouble
+from chaos.harness import Case, Harness, Verdict
+from chaos.wire import FaultKind, Injection
 from chaos.world import Upload, World
-from shared.domain.stages import Stage
+from shared.domain.run.stages import Stage
 
 SPREAD = 32
 """Calls from one hit of a transient fault to the next: more than any one step makes, or none would succeed.
@@ -20,14 +20,14 @@ The faults take turns: between them they hit each call of a run once.
 """
 
 TRANSIENT: dict[str, dict[str, Any]] = {
-    "408": {"trouble": Trouble.STATUS, "status": 408},
-    "429 with Retry-After": {"trouble": Trouble.STATUS, "status": 429, "retry_after": 120},
-    "500": {"trouble": Trouble.STATUS, "status": 500},
-    "503": {"trouble": Trouble.STATUS, "status": 503},
-    "connection reset": {"trouble": Trouble.RESET},
-    "answer lost": {"trouble": Trouble.LOST},
-    "timeout": {"trouble": Trouble.TIMEOUT},
-    "slow body": {"trouble": Trouble.SLOW},
+    "408": {"fault": FaultKind.STATUS, "status": 408},
+    "429 with Retry-After": {"fault": FaultKind.STATUS, "status": 429, "retry_after": 120},
+    "500": {"fault": FaultKind.STATUS, "status": 500},
+    "503": {"fault": FaultKind.STATUS, "status": 503},
+    "connection reset": {"fault": FaultKind.RESET},
+    "answer lost": {"fault": FaultKind.LOST},
+    "timeout": {"fault": FaultKind.TIMEOUT},
+    "slow body": {"fault": FaultKind.SLOW},
 }
 
 _DELETED = frozenset({Stage.DELETED})
@@ -45,28 +45,28 @@ _CONFLICT = {"error": {"code": "Conflict", "message": "Resource name is being de
 _FORBIDDEN = '{"error": {"code": "AuthorizationFailed", "message": "The client may not do that."}}'
 
 
-class Mishap(NamedTuple):
+class ServiceFault(NamedTuple):
     """Something that goes wrong for good, or for a while.
 
     Attributes:
         fault: As in the table.
         end: Where the run may end.
         emulator: Faults of the emulator; `{run}` and `{compute}` stand for the run's own.
-        strikes: What happens on the wire.
+        injections: What happens on the wire.
     """
 
     fault: str
     end: frozenset[Stage]
     emulator: tuple[dict[str, Any], ...] = ()
-    strikes: tuple[Strike, ...] = ()
+    injections: tuple[Injection, ...] = ()
 
 
 def _operation(kind: str, target: str, **outcome: Any) -> dict[str, Any]:
     return {"match": {"operation": kind, "target": target}, "operation": outcome}
 
 
-def _refusal(path: str, times: int, body: str = _FORBIDDEN) -> Strike:
-    return Strike(Trouble.STATUS, path=path, times=times, status=403, body=body)
+def _refusal(path: str, times: int, body: str = _FORBIDDEN) -> Injection:
+    return Injection(FaultKind.STATUS, path=path, times=times, status=403, body=body)
 
 
 def _on_call(method: str, path: str, status: int, body: Any, count: int | None) -> dict[str, Any]:
@@ -80,7 +80,7 @@ _OUT_OF_MEMORY = {"child": "chat_completion_finetune", "message": "CUDA out of m
 _NO_TEMPLATE = {"status": 500, "reason": "no template"}
 
 
-def _operations(fault: str, **outcome: Any) -> tuple[Mishap, ...]:
+def _operations(fault: str, **outcome: Any) -> tuple[ServiceFault, ...]:
     """The same outcome for each long-running operation that brings something up."""
     begun = {
         "compute.put": "{compute}",
@@ -89,33 +89,33 @@ def _operations(fault: str, **outcome: Any) -> tuple[Mishap, ...]:
         "endpoint.update": "{run}",
     }
     return tuple(
-        Mishap(fault, _FAILED, (_operation(kind, target, **outcome),)) for kind, target in begun.items()
+        ServiceFault(fault, _FAILED, (_operation(kind, target, **outcome),)) for kind, target in begun.items()
     )
 
 
-def _refused(fault: str, method: str, path: str, status: int, body: Any) -> Mishap:
-    return Mishap(fault, _FAILED, (_on_call(method, path, status, body, None),))
+def _refused(fault: str, method: str, path: str, status: int, body: Any) -> ServiceFault:
+    return ServiceFault(fault, _FAILED, (_on_call(method, path, status, body, None),))
 
 
-MISHAPS = (
+SERVICE_FAULTS = (
     *_operations("operation fails", status="Failed", error=_BROKEN),
     *_operations("operation canceled", status="Canceled"),
     *_operations("operation never ends", status="Never"),
-    Mishap(
+    ServiceFault(
         "delete fails at first",
         _DELETED,
         (_operation("endpoint.delete", "{run}", status="Failed", error=_BROKEN),),
     ),
-    Mishap("delete fails at first", _DELETED, (_on_call("DELETE", _ENDPOINT, 500, _BROKEN, 9),)),
-    Mishap("delete refused at first", _DELETED, (_on_call("DELETE", _ENDPOINT, 403, _CONFLICT, 9),)),
-    Mishap("name still being deleted", _DELETED, (_on_call("PUT", _ENDPOINT, 409, _CONFLICT, 6),)),
-    Mishap("job fails", _FAILED, ({"match": {"target": "{run}"}, "job": _OUT_OF_MEMORY},)),
-    Mishap("403 from the registry", _FAILED, strikes=(_refusal("/registries/azureml/", 99),)),
+    ServiceFault("delete fails at first", _DELETED, (_on_call("DELETE", _ENDPOINT, 500, _BROKEN, 9),)),
+    ServiceFault("delete refused at first", _DELETED, (_on_call("DELETE", _ENDPOINT, 403, _CONFLICT, 9),)),
+    ServiceFault("name still being deleted", _DELETED, (_on_call("PUT", _ENDPOINT, 409, _CONFLICT, 6),)),
+    ServiceFault("job fails", _FAILED, ({"match": {"target": "{run}"}, "job": _OUT_OF_MEMORY},)),
+    ServiceFault("403 from the registry", _FAILED, injections=(_refusal("/registries/azureml/", 99),)),
     _refused("403 for good", "PUT", _ENDPOINT, 403, _CONFLICT),
     _refused("403 for good", "PUT", "/jobs/{run}$", 403, _CONFLICT),
     _refused("quota refused", "PUT", _DEPLOYMENT, 400, _QUOTA),
     _refused("quota refused", "PUT", "/computes/{compute}$", 400, _QUOTA),
-    Mishap(
+    ServiceFault(
         "container answers 500",
         _FAILED,
         ({"match": {"target": "{run}/main"}, "count": None, "container": _NO_TEMPLATE},),
@@ -123,36 +123,37 @@ MISHAPS = (
 )
 
 
-def transients(arena: Arena) -> Iterator[Case]:
+def transients(harness: Harness) -> Iterator[Case]:
     """Each call of a run meets one transient fault, and each fault calls of every stage."""
-    for turn, (name, strike) in enumerate(TRANSIENT.items()):
+    for turn, (name, injection) in enumerate(TRANSIENT.items()):
         for offset in range(turn, SPREAD, len(TRANSIENT)):
-            yield Case(f"{name} at calls in turn", partial(_transient, arena, strike, offset))
+            yield Case(f"{name} at calls in turn", partial(_transient, harness, injection, offset))
 
 
-def mishaps(arena: Arena) -> Iterator[Case]:
+def service_faults(harness: Harness) -> Iterator[Case]:
     """Everything that goes wrong behind the calls."""
-    for mishap in MISHAPS:
-        yield Case(mishap.fault, partial(_mishap, arena, mishap))
+    for service_fault in SERVICE_FAULTS:
+        yield Case(service_fault.fault, partial(_service_fault, harness, service_fault))
 
 
-def set_faults(world: World, mishap: Mishap, upload: Upload) -> list[FaultHandle]:
+def set_faults(world: World, service_fault: ServiceFault, upload: Upload) -> list[FaultHandle]:
     """Tell the emulator what is to go wrong for one run."""
     return [
-        world.emulator.add_fault(**_named(fault, upload.run_id, upload.dataset)) for fault in mishap.emulator
+        world.emulator.add_fault(**_named(fault, upload.run_id, upload.dataset))
+        for fault in service_fault.emulator
     ]
 
 
-def _transient(arena: Arena, strike: dict[str, Any], offset: int) -> Verdict:
-    plan = [Strike(call=number, **strike) for number in range(offset, 300, SPREAD)]
-    host = arena.host(iter([plan]))
-    return arena.judge(host, host.carry(), _DELETED)
+def _transient(harness: Harness, injection: dict[str, Any], offset: int) -> Verdict:
+    plan = [Injection(call=number, **injection) for number in range(offset, 300, SPREAD)]
+    host = harness.host(iter([plan]))
+    return harness.assess(host, host.carry(), _DELETED)
 
 
-def _mishap(arena: Arena, mishap: Mishap) -> Verdict:
-    host = arena.host(iter([list(mishap.strikes)]), warm=True)
-    faults = set_faults(arena.world, mishap, host.upload)
-    return arena.judge(host, host.carry(), mishap.end, faults=faults)
+def _service_fault(harness: Harness, service_fault: ServiceFault) -> Verdict:
+    host = harness.host(iter([list(service_fault.injections)]), warm=True)
+    faults = set_faults(harness.world, service_fault, host.upload)
+    return harness.assess(host, host.carry(), service_fault.end, faults=faults)
 
 
 def _named(value: Any, run_id: str, dataset: str) -> Any:

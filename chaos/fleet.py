@@ -17,7 +17,7 @@ from typing import Self
 
 import msgspec
 
-from chaos.wire import Trouble
+from chaos.wire import FaultKind
 from chaos.worker import Invocation, Outcome
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +72,7 @@ class Worker:
             if outcome.halted is None:
                 return outcome
             at = outcome.halted
-            if at[0] == Trouble.PAUSE_BEFORE:
+            if at[0] == FaultKind.PAUSE_BEFORE:
                 on_pause()
                 self._connection.sendall(b"\n")
         raise WorkerDiedError(at)
@@ -142,15 +142,15 @@ class Fleet:
             connection, _ = self._listener.accept()
         return Worker(connection)
 
-    def lend(self) -> Worker:
+    def acquire(self) -> Worker:
         """A worker that other runs have used before, or a new one: what a busy host has."""
         with self._lock:
             if self._idle:
                 return self._idle.pop()
         return self.spawn()
 
-    def take_back(self, worker: Worker) -> None:
-        """Keep a worker that was lent, alive and idle."""
+    def release(self, worker: Worker) -> None:
+        """Keep an acquired worker alive and idle."""
         if worker.lost:
             worker.close()
             return

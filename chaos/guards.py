@@ -1,4 +1,4 @@
-"""The last place: however two runs overtake each other on the way to it, no limit is exceeded."""
+"""The last slot: in whatever order two runs try to acquire it, no limit is exceeded."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from threading import Event
 
 from azureml_emulator import INSTANT
 
-from chaos.arena import Arena, Case, Verdict
+from chaos.harness import Case, Harness, Verdict
 from chaos.host import Host
-from chaos.wire import Strike, Trouble
-from shared.domain.stages import Stage
+from chaos.wire import FaultKind, Injection
+from shared.domain.run.stages import Stage
 
-PLACES = 2
+SLOTS = 2
 
 WAIT_SECONDS = 60.0
 """For what another run is to do meanwhile; a run that waits in vain goes on."""
@@ -23,26 +23,26 @@ WAIT_SECONDS = 60.0
 PACE = replace(INSTANT, name="instant but for jobs", job_queue=1.0)
 """So long that a run is found in training."""
 
-_WRITES = ("PUT /devstoreaccount1/claims/place/endpoint", "PUT /devstoreaccount1/runs/")
-"""Before these one stands still: when it has listed, and when it has its place but has not said so."""
+_WRITES = ("PUT /devstoreaccount1/coordination/slots/endpoint", "PUT /devstoreaccount1/runs/")
+"""The paused run stops before one of these: after listing, or after acquiring its slot but before saving."""
 
 _ASKED = frozenset({Stage.REGISTERED, Stage.DEPLOYING, Stage.LIVE})
 """Where a run is found that has asked for an endpoint, with or without success."""
 
 
 def guards(alter: str | None) -> Iterator[Case]:
-    """Contests in an arena of their own, where all other places are free and limits are low."""
+    """Contests in an harness of their own, where all other slots are free and limits are low."""
     for point in _WRITES:
-        yield Case(f"{PLACES + 1} runs for {PLACES} endpoints", partial(_contested, alter, point))
+        yield Case(f"{SLOTS + 1} runs for {SLOTS} endpoints", partial(_contested, alter, point))
 
 
 def _contested(alter: str | None, point: str) -> Verdict:
-    """One run is live; another stands still on its way to the last place; one opened earlier comes by."""
-    limits = {"MAX_TRAINING_RUNS": str(PLACES), "MAX_LIVE_ENDPOINTS": str(PLACES)}
-    with Arena(alter, **limits) as arena, ThreadPoolExecutor(PLACES + 1) as pool:
-        arena.set_pace(PACE)
-        live, early = arena.host(warm=True), arena.host(warm=True)
-        late = arena.host(iter([[Strike(Trouble.PAUSE_BEFORE, path=point, times=100)]]), warm=True)
+    """One run is live; another is paused before it acquires the last slot; one opened earlier comes by."""
+    limits = {"MAX_TRAINING_RUNS": str(SLOTS), "MAX_LIVE_ENDPOINTS": str(SLOTS)}
+    with Harness(alter, **limits) as harness, ThreadPoolExecutor(SLOTS + 1) as pool:
+        harness.set_pace(PACE)
+        live, early = harness.host(warm=True), harness.host(warm=True)
+        late = harness.host(iter([[Injection(FaultKind.PAUSE_BEFORE, path=point, times=100)]]), warm=True)
         up, stands, by, through = Event(), Event(), Event(), Event()
         overtaken: list[bool] = []
 
@@ -59,7 +59,7 @@ def _contested(alter: str | None, point: str) -> Verdict:
                 through.wait(WAIT_SECONDS)
 
         def pause() -> None:
-            entry = arena.world.entry(late.upload.run_id)
+            entry = harness.world.entry(late.upload.run_id)
             if entry is not None and entry.stage is Stage.REGISTERED and not stands.is_set():
                 overtaken.append(not by.is_set())
                 stands.set()
@@ -71,14 +71,14 @@ def _contested(alter: str | None, point: str) -> Verdict:
         second = pool.submit(early.carry, at_early)
         third = pool.submit(late.carry, lambda stage: through.set() if stage in _ASKED else None)
         ends = [first.result(), second.result(), third.result()]
-        return _judged(arena, [live, early, late], ends, met=sum(overtaken))
+        return _assessed(harness, [live, early, late], ends, met=sum(overtaken))
 
 
-def _judged(arena: Arena, hosts: list[Host], ends: list[Stage | None], *, met: int) -> Verdict:
-    most = arena.world.most_endpoints_at_once()
+def _assessed(harness: Harness, hosts: list[Host], ends: list[Stage | None], *, met: int) -> Verdict:
+    most = harness.world.most_endpoints_at_once()
     deleted = frozenset({Stage.DELETED})
     verdicts = [
-        arena.judge(host, end, deleted, holds=most == PLACES) for host, end in zip(hosts, ends, strict=True)
+        harness.assess(host, end, deleted, holds=most == SLOTS) for host, end in zip(hosts, ends, strict=True)
     ]
     wrong = next((verdict.note for verdict in verdicts if verdict.note), None)
     return Verdict(

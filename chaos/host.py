@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from chaos.fleet import Fleet, Worker, WorkerDiedError
-from chaos.wire import Strike
+from chaos.wire import Injection
 from chaos.worker import Invocation, Outcome
 from chaos.world import Upload, World
-from shared.domain.stages import Stage
+from shared.domain.run.stages import Stage
 
 MOST_DELIVERIES = 5
 """Of a queue message, before it is poison: `maxDequeueCount` in host.json."""
@@ -28,7 +28,7 @@ _EARLY = frozenset({Stage.RECEIVED, Stage.VALIDATED})
 MOST_TICKS = 300
 """A run that is not over after this many ticks of the timer is lost."""
 
-Plans = Iterator[list[Strike]]
+Plans = Iterator[list[Injection]]
 
 
 class Host:
@@ -39,9 +39,9 @@ class Host:
         deaths: How many workers died.
         faults: How often an invocation raised, by what it raised.
         calls: Every call of the first worker's life: the run's stage, and `METHOD target`.
-        struck: Calls that the plans have hit.
+        hit_calls: Calls that the plans have hit.
         longest: Duration of the longest invocation, seconds.
-        parked: How often an operator had to bring the run back.
+        suspended: How often an operator had to bring the run back.
         drops: How many more messages of the queue get lost.
         on_pause: What others do while a worker stands still.
     """
@@ -64,9 +64,9 @@ class Host:
         self.deaths = 0
         self.faults: Counter[str] = Counter()
         self.calls: list[tuple[str, str]] = []
-        self.struck: list[str] = []
+        self.hit_calls: list[str] = []
         self.longest = 0.0
-        self.parked = 0
+        self.suspended = 0
         self.drops = 0
         self.on_pause: Callable[[], None] = lambda: None
         self._warm = warm
@@ -94,8 +94,8 @@ class Host:
                 if entry.stage not in self._seen:
                     self._seen.add(entry.stage)
                     at_stage(entry.stage)
-                if entry.parked is not None:
-                    self.parked += 1
+                if entry.suspended is not None:
+                    self.suspended += 1
                     self.deliver("retry_run", self.upload.run_id)
                 self.tick(entry.due)
             return None
@@ -107,7 +107,7 @@ class Host:
         self.now = max(self.now + TIMER, due or self.now)
         # Nobody is at work here, and a lease that could not be released has run out by now.
         self.world.expire_lease(self.upload.run_id)
-        for message in self.deliver("schedule_advances"):
+        for message in self.deliver("schedule_due_runs"):
             if message != self.upload.run_id:
                 continue
             if self.drops:
@@ -129,25 +129,25 @@ class Host:
             self.now += REDELIVERY
         return []
 
-    def aside(self, function: str, argument: str = "") -> Outcome:
+    def run_concurrently(self, function: str, argument: str = "") -> Outcome:
         """Have another worker, without a plan, carry out one invocation at the same time."""
-        worker = self.fleet.lend()
-        outcome = worker.run(Invocation(function, self.now, argument, strikes=[]))
-        self.fleet.take_back(worker)
+        worker = self.fleet.acquire()
+        outcome = worker.run(Invocation(function, self.now, argument, injections=[]))
+        self.fleet.release(worker)
         return outcome
 
     def close(self, *, dead: bool = False) -> None:
         """Let the worker go."""
         if self._worker is not None:
             if self._warm and not dead:
-                self.fleet.take_back(self._worker)
+                self.fleet.release(self._worker)
             else:
                 self._worker.close()
             self._worker = None
 
     def _engage(self) -> Worker:
         if self._warm:
-            return self.fleet.lend()
+            return self.fleet.acquire()
         # A datastore of its own, so that its creation is part of the run.
         return self.fleet.spawn(DATASTORE_NAME=f"s_{self.upload.dataset}")
 
@@ -157,13 +157,13 @@ class Host:
             entry = self.world.entry(self.upload.run_id)
             stage = entry.stage if entry is not None and entry.stage is not None else Stage.RECEIVED
             plan = next(self._plans, [])
-            invocation = msgspec.structs.replace(invocation, strikes=plan, stage=stage)
+            invocation = msgspec.structs.replace(invocation, injections=plan, stage=stage)
         try:
             outcome = self._worker.run(invocation, self.on_pause)
         except WorkerDiedError as death:
             self.deaths += 1
             if death.at is not None:
-                self.struck.append(death.at[1])
+                self.hit_calls.append(death.at[1])
             self.close(dead=True)
             # The lease outlives its holder; sixty seconds of waiting would show nothing more.
             self.world.expire_lease(self.upload.run_id)
@@ -174,5 +174,5 @@ class Host:
         self.longest = max(self.longest, outcome.seconds)
         if self.deaths == 0:
             self.calls = outcome.calls
-        self.struck += outcome.struck
+        self.hit_calls += outcome.hit_calls
         return outcome

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 
-from chaos.arena import Arena, Case, Verdict
-from shared.domain.index import ALERT_SECONDS
-from shared.domain.stages import Stage
+from chaos.harness import Case, Harness, Verdict
+from shared.domain.run.index import ALERT_SECONDS
+from shared.domain.run.stages import Stage
 
 POISONED = 5
 DROPPED = 10
@@ -18,21 +18,21 @@ ALERT = timedelta(seconds=ALERT_SECONDS)
 SLACK = timedelta(minutes=10)
 
 
-def isolation(arena: Arena) -> Iterator[Case]:
+def isolation(harness: Harness) -> Iterator[Case]:
     """Corrupt records beside healthy runs, and lost messages."""
     for _ in range(POISONED):
-        yield Case("corrupt record, then retried", partial(_corrupt, arena))
+        yield Case("corrupt record, then retried", partial(_corrupt, harness))
     for _ in range(STUCK):
-        yield Case("delete never ends", partial(_stuck, arena))
+        yield Case("delete never ends", partial(_stuck, harness))
     for lost in range(1, DROPPED + 1):
-        yield Case("queue message lost", partial(_dropped, arena, lost))
+        yield Case("queue message lost", partial(_dropped, harness, lost))
 
 
-def _stuck(arena: Arena) -> Verdict:
+def _stuck(harness: Harness) -> Verdict:
     """A delete that never ends: the run is not over, asks for a person after an hour, and ends at last."""
-    host = arena.host(warm=True)
+    host = harness.host(warm=True)
     target = host.upload.run_id
-    fault = arena.world.emulator.add_fault(
+    fault = harness.world.emulator.add_fault(
         match={"operation": "endpoint.delete", "target": target}, operation={"status": "Never"}
     )
     seen: list[bool] = []
@@ -42,51 +42,55 @@ def _stuck(arena: Arena) -> Verdict:
             return
         began = host.now
         while host.now - began < 2 * ALERT:
-            entry = arena.world.entry(target)
+            entry = harness.world.entry(target)
             assert entry is not None
             if host.now - began > ALERT + SLACK or host.now - began < ALERT - SLACK:
                 seen.append(entry.needs_attention(host.now) is (host.now - began > ALERT))
             seen.append(entry.stage is Stage.DELETING)
             host.tick(entry.due)
-        seen.append(arena.world.end_operations("endpoint.delete", target) == 1)
+        seen.append(harness.world.end_operations("endpoint.delete", target) == 1)
 
     end = host.carry(watch)
-    return arena.judge(host, end, frozenset({Stage.DELETED}), faults=[fault], holds=bool(seen) and all(seen))
+    return harness.assess(
+        host, end, frozenset({Stage.DELETED}), faults=[fault], holds=bool(seen) and all(seen)
+    )
 
 
-def _dropped(arena: Arena, lost: int) -> Verdict:
-    host = arena.host(warm=True)
+def _dropped(harness: Harness, lost: int) -> Verdict:
+    host = harness.host(warm=True)
     host.drops = lost
     end = host.carry()
     met = lost - host.drops
-    return arena.judge(host, end, frozenset({Stage.DELETED}), injected=met)
+    return harness.assess(host, end, frozenset({Stage.DELETED}), injected=met)
 
 
-def _corrupt(arena: Arena) -> Verdict:
-    """Spoil a record while its run is live; mend it once it is parked; ask for it again."""
-    host = arena.host(warm=True)
-    neighbour = arena.host(warm=True)
-    parked: list[bool] = []
+def _corrupt(harness: Harness) -> Verdict:
+    """Spoil a record while its run is live; mend it once it is suspended; ask for it again."""
+    host = harness.host(warm=True)
+    neighbour = harness.host(warm=True)
+    suspended: list[bool] = []
     ended: list[Stage | None] = []
 
     def spoil(stage: Stage) -> None:
         if stage is not Stage.LIVE:
             return
-        arena.world.spoil_record(host.upload.run_id)
+        harness.world.spoil_record(host.upload.run_id)
         host.deliver("advance_run", host.upload.run_id)
-        entry = arena.world.entry(host.upload.run_id)
-        parked.append(entry is not None and entry.parked is not None and entry.needs_attention(host.now))
-        scheduled = host.deliver("schedule_advances")
-        parked.append(host.upload.run_id not in scheduled)
+        entry = harness.world.entry(host.upload.run_id)
+        suspended.append(
+            entry is not None and entry.suspended is not None and entry.needs_attention(host.now)
+        )
+        scheduled = host.deliver("schedule_due_runs")
+        suspended.append(host.upload.run_id not in scheduled)
         ended.append(neighbour.carry())
-        arena.world.mend_record(host.upload.run_id)
+        harness.world.mend_record(host.upload.run_id)
 
     end = host.carry(spoil)
     met = sum(host.faults.values())
-    verdict = arena.judge(
-        host, end, frozenset({Stage.DELETED}), injected=met, holds=bool(parked) and all(parked)
+    verdict = harness.assess(
+        host, end, frozenset({Stage.DELETED}), injected=met, holds=bool(suspended) and all(suspended)
     )
-    beside = arena.judge(neighbour, next(iter(ended), None), frozenset({Stage.DELETED}), injected=0)
+    beside = harness.assess(neighbour, next(iter(ended), None), frozenset({Stage.DELETED}), injected=0)
     return verdict._replace(
         runs=2,
         expected=verdict.expected + beside.expected,

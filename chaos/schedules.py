@@ -1,4 +1,4 @@
-"""Everything at once, at random: kills, faults, mishaps, lost messages and people, from a seed."""
+"""Everything at once, at random: kills, faults, service_faults, lost messages and people, from a seed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import random
 from collections.abc import Iterator
 from functools import partial
 
-from chaos.arena import Arena, Case, Verdict
-from chaos.faults import MISHAPS, TRANSIENT, set_faults
-from chaos.wire import Strike, Trouble
-from shared.domain.stages import Stage
+from chaos.faults import SERVICE_FAULTS, TRANSIENT, set_faults
+from chaos.harness import Case, Harness, Verdict
+from chaos.wire import FaultKind, Injection
+from shared.domain.run.stages import Stage
 
 _CALLS = 110
 """About as many as a run makes on a worker that has served others."""
@@ -17,53 +17,55 @@ _CALLS = 110
 _FIRST_CALLS = 20
 """That many a run makes in any case."""
 
-_KILLS = (Trouble.KILL_BEFORE, Trouble.KILL_AFTER)
+_KILLS = (FaultKind.KILL_BEFORE, FaultKind.KILL_AFTER)
 
 
-def schedules(arena: Arena, seed: int, count: int) -> Iterator[Case]:
-    """So many runs, each with troubles of its own; the same seed has the same troubles."""
+def schedules(harness: Harness, seed: int, count: int) -> Iterator[Case]:
+    """So many runs, each with fault_kinds of its own; the same seed has the same fault_kinds."""
     for number in range(count):
-        yield Case("randomised schedule", partial(_schedule, arena, random.Random(f"{seed}/{number}")))
+        yield Case("randomised schedule", partial(_schedule, harness, random.Random(f"{seed}/{number}")))
 
 
-def _schedule(arena: Arena, chance: random.Random) -> Verdict:
-    mishap = chance.choice(MISHAPS) if chance.random() < 0.25 else None
-    wish = chance.choice(["cancel_run", "delete_endpoint", "extend_endpoint", "sweep_endpoints", None, None])
-    wish_at = chance.choice([Stage.VALIDATED, Stage.TRAINING, Stage.DEPLOYING, Stage.LIVE, Stage.DELETING])
-    plans = _plans(chance)
-    if mishap is not None and mishap.strikes:
-        plans[0] = [*mishap.strikes, *plans[0]]
-    host = arena.host(iter(plans), warm=True)
-    host.drops = chance.choice([0, 0, 1, 2])
-    faults = set_faults(arena.world, mishap, host.upload) if mishap is not None else []
+def _schedule(harness: Harness, rng: random.Random) -> Verdict:
+    service_fault = rng.choice(SERVICE_FAULTS) if rng.random() < 0.25 else None
+    request = rng.choice(
+        ["cancel_run", "delete_endpoint", "extend_endpoint", "reconcile_resources", None, None]
+    )
+    request_at = rng.choice([Stage.VALIDATED, Stage.TRAINING, Stage.DEPLOYING, Stage.LIVE, Stage.DELETING])
+    plans = _plans(rng)
+    if service_fault is not None and service_fault.injections:
+        plans[0] = [*service_fault.injections, *plans[0]]
+    host = harness.host(iter(plans), warm=True)
+    host.drops = rng.choice([0, 0, 1, 2])
+    faults = set_faults(harness.world, service_fault, host.upload) if service_fault is not None else []
 
     def interfere(stage: Stage) -> None:
-        if stage is wish_at and wish is not None:
-            host.deliver(wish, "" if wish == "sweep_endpoints" else host.upload.run_id)
+        if stage is request_at and request is not None:
+            host.deliver(request, "" if request == "reconcile_resources" else host.upload.run_id)
 
     end = host.carry(interfere)
     expected = {Stage.DELETED}
-    if mishap is not None:
-        expected |= mishap.end
-    if wish == "cancel_run":
+    if service_fault is not None:
+        expected |= service_fault.end
+    if request == "cancel_run":
         expected.add(Stage.CANCELED)
-    if wish == "delete_endpoint":
+    if request == "delete_endpoint":
         expected.add(Stage.CANCELED)
-    return arena.judge(host, end, frozenset(expected), faults=faults)
+    return harness.assess(host, end, frozenset(expected), faults=faults)
 
 
-def _plans(chance: random.Random) -> list[list[Strike]]:
-    """A plan for each of the first workers: fewer and fewer troubles, since a run must end some day."""
+def _plans(rng: random.Random) -> list[list[Injection]]:
+    """A plan for each of the first workers: fewer and fewer fault_kinds, since a run must end some day."""
     plans = []
     for most in (5, 4, 3, 2, 1):
-        calls = chance.sample(range(_CALLS), chance.randint(1, most))
-        plans.append([_strike(chance, call) for call in calls])
+        calls = rng.sample(range(_CALLS), rng.randint(1, most))
+        plans.append([_injection(rng, call) for call in calls])
     # One at least is met, however short the run turns out.
-    plans[0].append(_strike(chance, chance.randrange(_FIRST_CALLS)))
+    plans[0].append(_injection(rng, rng.randrange(_FIRST_CALLS)))
     return plans
 
 
-def _strike(chance: random.Random, call: int) -> Strike:
-    if chance.random() < 0.35:
-        return Strike(chance.choice(_KILLS), call=call)
-    return Strike(call=call, **chance.choice(list(TRANSIENT.values())))
+def _injection(rng: random.Random, call: int) -> Injection:
+    if rng.random() < 0.35:
+        return Injection(rng.choice(_KILLS), call=call)
+    return Injection(call=call, **rng.choice(list(TRANSIENT.values())))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.arena import Verdict
+from chaos.harness import Verdict
 
 HEADINGS = (
     "fault",
@@ -16,7 +16,7 @@ HEADINGS = (
 DUPLICATES, LEAKED, LOST = 3, 4, 5
 
 LONGEST_SECONDS = 30.0
-"""Of one invocation: trouble is waited out on the run's record, not slept through."""
+"""Of one invocation: fault is waited out on the run's record, not slept through."""
 
 
 class Table:

@@ -41,7 +41,7 @@ SLOW_SECONDS = 0.05
 """Pause in the middle of a slow answer: long enough to arrive in pieces, short enough to do it often."""
 
 
-class Trouble(StrEnum):
+class FaultKind(StrEnum):
     """What can happen to one call."""
 
     KILL_BEFORE = "kill before"
@@ -62,20 +62,20 @@ class Trouble(StrEnum):
     # The answer comes in pieces.
 
 
-class Strike(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Trouble for the call of one number, or for the first calls with `path` in their target or in a stage.
+class Injection(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A fault for the call of one number, or for the first calls with `path` in their target or in a stage.
 
     Attributes:
         call: Number of the call; None leaves it to `path`.
-        path: What is to be in `METHOD target`, for strikes that are not bound to a number.
+        path: What is to be in `METHOD target`, for injections that are not bound to a number.
         stage: The run's stage at the call, likewise.
-        times: How many calls such a strike hits.
-        status: Status of the answer, for `Trouble.STATUS`.
+        times: How many calls the injection hits.
+        status: Status of the answer, for `FaultKind.STATUS`.
         retry_after: Seconds in its `Retry-After` header, or None for no such header.
         body: JSON text of that answer.
     """
 
-    trouble: Trouble
+    fault: FaultKind
     call: int | None = None
     path: str | None = None
     stage: str | None = None
@@ -88,13 +88,13 @@ class Strike(msgspec.Struct, frozen=True, omit_defaults=True):
 class _Exchange:
     """One connection's newest request."""
 
-    __slots__ = ("answered", "dead", "fake", "strike", "target")
+    __slots__ = ("answered", "dead", "fake", "injection", "target")
 
     def __init__(self) -> None:
         self.answered = True
         self.dead = False
         self.target = ""
-        self.strike: Strike | None = None
+        self.injection: Injection | None = None
         self.fake: bytes | None = None
 
 
@@ -105,23 +105,23 @@ class Wire:
         """Begin without a plan.
 
         Args:
-            notify: Told what a kill or a pause is about to hit: trouble and `METHOD target`.
+            notify: Told what a kill or a pause is about to hit: fault and `METHOD target`.
             resume: Returns once a pause is over.
         """
         self.calls: list[tuple[str, str]] = []
-        self.struck: list[str] = []
+        self.hit_calls: list[str] = []
         self.stage = "received"
-        self._plan: list[Strike] = []
+        self._plan: list[Injection] = []
         self._hits: dict[int, int] = {}
         self._notify, self._resume = notify, resume
         self._lock = threading.Lock()
         self._exchanges: WeakKeyDictionary[Any, _Exchange] = WeakKeyDictionary()
 
-    def plan(self, strikes: list[Strike], stage: str) -> None:
+    def plan(self, injections: list[Injection], stage: str) -> None:
         """Lay a new plan for a run that is in `stage`, and number calls from 0 again."""
         with self._lock:
-            self.calls, self.struck, self.stage = [], [], stage
-            self._plan, self._hits = strikes, {}
+            self.calls, self.hit_calls, self.stage = [], [], stage
+            self._plan, self._hits = injections, {}
 
     def sending(self, connection: Any, data: Any) -> Any | None:
         """Look at bytes that are about to leave; returns those that leave in their place, or None."""
@@ -132,10 +132,10 @@ class Wire:
         if head and (line := _REQUEST.match(head)):
             exchange.answered = False
             exchange.target = f"{line[1].decode()} {line[2].decode()}"
-            exchange.strike = self._begin(exchange)
+            exchange.injection = self._begin(exchange)
             if saved := _STAGE.search(head):
                 self.stage = saved[1].decode()
-            exchange.fake = _fake(exchange.strike)
+            exchange.fake = _fake(exchange.injection)
             if exchange.fake is not None and isinstance(connection, ssl.SSLObject):
                 # Who waits on an event loop reads only when something comes.
                 return _NOTHING_ASKED
@@ -149,21 +149,21 @@ class Wire:
         if exchange.dead:
             # urllib3 looks for an answer even after a failed send.
             raise _broken()
-        strike = exchange.strike
-        if strike is not None and strike.trouble is Trouble.SLOW:
+        injection = exchange.injection
+        if injection is not None and injection.fault is FaultKind.SLOW:
             time.sleep(SLOW_SECONDS)
-            exchange.strike = None
+            exchange.injection = None
         taken = take()
         if exchange.answered:
             return taken
         exchange.answered = True
-        match strike.trouble if strike else None:
-            case Trouble.KILL_AFTER:
-                self._notify(Trouble.KILL_AFTER, exchange.target)
+        match injection.fault if injection else None:
+            case FaultKind.KILL_AFTER:
+                self._notify(FaultKind.KILL_AFTER, exchange.target)
                 os.kill(os.getpid(), signal.SIGKILL)
-            case Trouble.LOST:
+            case FaultKind.LOST:
                 raise _broken()
-            case Trouble.TIMEOUT:
+            case FaultKind.TIMEOUT:
                 raise TimeoutError("timed out")
         return taken
 
@@ -184,35 +184,35 @@ class Wire:
         exchange.answered = True
         return piece
 
-    def _begin(self, exchange: _Exchange) -> Strike | None:
+    def _begin(self, exchange: _Exchange) -> Injection | None:
         with self._lock:
             number = len(self.calls)
             self.calls.append((self.stage, exchange.target))
-            strike = self._next_strike(number, exchange.target)
-            if strike is not None:
-                self.struck.append(exchange.target)
-        match strike.trouble if strike else None:
-            case Trouble.KILL_BEFORE:
-                self._notify(Trouble.KILL_BEFORE, exchange.target)
+            injection = self._next_injection(number, exchange.target)
+            if injection is not None:
+                self.hit_calls.append(exchange.target)
+        match injection.fault if injection else None:
+            case FaultKind.KILL_BEFORE:
+                self._notify(FaultKind.KILL_BEFORE, exchange.target)
                 os.kill(os.getpid(), signal.SIGKILL)
-            case Trouble.PAUSE_BEFORE:
-                self._notify(Trouble.PAUSE_BEFORE, exchange.target)
+            case FaultKind.PAUSE_BEFORE:
+                self._notify(FaultKind.PAUSE_BEFORE, exchange.target)
                 self._resume()
-            case Trouble.RESET:
+            case FaultKind.RESET:
                 exchange.answered = exchange.dead = True
                 raise _broken()
-        return strike
+        return injection
 
-    def _next_strike(self, number: int, target: str) -> Strike | None:
-        for index, strike in enumerate(self._plan):
-            if strike.call is not None:
-                due = strike.call == number
+    def _next_injection(self, number: int, target: str) -> Injection | None:
+        for index, injection in enumerate(self._plan):
+            if injection.call is not None:
+                due = injection.call == number
             else:
-                here = (strike.path or "") in target and strike.stage in (None, self.stage)
-                due = here and self._hits.get(index, 0) < strike.times
+                here = (injection.path or "") in target and injection.stage in (None, self.stage)
+                due = here and self._hits.get(index, 0) < injection.times
             if due:
                 self._hits[index] = self._hits.get(index, 0) + 1
-                return strike
+                return injection
         return None
 
 
@@ -221,18 +221,18 @@ def _broken() -> OSError:
     return ConnectionResetError(errno.ECONNRESET, "connection reset by peer")
 
 
-def _fake(strike: Strike | None) -> bytes | None:
-    if strike is None or strike.trouble is not Trouble.STATUS:
+def _fake(injection: Injection | None) -> bytes | None:
+    if injection is None or injection.fault is not FaultKind.STATUS:
         return None
-    body = strike.body.encode()
+    body = injection.body.encode()
     head = [
-        f"HTTP/1.1 {strike.status} Trouble",
+        f"HTTP/1.1 {injection.status} FaultKind",
         "Content-Type: application/json",
         f"Content-Length: {len(body)}",
         "Connection: close",
     ]
-    if strike.retry_after is not None:
-        head.append(f"Retry-After: {strike.retry_after}")
+    if injection.retry_after is not None:
+        head.append(f"Retry-After: {injection.retry_after}")
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
 

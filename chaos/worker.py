@@ -30,17 +30,17 @@ from typing import Any
 
 import msgspec
 
-from chaos.wire import Strike, Wire, watch
-from handlers.advance_run import advance_run
-from handlers.open_run import open_run_for_upload
-from handlers.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
-from handlers.schedule_advances import schedule_advances
-from handlers.sweep_endpoints import sweep_endpoints
-from handlers.take_message import take_message
+from chaos.wire import Injection, Wire, watch
+from handlers.events.advance_message import handle_advance_message
+from handlers.events.dataset_uploaded import open_run_for_upload
+from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
+from handlers.timers.reconcile_resources import reconcile_resources
+from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared import adapters, bootstrap
 from shared.config import Settings
-from shared.domain.stages import Stage
+from shared.domain.run.stages import Stage
 from shared.ports import Services
+from shared.workflow.advance import advance_run
 
 HEAVY = (
     "azure.ai.ml.dsl._component_func",
@@ -51,7 +51,7 @@ HEAVY = (
     "azureml.mlflow._tracking.request_header.azureml_request_header_provider",
     "aiohttp",
     "mlflow.tracking.request_header.registry",
-    *(f"shared.adapters.{module.name}" for module in pkgutil.iter_modules(adapters.__path__)),
+    *(module.name for module in pkgutil.walk_packages(adapters.__path__, "shared.adapters.")),
 )
 """What a first run imports: once for all workers instead of once in each."""
 
@@ -67,7 +67,7 @@ class Invocation(msgspec.Struct, frozen=True, omit_defaults=True):
         argument: Blob name, run id or message, as the function takes it.
         delivery: 1 for the first delivery of the event.
         now: The time.
-        strikes: A new plan for the wire, numbered from this invocation on; None keeps the old one.
+        injections: A new plan for the wire, numbered from this invocation on; None keeps the old one.
         stage: The run's stage when a new plan begins.
     """
 
@@ -75,7 +75,7 @@ class Invocation(msgspec.Struct, frozen=True, omit_defaults=True):
     now: datetime
     argument: str = ""
     delivery: int = 1
-    strikes: list[Strike] | None = None
+    injections: list[Injection] | None = None
     stage: str = Stage.RECEIVED
 
 
@@ -86,15 +86,15 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
         error: What the function raised, or None.
         messages: What it put on the queue.
         calls: Stage and `METHOD target` of every call since the plan was laid.
-        struck: Those that the plan hit during this invocation.
+        hit_calls: Those that the plan hit during this invocation.
         seconds: How long it took.
-        halted: The trouble and call at which a worker stands still, or is about to be killed.
+        halted: The fault and call at which a worker stands still, or is about to be killed.
     """
 
     error: str | None = None
     messages: list[str] = []
     calls: list[tuple[str, str]] = []
-    struck: list[str] = []
+    hit_calls: list[str] = []
     seconds: float = 0.0
     halted: tuple[str, str] | None = None
 
@@ -107,7 +107,7 @@ def _dataset_uploaded(call: Invocation, settings: Settings, services: Services) 
 
 
 def _advance_run(call: Invocation, settings: Settings, services: Services) -> list[str]:
-    take_message(call.argument, delivery=call.delivery, settings=settings, services=services)
+    handle_advance_message(call.argument, delivery=call.delivery, settings=settings, services=services)
     return []
 
 
@@ -119,8 +119,8 @@ def _extend(call: Invocation, settings: Settings, services: Services) -> list[st
 FUNCTIONS: dict[str, Callable[[Invocation, Settings, Services], list[str]]] = {
     "dataset_uploaded": _dataset_uploaded,
     "advance_run": _advance_run,
-    "schedule_advances": lambda _call, _settings, services: schedule_advances(services),
-    "sweep_endpoints": lambda _call, settings, services: sweep_endpoints(
+    "schedule_due_runs": lambda _call, _settings, services: schedule_due_runs(services),
+    "reconcile_resources": lambda _call, settings, services: reconcile_resources(
         settings=settings, services=services
     ),
     "cancel_run": lambda call, _settings, services: list(cancel_run(call.argument, services).advance),
@@ -151,7 +151,7 @@ def serve(address: str, alter: Callable[[Services], Services]) -> None:
     """Carry out invocations until the harness hangs up."""
     channel = _Channel(address)
     wire = Wire(
-        lambda trouble, target: channel.send(Outcome(halted=(trouble, target))),
+        lambda fault, target: channel.send(Outcome(halted=(fault, target))),
         lambda: None if channel.receive() else sys.exit(),
     )
     watch(wire)
@@ -163,8 +163,8 @@ def serve(address: str, alter: Callable[[Services], Services]) -> None:
     while line := channel.receive():
         call = msgspec.json.decode(line, type=Invocation)
         clock[:] = [call.now]
-        if call.strikes is not None:
-            wire.plan(call.strikes, call.stage)
+        if call.injections is not None:
+            wire.plan(call.injections, call.stage)
         began, error, messages = time.monotonic(), None, []
         faulthandler.dump_traceback_later(TELL_SECONDS, file=2)
         try:
@@ -175,8 +175,8 @@ def serve(address: str, alter: Callable[[Services], Services]) -> None:
             error = f"{type(fault).__name__}: {fault}"
         faulthandler.cancel_dump_traceback_later()
         seconds = time.monotonic() - began
-        channel.send(Outcome(error, messages, wire.calls, wire.struck, seconds))
-        wire.struck = []
+        channel.send(Outcome(error, messages, wire.calls, wire.hit_calls, seconds))
+        wire.hit_calls = []
 
 
 def _services(settings: Settings, clock: list[datetime]) -> Services:

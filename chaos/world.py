@@ -19,10 +19,10 @@ from azure.storage.blob import BlobLeaseClient, BlobServiceClient
 from azureml_emulator import Emulator
 
 from local.azurite import Azurite
-from shared.adapters.storage import CONTAINERS
-from shared.domain.index import IndexEntry, from_metadata
-from shared.domain.names import run_id_for
-from shared.domain.run import Run
+from shared.adapters.storage.account import CONTAINERS
+from shared.domain.run.index import IndexEntry, from_metadata
+from shared.domain.run.names import run_id_for
+from shared.domain.run.run import Run
 
 ROOT = Path(__file__).parents[1]
 ROWS = {"test": 2, "validation": 2, "train": 12}
@@ -128,7 +128,7 @@ class World:
 
     def expire_lease(self, run_id: str) -> None:
         """Do at once what storage does 60 s after a worker has died: end its lease."""
-        lease: Any = BlobLeaseClient(self._blobs.get_blob_client("claims", f"run/{run_id}"))
+        lease: Any = BlobLeaseClient(self._blobs.get_blob_client("coordination", f"run/{run_id}"))
         try:
             lease.break_lease(lease_break_period=0)
         except HttpResponseError as fault:

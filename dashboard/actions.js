@@ -6,9 +6,9 @@ import { duration, moment, now } from "./format.js";
 import { beforeLive, isOver } from "./stages.js";
 
 /** The buttons that make sense for a run. `done` is called when the app has accepted one. */
-export function actionsFor({ run, parked }, done) {
+export function actionsFor({ run, suspended }, done) {
   const { stage, run_id: id } = run;
-  const stuck = parked !== null || run.failures > 0;
+  const stuck = suspended !== null || run.failures > 0;
   return [
     stuck && !isOver(stage) && retryButton(id, done),
     stage === "live" && button("extend", "Extend …", () => extend(run, done)),
@@ -27,7 +27,7 @@ function button(id, label, act, style = "") {
 function retry(id, done) {
   return confirm({
     title: "Look at this run again now?",
-    body: ["Whatever it waits for is tried once more, and a parked run goes on. Nothing is done twice."],
+    body: ["Whatever it waits for is tried once more, and a suspended run goes on. Nothing is done twice."],
     label: "Retry now",
     act: () => api.retry(id),
     said: "The run is looked at again.",

@@ -64,7 +64,7 @@ export function overview() {
     ];
   }
 
-  let looked = false; // what was there at the first look is no news
+  let looked = false; // rows of the first load are not announced
 
   async function look() {
     known = await api.runs();
@@ -115,7 +115,7 @@ function table(entries) {
 }
 
 function row(entry) {
-  const reason = entry.parked ?? (entry.stage === null ? meaning(null) : lastingOf(entry)?.what);
+  const reason = entry.suspended ?? (entry.stage === null ? meaning(null) : lastingOf(entry)?.what);
   return h("tr", { role: "row", class: entry.needs_attention ? "attention" : null },
     h("td", { role: "cell", class: "what" },
       h("a", { id: `open-${entry.run_id}`, href: `#/runs/${encodeURIComponent(entry.run_id)}` }, entry.dataset || entry.run_id),

@@ -1,4 +1,4 @@
-// What the dataset gate found, drawn from the report's JSON.
+// What validation found, drawn from the report's JSON.
 
 import * as api from "./api.js";
 import { h, Part, svg } from "./dom.js";
@@ -66,7 +66,7 @@ function finding(code, times, issues, tone, early) {
   return h("details", { id: `finding-${code}`, class: "finding", open: tone === "bad" && early },
     h("summary", {}, h("code", { class: `code ${tone}` }, code), h("span", { class: "first" }, first?.message ?? ""), h("span", { class: "times" }, count(times))),
     h("ul", {}, issues.map(({ file, line, message, excerpt }) => h("li", {},
-      h("span", { class: "place" }, `${file ?? "dataset"}${line === null ? "" : `:${line}`}`),
+      h("span", { class: "location" }, `${file ?? "dataset"}${line === null ? "" : `:${line}`}`),
       message !== first.message && h("span", {}, message),
       excerpt && h("pre", {}, excerpt)))),
     times > issues.length && h("p", { class: "hint" }, `and ${count(times - issues.length)} more`));

@@ -29,7 +29,7 @@ export function runPage(id, page, refresh) {
   async function look() {
     const run = await api.run(id);
     body.element.hidden = false;
-    head.show({ run: headOf(run), parked: run.parked });
+    head.show({ run: headOf(run), suspended: run.suspended });
     faults.show(faultsOf(run));
     await body.show(run);
     if (stage !== undefined && stage !== run.stage) announce(`${run.dataset} is ${run.stage}. ${meaning(run.stage)}`);
@@ -47,15 +47,15 @@ export function runPage(id, page, refresh) {
 }
 
 /** Only what the head shows, so that it is not drawn anew for anything else. */
-function headOf({ run_id, dataset, stage, endpoint, failures, ended_because, outcome }) {
+function headOf({ run_id, dataset, stage, endpoint, failures, end_reason, outcome }) {
   const times = endpoint && { name: endpoint.name, expires_at: endpoint.expires_at, idle_at: endpoint.idle_at };
-  return { run_id, dataset, stage, endpoint: times, failures, ended_because, outcome };
+  return { run_id, dataset, stage, endpoint: times, failures, end_reason, outcome };
 }
 
 function faultsOf(run) {
-  const { stage, error, last_fault, parked, failures, due, duplicate_of } = run;
+  const { stage, error, last_fault, suspended, failures, due, duplicate_of } = run;
   const lasting = lastingOf(run);
-  return { error, last_fault: isOver(stage) ? null : last_fault, parked, lasting, failures, due, duplicate_of };
+  return { error, last_fault: isOver(stage) ? null : last_fault, suspended, lasting, failures, due, duplicate_of };
 }
 
 function drawHead(state, refresh) {
@@ -84,16 +84,16 @@ function leadOf(run) {
       endpoint.idle_at && Date.parse(endpoint.idle_at) < Date.parse(endpoint.expires_at) && [", or in ", until(endpoint.idle_at), " if nobody uses it"], "."];
   }
   if (stage === "deleting" && run.outcome) return [meaning(stage), ` It will then be ${run.outcome}.`];
-  return run.ended_because ? `${meaning(stage)} ${run.ended_because}` : meaning(stage);
+  return run.end_reason ? `${meaning(stage)} ${run.end_reason}` : meaning(stage);
 }
 
-function drawFaults({ error, last_fault: fault, parked, lasting, failures, due, duplicate_of: twin, refused }, id, page) {
+function drawFaults({ error, last_fault: fault, suspended, lasting, failures, due, duplicate_of: twin, refused }, id, page) {
   if (refused) return h("p", { class: "note bad", role: "alert" }, refused);
   const inReport = error?.code === "DatasetRejected"; // where it stands with its lines
   return [
-    parked !== null && h("section", { class: "note warn" }, h("h2", {}, "Parked: it waits for you"),
-      h("p", { class: "words" }, parked || "Five attempts to advance it failed."), h("p", { class: "hint" }, "Mend the cause, then retry. Left alone, the app tries once an hour.")),
-    parked === null && lasting && h("section", { class: "note warn" }, h("h2", {}, lasting.what), h("p", {}, lasting.hint)),
+    suspended !== null && h("section", { class: "note warn" }, h("h2", {}, "Suspended: it waits for you"),
+      h("p", { class: "words" }, suspended || "Five attempts to advance it failed."), h("p", { class: "hint" }, "Mend the cause, then retry. Left alone, the app tries once an hour.")),
+    suspended === null && lasting && h("section", { class: "note warn" }, h("h2", {}, lasting.what), h("p", {}, lasting.hint)),
     error && !(inReport && page === "report") && h("section", { class: "note bad" }, h("h2", {}, error.code), h("p", { class: "words" }, error.message),
       h("p", { class: "hint" }, inReport ? h("a", { href: `#/runs/${encodeURIComponent(id)}/report` }, "Every line that it is about") : `While ${error.stage}.`)),
     fault && failures > 0 && h("section", { class: "note warn" }, h("h2", {}, `${fault.code}, ${failures === 1 ? "once" : `${failures} times`} in a row`),

@@ -9,17 +9,17 @@ const TONES = { live: "good", failed: "bad", rejected: "bad", deleting: "warn", 
 
 const MEANINGS = {
   received: "The upload is known and about to be checked.",
-  validated: "The dataset is checked and pinned; training is about to be asked for.",
+  validated: "The dataset is valid and its snapshot is stored. Training starts next.",
   training: "A job on Azure ML trains the model.",
   trained: "The job is complete; its metrics and model are being taken.",
   registered: "The model is registered and waits for its turn to have an endpoint.",
   deploying: "The endpoint comes up and is tried out before it gets traffic.",
   live: "The endpoint answers.",
   deleting: "Job and endpoint are being taken away, until both are seen to be gone.",
-  deleted: "The endpoint had its time and is gone. Nothing of this run costs money.",
+  deleted: "Endpoint deleted. Nothing of this run costs money.",
   rejected: "The upload cannot be used. Nothing was asked of Azure ML.",
   duplicate: "An earlier run has the same rows, parameters and base model.",
-  failed: "It did not work out. Nothing that costs money is left.",
+  failed: "The run failed. Nothing that costs money is left.",
   canceled: "It was stopped on request. Nothing that costs money is left.",
 };
 
@@ -32,7 +32,7 @@ const OVERDUE = {
   hint: "The app stands still, or cannot write the run’s record. Past its deadline, what the run has is taken away.",
 };
 
-/** Why a run that nobody parked needs a person, or null. */
+/** Why a run that nobody suspended needs a person, or null. */
 export function lastingOf({ needs_attention, stage }) {
   if (!needs_attention) return null;
   return stage === "deleting" ? LONG_TEARDOWN : OVERDUE;

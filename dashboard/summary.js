@@ -45,9 +45,9 @@ function exchange({ prompt, expected, reply }) {
 }
 
 function factsOf(run) {
-  const { endpoint, options, model, job, metrics, plan, upload, report, money, opened_at: opened, history } = run;
+  const { endpoint, options, model, job, metrics, plan, upload, report, cost, opened_at: opened, history } = run;
   return {
-    endpoint: endpoint && { ...endpoint, seconds_left: undefined }, options, model, job, plan, upload, report, money,
+    endpoint: endpoint && { ...endpoint, seconds_left: undefined }, options, model, job, plan, upload, report, cost,
     losses: metrics && [metrics.train_loss, metrics.eval_loss],
     opened: opened ?? history[0].at,
     live: run.stage === "live",
@@ -55,7 +55,7 @@ function factsOf(run) {
   };
 }
 
-function drawFacts({ endpoint, options, model, job, losses, plan, upload, report, money, opened, live, spent }) {
+function drawFacts({ endpoint, options, model, job, losses, plan, upload, report, cost, opened, live, spent }) {
   return [
     h("h2", {}, "Facts"),
     group("Dataset", [
@@ -80,14 +80,14 @@ function drawFacts({ endpoint, options, model, job, losses, plan, upload, report
       live && ["Last used", endpoint.last_used ? [since(endpoint.last_used), " ago"] : "not yet"],
       ["Served on", options.instance_count === 1 ? options.instance_type : `${options.instance_count} × ${options.instance_type}`],
     ]),
-    money && [group("Time and money", moneyRows(money, spent)), h("p", { class: "hint" }, money.assumption)],
+    cost && [group("Time and cost", costRows(cost, spent)), h("p", { class: "hint" }, cost.assumption)],
     plan && h("details", { id: "parameters" }, h("summary", {}, "Training parameters"), list(Object.entries(plan.parameters))),
   ];
 }
 
 // A record stands still while its hours go on, so that what has not ended is counted here.
-function moneyRows(money, { history, stage, nodes, trainers }) {
-  const { currency, training_price_per_hour: trainingPrice, endpoint_price_per_hour: endpointPrice } = money;
+function costRows(cost, { history, stage, nodes, trainers }) {
+  const { currency, training_price_per_hour: trainingPrice, endpoint_price_per_hour: endpointPrice } = cost;
   const row = (name, used, paid, begun, count, each) => used !== null && [name, begun
     ? [since(begun, count), each !== null && [", costing ", cost(begun, each * count, currency)]]
     : [hours(used), paid !== null && [", costing ", price(paid, currency)]]];
@@ -95,9 +95,9 @@ function moneyRows(money, { history, stage, nodes, trainers }) {
   const trains = !isOver(stage) && !entered("trained") && entered("training");
   const serves = !isOver(stage) && entered("deploying");
   return [
-    row("Training nodes", money.training_node_hours, money.training_cost, trains, trainers, trainingPrice),
-    row("Endpoint nodes", money.endpoint_node_hours, money.endpoint_cost, serves, nodes, endpointPrice),
-    row("Saved", money.saved_node_hours, money.saved_cost, history.at(-1).at, nodes, endpointPrice),
+    row("Training nodes", cost.training_node_hours, cost.training_cost, trains, trainers, trainingPrice),
+    row("Endpoint nodes", cost.endpoint_node_hours, cost.endpoint_cost, serves, nodes, endpointPrice),
+    row("Saved", cost.saved_node_hours, cost.saved_cost, history.at(-1).at, nodes, endpointPrice),
   ];
 }
 

@@ -1,1 +1,1 @@
-"""One use case a file: plain arguments in, plain result out. No triggers here, and no SDKs."""
+"""Handlers of HTTP requests, events and timers: plain arguments in, plain result out. No SDKs here."""

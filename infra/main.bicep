@@ -59,15 +59,15 @@ param deploymentInstanceType string = 'Standard_NC24ads_A100_v4'
 param settingOverrides object = {}
 
 @description('Python of the function app, a version that Flex Consumption offers.')
-@allowed(['3.11', '3.12', '3.13'])
-param pythonVersion string = '3.12'
+@allowed(['3.11', '3.12', '3.13', '3.14'])
+param pythonVersion string = '3.13'
 
 @description('Most instances that the app scales out to.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = 40
 
-@description('Days after which a pinned copy of a dataset is deleted. Longer than any run waits and trains.')
+@description('Days after which a snapshot of a dataset is deleted. Longer than any run waits and trains.')
 @minValue(7)
 param datasetRetentionDays int = 30
 
@@ -167,7 +167,7 @@ var defaultSettings = {
   JOB_POLL_SECONDS: '60'
   OPERATION_POLL_SECONDS: '10'
   ADVANCE_SCHEDULE: '0 * * * * *'
-  SWEEP_SCHEDULE: '0 */15 * * * *'
+  RECONCILE_SCHEDULE: '0 */15 * * * *'
   API_KEYS: ''
   PRICES_PER_HOUR: '{}'
   PRICE_CURRENCY: ''

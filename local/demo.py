@@ -17,10 +17,10 @@ import httpx
 from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobClient
 
+from local.console import DemoConsole
 from local.processes import ProcessError, exit_on_termination, ignore_signals, wait_until
 from local.settings import ROOT
 from local.stack import FOLDER, Stack, StackRunningError
-from local.story import Story
 
 SAMPLE = ROOT / "local" / "samples" / "ultrachat-sample.jsonl"
 OVER = {"deleted", "rejected", "duplicate", "failed", "canceled"}
@@ -54,18 +54,18 @@ class Outcome:
 class Demo:
     """One walk through every stage, on a running stack."""
 
-    def __init__(self, stack: Stack, client: httpx.Client, story: Story) -> None:
+    def __init__(self, stack: Stack, client: httpx.Client, console: DemoConsole) -> None:
         """Take what the walk needs.
 
         Args:
             stack: The running stack.
             client: Calls the app's HTTP API with its key.
-            story: Tells it.
+            console: Tells it.
         """
         self.outcome = Outcome()
         self._stack = stack
         self._client = client
-        self._story = story
+        self._console = console
 
     def walk(self, sample: Path) -> None:
         """Upload, follow to `live`, show, chat, delete, follow to `deleted`.
@@ -75,10 +75,10 @@ class Demo:
         """
         self._upload(sample)
         run = self._follow({"live"})
-        self._story.dataset(run)
+        self._console.dataset(run)
         self._keep_metrics(run)
-        self._story.metrics(self.outcome.metrics)
-        self._story.smoke_tests(run)
+        self._console.metrics(self.outcome.metrics)
+        self._console.smoke_tests(run)
         self._chat(run, sample)
         self._delete()
         self._follow({"deleted"})
@@ -90,7 +90,9 @@ class Demo:
     def _upload(self, sample: Path) -> None:
         rows = sample.read_bytes()
         conversations = rows.count(b"\n")
-        self._story.title(f"Upload {sample.name}: {conversations} conversations, {len(rows) / 1024:.0f} KiB")
+        self._console.title(
+            f"Upload {sample.name}: {conversations} conversations, {len(rows) / 1024:.0f} KiB"
+        )
         with BlobClient.from_connection_string(
             self._stack.blob_connection_string, "uploads", sample.name
         ) as blob:
@@ -104,7 +106,7 @@ class Demo:
 
         if not wait_until(found, STAGE_SECONDS):
             raise DemoError("no run was opened for the upload")
-        self._story.title(f"Run {self.outcome.run_id}")
+        self._console.title(f"Run {self.outcome.run_id}")
 
     def _follow(self, goals: set[str]) -> dict[str, Any]:
         """Print each stage as the run comes to it, until it is where it should be.
@@ -118,7 +120,7 @@ class Demo:
             for entry in run["history"][len(self.outcome.stages) :]:
                 self.outcome.stages.append(entry["stage"])
                 deadline = time.monotonic() + STAGE_SECONDS
-                self._story.stage(entry["stage"])
+                self._console.stage(entry["stage"])
             if run["stage"] in goals:
                 return run
             if run["stage"] in OVER:
@@ -150,13 +152,13 @@ class Demo:
             raise DemoError(f"scoring answered {answer.status_code}: {answer.text[:500]}")
         self.outcome.prompt = messages[-1]["content"]
         self.outcome.reply = _reply(answer.json())
-        self._story.title("Chat with it, over HTTP: a question from the upload")
-        self._story.exchange(messages, self.outcome.reply, self.outcome.expected)
+        self._console.title("Chat with it, over HTTP: a question from the upload")
+        self._console.exchange(messages, self.outcome.reply, self.outcome.expected)
         if not self.outcome.reply.strip():
             raise DemoError(f"the endpoint replied with nothing: {answer.text[:500]}")
 
     def _delete(self) -> None:
-        self._story.title("Delete the endpoint, or the bill keeps running")
+        self._console.title("Delete the endpoint, or the bill keeps running")
         answer = self._client.delete(f"/api/endpoints/{self.outcome.run_id}")
         if answer.status_code != 202:
             raise DemoError(f"deleting answered {answer.status_code}: {answer.text[:500]}")
@@ -190,25 +192,25 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     exit_on_termination()
-    story = Story()
-    outcome, faults = _run(options.sample, options.app.resolve(), options.folder.resolve(), story)
-    outcome.seconds = round(story.seconds, 1)
-    story.end(faults, options.folder / "logs")
+    console = DemoConsole()
+    outcome, faults = _run(options.sample, options.app.resolve(), options.folder.resolve(), console)
+    outcome.seconds = round(console.seconds, 1)
+    console.end(faults, options.folder / "logs")
     print(outcome.as_json(), flush=True)
     return 1 if faults else 0
 
 
-def _run(sample: Path, app: Path, folder: Path, story: Story) -> tuple[Outcome, list[str]]:
+def _run(sample: Path, app: Path, folder: Path, console: DemoConsole) -> tuple[Outcome, list[str]]:
     outcome, faults = Outcome(), []
     pids: dict[str, int] = {}
     try:
-        story.title("Start storage, Azure ML and the function app on this machine")
+        console.title("Start storage, Azure ML and the function app on this machine")
         with Stack(folder=folder, app=app) as stack, stack.client() as client:
             pids = stack.pids
-            demo = Demo(stack, client, story)
+            demo = Demo(stack, client, console)
             outcome = demo.outcome
             try:
-                story.moment("up", ", ".join(pids))
+                console.moment("up", ", ".join(pids))
                 demo.walk(sample)
             finally:
                 ignore_signals()

@@ -13,6 +13,7 @@ EXAMPLE = ROOT / "local.settings.json.example"
 
 # What a shell may have set for the real cloud: the app must not see it beside the local stack.
 FOREIGN_PREFIXES = (
+    "APPLICATIONINSIGHTS_",
     "ARM_",
     "AZURE_",
     "AZUREML_",
@@ -21,6 +22,8 @@ FOREIGN_PREFIXES = (
     "IDENTITY_",
     "MLFLOW_",
     "MSI_",
+    "OTEL_",
+    "PYTHON_APPLICATIONINSIGHTS_",
     "REGISTRY_DISCOVERY_",
     "TrainingStorage",
 )
@@ -28,7 +31,7 @@ FOREIGN_PREFIXES = (
 # Locally a job takes seconds, so the app looks every second instead of every minute.
 LOCAL_PACE = {
     "ADVANCE_SCHEDULE": "* * * * * *",
-    "SWEEP_SCHEDULE": "*/15 * * * * *",
+    "RECONCILE_SCHEDULE": "*/15 * * * * *",
     "JOB_POLL_SECONDS": "1",
     "OPERATION_POLL_SECONDS": "1",
     "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:02",

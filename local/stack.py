@@ -30,8 +30,8 @@ from local.processes import ChildProcess, ProcessError, exit_on_termination, ign
 from local.settings import ROOT, app_environment, example_settings, tool_environment
 
 FOLDER = ROOT / ".local"
-CONTAINERS = ("uploads", "datasets", "runs", "reports", "claims")
-QUEUES = ("advance", "news")
+CONTAINERS = ("uploads", "datasets", "runs", "reports", "coordination")
+QUEUES = ("advance", "notifications")
 UPLOAD_FUNCTION = "dataset_uploaded"
 JOB_FUNCTION = "job_status_changed"
 START_SECONDS = 60.0
@@ -212,7 +212,7 @@ class Stack:
         keys = [f"--key={self.function_key}", f"--master-key={self.master_key}"]
         self._start_python(
             "functions",
-            "local.host",
+            "emulators.functions",
             ["--app", str(self.app), "--port", str(self.port), *keys],
             self._functions_environment(),
         )

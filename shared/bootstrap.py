@@ -6,13 +6,13 @@ import os
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING
 
-from handlers.live_models import LiveModels
-from handlers.score_endpoint import LiveEndpoints
 from shared.config import Settings
+from shared.once import Once
 from shared.ports import Services
+from shared.serving.live_endpoints import LiveEndpoints
+from shared.serving.live_models import LiveModels
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -30,17 +30,35 @@ class App:
     models: LiveModels
 
 
-@cache
 def app() -> App:
-    """The app of this process, built from its environment.
+    """The app of this process, built from its environment when first asked for.
+
+    Not while the worker imports it: an import that fails shows in Azure only as missing functions.
 
     Raises:
         SettingsError: Naming every setting that is missing or malformed.
         TransientServiceError: If the cloud's metadata could not be read.
     """
+    return _APP.get()
+
+
+async def app_async() -> App:
+    """Like `app`, without holding up the event loop: the SDKs take a while to import.
+
+    Raises:
+        SettingsError: Naming every setting that is missing or malformed.
+        TransientServiceError: If the cloud's metadata could not be read.
+    """
+    return await _APP.get_async()
+
+
+def _build() -> App:
     settings = Settings.from_env(os.environ)
     services = build_services(settings, credential())
     return App(settings, services, LiveEndpoints(services), LiveModels(services))
+
+
+_APP = Once(_build)
 
 
 def build_services(
@@ -49,21 +67,24 @@ def build_services(
     telemetry: OpenTelemetry | None = None,
 ) -> Services:
     """Wire every port to Azure, each call a span."""
-    from shared.adapters.arm import Arm, WorkspaceId, arm_base_url, registry_discovery_url
-    from shared.adapters.claims import BlobClaims
-    from shared.adapters.datasets import BlobDatasets, BlobUploads
-    from shared.adapters.endpoints import AzureMlEndpoints
-    from shared.adapters.metrics import MlflowMetrics
-    from shared.adapters.news import NoNews, QueueNews, news_queue
-    from shared.adapters.registry import AzureMlRegistry
-    from shared.adapters.reports import BlobReports
-    from shared.adapters.run_store import BlobRunStore
-    from shared.adapters.scoring import EndpointScoring
-    from shared.adapters.storage import blob_service, datastore_address
+    from shared.adapters.azureml.arm import Arm, WorkspaceId, arm_base_url, registry_discovery_url
+    from shared.adapters.azureml.endpoints import AzureMlEndpoints
+    from shared.adapters.azureml.metrics import MlflowMetrics
+    from shared.adapters.azureml.registry import AzureMlRegistry
+    from shared.adapters.azureml.scoring import EndpointScoring
+    from shared.adapters.azureml.training import AzureMlTraining
+    from shared.adapters.azureml.workspace import AzureMlWorkspace
+    from shared.adapters.http.webhook import HttpWebhook
+    from shared.adapters.storage.account import blob_service, datastore_address
+    from shared.adapters.storage.content_index import BlobContentIndex
+    from shared.adapters.storage.datasets import BlobDatasets, BlobUploads
+    from shared.adapters.storage.installation import BlobInstallation
+    from shared.adapters.storage.notification_queue import NoNotifications, NotificationQueue, open_queue
+    from shared.adapters.storage.reports import BlobReports
+    from shared.adapters.storage.run_lock import BlobRunLock
+    from shared.adapters.storage.run_store import BlobRunStore
+    from shared.adapters.storage.slots import BlobSlots
     from shared.adapters.telemetry import OpenTelemetry
-    from shared.adapters.training import AzureMlTraining
-    from shared.adapters.webhook import HttpWebhook
-    from shared.adapters.workspace import AzureMlWorkspace
 
     telemetry = telemetry or OpenTelemetry()
     blobs = blob_service(settings.storage, credential)
@@ -82,11 +103,12 @@ def build_services(
         compute_identity=settings.compute_identity_id,
     )
     datasets = BlobDatasets(blobs, settings.datastore_name)
-    claims = BlobClaims(blobs)
-    endpoints = AzureMlEndpoints(arm, workspace_id, workspace, installation=claims.installation)
+    endpoints = AzureMlEndpoints(arm, workspace_id, workspace, installation=BlobInstallation(blobs).name)
     plain = Services(
         runs=BlobRunStore(blobs),
-        claims=claims,
+        run_lock=BlobRunLock(blobs),
+        content_index=BlobContentIndex(blobs),
+        slots=BlobSlots(blobs),
         uploads=BlobUploads(blobs),
         datasets=datasets,
         reports=BlobReports(blobs),
@@ -104,11 +126,13 @@ def build_services(
         metrics=MlflowMetrics(credential, workspace, settings.experiment_name),
         endpoints=endpoints,
         scoring=EndpointScoring(credential, endpoints, domain=settings.scoring_domain),
-        news=QueueNews(news_queue(settings.storage, credential)) if settings.webhook_url else NoNews(),
+        notifications=NotificationQueue(open_queue(settings.storage, credential))
+        if settings.webhook_url
+        else NoNotifications(),
         webhook=HttpWebhook(settings.webhook_url or ""),
         telemetry=telemetry,
         now=lambda: datetime.now(UTC),
-        chance=random.random,
+        jitter=random.random,
     )
     return telemetry.traced(plain)
 

@@ -14,12 +14,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from shared.domain.dataset import GateRules, RowPolicy
-from shared.domain.decide import Limits
+from shared.domain.dataset import RowPolicy, ValidationRules
 from shared.domain.errors import FinetuneError
 from shared.domain.fields import Problem, convert_fields
-from shared.domain.money import Prices
-from shared.domain.options import Hours, Minutes, Name, ParameterValue, RunOptions
+from shared.domain.limits import Limits
+from shared.domain.run.cost import Prices
+from shared.domain.run.options import Hours, Minutes, Name, ParameterValue, RunOptions
 
 DATA_CONNECTION = "TrainingStorage"
 """Prefix of the data account's connection settings, as the blob and queue triggers name it."""
@@ -203,12 +203,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     advance_schedule: Annotated[
         str, Meta(description="When due runs are looked for: six-field schedule, UTC.")
     ] = "0 * * * * *"
-    sweep_schedule: Annotated[str, Meta(description="When endpoints are swept: six-field schedule, UTC.")] = (
-        "0 */15 * * * *"
-    )
+    reconcile_schedule: Annotated[
+        str, Meta(description="When leftovers are removed: six-field schedule, UTC.")
+    ] = "0 */15 * * * *"
     api_keys: Annotated[
         str | None,
-        Meta(description="Keys of `/api/v1`, separated by commas, e.g. the function key; empty: nobody's."),
+        Meta(description="Keys of `/api/v1`, e.g. the function key, comma-separated; empty accepts none."),
     ] = None
     prices_per_hour: Annotated[
         dict[str, Annotated[float, Meta(ge=0)]],
@@ -219,15 +219,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     webhook_url: Annotated[
         Annotated[str, Meta(pattern=r"^https?://[^/]+")] | None,
-        Meta(description="Where each stage change is announced; empty: nowhere."),
+        Meta(description="Where a notification of each stage change is sent; if empty, none is sent."),
     ] = None
     webhook_secret: Annotated[
         str | None,
-        Meta(description="Secret that signs announcements (HMAC-SHA256); empty leaves them unsigned."),
+        Meta(description="Secret that signs notifications (HMAC-SHA256); if empty, they are unsigned."),
     ] = None
     webhook_format: Annotated[
         Literal["cloudevents", "teams", "slack"],
-        Meta(description="Form of announcements: `cloudevents`, or a message for `teams` or `slack`."),
+        Meta(description="Format of notifications: `cloudevents`, or a message for `teams` or `slack`."),
     ] = "cloudevents"
     dashboard_url: Annotated[
         Annotated[str, Meta(pattern=r"^https?://[^/\s<>|#]+[^\s<>|#]*$")] | None,
@@ -265,8 +265,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             if field.required and field.name not in values
         ]
         problems += _check_meaning(converted)
-        news = "webhook_url" in converted
-        converted["storage"] = _storage(environment, problems, news=news)
+        notifications = "webhook_url" in converted
+        converted["storage"] = _storage(environment, problems, notifications=notifications)
         if problems:
             raise SettingsError("settings: " + "; ".join(map(str, sorted(problems))))
         return cls(**converted)
@@ -303,10 +303,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The keys that `/api/v1` accepts."""
         return tuple(key for key in map(str.strip, (self.api_keys or "").split(",")) if key)
 
-    def gate_rules(self, options: RunOptions) -> GateRules:
-        """The dataset gate's rules for a run."""
+    def validation_rules(self, options: RunOptions) -> ValidationRules:
+        """The dataset validation rules for a run."""
         train, validation, test = (int(share) for share in self.split_percentages.split(","))
-        return GateRules(
+        return ValidationRules(
             row_policy=RowPolicy(options.row_policy),
             max_dropped_percent=self.max_dropped_percent,
             train_percent=train,
@@ -345,7 +345,7 @@ def _check_meaning(values: Mapping[str, Any]) -> list[Problem]:
     shares = [int(share) for share in values.get("split_percentages", "80,10,10").split(",")]
     if sum(shares) != 100 or min(shares) == 0:
         problems.append(Problem("SPLIT_PERCENTAGES", "must be three shares above 0 that add up to 100"))
-    for name in ("advance_schedule", "sweep_schedule"):
+    for name in ("advance_schedule", "reconcile_schedule"):
         if name in values and len(values[name].split()) != _CRON_FIELDS:
             problems.append(Problem(name.upper(), "must have six fields, seconds first, e.g. `0 * * * * *`"))
     if values.get("endpoint_max_lifetime_hours", 168) < values.get("endpoint_lifetime_hours", 24):
@@ -353,7 +353,9 @@ def _check_meaning(values: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def _storage(environment: Mapping[str, str], problems: list[Problem], *, news: bool) -> StorageConnection:
+def _storage(
+    environment: Mapping[str, str], problems: list[Problem], *, notifications: bool
+) -> StorageConnection:
     text = environment.get(DATA_CONNECTION, "").strip()
     address = environment.get(f"{DATA_CONNECTION}__blobServiceUri", "").strip()
     if not text and not address:
@@ -365,8 +367,10 @@ def _storage(environment: Mapping[str, str], problems: list[Problem], *, news: b
     if address and not re.match(r"^https?://[^/]+", address):
         problems.append(Problem(f"{DATA_CONNECTION}__blobServiceUri", "must be an http(s) address"))
     queues = environment.get(f"{DATA_CONNECTION}__queueServiceUri", "").strip()
-    if news and not text and not queues:
-        problems.append(Problem(f"{DATA_CONNECTION}__queueServiceUri", "is missing: news wait on a queue"))
+    if notifications and not text and not queues:
+        problems.append(
+            Problem(f"{DATA_CONNECTION}__queueServiceUri", "is missing: notifications wait in a queue")
+        )
     return StorageConnection(
         connection_string=text or None,
         blob_service_uri=address or None,

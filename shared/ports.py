@@ -12,23 +12,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
-from shared.domain.base_model import BaseModel
-from shared.domain.component import Component
-from shared.domain.dataset import Split
-from shared.domain.index import IndexEntry
-from shared.domain.news import Notice
-from shared.domain.observation import SeenCompute, SeenEndpoint, SeenJob
-from shared.domain.places import Place
-from shared.domain.run import Metrics, ModelFacts, Run, SourceFile, TrainingPlan
-from shared.domain.stages import Stage
+from shared.domain.dataset import Sink, Split
+from shared.domain.run.index import IndexEntry
+from shared.domain.run.notifications import Notification
+from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
+from shared.domain.run.run import Metrics, ModelRecord, Run, SourceFile, TrainingPlan
+from shared.domain.run.slot_kind import SlotKind
+from shared.domain.run.stages import Stage
+from shared.domain.training.base_model import BaseModel
+from shared.domain.training.component import Component
 
 
 class StoredRun(NamedTuple):
-    """A record, the ETag under which it was read, and why it waits for somebody's retry, or None."""
+    """A record, the ETag under which it was read, and why it is suspended, or None."""
 
     run: Run
     etag: str
-    parked: str | None = None
+    suspended: str | None = None
 
 
 class RunPage(NamedTuple):
@@ -38,8 +38,8 @@ class RunPage(NamedTuple):
     next: str | None
 
 
-class Places(NamedTuple):
-    """The runs that were given a place, and the ETag under which that was read; None before the first."""
+class SlotHolders(NamedTuple):
+    """The runs listed as holding a slot, and the ETag of that list; None while there is no list."""
 
     runs: frozenset[str]
     etag: str | None
@@ -54,17 +54,8 @@ class RunStore(Protocol):
     def load(self, run_id: str) -> StoredRun:
         """Read a record. Raises UnknownRunError, CorruptRunError."""
 
-    def save(self, read: StoredRun, run: Run) -> StoredRun:
-        """Write what a worker made of the record that it had read, keeping what callers wrote meanwhile.
-
-        Raises UnknownRunError, and RunChangedError if another worker has advanced the run meanwhile.
-        """
-
-    def save_unless_asked(self, read: StoredRun, run: Run) -> StoredRun:
-        """Like `save`, but if callers wrote meanwhile, leave the record as it is and return it."""
-
-    def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
-        """Apply `change`, which touches callers' fields only, to the newest record, whatever it takes."""
+    def replace(self, run: Run, etag: str) -> str | None:
+        """Write over the version `etag`; the new ETag, or None if that version is no longer there."""
 
     def entries(self) -> Iterator[IndexEntry]:
         """Every run, from one listing of 5,000 a page, without reading a record."""
@@ -72,30 +63,38 @@ class RunStore(Protocol):
     def page(self, *, limit: int, cursor: str | None) -> RunPage:
         """A page of the index in order of run id. Raises RequestError for a cursor that is not ours."""
 
-    def park(self, run_id: str, reason: str, *, until: datetime) -> None:
+    def suspend(self, run_id: str, reason: str, *, until: datetime) -> None:
         """Have the timer leave a run alone until then, or until its record is written; also a corrupt one."""
 
-    def unpark(self, run_id: str) -> bool:
-        """Undo `park`; False if the run was not parked. Raises UnknownRunError."""
+    def resume(self, run_id: str) -> bool:
+        """Undo `suspend`; False if the run was not suspended. Raises UnknownRunError."""
 
 
-class Claims(Protocol):
-    """Things that only one may have at a time."""
+class RunLock(Protocol):
+    """One worker at a time advances a run."""
 
-    def hold(self, run_id: str) -> AbstractContextManager[None]:
-        """Hold the run while the context lasts. Raises RunBusyError if another worker does."""
+    def acquire(self, run_id: str) -> AbstractContextManager[None]:
+        """Lock the run while the context lasts. Raises RunBusyError if another worker has it locked."""
 
-    def claim_content(self, digest: str, run_id: str) -> str:
-        """Claim content for a run, once; returns the run that has it: `run_id` itself, or an earlier one."""
 
-    def places(self, place: Place) -> Places:
-        """Who was given a place, as was last written."""
+class ContentIndex(Protocol):
+    """Which run trained which content: digest to run id."""
 
-    def replace_places(self, place: Place, runs: Iterable[str], etag: str | None) -> bool:
-        """Write who has a place over the version that was read; False if there is another by now."""
+    def claim(self, digest: str, run_id: str) -> str:
+        """Enter a run unless there is an entry; returns the run that is entered: `run_id`, or another."""
 
-    def take_over_content(self, digest: str, run_id: str, *, previous: str) -> bool:
-        """Move a claim from a run that came to nothing; False if somebody else was faster."""
+    def take_over(self, digest: str, run_id: str, *, previous: str) -> bool:
+        """Replace the entry of a run that failed; False if another run has replaced it already."""
+
+
+class Slots(Protocol):
+    """The runs that hold a concurrency slot."""
+
+    def holders(self, kind: SlotKind) -> SlotHolders:
+        """The list as last written."""
+
+    def replace(self, kind: SlotKind, runs: Iterable[str], etag: str | None) -> bool:
+        """Replace the list that was read under `etag`; False if it has changed since."""
 
 
 class Uploads(Protocol):
@@ -104,29 +103,41 @@ class Uploads(Protocol):
     def find(self, path: str) -> SourceFile | None:
         """The file as it is now, or None."""
 
-    def read(self, file: SourceFile) -> Iterator[bytes]:
-        """Stream that very version. Raises UploadReplacedError once it is no longer there."""
+    def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
+        """Stream that very version from a byte on. Raises UploadReplacedError once it is no longer there."""
 
     def read_small(self, file: SourceFile, limit: int) -> bytes:
         """At most `limit` + 1 bytes of that very version. Raises UploadReplacedError."""
 
 
-class PinnedCopy(Protocol):
-    """A pinned copy being written."""
+class Snapshot(Protocol):
+    """A snapshot being written."""
 
     @property
-    def sinks(self) -> Mapping[Split, Callable[[bytes], object]]:
+    def sinks(self) -> Mapping[Split, Sink]:
         """Where the bytes of each split go."""
+
+    def state(self) -> bytes:
+        """Wait until all that was written is kept; returns what another process needs to go on."""
 
     def commit(self, splits: Iterable[Split]) -> None:
         """Make these splits' files appear, replacing earlier ones."""
 
 
 class Datasets(Protocol):
-    """Pinned copies, one folder a run."""
+    """Snapshots, one folder a run."""
 
-    def pin(self, run_id: str) -> AbstractContextManager[PinnedCopy]:
-        """Begin a run's pinned copy; what is not committed when the context ends never appears."""
+    def open_snapshot(self, run_id: str, state: bytes = b"") -> AbstractContextManager[Snapshot]:
+        """Begin a run's snapshot, or go on from a `Snapshot.state`; what is not committed never appears."""
+
+    def save_checkpoint(self, run_id: str, data: bytes) -> None:
+        """Keep how far a run's validation is, over what was kept before."""
+
+    def load_checkpoint(self, run_id: str) -> bytes | None:
+        """What was kept last, or None."""
+
+    def delete_checkpoint(self, run_id: str) -> None:
+        """Forget what was kept, if anything."""
 
     def uri(self, run_id: str, split: Split) -> str:
         """Where training reads a split: an `azureml://datastores/…` URI."""
@@ -155,7 +166,7 @@ class Registry(Protocol):
 class Workspace(Protocol):
     """Compute and storage of the Azure ML workspace."""
 
-    def compute(self, name: str) -> SeenCompute | None:
+    def compute(self, name: str) -> ComputeStatus | None:
         """A cluster, or None."""
 
     def gpus_of(self, size: str) -> int | None:
@@ -165,7 +176,7 @@ class Workspace(Protocol):
         """Start creating a cluster that scales to zero."""
 
     def ensure_datastore(self) -> None:
-        """Make sure that training can reach the pinned copies."""
+        """Make sure that training can reach the snapshot."""
 
 
 class Training(Protocol):
@@ -174,13 +185,13 @@ class Training(Protocol):
     def submit(self, run: Run, plan: TrainingPlan) -> None:
         """Submit the job named like the run. A job of that name that is there already is left as it is."""
 
-    def job(self, name: str) -> SeenJob | None:
+    def job(self, name: str) -> JobStatus | None:
         """A job, or None."""
 
     def cancel(self, name: str) -> None:
         """Start canceling a job; one that is over or gone is left alone."""
 
-    def register(self, run: Run, plan: TrainingPlan) -> ModelFacts:
+    def register(self, run: Run, plan: TrainingPlan) -> ModelRecord:
         """Register the trained model; a version that is there already is returned as it is."""
 
 
@@ -194,7 +205,7 @@ class MetricsReader(Protocol):
 class Endpoints(Protocol):
     """Online endpoints. Operations are started, never waited for."""
 
-    def endpoint(self, name: str) -> SeenEndpoint | None:
+    def endpoint(self, name: str) -> EndpointStatus | None:
         """An endpoint with its deployment, or None."""
 
     def create(self, name: str, *, auth_mode: str, tags: Mapping[str, str]) -> None:
@@ -209,7 +220,7 @@ class Endpoints(Protocol):
     def delete(self, name: str) -> None:
         """Start deleting an endpoint and all in it; one that is gone is left alone."""
 
-    def tagged_as_ours(self) -> Iterable[tuple[str, str]]:
+    def list_owned(self) -> Iterable[tuple[str, str]]:
         """Name and run id of every endpoint of the workspace that carries this app's tag."""
 
 
@@ -231,18 +242,18 @@ class Scoring(Protocol):
         """Like `score`, as traffic decides, for many requests at once."""
 
 
-class News(Protocol):
-    """Where stage changes wait to be announced."""
+class Notifications(Protocol):
+    """The queue of stage changes to deliver."""
 
-    def put_down(self, notice: Notice, *, delay: timedelta) -> None:
-        """Put a notice down, to be read out after `delay`."""
+    def enqueue(self, notification: Notification, *, delay: timedelta) -> None:
+        """Queue a notification that becomes visible after `delay`."""
 
 
 class Webhook(Protocol):
-    """Who is told."""
+    """The receiver of notifications."""
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> None:
-        """Tell once. Raises TransientServiceError, or ServiceRefusedError if asking again is no use."""
+        """Send once. Raises TransientServiceError, or ServiceRefusedError if retrying cannot help."""
 
 
 class Telemetry(Protocol):
@@ -261,7 +272,7 @@ class Telemetry(Protocol):
         """A run met a fault."""
 
     def checked(self, *, rows: int, size: int, seconds: float) -> None:
-        """The dataset gate read so many rows, from so many uploaded bytes, in so long."""
+        """Dataset validation read so many rows and uploaded bytes in so many seconds."""
 
     def counted(self, runs: Mapping[str, int]) -> None:
         """There are so many runs in each stage."""
@@ -269,15 +280,17 @@ class Telemetry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """All ports and the two sources of chance, as one argument of a handler.
+    """All ports, the clock and the source of jitter, as one argument of a handler.
 
     Attributes:
         now: The time (UTC).
-        chance: A number in [0, 1), for jitter.
+        jitter: A random number in [0, 1).
     """
 
     runs: RunStore
-    claims: Claims
+    run_lock: RunLock
+    content_index: ContentIndex
+    slots: Slots
     uploads: Uploads
     datasets: Datasets
     reports: Reports
@@ -287,8 +300,8 @@ class Services:
     metrics: MetricsReader
     endpoints: Endpoints
     scoring: Scoring
-    news: News
+    notifications: Notifications
     webhook: Webhook
     telemetry: Telemetry
     now: Callable[[], datetime]
-    chance: Callable[[], float]
+    jitter: Callable[[], float]

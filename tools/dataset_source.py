@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from shared.domain.dataset import Split
-from shared.domain.names import OPTIONS_FILE, SUFFIXES
+from shared.domain.run.names import OPTIONS_FILE, SUFFIXES
 from tools.table_rows import Rows, SourceError, array_rows, csv_rows, dataset_rows, parquet_rows
 
 # How names of JSON Lines may end, and how they end in the cloud.

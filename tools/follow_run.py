@@ -77,7 +77,7 @@ def _reason(run: dict[str, Any]) -> str | None:
         return f"{error['code']}: {error['message']}"
     if earlier := run.get("duplicate_of"):
         return f"run {earlier} has the same data and options; upload with --force to train again"
-    because: str | None = run.get("ended_because")
+    because: str | None = run.get("end_reason")
     return "somebody asked for it" if because == "canceled" else because
 
 
@@ -96,7 +96,7 @@ def _looks(url: str, key: str, every_seconds: float, verify: str | bool) -> Iter
     silent_since = time.monotonic()
     with httpx.Client(headers={"x-functions-key": key}, timeout=30, verify=verify) as client:
         while True:
-            trouble = None
+            fault = None
             try:
                 answer = client.get(url)
                 if answer.status_code in (401, 403):
@@ -105,9 +105,9 @@ def _looks(url: str, key: str, every_seconds: float, verify: str | bool) -> Iter
                     silent_since = time.monotonic()
                     yield _run_in(answer)
                 else:
-                    trouble = f"it answers {answer.status_code}"
+                    fault = f"it answers {answer.status_code}"
             except httpx.HTTPError as error:
-                trouble = str(error) or type(error).__name__
-            if trouble and time.monotonic() - silent_since > PATIENCE_SECONDS:
-                raise FollowError(f"nothing about the run at {url} for {PATIENCE_SECONDS:.0f} s: {trouble}")
+                fault = str(error) or type(error).__name__
+            if fault and time.monotonic() - silent_since > PATIENCE_SECONDS:
+                raise FollowError(f"nothing about the run at {url} for {PATIENCE_SECONDS:.0f} s: {fault}")
             time.sleep(every_seconds)

@@ -1,9 +1,8 @@
 """`make package`: the deployment package, `dist/finetune-on-upload.zip`.
 
-Only what Azure runs goes in: the app's modules, and its pinned requirements under
-`.python_packages/lib/site-packages`, where the Functions worker for Python looks for them
-(source: "Azure Functions Python developer guide", deploying local packages). Compiled bytecode goes in too:
-Azure mounts packages read-only, so that without it every cold start would compile every module anew.
+Only what Azure runs goes in: the app's modules, and its pinned requirements (`tools/vendor.py`). Bytecode
+goes in, too: Azure mounts packages read-only, so that without it every cold start would compile every module
+anew. It is that of one Python, and only that Python can make it.
 """
 
 from __future__ import annotations
@@ -12,53 +11,50 @@ import argparse
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
-CHECKOUT = Path(__file__).parent.parent
+from tools.interpreters import DEFAULT, SUPPORTED, find_interpreter, interpreters
+from tools.vendor import CHECKOUT, SITE_PACKAGES, PackagingError, compile_modules, run, vendor
+
 PACKAGE = CHECKOUT / "dist" / "finetune-on-upload.zip"
 
 SHIPPED = ("dashboard", "function_app.py", "handlers", "host.json", "requirements.txt", "shared")
 """Top-level names of the checkout that Azure runs. `.funcignore` names all others."""
 
-SITE_PACKAGES = Path(".python_packages", "lib", "site-packages")
-
-AZURE_PLATFORM = "x86_64-manylinux_2_28"
-"""Flex Consumption runs Linux on x86-64."""
-
-RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
-
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-class PackagingError(Exception):
-    """The package could not be made; the message says why."""
-
-
-def stage(folder: Path, *, python: str = RUNNING, offline: bool = False) -> None:
+def stage(folder: Path, python: str, interpreter: Path | None) -> None:
     """Lay out the package's content in an empty folder.
 
     Args:
         folder: Where to.
         python: Version of the interpreter that will run it, e.g. `3.12`.
-        offline: Take requirements from uv's cache only.
+        interpreter: That interpreter, which compiles the modules; None for no bytecode.
 
     Raises:
-        PackagingError: If a requirement cannot be had for that interpreter.
+        PackagingError: If a requirement cannot be had for that version.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    copy_app(folder)
+    if interpreter:
+        compile_modules(folder, interpreter)
+    shutil.copytree(vendor(python, interpreter), folder / SITE_PACKAGES, copy_function=_link)
+
+
+def copy_app(folder: Path) -> None:
+    """Copy the app's own files, and nothing that it needs besides."""
     for name in SHIPPED:
         source = CHECKOUT / name
         if source.is_dir():
             shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy2(source, folder / name)
-    _vendor(folder / SITE_PACKAGES, python, offline=offline)
-    if python == RUNNING:
-        _compile(folder)
 
 
 def write_zip(folder: Path, package: Path) -> None:
@@ -79,8 +75,15 @@ def unpacked_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in _files(folder))
 
 
-def cold_import_seconds(folder: Path) -> float:
+def cold_import_seconds(
+    folder: Path, interpreter: Path, clock: Literal["perf_counter", "process_time"] = "perf_counter"
+) -> float:
     """Seconds that a new interpreter takes to import the app, with nothing else on its path.
+
+    Args:
+        folder: The package's content.
+        interpreter: Which one.
+        clock: Of `time`: what passes on the wall, or what the process works.
 
     Raises:
         PackagingError: If the app cannot be imported so.
@@ -88,13 +91,12 @@ def cold_import_seconds(folder: Path) -> float:
     program = (
         "import sys, time\n"
         f"sys.path[:0] = {[str(folder), str(folder / SITE_PACKAGES)]!r}\n"
-        "start = time.perf_counter()\n"
+        f"start = time.{clock}()\n"
         "import function_app\n"
-        "print(time.perf_counter() - start)\n"
+        f"print(time.{clock}() - start)\n"
     )
-    # -I and -S: neither this checkout, nor its virtual environment, nor PYTHONPATH.
-    answer = _run([sys.executable, "-I", "-S", "-B", "-c", program], cwd=folder)
-    return float(answer)
+    # -I and -S: neither this checkout, nor its virtual environment, nor PYTHONPATH. -B: writes no bytecode.
+    return float(run([str(interpreter), "-I", "-S", "-B", "-c", program], cwd=folder))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -103,82 +105,86 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0, or 1 when it could not be made.
     """
-    parser = argparse.ArgumentParser("python -m tools.package", description=__doc__)
-    parser.add_argument(
-        "--python",
-        default=RUNNING,
-        metavar="X.Y",
-        help="version of the function app's interpreter (default: the running one, %(default)s)",
-    )
-    parser.add_argument("--output", type=Path, default=PACKAGE, metavar="ZIP")
-    options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="finetune-package-") as scratch:
-        folder = Path(scratch)
-        try:
-            stage(folder, python=options.python)
-            imported = cold_import_seconds(folder) if options.python == RUNNING else None
-        except PackagingError as fault:
-            print(f"no package: {fault}", file=sys.stderr)
-            return 1
-        write_zip(folder, options.output)
-        unpacked = unpacked_bytes(folder)
-    print(f"{options.output}: for Python {options.python} on Linux x86-64")
-    print(f"{options.output.stat().st_size / 1e6:.0f} MB, {unpacked / 1e6:.0f} MB unpacked")
-    if imported is None:
-        print(f"no bytecode and not tried out, since this is Python {RUNNING}: cold starts will be slower")
-    else:
-        print(f"cold import of the app: {imported:.2f} s")
+    options = _parse(arguments)
+    try:
+        if options.prepare:
+            for python, interpreter in interpreters().items():
+                vendor(python, interpreter)
+            return 0
+        print(make(options.python, options.output, bytecode=not options.without_bytecode))
+    except PackagingError as fault:
+        print(f"no package: {fault}", file=sys.stderr)
+        return 1
     return 0
 
 
-def _vendor(target: Path, python: str, *, offline: bool) -> None:
-    # A package for this very machine takes what setup has cached; any other needs Azure's wheels.
-    here = python == RUNNING and (platform.system(), platform.machine()) == ("Linux", "x86_64")
-    foreign = ["--python-version", python, "--python-platform", AZURE_PLATFORM]
-    _run(
+def make(python: str, output: Path, *, bytecode: bool) -> str:
+    """Make the zip for a version of Python.
+
+    Returns:
+        What there is to say of it.
+
+    Raises:
+        PackagingError: If it cannot be made, or cannot be imported.
+    """
+    interpreter = find_interpreter(python) if bytecode else None
+    if bytecode and interpreter is None:
+        raise PackagingError(
+            f"Python {python} is not on this machine, and only it can compile a package for Python {python}. "
+            f"Put python{python} on PATH (pyenv's and uv's installations are found, too), choose another "
+            "with --python, or accept imports that take two to three times as long with --without-bytecode."
+        )
+    with tempfile.TemporaryDirectory(prefix="finetune-package-") as scratch:
+        folder = Path(scratch)
+        stage(folder, python, interpreter)
+        runs_here = (platform.system(), platform.machine()) == ("Linux", "x86_64")
+        imported = cold_import_seconds(folder, interpreter) if interpreter and runs_here else None
+        write_zip(folder, output)
+        unpacked = unpacked_bytes(folder)
+    return "\n".join(
         [
-            *(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-build", "--require-hashes"),
-            *("--target", str(target), "--python", sys.executable, "--link-mode", "copy"),
-            *([] if here else foreign),
-            *(["--offline"] if offline else []),
-            *("--requirement", str(CHECKOUT / "requirements.txt")),
-        ],
-        cwd=CHECKOUT,
+            f"{output}: for Python {python} on Linux x86-64; deploy it where PYTHON_VERSION is {python}",
+            f"{output.stat().st_size / 1e6:.0f} MB, {unpacked / 1e6:.0f} MB unpacked",
+            f"compiled by {interpreter}"
+            if interpreter
+            else "without bytecode: cold imports take two to three times as long",
+            "not tried out on this machine"
+            if imported is None
+            else f"cold import of the app: {imported:.2f} s",
+        ]
     )
-    # Console scripts name this machine's interpreter, and nothing in Azure calls them.
-    shutil.rmtree(target / "bin", ignore_errors=True)
-    for lock in target.glob(".lock"):
-        lock.unlink()
 
 
-def _compile(folder: Path) -> None:
-    # Unchecked: times of files do not survive the zip, and what is deployed is never edited.
-    compiling = [
-        "-m",
-        "compileall",
-        "-q",
-        "-j",
-        "0",
-        "--invalidation-mode",
-        "unchecked-hash",
-        "-s",
-        str(folder),
-    ]
-    _run([sys.executable, *compiling, str(folder)], cwd=folder)
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m tools.package", description=__doc__)
+    parser.add_argument(
+        "--python",
+        default=DEFAULT,
+        choices=SUPPORTED,
+        help="version of the function app's interpreter (default: that of infra/, %(default)s)",
+    )
+    parser.add_argument("--output", type=Path, default=PACKAGE, metavar="ZIP")
+    parser.add_argument(
+        "--without-bytecode", action="store_true", help="for a Python that is not on this machine"
+    )
+    parser.add_argument(
+        "--prepare",
+        action="store_true",
+        help="make no package, but fetch and compile the requirements for each Python of this machine",
+    )
+    return parser.parse_args(arguments)
+
+
+def _link(source: str, target: str) -> None:
+    # 20,000 files, none of which anybody changes.
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
 
 
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file())
-
-
-def _run(command: list[str], *, cwd: Path) -> str:
-    environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    done = subprocess.run(  # noqa: S603 - commands of this module
-        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        raise PackagingError((done.stderr or done.stdout).strip())
-    return done.stdout
 
 
 if __name__ == "__main__":

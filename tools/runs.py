@@ -236,7 +236,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--limit", type=int, default=100, help="at most so many (default: %(default)s)")
     command("show", "show one run")
     command("follow", "watch a run until it is live or over")
-    command("retry", "have a parked or waiting run looked at again")
+    command("retry", "have a suspended or waiting run looked at again")
     for name, text in (("cancel", "stop a run"), ("delete", "delete a run's endpoint")):
         ending = command(name, text)
         ending.add_argument("--yes", action="store_true", help="do not ask; needed where nobody can be")

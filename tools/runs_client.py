@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import httpx
 
-from handlers.chat_payload import reply_of
+from shared.domain.serving.chat_payload import reply_of
 
 STACK = Path(__file__).parents[1] / ".local" / "stack.json"
 URL_SETTING = "FINETUNE_FUNCTIONS_URL"

@@ -43,7 +43,7 @@ def runs_table(entries: Iterable[dict[str, Any]], now: datetime) -> Table:
             stage_text(entry["stage"]),
             _age(entry["opened_at"], now),
             _left(entry["expires_at"], now),
-            Text(entry["parked"] or "needs attention", style=WARN) if entry["needs_attention"] else "",
+            Text(entry["suspended"] or "needs attention", style=WARN) if entry["needs_attention"] else "",
         )
     return table
 
@@ -62,9 +62,9 @@ def run_details(run: dict[str, Any], now: datetime) -> RenderableType:
         ("model", run["model"]["name"] if run.get("model") else None),
         ("time left", _left(endpoint["expires_at"], now) if endpoint and run["stage"] == "live" else None),
         ("smoke test", f"{len(tests)} answered" if (tests := run.get("smoke_test")) else None),
-        *money_rows(run.get("money")),
+        *money_rows(run.get("cost")),
         ("job", run["job"]["studio_url"] if run.get("job") else None),
-        ("ended", run.get("ended_because")),
+        ("ended", run.get("end_reason")),
     ]
     grid = Table.grid(padding=(0, 2))
     for name, value in facts:
@@ -74,16 +74,16 @@ def run_details(run: dict[str, Any], now: datetime) -> RenderableType:
     return Group(head, "", timeline(run, now), "", grid, *_faults(run))
 
 
-def money_rows(money: dict[str, Any] | None) -> list[tuple[str, str]]:
+def money_rows(cost: dict[str, Any] | None) -> list[tuple[str, str]]:
     """Node hours of what costs money, and their price where it is known."""
-    if money is None:
+    if cost is None:
         return []
-    currency = f" {money['currency']}" if money["currency"] else ""
+    currency = f" {cost['currency']}" if cost["currency"] else ""
     rows = []
     for name in ("training", "endpoint", "saved"):
-        hours, cost = money[f"{name}_node_hours"], money[f"{name}_cost"]
+        hours, amount = cost[f"{name}_node_hours"], cost[f"{name}_cost"]
         if hours is not None:
-            price = "" if cost is None else f", {cost:.2f}{currency}"
+            price = "" if amount is None else f", {amount:.2f}{currency}"
             rows.append((name, f"{hours:.2f} node hours{price}"))
     return rows
 
@@ -135,7 +135,11 @@ def _faults(run: dict[str, Any]) -> list[Text]:
     error, fault = run.get("error"), run.get("last_fault") if run["failures"] else None
     shown = [(error, BAD), (fault, WARN)]
     said = [Text(f"\n{one['code']}: {one['message']}", style=style) for one, style in shown if one]
-    return [Text(f"\nparked: {parked}", style=WARN), *said] if (parked := run.get("parked")) else said
+    return (
+        [Text(f"\nsuspended: {suspended}", style=WARN), *said]
+        if (suspended := run.get("suspended"))
+        else said
+    )
 
 
 def _style(stage: str | None) -> str:

@@ -18,7 +18,7 @@ _NO_NEWLINES = bytes.maketrans(b"\r\n", b"  ")  # within JSON both are white spa
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 128 Ki
 _PIECE = 1 << 20
 _TURNS = frozenset(("messages", "conversations"))
-# The keys that the dataset gate gives a meaning to; other columns are not read at all.
+# The keys that validation gives a meaning to; other columns are not read at all.
 _READ = _TURNS | {
     *("instruction", "input", "output", "history", "system", "prompt", "completion"),
     *("tools", "functions", "weight"),
@@ -81,7 +81,7 @@ def dataset_rows(location: str, config: str | None, split: str, cache: Path | No
 
 
 def _columns(names: list[str]) -> list[str]:
-    """Those that the gate reads; all, if it reads none, so that it can say what it found instead."""
+    """The columns that validation reads; all of them if it reads none, so that it can name what it found."""
     return [name for name in names if name in _READ] or names
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from shared.domain.dataset import GateRules
+from shared.domain.dataset import ValidationRules
 from shared.domain.fields import convert_fields
-from shared.domain.options import RunOptions, override_options
+from shared.domain.run.options import RunOptions, override_options
 
 _RUN_OPTIONS = (
     ("--base-model", str, "base model, e.g. Phi-4 or Phi-4:8"),
@@ -156,7 +156,7 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _rules(parsed: argparse.Namespace) -> dict[str, Any]:
-    """The gate's rules that the command line gives.
+    """The validation rules that the command line gives.
 
     Raises:
         ValueError: One of them is none, or has no such value.
@@ -164,12 +164,12 @@ def _rules(parsed: argparse.Namespace) -> dict[str, Any]:
     given: dict[str, Any] = dict(parsed.rule)
     if parsed.context_window is not None:
         given["context_window"] = parsed.context_window
-    if unknown := given.keys() - {field.name for field in msgspec.structs.fields(GateRules)}:
+    if unknown := given.keys() - {field.name for field in msgspec.structs.fields(ValidationRules)}:
         raise ValueError(f"--rule: there is no rule {', '.join(sorted(unknown))}")
-    rules, problems = convert_fields(GateRules, given, strict=False)
+    rules, problems = convert_fields(ValidationRules, given, strict=False)
     if problems:
         raise ValueError("; ".join(map(str, problems)))
-    GateRules(**rules)
+    ValidationRules(**rules)
     return rules
 
 

@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from shared.domain.dataset import GateRules, RowPolicy, Split
+from shared.domain.dataset import RowPolicy, Split, ValidationRules
 from tools.dataset_source import Selection, SelectionError, Source, open_source
 from tools.follow_run import FollowError, Outcome, follow_run
-from tools.local_check import check_source, save_report, show_report
+from tools.local_validation import save_report, show_report, validate_source
 from tools.table_rows import SourceError
 from tools.upload_arguments import OptionsError, parse_arguments, run_options
 from tools.uploads import NameUnusableError, Uploaded, UploadError, blob_service, send_source, upload_path
@@ -74,7 +74,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         name, of_run = options.name or source.name, run_options(options, source.options)
         upload_path(source, name, of_run)
         policy = {"row_policy": RowPolicy(of_run["row_policy"])} if "row_policy" in of_run else {}
-        rules = GateRules(**{**options.rules, **policy})
+        rules = ValidationRules(**{**options.rules, **policy})
         if not _passes(source, rules, options.report, console, shown):
             return UNFIT
         if target is None:
@@ -97,7 +97,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 def _passes(
     source: Source,
-    rules: GateRules,
+    rules: ValidationRules,
     report_to: Path | None,
     console: Console,
     shown: Callable[[str, int, int], object],
@@ -111,7 +111,7 @@ def _passes(
         read += count
         shown("check", read, total)
 
-    report = check_source(source, rules, advanced)
+    report = validate_source(source, rules, advanced)
     if report_to:
         save_report(report, report_to)
     show_report(report, console)

@@ -11,7 +11,7 @@ from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from shared.domain.dataset import Split
-from shared.domain.names import (
+from shared.domain.run.names import (
     COMPANIONS,
     DATASET_NAME_LIMIT,
     OPTIONS_FILE,

@@ -28,7 +28,7 @@ var containerRoles = [
   { container: 'datasets', role: 'Storage Blob Data Contributor' }
   { container: 'runs', role: 'Storage Blob Data Contributor' }
   { container: 'reports', role: 'Storage Blob Data Contributor' }
-  { container: 'claims', role: 'Storage Blob Data Contributor' }
+  { container: 'coordination', role: 'Storage Blob Data Contributor' }
 ]
 
 resource hostStorage 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {

@@ -6,7 +6,7 @@ param hostStorageName string
 @description('Name of the account that holds all data of the app.')
 param dataStorageName string
 
-@description('Days after which a pinned copy of a dataset is deleted.')
+@description('Days after which a snapshot of a dataset is deleted.')
 param datasetRetentionDays int
 
 @description('Days after their last change that run records and reports are deleted.')
@@ -43,11 +43,11 @@ module data 'storage-account.bicep' = {
   name: 'storage-data'
   params: {
     name: dataStorageName
-    containers: ['uploads', 'datasets', 'runs', 'reports', 'claims', deadLetterContainer]
-    queues: ['advance', 'advance-poison', 'news', 'news-poison', 'webjobs-blobtrigger-poison']
+    containers: ['uploads', 'datasets', 'runs', 'reports', 'coordination', deadLetterContainer]
+    queues: ['advance', 'advance-poison', 'notifications', 'notifications-poison', 'webjobs-blobtrigger-poison']
     lifecycleRules: [
       {
-        name: 'delete-pinned-copies'
+        name: 'delete-snapshots'
         type: 'Lifecycle'
         definition: {
           filters: {
@@ -68,7 +68,7 @@ module data 'storage-account.bicep' = {
         definition: {
           filters: {
             blobTypes: ['blockBlob']
-            prefixMatch: ['runs/', 'reports/', 'claims/run/', 'dead-letters/']
+            prefixMatch: ['runs/', 'reports/', 'coordination/run/', 'dead-letters/']
           }
           actions: {
             baseBlob: {

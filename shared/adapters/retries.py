@@ -1,6 +1,6 @@
 """How the SDKs may repeat a call by themselves: at once, and hardly ever.
 
-Lasting trouble is the run's own backoff (`shared.domain.backoff`): an invocation that sleeps costs money,
+Lasting faults are the run's own backoff (`shared.domain.backoff`): an invocation that sleeps costs money,
 holds its run's lease, and is forgotten when its process dies. Left alone, azure-storage sleeps 15 s before
 its first repeat, azure-core as long as any `Retry-After` says, and MLflow four minutes in all.
 """

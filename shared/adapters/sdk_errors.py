@@ -5,7 +5,7 @@
 | HTTP 408, 409, 425, 429, 5xx               | TransientServiceError, with Retry-After     |
 | connection or read failure, no answer      | TransientServiceError                       |
 | a token that could not be had just now     | TransientServiceError                       |
-| an answer that is no JSON                  | TransientServiceError, InvalidAnswer        |
+| an answer that is no JSON                  | TransientServiceError, InvalidResponse        |
 | any other HTTP error                       | ServiceRefusedError, in the service's words |
 
 409 is transient because Azure ML answers it while a resource of that name is still changing or going.
@@ -26,7 +26,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from shared.adapters.answers import INVALID_ANSWER, read_json, retry_after
+from shared.adapters.http.response_parsing import INVALID_RESPONSE, read_json, retry_after
 from shared.domain.errors import FinetuneError, ServiceRefusedError, TransientServiceError
 
 TRANSIENT_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
@@ -54,7 +54,7 @@ def translate(fault: AzureError, doing: str) -> FinetuneError:
     if not isinstance(fault, HttpResponseError):
         return TransientServiceError(f"{doing}: {fault.message}", code=type(fault).__name__)
     if isinstance(fault, DecodeError):
-        return TransientServiceError(f"{doing}: {fault.message}", code=INVALID_ANSWER)
+        return TransientServiceError(f"{doing}: {fault.message}", code=INVALID_RESPONSE)
     code, message = service_error(_body(fault))
     status = fault.status_code
     code = code or (f"HTTP{status}" if status else type(fault).__name__)

@@ -17,11 +17,11 @@ from typing import Any, cast
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
 from opentelemetry.metrics import Meter
-from opentelemetry.trace import SpanKind, Tracer
+from opentelemetry.trace import Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from shared.domain.run import Run
-from shared.domain.stages import Stage
+from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
 from shared.ports import Services
 
 SCOPE = "finetune-on-upload"
@@ -29,7 +29,7 @@ SCOPE = "finetune-on-upload"
 _CONTEXT = TraceContextTextMapPropagator()
 _HEADER = "traceparent"
 
-_UNTRACED = frozenset({"hold", "pin", "uri"})
+_UNTRACED = frozenset({"acquire", "open_snapshot", "uri"})
 """Port methods that are no call of their own: contexts that span others, and a name."""
 
 
@@ -47,8 +47,8 @@ class OpenTelemetry:
         self._faults = meter.create_counter(
             "finetune.faults", "{fault}", "Faults that runs met, retried or not"
         )
-        self._rows = meter.create_counter("finetune.rows.checked", "{row}", "Rows that the dataset gate read")
-        self._pace = meter.create_histogram("finetune.gate.throughput", "By/s", "Speed of the dataset gate")
+        self._rows = meter.create_counter("finetune.rows.checked", "{row}", "Rows that validation read")
+        self._pace = meter.create_histogram("finetune.validation.throughput", "By/s", "Speed of validation")
         self._runs = meter.create_gauge("finetune.runs", "{run}", "Runs by stage")
 
     def begin(self, run_id: str) -> str | None:
@@ -68,7 +68,10 @@ class OpenTelemetry:
                 # The invocation has a trace of its own; the run's work belongs to the run's.
                 parent = kept
         facts = {"run_id": run.run_id, "stage": run.stage.value}
-        with self._tracer.start_as_current_span(name, context=parent, attributes=facts):
+        # An exception is recorded once, where it was raised: by the span of the port's call.
+        with self._tracer.start_as_current_span(
+            name, context=parent, attributes=facts, record_exception=False
+        ):
             yield
 
     def entered(self, stage: Stage, left: Stage, seconds: float) -> None:
@@ -98,7 +101,7 @@ class OpenTelemetry:
         ports: dict[str, Any] = {
             field.name: _TracedPort(field.name, getattr(services, field.name), self._tracer)
             for field in fields(services)
-            if field.name not in {"now", "chance", "telemetry"}
+            if field.name not in {"now", "jitter", "telemetry"}
         }
         return replace(services, **ports)
 
@@ -125,7 +128,8 @@ class _TracedPort:
 
     def _wrap(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def span() -> Any:
-            return self._tracer.start_as_current_span(name, kind=SpanKind.CLIENT)
+            # Internal: the HTTP request within has a span of its own, of kind client.
+            return self._tracer.start_as_current_span(name)
 
         if inspect.iscoroutinefunction(call):
 
@@ -140,7 +144,7 @@ class _TracedPort:
             @functools.wraps(call)
             def iterated(*args: Any, **kwargs: Any) -> Iterator[Any]:
                 # Not current: what the caller does between two items is not part of it.
-                whole = self._tracer.start_span(name, kind=SpanKind.CLIENT)
+                whole = self._tracer.start_span(name)
                 try:
                     yield from call(*args, **kwargs)
                 finally:

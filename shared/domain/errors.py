@@ -15,7 +15,7 @@ FinetuneError
 
 from __future__ import annotations
 
-from shared.domain.well_formed import well_formed
+from shared.domain.sanitize import sanitize_text
 
 
 class FinetuneError(Exception):
@@ -30,8 +30,8 @@ class FinetuneError(Exception):
     retryable = False
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
-        self.message = well_formed(message)
-        self.code = well_formed(code or type(self).__name__.removesuffix("Error"))
+        self.message = sanitize_text(message)
+        self.code = sanitize_text(code or type(self).__name__.removesuffix("Error"))
         super().__init__(self.message)
 
 

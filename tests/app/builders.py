@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 from shared.domain.dataset import SmokeSample, Split, Verdict
-from shared.domain.options import RunOptions
-from shared.domain.run import (
-    EndpointFacts,
-    JobFacts,
+from shared.domain.run.options import RunOptions
+from shared.domain.run.run import (
+    EndpointRecord,
+    JobRecord,
     Metrics,
-    ModelFacts,
+    ModelRecord,
     ReportSummary,
     Run,
     SmokeTest,
@@ -22,7 +22,7 @@ from shared.domain.run import (
     StageEntry,
     TrainingPlan,
 )
-from shared.domain.stages import Stage
+from shared.domain.run.stages import Stage
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RUN_ID = "ft-support-0123456789"
@@ -102,19 +102,19 @@ def a_run(stage: Stage = Stage.RECEIVED, *, now: datetime = NOW, **changes: Any)
             "plan": PLAN,
             "claimed": True,
             "billable": True,
-            "job": JobFacts(name=RUN_ID, status="Completed" if Stage.TRAINED in steps else "Running"),
+            "job": JobRecord(name=RUN_ID, status="Completed" if Stage.TRAINED in steps else "Running"),
         }
     if Stage.REGISTERED in steps:
         facts |= {
             "metrics": Metrics(latest={"eval_loss": 1.5}, history={}, train_loss=1.25, eval_loss=1.5),
-            "model": ModelFacts(name="Phi-4-support", version=RUN_ID, id="/models/Phi-4-support"),
+            "model": ModelRecord(name="Phi-4-support", version=RUN_ID, id="/models/Phi-4-support"),
         }
     if Stage.LIVE in steps:
         facts |= {
             "smoke_tests": (
                 SmokeTest(prompt=[{"role": "user", "content": "Hello?"}], expected="Hi!", reply="Hey!"),
             ),
-            "endpoint": EndpointFacts(
+            "endpoint": EndpointRecord(
                 name=RUN_ID,
                 scoring_uri=f"https://{RUN_ID}.localregion.inference.ml.azure.com/score",
                 auth_mode="aad_token",

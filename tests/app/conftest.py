@@ -11,7 +11,7 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 from azureml_emulator import Emulator
 
 from local.azurite import Azurite
-from shared.adapters.storage import CONTAINERS, blob_service
+from shared.adapters.storage.account import CONTAINERS, blob_service
 from shared.bootstrap import build_services, credential
 from shared.config import Settings, StorageConnection
 from shared.ports import Services

@@ -6,12 +6,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.domain.base_model import BaseModel, parse_base_model
-from shared.domain.component import Component, parse_component
 from shared.domain.errors import InvalidRunError
-from shared.domain.names import RUN_TAG, model_name
-from shared.domain.observation import Provisioning, SeenCompute, SeenDeployment, SeenEndpoint, SeenJob
-from shared.domain.run import Metrics, ModelFacts, Run, TrainingPlan
+from shared.domain.run.names import RUN_TAG, model_name
+from shared.domain.run.observation import (
+    ComputeStatus,
+    DeploymentStatus,
+    EndpointStatus,
+    JobStatus,
+    Provisioning,
+)
+from shared.domain.run.run import Metrics, ModelRecord, Run, TrainingPlan
+from shared.domain.training.base_model import BaseModel, parse_base_model
+from shared.domain.training.component import Component, parse_component
 from shared.ports import ScoringTarget
 from tests.app.catalogue import COMPONENT, component_body, model_body
 
@@ -36,12 +42,12 @@ class MemoryCloud:
     month: str = "2026-05"
     faults: dict[str, list[Exception]] = field(default_factory=dict)
     begun: list[tuple[str, str]] = field(default_factory=list)
-    computes: dict[str, SeenCompute] = field(default_factory=dict)
+    computes: dict[str, ComputeStatus] = field(default_factory=dict)
     datastores: int = 0
-    jobs: dict[str, SeenJob] = field(default_factory=dict)
-    models: dict[str, ModelFacts] = field(default_factory=dict)
+    jobs: dict[str, JobStatus] = field(default_factory=dict)
+    models: dict[str, ModelRecord] = field(default_factory=dict)
     logged: Metrics = LOGGED
-    seen: dict[str, SeenEndpoint] = field(default_factory=dict)
+    seen: dict[str, EndpointStatus] = field(default_factory=dict)
     tags: dict[str, Mapping[str, str]] = field(default_factory=dict)
     answers: Callable[[Mapping[str, Any]], Any] = lambda _payload: {"output": "Hello!"}
     scored: list[tuple[ScoringTarget, Mapping[str, Any], str | None]] = field(default_factory=list)
@@ -66,7 +72,7 @@ class MemoryCloud:
             raise InvalidRunError(f"registry azureml has no component {name}", code="ComponentNotFound")
         return parse_component(component_body())
 
-    def compute(self, name: str) -> SeenCompute | None:
+    def compute(self, name: str) -> ComputeStatus | None:
         """See `Workspace.compute`."""
         self._meet("compute")
         return self.computes.get(name)
@@ -80,7 +86,7 @@ class MemoryCloud:
         """See `Workspace.create_compute`."""
         self._begin("create_compute", name)
         assert max_nodes > 0
-        self.computes.setdefault(name, SeenCompute(self._state, size))
+        self.computes.setdefault(name, ComputeStatus(self._state, size))
 
     def ensure_datastore(self) -> None:
         """See `Workspace.ensure_datastore`."""
@@ -91,9 +97,9 @@ class MemoryCloud:
         """See `Training.submit`."""
         self._begin("submit", run.run_id)
         assert plan.component_version
-        self.jobs.setdefault(run.run_id, SeenJob("Running" if self.slow else "Completed"))
+        self.jobs.setdefault(run.run_id, JobStatus("Running" if self.slow else "Completed"))
 
-    def job(self, name: str) -> SeenJob | None:
+    def job(self, name: str) -> JobStatus | None:
         """See `Training.job`."""
         self._meet("job")
         return None if self.hidden else self.jobs.get(name)
@@ -103,13 +109,13 @@ class MemoryCloud:
         self._begin("cancel", name)
         job = self.jobs.get(name)
         if job is not None and not job.state.over:
-            self.jobs[name] = SeenJob("CancelRequested" if self.slow else "Canceled")
+            self.jobs[name] = JobStatus("CancelRequested" if self.slow else "Canceled")
 
-    def register(self, run: Run, plan: TrainingPlan) -> ModelFacts:
+    def register(self, run: Run, plan: TrainingPlan) -> ModelRecord:
         """See `Training.register`."""
         self._begin("register", run.run_id)
         name = model_name(plan.base_model_name, run.dataset)
-        facts = ModelFacts(name=name, version=run.run_id, id=f"/models/{name}/versions/{run.run_id}")
+        facts = ModelRecord(name=name, version=run.run_id, id=f"/models/{name}/versions/{run.run_id}")
         return self.models.setdefault(run.run_id, facts)
 
     def read(self, job: str) -> Metrics:
@@ -118,7 +124,7 @@ class MemoryCloud:
         assert job in self.jobs
         return self.logged
 
-    def endpoint(self, name: str) -> SeenEndpoint | None:
+    def endpoint(self, name: str) -> EndpointStatus | None:
         """See `Endpoints.endpoint`."""
         self._meet("endpoint")
         return self.seen.get(name)
@@ -127,7 +133,7 @@ class MemoryCloud:
         """See `Endpoints.create`."""
         self._begin("create", name)
         assert auth_mode in {"aad_token", "key"}
-        self.seen.setdefault(name, SeenEndpoint(self._state, f"https://{name}/score", {}))
+        self.seen.setdefault(name, EndpointStatus(self._state, f"https://{name}/score", {}))
         self.tags[name] = tags
 
     def deploy(self, name: str, *, model_id: str, instance_type: str, instance_count: int) -> None:
@@ -137,7 +143,7 @@ class MemoryCloud:
         assert instance_type
         assert instance_count
         if self.seen[name].deployment is None:
-            self.seen[name] = self.seen[name]._replace(deployment=SeenDeployment(self._state))
+            self.seen[name] = self.seen[name]._replace(deployment=DeploymentStatus(self._state))
 
     def route_traffic(self, name: str) -> None:
         """See `Endpoints.route_traffic`."""
@@ -149,13 +155,13 @@ class MemoryCloud:
         """See `Endpoints.delete`."""
         self._begin("delete", name)
         if self.slow and name in self.seen:
-            self.seen[name] = self.seen[name]._replace(state=Provisioning.GOING, deployment=None)
+            self.seen[name] = self.seen[name]._replace(state=Provisioning.DELETING, deployment=None)
         else:
             self.seen.pop(name, None)
 
-    def tagged_as_ours(self) -> Iterable[tuple[str, str]]:
-        """See `Endpoints.tagged_as_ours`."""
-        self._meet("tagged_as_ours")
+    def list_owned(self) -> Iterable[tuple[str, str]]:
+        """See `Endpoints.list_owned`."""
+        self._meet("list_owned")
         return [(name, self.tags[name][RUN_TAG]) for name in self.seen if RUN_TAG in self.tags.get(name, {})]
 
     def score(self, target: ScoringTarget, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
@@ -172,14 +178,14 @@ class MemoryCloud:
         """Finish every pending operation; jobs complete, what is going is gone."""
         self.computes = {name: one._replace(state=Provisioning.READY) for name, one in self.computes.items()}
         ended = {"Running": "Completed", "CancelRequested": "Canceled"}
-        self.jobs = {name: SeenJob(ended.get(job.status, job.status)) for name, job in self.jobs.items()}
+        self.jobs = {name: JobStatus(ended.get(job.status, job.status)) for name, job in self.jobs.items()}
         self.seen = {
             name: one._replace(
                 state=Provisioning.READY,
-                deployment=one.deployment and SeenDeployment(Provisioning.READY),
+                deployment=one.deployment and DeploymentStatus(Provisioning.READY),
             )
             for name, one in self.seen.items()
-            if one.state is not Provisioning.GOING
+            if one.state is not Provisioning.DELETING
         }
 
     @property

@@ -1,4 +1,4 @@
-"""What storage keeps, in memory: records, claims, uploads, pinned copies and reports."""
+"""What storage keeps, in memory: records, coordination, uploads, snapshot and reports."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from shared.domain.dataset import Split
 from shared.domain.errors import (
     RequestError,
     RunBusyError,
-    RunChangedError,
     UnknownRunError,
     UploadReplacedError,
 )
-from shared.domain.index import IndexEntry, from_metadata, to_metadata
-from shared.domain.names import is_run_id
-from shared.domain.places import Place
-from shared.domain.record import read_record
-from shared.domain.run import Run, SourceFile, merge_callers_fields, same_progress
-from shared.ports import Places, RunPage, StoredRun
+from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
+from shared.domain.run.names import is_run_id
+from shared.domain.run.record import read_record
+from shared.domain.run.run import Run, SourceFile
+from shared.domain.run.slot_kind import SlotKind
+from shared.ports import RunPage, SlotHolders, StoredRun
 
 
 @dataclass
@@ -57,23 +56,16 @@ class MemoryRuns:
         """See `RunStore.load`."""
         blob = self._find(run_id)
         run = read_record(run_id, blob.body)
-        return StoredRun(run, blob.etag, from_metadata(run_id, blob.metadata).parked)
+        return StoredRun(run, blob.etag, from_metadata(run_id, blob.metadata).suspended)
 
-    def save(self, read: StoredRun, run: Run) -> StoredRun:
-        """See `RunStore.save`."""
-        return self._save(read, run, yield_to_callers=False)
-
-    def save_unless_asked(self, read: StoredRun, run: Run) -> StoredRun:
-        """See `RunStore.save_unless_asked`."""
-        return self._save(read, run, yield_to_callers=True)
-
-    def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
-        """See `RunStore.update`."""
-        while True:
-            read = self.load(run_id)
-            changed = change(read.run)
-            if changed == read.run or self._replace(changed, read.etag):
-                return changed
+    def replace(self, run: Run, etag: str) -> str | None:
+        """See `RunStore.replace`."""
+        self.before_write()
+        with self._lock:
+            if run.run_id not in self.blobs or self.blobs[run.run_id].etag != etag:
+                return None
+            self.blobs[run.run_id] = self._blob(run)
+            return self.blobs[run.run_id].etag
 
     def entries(self) -> Iterator[IndexEntry]:
         """See `RunStore.entries`."""
@@ -88,12 +80,12 @@ class MemoryRuns:
         more = len(entries) > limit
         return RunPage(tuple(entries[:limit]), f"after {entries[limit - 1].run_id}" if more else None)
 
-    def park(self, run_id: str, reason: str, *, until: datetime) -> None:
-        """See `RunStore.park`."""
-        self._mark(run_id, {"parked": reason, "parked_until": until.isoformat()})
+    def suspend(self, run_id: str, reason: str, *, until: datetime) -> None:
+        """See `RunStore.suspend`."""
+        self._mark(run_id, {"suspended": reason, "suspended_until": until.isoformat()})
 
-    def unpark(self, run_id: str) -> bool:
-        """See `RunStore.unpark`."""
+    def resume(self, run_id: str) -> bool:
+        """See `RunStore.resume`."""
         return self._mark(run_id, {})
 
     def corrupt(self, run_id: str, body: bytes = b"{") -> None:
@@ -108,51 +100,26 @@ class MemoryRuns:
     def _blob(self, run: Run) -> Blob:
         return Blob(msgspec.json.encode(run), f'"{next(self._versions)}"', to_metadata(run))
 
-    def _replace(self, run: Run, etag: str) -> str | None:
-        self.before_write()
-        with self._lock:
-            if self._find(run.run_id).etag != etag:
-                return None
-            self.blobs[run.run_id] = self._blob(run)
-            return self.blobs[run.run_id].etag
-
-    def _save(self, read: StoredRun, run: Run, *, yield_to_callers: bool) -> StoredRun:
-        etag = read.etag
-        while True:
-            written = self._replace(run, etag)
-            if written:
-                return StoredRun(run, written)
-            current = self.load(run.run_id)
-            if not same_progress(current.run, read.run):
-                raise RunChangedError(f"{run.run_id} was advanced by another worker")
-            merged = merge_callers_fields(run, current.run)
-            if yield_to_callers and merged != run:
-                return current
-            run, etag = merged, current.etag
-
-    def _mark(self, run_id: str, parked: Mapping[str, str]) -> bool:
+    def _mark(self, run_id: str, suspended: Mapping[str, str]) -> bool:
         blob = self._find(run_id)
-        was_parked = blob.metadata.pop("parked", None) is not None
-        blob.metadata.pop("parked_until", None)
-        if parked or was_parked:
-            blob.metadata |= parked
+        was_suspended = blob.metadata.pop("suspended", None) is not None
+        blob.metadata.pop("suspended_until", None)
+        if suspended or was_suspended:
+            blob.metadata |= suspended
             blob.etag = f'"{next(self._versions)}"'
-        return was_parked
+        return was_suspended
 
 
-class MemoryClaims:
-    """Leases and content claims in dictionaries."""
+class MemoryRunLock:
+    """Locked runs in a set."""
 
     def __init__(self) -> None:
         self.held: set[str] = set()
-        self._versions = itertools.count(1)
-        self.content: dict[str, str] = {}
-        self.listed: dict[Place, Places] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def hold(self, run_id: str) -> Iterator[None]:
-        """See `Claims.hold`."""
+    def acquire(self, run_id: str) -> Iterator[None]:
+        """See `RunLock.acquire`."""
         with self._lock:
             if run_id in self.held:
                 raise RunBusyError(f"{run_id} is being advanced by another worker")
@@ -162,29 +129,46 @@ class MemoryClaims:
         finally:
             self.held.discard(run_id)
 
-    def claim_content(self, digest: str, run_id: str) -> str:
-        """See `Claims.claim_content`."""
+
+class MemoryContentIndex:
+    """Run ids by digest."""
+
+    def __init__(self) -> None:
+        self.content: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def claim(self, digest: str, run_id: str) -> str:
+        """See `ContentIndex.claim`."""
         with self._lock:
             return self.content.setdefault(digest, run_id)
 
-    def places(self, place: Place) -> Places:
-        """See `Claims.places`."""
-        return self.listed.get(place, Places(frozenset(), None))
-
-    def replace_places(self, place: Place, runs: Iterable[str], etag: str | None) -> bool:
-        """See `Claims.replace_places`."""
-        with self._lock:
-            if self.places(place).etag != etag:
-                return False
-            self.listed[place] = Places(frozenset(runs), f'"{next(self._versions)}"')
-            return True
-
-    def take_over_content(self, digest: str, run_id: str, *, previous: str) -> bool:
-        """See `Claims.take_over_content`."""
+    def take_over(self, digest: str, run_id: str, *, previous: str) -> bool:
+        """See `ContentIndex.take_over`."""
         with self._lock:
             if self.content.get(digest) != previous:
                 return False
             self.content[digest] = run_id
+            return True
+
+
+class MemorySlots:
+    """Holders by kind of slot."""
+
+    def __init__(self) -> None:
+        self.listed: dict[SlotKind, SlotHolders] = {}
+        self._versions = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def holders(self, kind: SlotKind) -> SlotHolders:
+        """See `Slots.holders`."""
+        return self.listed.get(kind, SlotHolders(frozenset(), None))
+
+    def replace(self, kind: SlotKind, runs: Iterable[str], etag: str | None) -> bool:
+        """See `Slots.replace`."""
+        with self._lock:
+            if self.holders(kind).etag != etag:
+                return False
+            self.listed[kind] = SlotHolders(frozenset(runs), f'"{next(self._versions)}"')
             return True
 
 
@@ -206,9 +190,9 @@ class MemoryUploads:
         etag, body = self.files[path]
         return SourceFile(path=path, etag=etag, size=len(body))
 
-    def read(self, file: SourceFile) -> Iterator[bytes]:
+    def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """See `Uploads.read`."""
-        body = self._body(file)
+        body = self._body(file)[offset:]
         for start in range(0, len(body), 4096):
             yield body[start : start + 4096]
 
@@ -223,35 +207,68 @@ class MemoryUploads:
         return body
 
 
-class MemoryPinnedCopy:
+class MemorySink:
+    """Keeps the pieces of one split."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+
+    def write(self, piece: bytes) -> None:
+        """See `Sink.write`."""
+        self.pieces.append(piece)
+
+    def write_first(self, piece: bytes) -> None:
+        """See `Sink.write_first`."""
+        self.pieces.insert(0, piece)
+
+
+class MemorySnapshot:
     """Three files being written; nothing of them is to be seen before `commit`."""
 
-    def __init__(self, run_id: str, files: dict[str, bytes]) -> None:
+    def __init__(self, run_id: str, files: dict[str, bytes], state: bytes) -> None:
         self._run_id = run_id
         self._files = files
-        self._written: dict[Split, list[bytes]] = {split: [] for split in Split}
+        written = msgspec.msgpack.decode(state, type=dict[Split, list[bytes]]) if state else {}
+        self._written = {split: MemorySink(written.get(split, [])) for split in Split}
 
     @property
-    def sinks(self) -> Mapping[Split, Callable[[bytes], object]]:
-        """See `PinnedCopy.sinks`."""
-        return {split: pieces.append for split, pieces in self._written.items()}
+    def sinks(self) -> Mapping[Split, MemorySink]:
+        """See `Snapshot.sinks`."""
+        return self._written
+
+    def state(self) -> bytes:
+        """See `Snapshot.state`."""
+        return msgspec.msgpack.encode({split: sink.pieces for split, sink in self._written.items()})
 
     def commit(self, splits: Iterable[Split]) -> None:
-        """See `PinnedCopy.commit`."""
+        """See `Snapshot.commit`."""
         for split in splits:
-            self._files[f"{self._run_id}/{split}.jsonl"] = b"".join(self._written[split])
+            self._files[f"{self._run_id}/{split}.jsonl"] = b"".join(self._written[split].pieces)
 
 
 class MemoryDatasets:
-    """Pinned copies by path."""
+    """Snapshots by path."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
+        self.checkpoints: dict[str, bytes] = {}
 
     @contextmanager
-    def pin(self, run_id: str) -> Iterator[MemoryPinnedCopy]:
-        """See `Datasets.pin`."""
-        yield MemoryPinnedCopy(run_id, self.files)
+    def open_snapshot(self, run_id: str, state: bytes = b"") -> Iterator[MemorySnapshot]:
+        """See `Datasets.open_snapshot`."""
+        yield MemorySnapshot(run_id, self.files, state)
+
+    def save_checkpoint(self, run_id: str, data: bytes) -> None:
+        """See `Datasets.save_checkpoint`."""
+        self.checkpoints[run_id] = data
+
+    def load_checkpoint(self, run_id: str) -> bytes | None:
+        """See `Datasets.load_checkpoint`."""
+        return self.checkpoints.get(run_id)
+
+    def delete_checkpoint(self, run_id: str) -> None:
+        """See `Datasets.delete_checkpoint`."""
+        self.checkpoints.pop(run_id, None)
 
     def uri(self, run_id: str, split: Split) -> str:
         """See `Datasets.uri`."""

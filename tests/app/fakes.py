@@ -12,31 +12,39 @@ from datetime import datetime, timedelta
 
 from shared.adapters.telemetry import OpenTelemetry
 from shared.domain.errors import FinetuneError, TransientServiceError
-from shared.domain.news import Notice
+from shared.domain.run.notifications import Notification
 from shared.ports import Services
 from tests.app.builders import NOW
 from tests.app.fake_azure_ml import MemoryCloud
-from tests.app.fake_storage import MemoryClaims, MemoryDatasets, MemoryReports, MemoryRuns, MemoryUploads
+from tests.app.fake_storage import (
+    MemoryContentIndex,
+    MemoryDatasets,
+    MemoryReports,
+    MemoryRunLock,
+    MemoryRuns,
+    MemorySlots,
+    MemoryUploads,
+)
 
 
 @dataclass
-class MemoryNews:
-    """The queue of news, and the receiver at its other end.
+class MemoryNotifications:
+    """The queue of notifications, and the webhook at its other end.
 
     Attributes:
-        waiting: What was put down, and the delay it was put down with.
+        waiting: What was queued, with its delay.
         taken: Bodies and headers that the receiver took.
         faults: What the next calls meet, by name.
     """
 
-    waiting: list[tuple[Notice, timedelta]] = field(default_factory=list)
+    waiting: list[tuple[Notification, timedelta]] = field(default_factory=list)
     taken: list[tuple[bytes, Mapping[str, str]]] = field(default_factory=list)
     faults: dict[str, list[FinetuneError]] = field(default_factory=dict)
 
-    def put_down(self, notice: Notice, *, delay: timedelta) -> None:
-        """See `News.put_down`."""
-        self._meet("put_down")
-        self.waiting.append((notice, delay))
+    def enqueue(self, notification: Notification, *, delay: timedelta) -> None:
+        """See `Notifications.enqueue`."""
+        self._meet("enqueue")
+        self.waiting.append((notification, delay))
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> None:
         """See `Webhook.post`."""
@@ -53,12 +61,14 @@ class World:
     """All fakes together, and the clock."""
 
     runs: MemoryRuns = field(default_factory=MemoryRuns)
-    claims: MemoryClaims = field(default_factory=MemoryClaims)
+    run_lock: MemoryRunLock = field(default_factory=MemoryRunLock)
+    content_index: MemoryContentIndex = field(default_factory=MemoryContentIndex)
+    slots: MemorySlots = field(default_factory=MemorySlots)
     uploads: MemoryUploads = field(default_factory=MemoryUploads)
     datasets: MemoryDatasets = field(default_factory=MemoryDatasets)
     reports: MemoryReports = field(default_factory=MemoryReports)
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
-    news: MemoryNews = field(default_factory=MemoryNews)
+    notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
     now: datetime = NOW
 
     @property
@@ -66,7 +76,9 @@ class World:
         """The fakes as handlers take them."""
         return Services(
             runs=self.runs,
-            claims=self.claims,
+            run_lock=self.run_lock,
+            content_index=self.content_index,
+            slots=self.slots,
             uploads=self.uploads,
             datasets=self.datasets,
             reports=self.reports,
@@ -76,11 +88,11 @@ class World:
             metrics=self.cloud,
             endpoints=self.cloud,
             scoring=self.cloud,
-            news=self.news,
-            webhook=self.news,
+            notifications=self.notifications,
+            webhook=self.notifications,
             telemetry=OpenTelemetry(),
             now=lambda: self.now,
-            chance=lambda: 0.0,
+            jitter=lambda: 0.0,
         )
 
     def busy(self, call: str, times: int = 1) -> None:

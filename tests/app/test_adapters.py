@@ -12,17 +12,17 @@ from azureml_emulator import Catalogue, Emulator
 
 from local.azurite import Azurite
 from shared.adapters import retries
-from shared.adapters.metrics import MlflowMetrics
-from shared.adapters.workspace import AzureMlWorkspace
+from shared.adapters.azureml.metrics import MlflowMetrics
+from shared.adapters.azureml.workspace import AzureMlWorkspace
 from shared.domain.errors import (
     FinetuneError,
     InvalidRunError,
     ServiceRefusedError,
     TransientServiceError,
 )
-from shared.domain.names import RUN_TAG
-from shared.domain.observation import Provisioning
-from shared.domain.run import MetricPoint
+from shared.domain.run.names import RUN_TAG
+from shared.domain.run.observation import Provisioning
+from shared.domain.run.run import MetricPoint
 from shared.ports import Services
 from tests.app.catalogue import PHI_3
 from tests.app.conftest import connected
@@ -49,7 +49,7 @@ CALLS: dict[str, Callable[[Services], object]] = {
         NAME, model_id=MODEL, instance_type=A100, instance_count=1
     ),
     "endpoints.delete": lambda services: services.endpoints.delete(NAME),
-    "endpoints.tagged_as_ours": lambda services: list(services.endpoints.tagged_as_ours()),
+    "endpoints.list_owned": lambda services: list(services.endpoints.list_owned()),
 }
 
 
@@ -68,15 +68,17 @@ def test_a_forbidden_call_is_refused_in_the_services_words(
         CALLS[call](services)
 
 
-@pytest.mark.parametrize("call", [call for call in CALLS if call != "metrics.read"])
+BUSY = {"status": 503, "body": {"error": {"code": "Busy", "message": "busy"}}}
+
+
 @pytest.mark.parametrize(
-    "fault",
+    ("call", "fault"),
     [
-        {"status": 503, "body": {"error": {"code": "Busy", "message": "busy"}}},
-        {"status": 200, "body": "<html>Please sign in</html>"},
-        {"reset": True},
+        *((call, BUSY) for call in CALLS if call != "metrics.read"),
+        ("endpoints.endpoint", {"status": 200, "body": "<html>Please sign in</html>"}),
+        ("endpoints.endpoint", {"reset": True}),
     ],
-    ids=["503", "a page", "reset"],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
 def test_a_service_that_stumbles_is_tried_again_later(
     call: str, fault: dict[str, Any], services: Services, azure_ml: Emulator
@@ -87,13 +89,18 @@ def test_a_service_that_stumbles_is_tried_again_later(
         CALLS[call](services)
 
 
-@pytest.mark.parametrize("call", [call for call in CALLS if call not in NOT_REPEATED])
-@pytest.mark.parametrize("fault", [{"reset": True}, {"lost_answer": True}])
+@pytest.mark.parametrize(
+    ("call", "fault"),
+    [
+        *((call, "lost_answer") for call in CALLS if call not in NOT_REPEATED),
+        ("endpoints.endpoint", "reset"),
+    ],
+)
 def test_a_single_stumble_is_not_even_noticed(
-    call: str, fault: dict[str, Any], services: Services, azure_ml: Emulator
+    call: str, fault: str, services: Services, azure_ml: Emulator
 ) -> None:
     """A connection that breaks is tried again at once; a write that is sent twice is still one thing."""
-    azure_ml.add_fault(match={"path": "providers|registr"}, **fault)
+    azure_ml.add_fault(match={"path": "providers|registr"}, **{fault: True})
     CALLS[call](services)
 
 
@@ -209,7 +216,7 @@ def test_a_crashed_container_says_why(services: Services, azure_ml: Emulator) ->
 
 def test_histories_are_thinned_evenly() -> None:
     """A long history keeps its first point, its last, and as many in between as there is room for."""
-    from shared.adapters.metrics import HISTORY_POINTS, thinned
+    from shared.adapters.azureml.metrics import HISTORY_POINTS, thinned
 
     for count in (0, 1, 2, HISTORY_POINTS, HISTORY_POINTS + 1, 10_000):
         points = [MetricPoint(step=step, value=float(step)) for step in range(count)]

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.base_model import (
+from shared.domain.errors import InvalidRunError
+from shared.domain.training.base_model import (
     UNSUPPORTED_SIZES,
     BaseModel,
     check_base_model,
@@ -18,7 +19,6 @@ from shared.domain.base_model import (
     check_training_size,
     parse_base_model,
 )
-from shared.domain.errors import InvalidRunError
 from tests.app.builders import NOW
 from tests.app.catalogue import MODELS, PHI_3, model_body
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.component import (
+from shared.domain.errors import InvalidRunError
+from shared.domain.training.component import (
     COMPONENT_NAME,
     NOTEBOOK_DEFAULTS,
     OWN_INPUTS,
@@ -17,8 +18,7 @@ from shared.domain.component import (
     parse_component,
     plan_parameters,
 )
-from shared.domain.display_name import display_name
-from shared.domain.errors import InvalidRunError
+from shared.domain.training.display_name import display_name
 from tests.app.catalogue import COMPONENT, MODELS, PHI_3, component_body
 
 PIPELINE = parse_component(component_body())

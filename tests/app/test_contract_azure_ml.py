@@ -13,18 +13,18 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 from azureml_emulator import Emulator
 
-from handlers.open_run import open_run_for_upload
-from handlers.plan_training import plan_training
-from handlers.validate_dataset import validate_dataset
+from handlers.events.dataset_uploaded import open_run_for_upload
 from local.azurite import Azurite
-from shared.adapters.datasets import BlobUploads
-from shared.adapters.storage import CONTAINERS
-from shared.domain.component import COMPONENT_NAME
+from shared.adapters.storage.account import CONTAINERS
+from shared.adapters.storage.datasets import BlobUploads
 from shared.domain.errors import InvalidRunError
-from shared.domain.names import RUN_TAG
-from shared.domain.observation import Provisioning
-from shared.domain.run import ModelFacts, Run, TrainingPlan
+from shared.domain.run.names import RUN_TAG
+from shared.domain.run.observation import Provisioning
+from shared.domain.run.run import ModelRecord, Run, TrainingPlan
+from shared.domain.training.component import COMPONENT_NAME
 from shared.ports import ScoringTarget, Services
+from shared.workflow.steps.plan_training import plan_training
+from shared.workflow.steps.validate_dataset import validate_dataset
 from tests.app.conftest import connected
 from tests.app.fake_storage import MemoryUploads
 from tests.app.fakes import World
@@ -61,21 +61,21 @@ both = pytest.mark.parametrize("services", ["memory", "azure"], indirect=True)
 
 
 def planned(services: Services) -> tuple[Run, TrainingPlan]:
-    """A run that is ready to be submitted: uploaded, checked, pinned and planned."""
+    """A run that is ready to be submitted: uploaded, validated and planned."""
     path = f"d{uuid.uuid4().hex[:8]}.jsonl"
     assert isinstance(services.uploads, MemoryUploads | WritableUploads)
     services.uploads.put(path, rows())
     run_id = open_run_for_upload(path, container="uploads", settings=SETTINGS, services=services)
     assert run_id is not None
     run = services.runs.load(run_id).run
-    run = validate_dataset(run, SETTINGS.gate_rules(run.options), services)
+    run = validate_dataset(run, SETTINGS.validation_rules(run.options), services)
     run = plan_training(run, allow_retired_model=True, services=services)
     assert run.plan is not None
     services.workspace.create_compute(run.plan.compute, run.plan.compute_size, max_nodes=1)
     return run, run.plan
 
 
-def trained(services: Services) -> tuple[Run, TrainingPlan, ModelFacts]:
+def trained(services: Services) -> tuple[Run, TrainingPlan, ModelRecord]:
     """A run whose model is registered."""
     run, plan = planned(services)
     services.training.submit(run, plan)
@@ -161,7 +161,7 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
     bare = endpoints.endpoint(name)
     assert bare is not None
     assert (bare.state, bare.traffic, bare.deployment) == (Provisioning.READY, {}, None)
-    assert (name, name) in list(endpoints.tagged_as_ours())
+    assert (name, name) in list(endpoints.list_owned())
 
     for _ in range(2):
         endpoints.deploy(name, model_id=model.id, instance_type=A100, instance_count=1)
@@ -175,7 +175,7 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
     live = endpoints.endpoint(name)
     assert live is not None
     assert (live.state, live.traffic) == (Provisioning.READY, {"main": 100})
-    assert (name, name) in list(endpoints.tagged_as_ours()), "tags survive an update"
+    assert (name, name) in list(endpoints.list_owned()), "tags survive an update"
 
     target = ScoringTarget(name, live.scoring_uri or "", "aad_token")
     payload = {"input_data": {"input_string": [[{"role": "user", "content": "What is 2 times two?"}]]}}
@@ -185,7 +185,7 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
     for _ in range(2):
         endpoints.delete(name)
     assert endpoints.endpoint(name) is None
-    assert list(endpoints.tagged_as_ours()) == []
+    assert list(endpoints.list_owned()) == []
     endpoints.route_traffic(name)
     assert endpoints.endpoint(name) is None
 

@@ -11,78 +11,85 @@ import msgspec
 import pytest
 
 from shared.domain.dataset import Verdict
-from shared.domain.decide import (
+from shared.domain.limits import Limits
+from shared.domain.run.decide import (
     COSTLY,
     LAST_RESORT,
     Decision,
     Do,
     Enter,
-    Limits,
     Step,
     Wait,
     after_fault,
     decide,
 )
-from shared.domain.job_status import JobState
-from shared.domain.observation import (
+from shared.domain.run.job_status import JobState
+from shared.domain.run.observation import (
     Aspect,
+    ComputeStatus,
+    DeploymentStatus,
+    EndpointStatus,
+    JobStatus,
     Observation,
     Provisioning,
-    SeenCompute,
-    SeenDeployment,
-    SeenEndpoint,
-    SeenJob,
     aspects_of,
 )
-from shared.domain.run import Failure, Metrics, Requests, Run
-from shared.domain.stages import TRANSITIONS, Stage
+from shared.domain.run.run import Failure, Metrics, Requests, Run
+from shared.domain.run.slot_kind import SlotKind, SlotRequest
+from shared.domain.run.stages import TRANSITIONS, Stage
 from tests.app.builders import NOW, PLAN, a_run, report
 
 LIMITS = Limits()
 LATER = NOW + timedelta(hours=1)
 JOB_WORDS = ("Running", "CancelRequested", "Completed", "Failed", "Canceled", "Paused", "Reticulating")
 TRAFFIC: tuple[dict[str, int], ...] = ({}, {"main": 100}, {"main": 50}, {"other": 100})
+SLOTS = (
+    None,
+    *(SlotRequest(kind=kind, acquired=got, at=NOW) for kind in SlotKind for got in (False, True)),
+)
 FAULT = Failure(code="Busy", message="try again", stage=Stage.TRAINING, at=NOW)
 
 
-def jobs() -> list[SeenJob | None]:
+def jobs() -> list[JobStatus | None]:
     """No job, and one in each kind of state."""
-    return [None, *map(SeenJob, JOB_WORDS)]
+    return [None, *map(JobStatus, JOB_WORDS)]
 
 
-def endpoints() -> list[SeenEndpoint | None]:
+def endpoints() -> list[EndpointStatus | None]:
     """No endpoint, and every combination of state, traffic and deployment."""
-    deployments = [None, *(SeenDeployment(state, "crashed") for state in Provisioning)]
+    deployments = [None, *(DeploymentStatus(state, "crashed") for state in Provisioning)]
     return [
         None,
         *(
-            SeenEndpoint(state, "https://e/score", traffic, deployment)
+            EndpointStatus(state, "https://e/score", traffic, deployment)
             for state, traffic, deployment in itertools.product(Provisioning, TRAFFIC, deployments)
         ),
     ]
 
 
-def computes() -> list[SeenCompute | None]:
+def computes() -> list[ComputeStatus | None]:
     """No cluster, and one in each state."""
-    return [None, *(SeenCompute(state, "Standard_NC6") for state in Provisioning)]
+    return [None, *(ComputeStatus(state, "Standard_NC6") for state in Provisioning)]
 
 
 def records(stage: Stage) -> Iterator[Run]:
-    """The stage's record as each step of the stage leaves it, with each wish, fresh and long overdue."""
+    """The stage's record as each step of the stage leaves it, with each request, fresh and long overdue."""
     base = a_run(stage)
     variants: list[dict[str, Any]] = [{}]
     if stage is Stage.RECEIVED:
         variants = [{}, {"report": report()}, {"report": report(Verdict.REJECTED)}]
     elif stage is Stage.VALIDATED:
         planned = [
-            {"plan": msgspec.structs.replace(PLAN, create_compute=create), "claimed": claimed}
-            for create, claimed in itertools.product((False, True), repeat=2)
+            {"plan": msgspec.structs.replace(PLAN, create_compute=create), "claimed": claimed, "slot": slot}
+            for create, claimed, slot in itertools.product((False, True), (False, True), SLOTS)
         ]
         billable = [{**each, "billable": True} for each in planned if each["claimed"]]
         variants = [{}, {"plan": PLAN, "duplicate_of": "ft-a-0123456789"}, *planned, *billable]
     elif stage is Stage.TRAINED:
         losses = [Metrics(latest={}, history={}, eval_loss=loss) for loss in (None, 1.0, 9.0, float("nan"))]
         variants = [{}, *({"metrics": each} for each in losses)]
+    elif stage is Stage.REGISTERED:
+        variants = [{"slot": slot} for slot in SLOTS]
     elif stage is Stage.DEPLOYING:
         variants = [{}, {"smoke_tests": ()}]
     elif stage is Stage.DELETING:
@@ -91,31 +98,29 @@ def records(stage: Stage) -> Iterator[Run]:
             for outcome in (None, Stage.DELETED, Stage.FAILED, Stage.CANCELED)
             for failures in (0, 1)
         ]
-    wishes = [
+    requests = [
         Requests(),
         Requests(cancel_at=NOW),
         Requests(delete_at=NOW, delete_reason="requested"),
         Requests(extended_to=NOW + timedelta(hours=48)),
     ]
-    for variant, wish in itertools.product(variants, wishes):
-        yield msgspec.structs.replace(base, requests=wish, **variant)
+    for variant, request in itertools.product(variants, requests):
+        yield msgspec.structs.replace(base, requests=request, **variant)
 
 
 def observations(run: Run) -> Iterator[Observation]:
     """Everything that can be seen of a run: what its stage does not look at is absent."""
     aspects = aspects_of(run)
-    place = {Aspect.TRAINING_PLACE, Aspect.ENDPOINT_PLACE} & aspects
-    for job, compute, endpoint, free in itertools.product(
+    for job, compute, endpoint in itertools.product(
         jobs() if Aspect.JOB in aspects else [None],
         computes() if Aspect.COMPUTE in aspects else [None],
         endpoints() if Aspect.ENDPOINT in aspects else [None],
-        (True, False) if place else (True,),
     ):
-        yield Observation(job=job, compute=compute, endpoint=endpoint, has_place=free)
+        yield Observation(job=job, compute=compute, endpoint=endpoint)
 
 
 def every_case(stage: Stage) -> Iterator[tuple[Run, Observation, Limits, Decision]]:
-    """Each record of the stage, each sight of it, early and late, with and without a loss gate."""
+    """Each record of the stage, each sight of it, early and late, with and without a loss limit."""
     for run in records(stage):
         for seen in observations(run):
             for now in (NOW, NOW + timedelta(days=30)):
@@ -123,10 +128,10 @@ def every_case(stage: Stage) -> Iterator[tuple[Run, Observation, Limits, Decisio
                     yield run, seen, limits, decide(run, seen, now, limits)
 
 
-GOING = [stage for stage in Stage if not stage.terminal]
+DELETING = [stage for stage in Stage if not stage.terminal]
 
 
-@pytest.mark.parametrize("stage", GOING)
+@pytest.mark.parametrize("stage", DELETING)
 def test_every_case_has_a_lawful_decision(stage: Stage) -> None:
     """Whatever is seen, a decision comes out; a move is in the table; a wait lies in the future."""
     cases = 0
@@ -143,7 +148,7 @@ def test_every_case_has_a_lawful_decision(stage: Stage) -> None:
     assert cases > 10
 
 
-@pytest.mark.parametrize("stage", GOING)
+@pytest.mark.parametrize("stage", DELETING)
 def test_no_run_ends_over_something_that_costs_money(stage: Stage) -> None:
     """A run becomes terminal only unbilled, or with its job over or absent and its endpoint absent."""
     for run, seen, _, decision in every_case(stage):
@@ -157,8 +162,8 @@ def test_no_run_ends_over_something_that_costs_money(stage: Stage) -> None:
             assert stage in {Stage.RECEIVED, Stage.VALIDATED}
 
 
-@pytest.mark.parametrize("stage", GOING)
-def test_a_wish_wins_over_everything_that_is_seen(stage: Stage) -> None:
+@pytest.mark.parametrize("stage", DELETING)
+def test_a_request_wins_over_everything_that_is_seen(stage: Stage) -> None:
     """Cancel and delete are acted on at once, whatever else could be done; extending ends nothing."""
     for run, _, _, decision in every_case(stage):
         asked = run.requests.cancel_at or run.requests.delete_at
@@ -172,20 +177,27 @@ def test_a_wish_wins_over_everything_that_is_seen(stage: Stage) -> None:
             assert (decision.stage, decision.outcome) == (Stage.DELETING, outcome)
 
 
-@pytest.mark.parametrize("stage", GOING)
-def test_money_is_spent_only_with_a_place_and_where_the_path_has_it(stage: Stage) -> None:
+@pytest.mark.parametrize("stage", DELETING)
+def test_money_is_spent_only_with_a_slot_and_where_the_path_has_it(stage: Stage) -> None:
     """Jobs are submitted in `validated` and endpoints made in `deploying`, nowhere else, and in turn."""
     for run, seen, _, decision in every_case(stage):
         if not (isinstance(decision, Do) and decision.step in COSTLY):
             continue
-        assert seen.has_place
         if decision.step is Step.SUBMIT_JOB:
+            assert run.billable or run.holds_slot(SlotKind.TRAINING)
             assert stage is Stage.VALIDATED
             assert run.claimed
             assert seen.job is None
         else:
             assert stage is Stage.DEPLOYING
             assert run.billable
+
+
+def test_no_run_deploys_without_a_slot() -> None:
+    """`registered` is left only by runs that hold an endpoint slot, or are asked to end."""
+    for run, _, _, decision in every_case(Stage.REGISTERED):
+        if decision == Enter(Stage.DEPLOYING):
+            assert run.holds_slot(SlotKind.ENDPOINT)
 
 
 @pytest.mark.parametrize("stage", [Stage.TRAINING, Stage.DEPLOYING])
@@ -197,7 +209,7 @@ def test_a_stage_that_costs_money_has_an_end(stage: Stage) -> None:
             assert isinstance(decide(run, seen, now, LIMITS), Enter)
 
 
-@pytest.mark.parametrize("state", [None, Provisioning.PENDING, Provisioning.GOING])
+@pytest.mark.parametrize("state", [None, Provisioning.PENDING, Provisioning.DELETING])
 def test_a_cluster_that_never_comes_up_ends_the_run(state: Provisioning | None) -> None:
     """The time counts from when it was asked for, not from when the run began to wait for its turn."""
     run = a_run(
@@ -205,9 +217,9 @@ def test_a_cluster_that_never_comes_up_ends_the_run(state: Provisioning | None) 
         now=NOW - timedelta(days=9),
         plan=msgspec.structs.replace(PLAN, create_compute=True),
         claimed=True,
-        compute_asked_at=NOW,
+        compute_requested_at=NOW,
     )
-    seen = Observation(compute=SeenCompute(state, "") if state else None)
+    seen = Observation(compute=ComputeStatus(state, "") if state else None)
     assert not isinstance(decide(run, seen, NOW + LIMITS.compute_deadline, LIMITS), Enter)
     late = decide(run, seen, NOW + LIMITS.compute_deadline + timedelta(seconds=1), LIMITS)
     assert isinstance(late, Enter)
@@ -221,7 +233,7 @@ def test_a_cluster_that_never_comes_up_ends_the_run(state: Provisioning | None) 
 
 def test_a_job_that_is_never_to_be_seen_ends_the_run() -> None:
     """It is asked for again until its deadline, and then taken away in case it is there."""
-    run = a_run(Stage.VALIDATED, plan=PLAN, claimed=True, billable=True, job_asked_at=NOW)
+    run = a_run(Stage.VALIDATED, plan=PLAN, claimed=True, billable=True, job_submitted_at=NOW)
     on_time = decide(run, Observation(), NOW + LIMITS.submission_deadline, LIMITS)
     assert on_time == Do(Step.SUBMIT_JOB)
     now = NOW + LIMITS.submission_deadline + timedelta(seconds=1)
@@ -230,7 +242,7 @@ def test_a_job_that_is_never_to_be_seen_ends_the_run() -> None:
     assert (late.stage, late.outcome) == (Stage.DELETING, Stage.FAILED)
     assert late.error is not None
     assert late.error.code == "DeadlineExceeded"
-    assert decide(run, Observation(job=SeenJob("Queued")), now, LIMITS) == Enter(Stage.TRAINING)
+    assert decide(run, Observation(job=JobStatus("Queued")), now, LIMITS) == Enter(Stage.TRAINING)
 
 
 def test_a_terminal_run_is_not_decided_upon() -> None:
@@ -250,34 +262,50 @@ def test_a_run_looks_only_at_what_its_stage_needs() -> None:
     assert aspects_of(a_run(Stage.DELETING)) == {Aspect.JOB, Aspect.ENDPOINT}
 
 
+def slot(kind: SlotKind, *, acquired: bool = True) -> SlotRequest:
+    """A request for a slot that was answered just now."""
+    return SlotRequest(kind=kind, acquired=acquired, at=NOW)
+
+
 def test_a_quiet_run_takes_the_straight_path() -> None:
     """With everything going well, each stage does its step and enters the next."""
-    live = SeenEndpoint(
-        Provisioning.READY, "https://e/score", {"main": 100}, SeenDeployment(Provisioning.READY)
+    live = EndpointStatus(
+        Provisioning.READY, "https://e/score", {"main": 100}, DeploymentStatus(Provisioning.READY)
     )
-    bare = SeenEndpoint(Provisioning.READY, "https://e/score", {})
-    deployed = bare._replace(deployment=SeenDeployment(Provisioning.READY))
+    bare = EndpointStatus(Provisioning.READY, "https://e/score", {})
+    deployed = bare._replace(deployment=DeploymentStatus(Provisioning.READY))
     cases: list[tuple[Run, Observation, Decision]] = [
         (a_run(Stage.RECEIVED), Observation(), Do(Step.VALIDATE)),
         (a_run(Stage.RECEIVED, report=report()), Observation(), Enter(Stage.VALIDATED)),
         (a_run(Stage.VALIDATED), Observation(), Do(Step.PLAN)),
         (a_run(Stage.VALIDATED, plan=PLAN), Observation(), Do(Step.CLAIM)),
-        (a_run(Stage.VALIDATED, plan=PLAN, claimed=True), Observation(), Do(Step.SUBMIT_JOB)),
+        (a_run(Stage.VALIDATED, plan=PLAN, claimed=True), Observation(), Do(Step.ACQUIRE_SLOT)),
+        (
+            a_run(Stage.VALIDATED, plan=PLAN, claimed=True, slot=slot(SlotKind.TRAINING)),
+            Observation(),
+            Do(Step.SUBMIT_JOB),
+        ),
         (
             a_run(Stage.VALIDATED, plan=PLAN, claimed=True, billable=True),
-            Observation(job=SeenJob("Queued")),
+            Observation(job=JobStatus("Queued")),
             Enter(Stage.TRAINING),
         ),
-        (a_run(Stage.TRAINING), Observation(job=SeenJob("Running")), Wait(NOW + LIMITS.job_poll)),
-        (a_run(Stage.TRAINING), Observation(job=SeenJob("Completed")), Enter(Stage.TRAINED)),
+        (a_run(Stage.TRAINING), Observation(job=JobStatus("Running")), Wait(NOW + LIMITS.job_poll)),
+        (a_run(Stage.TRAINING), Observation(job=JobStatus("Completed")), Enter(Stage.TRAINED)),
         (a_run(Stage.TRAINED), Observation(), Do(Step.COLLECT_METRICS)),
         (
             a_run(Stage.TRAINED, metrics=Metrics(latest={}, history={})),
             Observation(),
             Do(Step.REGISTER_MODEL),
         ),
-        (a_run(Stage.REGISTERED), Observation(), Enter(Stage.DEPLOYING)),
-        (a_run(Stage.REGISTERED), Observation(has_place=False), Wait(NOW + LIMITS.job_poll)),
+        (a_run(Stage.REGISTERED), Observation(), Do(Step.ACQUIRE_SLOT)),
+        (a_run(Stage.REGISTERED, slot=slot(SlotKind.TRAINING)), Observation(), Do(Step.ACQUIRE_SLOT)),
+        (
+            a_run(Stage.REGISTERED, slot=slot(SlotKind.ENDPOINT, acquired=False)),
+            Observation(),
+            Do(Step.ACQUIRE_SLOT),
+        ),
+        (a_run(Stage.REGISTERED, slot=slot(SlotKind.ENDPOINT)), Observation(), Enter(Stage.DEPLOYING)),
         (a_run(Stage.DEPLOYING), Observation(), Do(Step.CREATE_ENDPOINT)),
         (a_run(Stage.DEPLOYING), Observation(endpoint=bare), Do(Step.CREATE_DEPLOYMENT)),
         (a_run(Stage.DEPLOYING), Observation(endpoint=deployed), Do(Step.SMOKE_TEST)),
@@ -309,7 +337,7 @@ def test_traffic_waits_for_the_smoke_test() -> None:
 def test_a_job_that_comes_to_nothing_ends_the_run(word: str, code: str, outcome: Stage) -> None:
     """The run goes through `deleting`, with the service's own message where there is one."""
     decision = decide(
-        a_run(Stage.TRAINING), Observation(job=SeenJob(word, failure="CUDA out of memory")), NOW, LIMITS
+        a_run(Stage.TRAINING), Observation(job=JobStatus(word, failure="CUDA out of memory")), NOW, LIMITS
     )
     assert isinstance(decision, Enter)
     assert (decision.stage, decision.outcome) == (Stage.DELETING, outcome)
@@ -358,7 +386,7 @@ def test_extending_to_an_earlier_time_takes_nothing_away() -> None:
 
 def test_a_teardown_that_cannot_remove_one_thing_still_removes_the_other() -> None:
     """After a refusal to cancel the job the endpoint's turn comes, and the other way round."""
-    seen = Observation(job=SeenJob("Running"), endpoint=SeenEndpoint(Provisioning.READY, None, {}))
+    seen = Observation(job=JobStatus("Running"), endpoint=EndpointStatus(Provisioning.READY, None, {}))
     steps = {decide(a_run(Stage.DELETING, failures=failures), seen, NOW, LIMITS) for failures in (1, 2)}
     assert steps == {Do(Step.CANCEL_JOB), Do(Step.DELETE_ENDPOINT)}
 
@@ -369,13 +397,13 @@ def fault_at(stage: Stage, *, retry: bool, since: timedelta | None = None, **cha
     return after_fault(run, FAULT, retry_at=LATER if retry else None, now=NOW, limits=LIMITS)
 
 
-@pytest.mark.parametrize("stage", GOING)
+@pytest.mark.parametrize("stage", DELETING)
 def test_a_transient_fault_is_waited_out(stage: Stage) -> None:
     """The run stays where it is and is due when it may try again."""
     assert fault_at(stage, retry=True) == Wait(LATER)
 
 
-@pytest.mark.parametrize("stage", [stage for stage in GOING if stage is not Stage.DELETING])
+@pytest.mark.parametrize("stage", [stage for stage in DELETING if stage is not Stage.DELETING])
 def test_a_permanent_fault_ends_the_run_with_its_message(stage: Stage) -> None:
     """At once where nothing can cost money, else through `deleting`."""
     decision = fault_at(stage, retry=False)
@@ -424,7 +452,7 @@ def test_a_job_out_of_sight_is_given_up_at_its_deadline() -> None:
 
 def test_unknown_job_words_are_watched_and_stopped() -> None:
     """A status that nobody knows is waited for while training, and canceled while deleting."""
-    unknown = SeenJob("Reticulating")
+    unknown = JobStatus("Reticulating")
     assert unknown.state is JobState.UNKNOWN
     assert isinstance(decide(a_run(Stage.TRAINING), Observation(job=unknown), NOW, LIMITS), Wait)
     assert decide(a_run(Stage.DELETING), Observation(job=unknown), NOW, LIMITS) == Do(Step.CANCEL_JOB)

@@ -4,9 +4,9 @@ import json
 import re
 from pathlib import Path
 
-from handlers.http_errors import STATUSES
-from handlers.take_message import LAST_TRY
-from shared.domain.stages import TRANSITIONS
+from handlers.events.advance_message import MAX_DELIVERIES
+from handlers.http.errors import STATUSES
+from shared.domain.run.stages import TRANSITIONS
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,10 +19,10 @@ def test_the_diagram_shows_the_table() -> None:
     assert drawn == {(stage.value, end.value) for stage, ends in TRANSITIONS.items() for end in ends}
 
 
-def test_the_host_gives_up_when_the_app_parks() -> None:
-    """The delivery at which a run is parked is the last one before the poison queue."""
+def test_the_host_gives_up_when_the_app_suspends() -> None:
+    """The delivery at which a run is suspended is the last one before the poison queue."""
     host = json.loads((ROOT / "host.json").read_text())
-    assert host["extensions"]["queues"]["maxDequeueCount"] == LAST_TRY
+    assert host["extensions"]["queues"]["maxDequeueCount"] == MAX_DELIVERIES
     assert host["extensions"]["http"]["routePrefix"] == "api"
 
 

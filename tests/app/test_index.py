@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.domain.index import IndexEntry, from_metadata, to_metadata
-from shared.domain.run import Requests, Run
-from shared.domain.stages import Stage
+from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
+from shared.domain.run.run import Requests, Run
+from shared.domain.run.stages import Stage
 from tests.app.builders import NOW, RUN_ID, a_run
 
 
@@ -34,12 +34,25 @@ def test_what_is_written_is_read(dataset: str, stage: Stage) -> None:
     assert read.expires == (None if stage.terminal else run.expires_at)
 
 
-@given(st.dictionaries(st.text(max_size=20), st.text(max_size=60), max_size=8))
-def test_no_metadata_is_an_error(metadata: dict[str, str]) -> None:
-    """Whatever somebody wrote there, an entry comes out; what cannot be read needs a person."""
-    read = from_metadata("ft-a-0123456789", metadata)
-    assert read.needs_attention(NOW) or read.stage is not None
+@given(
+    st.dictionaries(
+        st.sampled_from([*sorted(to_metadata(a_run(Stage.LIVE))), "suspended", "suspended_until"]),
+        st.text(max_size=40) | st.sampled_from(["live", "1", "9999-12-31T23:59:59Z", "2026-03-01", "%ff"]),
+    )
+)
+@example({"due": "2026-03-01"})
+@example({"suspended": "", "suspended_until": "2026-03-01"})
+@example({"stage": "deleting", "entered": "2026-03-01"})
+def test_no_metadata_is_an_error(written: dict[str, str]) -> None:
+    """Whatever somebody wrote there, an entry comes out, and what nobody touched is read as before."""
+    sound = to_metadata(a_run(Stage.LIVE))
+    read = from_metadata(RUN_ID, sound | written)
+    assert (read.stage is Stage.LIVE) == (written.get("stage", "live") == "live")
+    assert all(
+        getattr(read, name) == getattr(entry(a_run(Stage.LIVE)), name) for name in sound.keys() - written
+    )
     read.is_due(NOW)
+    read.needs_attention(NOW)
 
 
 def test_metadata_names_are_read_whatever_their_case() -> None:
@@ -48,20 +61,20 @@ def test_metadata_names_are_read_whatever_their_case() -> None:
     assert from_metadata(RUN_ID, shouted) == entry(a_run(Stage.LIVE))
 
 
-def test_only_due_runs_that_nobody_parked_are_due() -> None:
-    """The timer leaves alone what is over, not due yet, or parked."""
+def test_only_due_runs_that_nobody_suspended_are_due() -> None:
+    """The timer leaves alone what is over, not due yet, or suspended."""
     assert entry(a_run(Stage.TRAINING)).is_due(NOW)
     assert not entry(a_run(Stage.TRAINING, due=NOW + timedelta(seconds=1))).is_due(NOW)
     assert not entry(a_run(Stage.FAILED)).is_due(NOW)
-    assert not entry(a_run(Stage.TRAINING))._replace(parked="CorruptRunError").is_due(NOW)
+    assert not entry(a_run(Stage.TRAINING))._replace(suspended="CorruptRunError").is_due(NOW)
 
 
 def test_a_person_is_needed_for_four_reasons() -> None:
-    """Parked, unreadable, deleting for over an hour, or due for over an hour; nothing else."""
+    """Suspended, unreadable, deleting for over an hour, or due for over an hour; nothing else."""
     deleting = entry(a_run(Stage.DELETING, due=NOW + timedelta(days=1)))
     assert not deleting.needs_attention(NOW + timedelta(minutes=59))
     assert deleting.needs_attention(NOW + timedelta(minutes=61))
-    assert entry(a_run(Stage.TRAINING))._replace(parked="").needs_attention(NOW)
+    assert entry(a_run(Stage.TRAINING))._replace(suspended="").needs_attention(NOW)
     assert from_metadata(RUN_ID, {}).needs_attention(NOW)
     training = entry(a_run(Stage.TRAINING, due=NOW + timedelta(days=9)))
     assert not training.needs_attention(NOW + timedelta(days=9, minutes=59))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.options import OPTIONS_LIMIT_BYTES, RunOptions, override_options
+from shared.domain.run.options import OPTIONS_LIMIT_BYTES, RunOptions, override_options
 from tests.app.builders import OPTIONS
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from handlers.claim_content import claim_content
-from handlers.plan_training import content_digest, plan_training
 from shared.domain.errors import InvalidRunError
-from shared.domain.observation import Provisioning, SeenCompute
-from shared.domain.run import Requests, Run
-from shared.domain.stages import Stage
+from shared.domain.run.observation import ComputeStatus, Provisioning
+from shared.domain.run.run import Requests, Run
+from shared.domain.run.stages import Stage
+from shared.workflow.steps.claim_content import claim_content
+from shared.workflow.steps.plan_training import content_digest, plan_training
 from tests.app.builders import NOW, OPTIONS, PLAN, RUN_ID, a_run, report
 from tests.app.catalogue import PHI_3
 from tests.app.fakes import World
@@ -41,7 +41,7 @@ def test_a_plan_has_everything_that_is_submitted() -> None:
 def test_a_cluster_that_exists_decides_its_size() -> None:
     """What COMPUTE_SIZE says holds only for a cluster that is yet to be made."""
     world = World()
-    world.cloud.computes["gpu-cluster"] = SeenCompute(Provisioning.READY, "Standard_NC48ads_A100_v4")
+    world.cloud.computes["gpu-cluster"] = ComputeStatus(Provisioning.READY, "Standard_NC48ads_A100_v4")
     made = plan(world, compute_size=A100).plan
     assert made is not None
     assert (made.compute_size, made.gpus_per_node, made.create_compute) == (
@@ -49,7 +49,7 @@ def test_a_cluster_that_exists_decides_its_size() -> None:
         2,
         False,
     )
-    world.cloud.computes["gpu-cluster"] = SeenCompute(Provisioning.PENDING, "")
+    world.cloud.computes["gpu-cluster"] = ComputeStatus(Provisioning.PENDING, "")
     made = plan(world, compute_size=A100).plan
     assert made is not None
     assert made.compute_size == A100
@@ -100,7 +100,7 @@ def test_an_archived_model_is_found_by_its_version_only() -> None:
 def test_a_broken_cluster_is_refused() -> None:
     """With the cluster's own reason."""
     world = World()
-    world.cloud.computes["gpu-cluster"] = SeenCompute(Provisioning.FAILED, A100, "out of quota")
+    world.cloud.computes["gpu-cluster"] = ComputeStatus(Provisioning.FAILED, A100, "out of quota")
     with pytest.raises(InvalidRunError, match="out of quota"):
         plan(world)
 
@@ -114,7 +114,7 @@ def holder(world: World, stage: Stage, **changes: Any) -> None:
     """Another run has the content already, and is where it is."""
     other = a_run(stage, run_id=OTHER, **changes)
     world.runs.create(other)
-    world.claims.claim_content(content_digest(validated(), PLAN), OTHER)
+    world.content_index.claim(content_digest(validated(), PLAN), OTHER)
 
 
 def test_what_is_trained_is_what_the_digest_is_of() -> None:

@@ -14,27 +14,29 @@ from typing import Any
 import msgspec
 import pytest
 
-from handlers.advance_run import advance_run
-from handlers.open_run import open_run_for_upload
-from handlers.request_changes import cancel_run, delete_endpoint, extend_endpoint
-from handlers.score_endpoint import LiveEndpoints
-from handlers.sweep_endpoints import sweep_endpoints
-from shared.adapters.claims import BlobClaims
-from shared.adapters.datasets import BlobDatasets, BlobUploads
-from shared.adapters.reports import BlobReports
-from shared.adapters.run_store import BlobRunStore
+from handlers.events.dataset_uploaded import open_run_for_upload
+from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint
+from handlers.timers.reconcile_resources import reconcile_resources
+from shared.adapters.storage.content_index import BlobContentIndex
+from shared.adapters.storage.datasets import BlobDatasets, BlobUploads
+from shared.adapters.storage.reports import BlobReports
+from shared.adapters.storage.run_lock import BlobRunLock
+from shared.adapters.storage.run_store import BlobRunStore
+from shared.adapters.storage.slots import BlobSlots
 from shared.domain.errors import RequestError, RunChangedError
-from shared.domain.names import RUN_TAG
-from shared.domain.observation import Provisioning, SeenEndpoint, SeenJob
-from shared.domain.run import Run, TrainingPlan
-from shared.domain.stages import Stage
+from shared.domain.run.names import RUN_TAG
+from shared.domain.run.observation import EndpointStatus, JobStatus, Provisioning
+from shared.domain.run.run import Run, TrainingPlan
+from shared.domain.run.stages import Stage
 from shared.ports import Services
+from shared.serving.live_endpoints import LiveEndpoints
+from shared.workflow.advance import advance_run
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.conftest import OwnContainers
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, rows, stages
 
-ROUNDS = 6
+ROUNDS = 3
 
 
 @pytest.fixture
@@ -49,7 +51,9 @@ def services(world: World, containers: OwnContainers) -> Services:
     return replace(
         world.services,
         runs=BlobRunStore(containers),
-        claims=BlobClaims(containers),
+        run_lock=BlobRunLock(containers),
+        content_index=BlobContentIndex(containers),
+        slots=BlobSlots(containers),
         uploads=BlobUploads(containers),
         datasets=BlobDatasets(containers, "finetune_datasets"),
         reports=BlobReports(containers),
@@ -58,10 +62,10 @@ def services(world: World, containers: OwnContainers) -> Services:
 
 def at_once(*acts: Callable[[], Any]) -> list[Any]:
     """Run all at the same moment; what each returned, or the error it raised."""
-    gate = threading.Barrier(len(acts))
+    barrier = threading.Barrier(len(acts))
 
     def start(act: Callable[[], Any]) -> Any:
-        gate.wait(30)
+        barrier.wait(120)
         try:
             return act()
         except (RequestError, RunChangedError) as fault:
@@ -177,7 +181,7 @@ def test_a_cancellation_against_an_advance_is_never_lost(
     """Accepted means canceled, wherever the run had got to: job stopped, nothing left."""
     stage = (Stage.TRAINING, Stage.TRAINED, Stage.REGISTERED)[number % 3]
     services.runs.create(a_run(stage))
-    world.cloud.jobs[RUN_ID] = SeenJob("Running" if stage is Stage.TRAINING else "Completed")
+    world.cloud.jobs[RUN_ID] = JobStatus("Running" if stage is Stage.TRAINING else "Completed")
     world.cloud.slow = stage is Stage.TRAINING
     (answer,) = race(services, [lambda: cancel_run(RUN_ID, services)])
     world.cloud.settle()
@@ -196,7 +200,7 @@ def test_an_extension_against_the_expiry_is_kept_or_refused(
 ) -> None:
     """An endpoint whose extension was accepted lives on; one that was refused is gone."""
     services.runs.create(a_run(Stage.LIVE, run_id=RUN_ID))
-    world.cloud.seen[RUN_ID] = SeenEndpoint(Provisioning.READY, "https://e/score", {"main": 100})
+    world.cloud.seen[RUN_ID] = EndpointStatus(Provisioning.READY, "https://e/score", {"main": 100})
     world.now = NOW + timedelta(hours=24, seconds=number)
 
     def extend() -> Any:
@@ -215,7 +219,7 @@ def test_an_extension_against_the_expiry_is_kept_or_refused(
 def test_many_callers_against_an_advance_lose_nothing(world: World, services: Services) -> None:
     """Extensions, uses and a deletion at once, while a worker writes: each is accounted for."""
     services.runs.create(a_run(Stage.LIVE, options=msgspec.structs.replace(a_run().options, idle_minutes=0)))
-    world.cloud.seen[RUN_ID] = SeenEndpoint(Provisioning.READY, "https://e/score", {"main": 100})
+    world.cloud.seen[RUN_ID] = EndpointStatus(Provisioning.READY, "https://e/score", {"main": 100})
     world.now = NOW + timedelta(minutes=5)
 
     def extend() -> Any:
@@ -243,18 +247,18 @@ def test_the_sweeper_against_a_deployment_deletes_nothing(
 ) -> None:
     """However the listing falls between the steps of a deployment, its endpoint is not an orphan."""
     services.runs.create(a_run(Stage.REGISTERED))
-    world.cloud.jobs[RUN_ID] = SeenJob("Completed")
-    race(services, [lambda: sweep_endpoints(settings=SETTINGS, services=services)] * (1 + number % 3))
+    world.cloud.jobs[RUN_ID] = JobStatus("Completed")
+    race(services, [lambda: reconcile_resources(settings=SETTINGS, services=services)] * (1 + number % 3))
     run = services.runs.load(RUN_ID).run
     assert run.stage is Stage.LIVE
     assert world.cloud.tags[RUN_ID] == {RUN_TAG: RUN_ID}
     assert "delete" not in calls(world)
 
 
-def test_runs_opened_at_once_share_the_places_that_there_are(
+def test_runs_opened_at_once_share_the_slots_that_there_are(
     world: World, services: Services, containers: OwnContainers
 ) -> None:
-    """With two training places, eight runs that decide at once submit two jobs, and later the rest."""
+    """With two training slots, eight runs that decide at once submit two jobs, and later the rest."""
     world.cloud.slow = True
     world.cloud.create_compute("gpu-cluster", "Standard_NC24ads_A100_v4", max_nodes=1)
     world.cloud.settle()
@@ -276,7 +280,7 @@ def test_runs_opened_at_once_share_the_places_that_there_are(
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
-def test_runs_that_decide_at_once_have_no_more_endpoints_than_places(
+def test_runs_that_decide_at_once_have_no_more_endpoints_than_slots(
     number: int, world: World, services: Services
 ) -> None:
     """Six models become ready in the same moment, in any order; two endpoints come up, then the next two."""
@@ -285,7 +289,7 @@ def test_runs_that_decide_at_once_have_no_more_endpoints_than_places(
     for position, name in enumerate(names):
         late = timedelta(seconds=(position * 5 + number) % 6)
         services.runs.create(a_run(Stage.TRAINING, run_id=name, now=NOW + late))
-        world.cloud.jobs[name] = SeenJob("Completed")
+        world.cloud.jobs[name] = JobStatus("Completed")
     for served in (2, 4, 6):
         at_once(*(partial(advance_run, name, settings=two, services=services) for name in names))
         for name in names:

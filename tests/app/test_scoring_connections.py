@@ -14,7 +14,7 @@ import pytest
 import trustme
 from azure.core.credentials import AccessToken
 
-from shared.adapters.scoring import EndpointScoring
+from shared.adapters.azureml.scoring import EndpointScoring
 from shared.ports import ScoringTarget
 
 BURST = 128
@@ -107,7 +107,7 @@ async def test_no_request_queues_behind_another(tls: ssl.SSLContext) -> None:
     """The endpoint answers nobody until all are there: if one waited for another, none would be answered."""
     endpoint = Endpoint(together=BURST)
     async with scoring_on(endpoint, tls) as (scoring, target):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             answers = await asyncio.gather(*(scoring.score_async(target, {}) for _ in range(BURST)))
     assert answers == [{"output": "Hi"}] * BURST
     assert endpoint.connections == BURST

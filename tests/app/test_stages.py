@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared.domain.run import enter
-from shared.domain.stages import TRANSITIONS, Stage
+from shared.domain.run.run import enter
+from shared.domain.run.stages import TRANSITIONS, Stage
 from tests.app.builders import NOW, PATH, a_run
 
 

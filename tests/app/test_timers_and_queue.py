@@ -1,4 +1,4 @@
-"""The timers and the queue: what is due, what is swept, what is parked."""
+"""The timers and the queue: what is due, what is removed, what is suspended."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from handlers.schedule_advances import schedule_advances
-from handlers.sweep_endpoints import sweep_endpoints
-from handlers.take_message import LAST_TRY, take_message
+from handlers.events.advance_message import MAX_DELIVERIES, handle_advance_message
+from handlers.timers.reconcile_resources import reconcile_resources
+from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared.domain.errors import CorruptRunError, ServiceRefusedError, TransientServiceError
-from shared.domain.names import RUN_TAG
-from shared.domain.observation import Provisioning, SeenEndpoint
-from shared.domain.stages import Stage
+from shared.domain.run.names import RUN_TAG
+from shared.domain.run.observation import EndpointStatus, Provisioning
+from shared.domain.run.stages import Stage
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, advance, upload
@@ -28,31 +28,31 @@ def named(number: int) -> str:
 
 def with_endpoint(world: World, name: str, run_id: str | None = None) -> None:
     """An endpoint is there, with this app's tag if it names a run."""
-    world.cloud.seen[name] = SeenEndpoint(Provisioning.READY, None, {})
+    world.cloud.seen[name] = EndpointStatus(Provisioning.READY, None, {})
     world.cloud.tags[name] = {RUN_TAG: run_id} if run_id else {"team": "other"}
 
 
 def test_the_timer_names_the_runs_that_are_due() -> None:
-    """Due, and not parked; one listing, no record read."""
+    """Due, and not suspended; one listing, no record read."""
     world = World()
     for number, due in enumerate([NOW, SOON, None, NOW]):
         world.runs.create(a_run(Stage.TRAINING, run_id=named(number), due=due))
-    world.runs.park(named(3), "why", until=NOW + timedelta(hours=1))
+    world.runs.suspend(named(3), "why", until=NOW + timedelta(hours=1))
     for name in map(named, range(4)):
         world.runs.corrupt(name)
-    assert schedule_advances(world.services) == [named(0)]
+    assert schedule_due_runs(world.services) == [named(0)]
 
 
 def test_a_run_whose_message_was_lost_is_found() -> None:
-    """A wish on the record is enough."""
+    """A request on the record is enough."""
     world = World()
     world.runs.create(a_run(Stage.LIVE, due=NOW))
-    assert schedule_advances(world.services) == [RUN_ID]
+    assert schedule_due_runs(world.services) == [RUN_ID]
 
 
 def take(world: World, text: str, delivery: int = 1) -> None:
     """Deliver a message."""
-    take_message(text, delivery=delivery, settings=SETTINGS, services=world.services)
+    handle_advance_message(text, delivery=delivery, settings=SETTINGS, services=world.services)
 
 
 @pytest.mark.parametrize(
@@ -72,21 +72,21 @@ def test_a_message_advances_its_run() -> None:
 
 
 @pytest.mark.parametrize("fault", [CorruptRunError, RecursionError])
-def test_a_run_that_fails_at_every_delivery_is_parked(fault: type[Exception]) -> None:
+def test_a_run_that_fails_at_every_delivery_is_suspended(fault: type[Exception]) -> None:
     """Only at the last one; the error still reaches the host, which moves the message aside."""
     world = World()
     world.runs.create(a_run(Stage.TRAINING))
-    world.cloud.faults["job"] = [fault("broken") for _ in range(LAST_TRY)]
+    world.cloud.faults["job"] = [fault("broken") for _ in range(MAX_DELIVERIES)]
     if fault is CorruptRunError:
         world.runs.corrupt(RUN_ID)
-    for delivery in range(1, LAST_TRY + 1):
-        assert schedule_advances(world.services) == [RUN_ID]
+    for delivery in range(1, MAX_DELIVERIES + 1):
+        assert schedule_due_runs(world.services) == [RUN_ID]
         with pytest.raises(fault):
             take(world, RUN_ID, delivery)
-    assert schedule_advances(world.services) == []
+    assert schedule_due_runs(world.services) == []
     (entry,) = world.runs.entries()
-    assert entry.parked is not None
-    assert entry.parked.startswith(fault.__name__)
+    assert entry.suspended is not None
+    assert entry.suspended.startswith(fault.__name__)
 
 
 def test_one_broken_run_holds_up_no_other() -> None:
@@ -94,14 +94,14 @@ def test_one_broken_run_holds_up_no_other() -> None:
     world = World()
     broken, sound = upload(world, "broken.jsonl"), upload(world, "sound.jsonl")
     world.runs.corrupt(broken)
-    assert set(schedule_advances(world.services)) == {broken, sound}
+    assert set(schedule_due_runs(world.services)) == {broken, sound}
     with pytest.raises(CorruptRunError):
-        take(world, broken, LAST_TRY)
-    assert schedule_advances(world.services) == [sound]
+        take(world, broken, MAX_DELIVERIES)
+    assert schedule_due_runs(world.services) == [sound]
     assert advance(world, sound).stage is not Stage.RECEIVED
 
 
-def test_the_sweep_deletes_orphans_and_nothing_else() -> None:
+def test_the_reconciliation_deletes_orphans_and_nothing_else() -> None:
     """Endpoints of ours whose run is over or unknown go; others', and those of runs on their way, stay."""
     world = World()
     world.runs.create(a_run(Stage.FAILED, run_id=named(0)))
@@ -111,7 +111,7 @@ def test_the_sweep_deletes_orphans_and_nothing_else() -> None:
     for number in range(5):
         with_endpoint(world, named(number), named(number))
     with_endpoint(world, "somebody-elses")
-    assert sweep_endpoints(settings=SETTINGS, services=world.services) == []
+    assert reconcile_resources(settings=SETTINGS, services=world.services) == []
     assert [name for _, name in world.cloud.begun] == [named(0), named(4)]
 
 
@@ -123,7 +123,7 @@ def test_an_orphan_that_cannot_be_deleted_holds_up_no_other() -> None:
     with_endpoint(world, RUN_ID, RUN_ID)
     world.runs.create(a_run(Stage.LIVE))
     world.cloud.faults["delete"] = [ServiceRefusedError("locked"), TransientServiceError("busy")]
-    assert sweep_endpoints(settings=SETTINGS, services=world.services) == [RUN_ID]
+    assert reconcile_resources(settings=SETTINGS, services=world.services) == [RUN_ID]
     assert set(world.cloud.seen) == {named(0), named(1), RUN_ID}
 
 
@@ -131,44 +131,44 @@ def test_a_live_run_whose_endpoint_is_gone_is_ended() -> None:
     """Somebody deleted it by hand: the run finds out and says why."""
     world = World()
     world.runs.create(a_run(Stage.LIVE, due=NOW + timedelta(hours=1)))
-    assert sweep_endpoints(settings=SETTINGS, services=world.services) == [RUN_ID]
+    assert reconcile_resources(settings=SETTINGS, services=world.services) == [RUN_ID]
     run = advance(world, RUN_ID)
     assert run.stage is Stage.DELETED
-    assert run.ended_because == "the endpoint was gone"
+    assert run.end_reason == "the endpoint was gone"
 
 
 def test_a_live_run_that_cannot_be_looked_at_holds_up_no_other() -> None:
-    """A record that cannot be changed, or a busy service, is left for the next sweep."""
+    """A record that cannot be changed, or a busy service, is left for the next reconciliation."""
     world = World()
     for number in range(3):
         world.runs.create(a_run(Stage.LIVE, run_id=named(number), due=SOON))
     world.runs.corrupt(named(1))
     world.busy("endpoint")
-    assert sweep_endpoints(settings=SETTINGS, services=world.services) == [named(2)]
+    assert reconcile_resources(settings=SETTINGS, services=world.services) == [named(2)]
 
 
-def test_a_parked_runs_endpoint_does_not_outlive_its_time() -> None:
-    """A live run that nobody can advance any more still costs money: the sweep ends it at its expiry."""
+def test_a_suspended_runs_endpoint_does_not_outlive_its_time() -> None:
+    """A live run that cannot be advanced still costs money: reconciliation ends it at its expiry."""
     world = World()
     world.runs.create(a_run(Stage.LIVE))
     with_endpoint(world, RUN_ID, RUN_ID)
-    world.runs.park(RUN_ID, "CorruptRunError", until=NOW + timedelta(hours=1))
+    world.runs.suspend(RUN_ID, "CorruptRunError", until=NOW + timedelta(hours=1))
     world.runs.corrupt(RUN_ID)
-    sweep_endpoints(settings=SETTINGS, services=world.services)
+    reconcile_resources(settings=SETTINGS, services=world.services)
     assert RUN_ID in world.cloud.seen
     world.now += timedelta(hours=23)
-    sweep_endpoints(settings=SETTINGS, services=world.services)
+    reconcile_resources(settings=SETTINGS, services=world.services)
     assert RUN_ID in world.cloud.seen
     world.now += timedelta(hours=1)
-    sweep_endpoints(settings=SETTINGS, services=world.services)
+    reconcile_resources(settings=SETTINGS, services=world.services)
     assert world.cloud.seen == {}
 
 
-def test_the_sweep_does_not_touch_what_is_being_deployed() -> None:
+def test_the_reconciliation_does_not_touch_what_is_being_deployed() -> None:
     """A run between creating its endpoint and saving so is on its way, not an orphan."""
     world = World()
     run = msgspec.structs.replace(a_run(Stage.DEPLOYING), run_id=RUN_ID)
     world.runs.create(run)
     with_endpoint(world, RUN_ID, RUN_ID)
-    assert sweep_endpoints(settings=SETTINGS, services=world.services) == []
+    assert reconcile_resources(settings=SETTINGS, services=world.services) == []
     assert world.cloud.begun == []

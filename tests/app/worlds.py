@@ -9,13 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from handlers.advance_run import advance_run
-from handlers.open_run import open_run_for_upload
+from handlers.events.dataset_uploaded import open_run_for_upload
 from shared.config import Settings
-from shared.domain.names import run_id_for
-from shared.domain.run import Run
-from shared.domain.stages import Stage
+from shared.domain.run.names import run_id_for
+from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
 from shared.ports import Services
+from shared.workflow.advance import advance_run
 from tests.app.fakes import World
 
 EXAMPLE = json.loads((Path(__file__).parents[2] / "local.settings.json.example").read_text())["Values"]
@@ -116,7 +116,7 @@ class Fragile:
 
 def fragile(services: Services, trip: Trip) -> Services:
     """The same services, with every call of every port counted."""
-    uncounted = {"now", "chance", "telemetry"}
+    uncounted = {"now", "jitter", "telemetry"}
     ports: dict[str, Any] = {
         each.name: Fragile(each.name, getattr(services, each.name), trip)
         for each in fields(Services)

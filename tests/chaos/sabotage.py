@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from shared.domain.index import IndexEntry
-from shared.domain.places import Place
-from shared.domain.run import Run
-from shared.ports import Places, Services, StoredRun
+from shared.domain.run.index import IndexEntry
+from shared.domain.run.run import Run
+from shared.domain.run.slot_kind import SlotKind
+from shared.ports import Services, SlotHolders
 
 
 class _Instead:
@@ -60,20 +60,19 @@ def _forgets_when_to_look_again(services: Services) -> Services:
 
 
 def _saves_over_what_callers_wrote(services: Services) -> Services:
-    def save(read: StoredRun, run: Run) -> StoredRun:
-        services.runs.update(run.run_id, lambda _stored: run)
-        return services.runs.load(run.run_id)
+    def overwrite(run: Run, _etag: str) -> str | None:
+        return services.runs.replace(run, services.runs.load(run.run_id).etag)
 
-    return replace(services, runs=_Instead(services.runs, save=save, save_unless_asked=save))
+    return replace(services, runs=_Instead(services.runs, replace=overwrite))
 
 
-def forgets_who_has_a_place(services: Services) -> Services:
+def forgets_slot_holders(services: Services) -> Services:
     """Decide by the index alone."""
 
-    def places(place: Place) -> Places:
-        return services.claims.places(place)._replace(runs=frozenset())
+    def holders(kind: SlotKind) -> SlotHolders:
+        return services.slots.holders(kind)._replace(runs=frozenset())
 
-    return replace(services, claims=_Instead(services.claims, places=places))
+    return replace(services, slots=_Instead(services.slots, holders=holders))
 
 
 SABOTAGES = {

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from chaos import host as host_module
-from chaos.arena import Arena, Verdict
-from chaos.crashes import COURSES, KILLS, MAIN, killed, record
+from chaos.crashes import KILLS, MAIN, SCENARIOS, killed, record
 from chaos.guards import guards
+from chaos.harness import Harness, Verdict
 from chaos.races import canceled
 from chaos.table import Table
-from chaos.wire import Strike, Trouble
-from shared.domain.stages import Stage
+from chaos.wire import FaultKind, Injection
+from shared.domain.run.stages import Stage
 
 DELETED = frozenset({Stage.DELETED})
 
@@ -26,9 +26,9 @@ def sabotage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def arena(sabotage: Path) -> Iterator[Arena]:
+def harness(sabotage: Path) -> Iterator[Harness]:
     """A harness around an app that can be broken."""
-    with Arena("tests.chaos.sabotage:chosen", SABOTAGE=str(sabotage)) as running:
+    with Harness("tests.chaos.sabotage:chosen", SABOTAGE=str(sabotage)) as running:
         yield running
 
 
@@ -46,92 +46,96 @@ def _table(fault: str, *verdicts: Verdict) -> Table:
     return table
 
 
-def _carried(arena: Arena) -> Verdict:
-    host = arena.host()
-    return arena.judge(host, host.carry(), DELETED, injected=1)
+def _carried(harness: Harness) -> Verdict:
+    host = harness.host()
+    return harness.assess(host, host.carry(), DELETED, injected=1)
 
 
 def test_a_sound_app_survives_being_killed_around_the_call_that_costs_most(
-    arena: Arena, broken: Callable[[str], None]
+    harness: Harness, broken: Callable[[str], None]
 ) -> None:
     """Before and after the submission: one of everything, nothing left, and the kills really happened."""
     broken("nothing")
-    calls = record(arena, MAIN).calls
+    calls = record(harness, MAIN).calls
     submission = next(
         index for index, (_, call) in enumerate(calls) if call.startswith("PUT") and "/jobs/" in call
     )
-    verdicts = [killed(arena, MAIN, Strike(kill, call=submission)) for kill in KILLS]
+    verdicts = [killed(harness, MAIN, Injection(kill, call=submission)) for kill in KILLS]
     table = _table("kill", *verdicts)
     assert table.clean, table.notes
-    assert all("/jobs/" in call for verdict in verdicts for call in verdict.struck)
+    assert all("/jobs/" in call for verdict in verdicts for call in verdict.hit_calls)
     assert table.total == [2, 2, 2, 0, 0, 0]
 
 
 def test_a_run_is_held_for_its_caller_by_the_worker_that_comes_after_a_killed_one(
-    arena: Arena, broken: Callable[[str], None]
+    harness: Harness, broken: Callable[[str], None]
 ) -> None:
     """The worker that was to hold it dies at that very call; the next one must not let the run move on."""
     broken("nothing")
-    course = COURSES[0]
-    calls = record(arena, course).calls
-    held = next(number for number, (stage, _) in enumerate(calls) if stage == course.since)
+    scenario = SCENARIOS[0]
+    calls = record(harness, scenario).calls
+    held = next(number for number, (stage, _) in enumerate(calls) if stage == scenario.since)
     assert "/jobs/" in calls[held][1]
-    verdict = killed(arena, course, Strike(Trouble.KILL_AFTER, call=held))
+    verdict = killed(harness, scenario, Injection(FaultKind.KILL_AFTER, call=held))
     assert (verdict.injected, verdict.expected) == (1, 1), verdict.note
 
 
-def test_every_stage_of_a_run_makes_calls_that_are_seen(arena: Arena, broken: Callable[[str], None]) -> None:
+def test_every_stage_of_a_run_makes_calls_that_are_seen(
+    harness: Harness, broken: Callable[[str], None]
+) -> None:
     """Calls of azure-core, azure-storage, azure-ai-ml, MLflow and aiohttp alike, each with its stage."""
     broken("nothing")
-    calls = record(arena, MAIN).calls
+    calls = record(harness, MAIN).calls
     ways = {"/devstoreaccount1/runs", "/jobs/", "/mlflow/", "/score", "/msi/token", "/metadata/endpoints"}
     assert {stage for stage, _ in calls} >= {stage.value for stage in Stage if not stage.terminal}
     assert all(any(way in call for _, call in calls) for way in ways)
 
 
 def test_a_submission_under_a_new_name_shows_as_a_duplicate(
-    arena: Arena, broken: Callable[[str], None]
+    harness: Harness, broken: Callable[[str], None]
 ) -> None:
     """Two jobs for one upload are counted, though one of them has the run's name."""
     broken("new name")
-    verdict = _carried(arena)
+    verdict = _carried(harness)
     assert verdict.duplicates >= 1
     assert not _table("broken", verdict).clean
 
 
 def test_an_endpoint_that_was_only_believed_gone_shows_as_leaked(
-    arena: Arena, broken: Callable[[str], None]
+    harness: Harness, broken: Callable[[str], None]
 ) -> None:
     """The record says deleted; Azure ML says otherwise, and it is believed."""
     broken("no look")
-    verdict = _carried(arena)
+    verdict = _carried(harness)
     assert (verdict.leaked, verdict.lost) == (1, 0)
     assert "ended as deleted" in verdict.note
 
 
-def test_a_run_that_nobody_looks_at_again_shows_as_lost(arena: Arena, broken: Callable[[str], None]) -> None:
+def test_a_run_that_nobody_looks_at_again_shows_as_lost(
+    harness: Harness, broken: Callable[[str], None]
+) -> None:
     """It is live, and will be for ever."""
     broken("no due")
-    assert _carried(arena).lost == 1
+    assert _carried(harness).lost == 1
 
 
-def test_a_callers_wish_that_is_written_over_shows(arena: Arena, broken: Callable[[str], None]) -> None:
+def test_a_request_that_is_written_over_shows(harness: Harness, broken: Callable[[str], None]) -> None:
     """A cancel that was accepted while a worker was about to save ends the run, or the case fails."""
     broken("nothing")
-    calls = record(arena, MAIN).calls
+    calls = record(harness, MAIN).calls
     save = next(
         index
         for index, (stage, call) in enumerate(calls)
         if stage == "validated" and call.startswith("PUT") and "/runs/" in call
     )
-    assert canceled(arena, save).expected == 1
+    assert canceled(harness, save).expected == 1
     broken("lost update")
-    assert canceled(arena, save).expected == 0
+    assert canceled(harness, save).expected == 0
 
 
 def test_a_limit_that_is_not_kept_shows() -> None:
-    """With two places, a third endpoint is counted by Azure ML's own account."""
-    cases = list(guards("tests.chaos.sabotage:forgets_who_has_a_place"))
+    """With two slots, a third endpoint is counted by Azure ML's own account."""
+    cases = list(guards("tests.chaos.sabotage:forgets_slot_holders"))
     verdict = cases[-1].run()
     assert verdict.injected == 1
     assert verdict.expected < verdict.runs
@@ -152,7 +156,7 @@ def test_a_case_that_never_met_its_fault_is_no_success() -> None:
 def test_the_table_sums_up_its_rows() -> None:
     """One line a fault, in order of appearance, and the sum last."""
     table = _table("first", Verdict(2, 1, 1, 0, 0, 0), Verdict(1, 1, 1, 0, 0, 0))
-    table.add(str(Trouble.RESET), Verdict(5, 1, 1, 0, 0, 0))
+    table.add(str(FaultKind.RESET), Verdict(5, 1, 1, 0, 0, 0))
     lines = table.render().splitlines()
     assert [line.split("|")[0].strip() for line in lines if "|" in line] == [
         "fault",

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import trustme
 
-from chaos.wire import Trouble
+from chaos.wire import FaultKind
 
 ROOT = Path(__file__).parents[2]
 CLIENT = Path(__file__).with_name("wire_client.py")
@@ -67,11 +67,11 @@ def server(client: str, tmp_path: Path) -> Iterator[_Server]:
     running.server_close()
 
 
-def _call(server: _Server, client: str, trouble: Trouble) -> tuple[int, dict[str, Any]]:
-    """Two calls in a process of their own, the second in trouble; its exit code and what it said."""
+def _call(server: _Server, client: str, fault: FaultKind) -> tuple[int, dict[str, Any]]:
+    """Two calls in a process of their own, the second in fault; its exit code and what it said."""
     scheme = "https" if server.authority else "http"
     url = f"{scheme}://127.0.0.1:{server.server_port}"
-    command = [sys.executable, str(CLIENT), client, url, trouble.value, server.authority]
+    command = [sys.executable, str(CLIENT), client, url, fault.value, server.authority]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     assert done.returncode in (0, -9), done.stderr
     said = done.stdout.strip().splitlines()
@@ -80,23 +80,23 @@ def _call(server: _Server, client: str, trouble: Trouble) -> tuple[int, dict[str
 
 @pytest.mark.parametrize("client", ["requests", "aiohttp"])
 @pytest.mark.parametrize(
-    ("trouble", "served", "code", "seen"),
+    ("fault", "served", "code", "seen"),
     [
-        (Trouble.KILL_BEFORE, 1, -9, {}),
-        (Trouble.KILL_AFTER, 2, -9, {}),
-        (Trouble.RESET, 1, 0, {"error": "connection"}),
-        (Trouble.LOST, 2, 0, {"error": "connection"}),
-        (Trouble.TIMEOUT, 2, 0, {"error": "timeout"}),
-        (Trouble.STATUS, 1, 0, {"status": 429, "retry_after": "7", "bytes": 2}),
-        (Trouble.SLOW, 2, 0, {"status": 200, "retry_after": None, "bytes": len(BODY)}),
+        (FaultKind.KILL_BEFORE, 1, -9, {}),
+        (FaultKind.KILL_AFTER, 2, -9, {}),
+        (FaultKind.RESET, 1, 0, {"error": "connection"}),
+        (FaultKind.LOST, 2, 0, {"error": "connection"}),
+        (FaultKind.TIMEOUT, 2, 0, {"error": "timeout"}),
+        (FaultKind.STATUS, 1, 0, {"status": 429, "retry_after": "7", "bytes": 2}),
+        (FaultKind.SLOW, 2, 0, {"status": 200, "retry_after": None, "bytes": len(BODY)}),
     ],
 )
 def test_trouble_is_what_it_says(
-    server: _Server, client: str, trouble: Trouble, served: int, code: int, seen: dict[str, Any]
+    server: _Server, client: str, fault: FaultKind, served: int, code: int, seen: dict[str, Any]
 ) -> None:
     """Whether the request arrives, whether the process lives, and what the caller is told at once."""
-    if client == "aiohttp" and trouble is Trouble.TIMEOUT:
+    if client == "aiohttp" and fault is FaultKind.TIMEOUT:
         # Sockets of an event loop do not time out.
         seen = {"error": "connection"}
-    assert _call(server, client, trouble) == (code, seen)
+    assert _call(server, client, fault) == (code, seen)
     assert len(server.served) == served

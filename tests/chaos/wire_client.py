@@ -1,4 +1,4 @@
-"""Two POSTs over one connection with the wire in between: `wire_client.py CLIENT URL TROUBLE CA`."""
+"""Two POSTs over one connection with the wire in between: `wire_client.py CLIENT URL FAULT_KINDS CA`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from chaos.wire import Strike, Trouble, Wire, watch
+from chaos.wire import FaultKind, Injection, Wire, watch
 
 CONTENT = b"c" * 5_000
 
@@ -22,11 +22,11 @@ async def opened(aiohttp, trust):
 
 def main() -> None:
     """Make both calls and say what the second was told."""
-    client, url, trouble, authority = sys.argv[1:]
+    client, url, fault, authority = sys.argv[1:]
     wire = Wire(lambda _trouble, _target: None, lambda: None)
     watch(wire)
-    strike = Strike(Trouble(trouble), call=1, status=429, retry_after=7, body="{}")
-    wire.plan([strike], "received")
+    injection = Injection(FaultKind(fault), call=1, status=429, retry_after=7, body="{}")
+    wire.plan([injection], "received")
     if client == "requests":
         import requests
 
@@ -62,7 +62,7 @@ def main() -> None:
     else:
         said = {"status": status, "retry_after": headers.get("Retry-After"), "bytes": len(body)}
     assert [target for _, target in wire.calls] == ["POST /first", "POST /second"]
-    assert wire.struck == ["POST /second"]
+    assert wire.hit_calls == ["POST /second"]
     print(json.dumps(said))  # noqa: T201
 
 

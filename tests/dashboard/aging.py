@@ -10,9 +10,9 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError
 from azure.storage.blob import BlobClient
 
-from shared.domain.index import to_metadata
-from shared.domain.run import Run, StageEntry
-from shared.domain.stages import Stage
+from shared.domain.run.index import to_metadata
+from shared.domain.run.run import Run, StageEntry
+from shared.domain.run.stages import Stage
 from tests.dashboard.scenes import Scenes
 
 LASTED: Mapping[Stage, timedelta] = {

@@ -20,14 +20,8 @@ from local.stack import Stack
 SAMPLES = Path(__file__).parents[2] / "local" / "samples"
 SAMPLE = (SAMPLES / "ultrachat-sample.jsonl").read_bytes()
 BROKEN = (SAMPLES / "broken.jsonl").read_bytes()
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 240.0
 SETTLED_SECONDS = 2.5
-UNLIMITED = {"MAX_TRAINING_RUNS": "0", "MAX_LIVE_ENDPOINTS": "0"}
-"""Settings of the stack: no run is to wait for another's place."""
-
-PRICES = {"PRICES_PER_HOUR": '{"Standard_NC24ads_A100_v4": 3.67}', "PRICE_CURRENCY": "USD"}
-"""Settings of the stack: what the VM size costs that runs take by themselves."""
-
 OUT_OF_MEMORY = {
     "job": {
         "child": "chat_completion_finetune",
@@ -39,7 +33,7 @@ OUT_OF_MEMORY = {
 
 def listed(run_id: str, stage: str | None, **facts: Any) -> dict[str, Any]:
     """A run as the API lists it: what a test has the browser receive instead of the stack's own answer."""
-    nothing = dict.fromkeys(("opened_at", "entered_at", "due", "expires_at", "parked"))
+    nothing = dict.fromkeys(("opened_at", "entered_at", "due", "expires_at", "suspended"))
     told = {"run_id": run_id, "dataset": run_id, "stage": stage, "needs_attention": False}
     return nothing | told | facts
 
@@ -51,7 +45,7 @@ class Scenes:
         self.stack = stack
         self.api = stack.client()
         trust = ssl.create_default_context(cafile=stack.ca_bundle)
-        self._azureml = httpx.Client(base_url=stack.azureml_url, verify=trust, trust_env=False)
+        self._azureml = httpx.Client(base_url=stack.azureml_url, verify=trust, trust_env=False, timeout=60)
 
     def close(self) -> None:
         """Close the connections."""
@@ -153,7 +147,7 @@ class Scenes:
         self.wait(run_id, "deleting")
         return run_id
 
-    def parked(self, dataset: str, reason: str) -> str:
+    def suspended(self, dataset: str, reason: str) -> str:
         """A live run, marked as the app marks one when a message about it failed for the last time."""
         run_id = self.live(dataset)
 
@@ -168,7 +162,7 @@ class Scenes:
                 seen = blob.get_blob_properties()
                 with contextlib.suppress(ResourceModifiedError):
                     blob.set_blob_metadata(
-                        {**(seen.metadata or {}), "parked": reason},
+                        {**(seen.metadata or {}), "suspended": reason},
                         etag=seen.etag,
                         match_condition=MatchConditions.IfNotModified,
                     )

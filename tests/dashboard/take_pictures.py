@@ -12,10 +12,11 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from local.stack import Stack
-from shared.domain.stages import Stage
-from tests.dashboard import kitchen
+from shared.domain.run.stages import Stage
+from tests.dashboard import sample_dataset
 from tests.dashboard.aging import age
-from tests.dashboard.scenes import PRICES, UNLIMITED, Scenes
+from tests.dashboard.scenes import Scenes
+from tests.live_stack import SETTINGS
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 WIDE = (1280, 800)
@@ -36,7 +37,7 @@ def main() -> int:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="pictures-") as folder,
-        Stack(folder=Path(folder), host="local", pace="instant", settings={**UNLIMITED, **PRICES}) as stack,
+        Stack(folder=Path(folder), host="local", pace="instant", settings=SETTINGS) as stack,
         sync_playwright() as playwright,
     ):
         scenes = Scenes(stack)
@@ -67,7 +68,7 @@ def _make_runs(scenes: Scenes) -> tuple[str, str]:
     scenes.wait(done, "deleted")
     soon = scenes.live("product-faq", idle_minutes=0)
     scenes.pace("fast")
-    shown = scenes.live("kitchen-helper", rows=kitchen.rows(), parameters=CURVES)
+    shown = scenes.live("kitchen-helper", rows=sample_dataset.rows(), parameters=CURVES)
     scenes.pace("instant")
     stuck = scenes.lasting_teardown("sales-emails")
     waiting = scenes.struggling("ticket-triage")

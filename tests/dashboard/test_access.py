@@ -29,7 +29,7 @@ def test_every_page_is_accessible_and_fits(
     size: tuple[int, int],
     live_run: str,
     rejected_run: str,
-    parked_run: str,
+    suspended_run: str,
     open_page: Callable[..., Page],
 ) -> None:
     """Every page, light and dark, wide and narrow: no violation, no sideways scrolling."""
@@ -37,7 +37,7 @@ def test_every_page_is_accessible_and_fits(
     addresses = {
         "overview": "/",
         "run": f"/runs/{live_run}",
-        "parked": f"/runs/{parked_run}",
+        "suspended": f"/runs/{suspended_run}",
         "report": f"/runs/{rejected_run}/report",
         "chat": f"/runs/{live_run}/chat",
     }

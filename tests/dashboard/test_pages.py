@@ -35,9 +35,9 @@ def test_the_key_is_asked_for_once_and_stays_in_the_tab(
 
 
 def test_what_needs_a_person_comes_first(
-    live_run: str, rejected_run: str, parked_run: str, open_page: Callable[..., Page]
+    live_run: str, rejected_run: str, suspended_run: str, open_page: Callable[..., Page]
 ) -> None:
-    """Parked, then moving, then live, then ended; each with its stage, its age, and the time it has left."""
+    """Suspended, then moving, then live, then ended; each with its stage, age and time left."""
     page = open_page("/")
     rows = page.locator(".runs tbody tr")
     expect(rows.first).to_contain_text("sales-emails")
@@ -49,10 +49,10 @@ def test_what_needs_a_person_comes_first(
     take_picture(page, "overview")
 
 
-def test_what_a_row_says_can_be_selected(parked_run: str, open_page: Callable[..., Page]) -> None:
+def test_what_a_row_says_can_be_selected(suspended_run: str, open_page: Callable[..., Page]) -> None:
     """A run's id is there to be copied, though the whole row leads to the run."""
     page = open_page("/")
-    row = page.locator(".runs tbody tr").filter(has_text=parked_run)
+    row = page.locator(".runs tbody tr").filter(has_text=suspended_run)
     for what, word in ((".id", "sales"), (".reason", "KeyError")):
         row.locator(what).dblclick(position={"x": 30, "y": 8})
         assert word in page.evaluate("getSelection().toString()")
@@ -62,7 +62,7 @@ def test_what_a_row_says_can_be_selected(parked_run: str, open_page: Callable[..
 
 
 def test_tiles_and_search_narrow_the_list(
-    live_run: str, rejected_run: str, parked_run: str, open_page: Callable[..., Page]
+    live_run: str, rejected_run: str, suspended_run: str, open_page: Callable[..., Page]
 ) -> None:
     """A tile shows its group only, and all again when it is pressed again."""
     page = open_page("/")
@@ -95,7 +95,7 @@ def test_a_thousand_runs_are_listed_a_hundred_at_a_time(open_page: Callable[...,
     def entry(number: int, **facts: object) -> dict[str, object]:
         told = {"run_id": f"ft-many-{number:010}", "dataset": f"set {number}", "stage": "deleted"}
         moments = dict.fromkeys(("opened_at", "entered_at"), "2026-01-01T00:00:00Z")
-        nothing = {"due": None, "expires_at": None, "parked": None, "needs_attention": False}
+        nothing = {"due": None, "expires_at": None, "suspended": None, "needs_attention": False}
         return told | moments | nothing | facts
 
     first = {"runs": [entry(number) for number in range(1000)], "next": "more"}
@@ -156,7 +156,7 @@ def test_curves_are_read_with_keys_and_as_a_table(
 def test_the_report_names_every_fault_with_its_line(
     scenes: Scenes, rejected_run: str, open_page: Callable[..., Page]
 ) -> None:
-    """The run's page leads to it; codes, messages, places and excerpts are the gate's own."""
+    """The run's page leads to it; codes, messages, locations and excerpts are the report's own."""
     report = scenes.api.get(f"/api/runs/{rejected_run}/report").json()
     page = open_page(f"/runs/{rejected_run}")
     expect(page.locator(".note.bad")).to_contain_text("DatasetRejected")
@@ -197,7 +197,7 @@ def test_texts_of_strangers_stay_texts(scenes: Scenes, open_page: Callable[..., 
     attack = "<img src=x onerror=\"document.title='taken'\">"
     page = open_page("/")
     nothing = dict.fromkeys(("opened_at", "entered_at", "due", "expires_at"))
-    told = {"stage": "training", "dataset": attack, "parked": attack, "needs_attention": True}
+    told = {"stage": "training", "dataset": attack, "suspended": attack, "needs_attention": True}
     entry = {"run_id": "ft-x-0123456789", **nothing, **told}
     page.route("**/api/runs?*", lambda route: route.fulfill(json={"runs": [entry], "next": None}))
     page.reload()

@@ -50,7 +50,7 @@ def test_a_live_endpoint_costs_more_by_the_hour(retold: Callable[..., Page]) -> 
 
     def first_seen_early(run: dict[str, Any]) -> None:
         entry_of(run, "deploying")["at"] = ago(hours=10)
-        run["money"] |= {"endpoint_node_hours": 0.0011, "endpoint_cost": 0.0}
+        run["cost"] |= {"endpoint_node_hours": 0.0011, "endpoint_cost": 0.0}
 
     page = retold(first_seen_early)
     expect(fact(page, "Endpoint nodes")).to_have_text("10 h, costing 36.70 USD")
@@ -74,7 +74,7 @@ def test_without_prices_there_are_hours_only(retold: Callable[..., Page]) -> Non
 
     def unpriced(run: dict[str, Any]) -> None:
         for name in ("currency", "training_price_per_hour", "endpoint_price_per_hour", "training_cost"):
-            run["money"][name] = None
+            run["cost"][name] = None
 
     page = retold(unpriced)
     expect(fact(page, "Endpoint nodes")).not_to_contain_text("costing")

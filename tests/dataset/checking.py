@@ -1,27 +1,42 @@
-"""Building datasets and running the gate over them."""
+"""Building datasets and validating them."""
 
 import json
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from shared.domain.dataset import DatasetFile, DatasetReport, GateRules, Split, check_dataset
+from shared.domain.dataset import DatasetFile, DatasetReport, Split, ValidationRules, validate_files
 
-RULES = GateRules(min_evaluation_rows=1)
+RULES = ValidationRules(min_evaluation_rows=1)
+
+
+class MemorySink:
+    """Keeps what is written to it."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def write(self, piece: bytes) -> None:
+        """See `Sink.write`."""
+        self.pieces.append(piece)
+
+    def write_first(self, piece: bytes) -> None:
+        """See `Sink.write_first`."""
+        self.pieces.insert(0, piece)
 
 
 class Checked(NamedTuple):
-    """A report and the pinned copy that belongs to it."""
+    """A report and the snapshot that belongs to it."""
 
     report: DatasetReport
     copy: dict[Split, bytes]
 
     def rows(self, split: Split) -> list[dict[str, Any]]:
-        """The rows of one pinned file."""
+        """The rows of one snapshot file."""
         return [json.loads(line) for line in self.copy[split].decode().split("\n") if line]
 
     def conversations(self) -> set[str]:
-        """Every pinned conversation, as comparable text."""
+        """Every conversation of the snapshot, as comparable text."""
         return {json.dumps(row["messages"], sort_keys=True) for split in Split for row in self.rows(split)}
 
     def found(self, code: str) -> list[tuple[int | None, str]]:
@@ -64,16 +79,15 @@ def jsonl(lines: Iterable[bytes]) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def check(*files: DatasetFile, rules: GateRules | None = None) -> Checked:
-    """Check files and collect the pinned copy."""
-    pieces: dict[Split, list[bytes]] = {split: [] for split in Split}
-    sinks = {split: pieces[split].append for split in Split}
-    report = check_dataset(files, rules or RULES, sinks)
-    return Checked(report, {split: b"".join(parts) for split, parts in pieces.items()})
+def check(*files: DatasetFile, rules: ValidationRules | None = None) -> Checked:
+    """Check files and collect the snapshot."""
+    sinks = {split: MemorySink() for split in Split}
+    report = validate_files(files, rules or RULES, sinks)
+    return Checked(report, {split: b"".join(sink.pieces) for split, sink in sinks.items()})
 
 
 def check_bytes(
-    data: bytes, name: str = "math.jsonl", rules: GateRules | None = None, chunks: Sequence[int] = ()
+    data: bytes, name: str = "math.jsonl", rules: ValidationRules | None = None, chunks: Sequence[int] = ()
 ) -> Checked:
     """Check one file that is to be split; `chunks` are the positions at which its bytes are cut."""
     cuts = [0, *sorted(chunks), len(data)]
@@ -81,6 +95,6 @@ def check_bytes(
     return check(DatasetFile(name, None, parts), rules=rules)
 
 
-def check_lines(lines: Iterable[bytes], rules: GateRules | None = None) -> Checked:
+def check_lines(lines: Iterable[bytes], rules: ValidationRules | None = None) -> Checked:
     """Check lines as one file that is to be split."""
     return check_bytes(jsonl(lines), rules=rules)

@@ -8,19 +8,21 @@ from itertools import repeat
 import pytest
 import zstandard
 
-from shared.domain.dataset import DatasetFile, DatasetReport, GateRules, Split, check_dataset
+from shared.domain.dataset import DatasetFile, DatasetReport, NoSink, Split, ValidationRules, validate_files
 from shared.domain.dataset.duplicates import SeenConversations
 from tests.dataset.checking import assistant, check_bytes, good_rows, jsonl, row, user
 
 MEBIBYTE = 1 << 20
 
 
-def peak_of(name: str, chunks: Iterable[bytes], rules: GateRules | None = None) -> tuple[DatasetReport, int]:
+def peak_of(
+    name: str, chunks: Iterable[bytes], rules: ValidationRules | None = None
+) -> tuple[DatasetReport, int]:
     """Check a file with sinks that keep nothing; return the report and the peak of allocated bytes."""
-    sinks = dict.fromkeys(Split, len)
+    sinks = dict.fromkeys(Split, NoSink())
     tracemalloc.start()
     try:
-        report = check_dataset([DatasetFile(name, None, chunks)], rules or GateRules(), sinks)
+        report = validate_files([DatasetFile(name, None, chunks)], rules or ValidationRules(), sinks)
         return report, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -40,7 +42,7 @@ def test_a_line_of_very_many_values_takes_little_memory(unit: str) -> None:
     """Values are counted before they are decoded, which would take sixty times the line's size."""
     line = f'{{"messages":[{",".join([unit] * (2 * MEBIBYTE // len(unit)))}]}}\n'.encode()
     chunks = [jsonl(good_rows(20)), line, jsonl(good_rows(20, first=50))]
-    report, peak = peak_of("d.jsonl", chunks, GateRules(max_line_bytes=8 * MEBIBYTE))
+    report, peak = peak_of("d.jsonl", chunks, ValidationRules(max_line_bytes=8 * MEBIBYTE))
     assert [issue.line for issue in report.issues if issue.code == "E108"] == [21]
     assert report.rows_kept == 40
     assert peak < 24 * MEBIBYTE
@@ -80,7 +82,7 @@ def test_endless_blank_lines_end_the_check() -> None:
 
 def test_a_file_over_the_size_limit_ends_the_check() -> None:
     """The limit on a file's size is a setting, and the report names it."""
-    report = check_bytes(jsonl(good_rows(100)), rules=GateRules(max_uncompressed_bytes=1_000)).report
+    report = check_bytes(jsonl(good_rows(100)), rules=ValidationRules(max_uncompressed_bytes=1_000)).report
     assert report.counts["E002"] == 1
     assert "1,000 bytes" in report.reason
 

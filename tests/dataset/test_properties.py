@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.dataset import GateRules, RowPolicy, Split, report_html
+from shared.domain.dataset import RowPolicy, Split, ValidationRules, report_html
 from shared.domain.dataset.lines import LongLine, read_lines
 from tests.dataset.checking import (
     Checked,
@@ -77,7 +77,7 @@ def outcome(checked: Checked) -> tuple[bytes, dict[Split, bytes]]:
 @given(lines=st.lists(LINE, max_size=12), gzipped=st.sampled_from(["", ".gz", ".zst"]))
 @settings(max_examples=150, deadline=None)
 def test_any_bytes_give_a_report(lines: list[bytes], gzipped: str) -> None:
-    """Whatever is uploaded, the gate answers with a report that can be written down, never an exception."""
+    """Whatever is uploaded, validation answers with a report that can be written down, never an exception."""
     checked = check_bytes(b"\n".join(lines), f"x.jsonl{gzipped}")
     decoded = msgspec.json.decode(msgspec.json.encode(checked.report), type=type(checked.report))
     assert decoded == checked.report
@@ -94,7 +94,7 @@ def test_any_bytes_give_a_report(lines: list[bytes], gzipped: str) -> None:
 def test_chunk_boundaries_change_nothing(lines: list[bytes], cuts: list[int], limit: int) -> None:
     """However the bytes arrive, report and copy are the same."""
     data = b"\n".join([*lines, *good_rows(3)])
-    rules = GateRules(max_line_bytes=limit)
+    rules = ValidationRules(max_line_bytes=limit)
     whole = check_bytes(data, rules=rules)
     cut = check_bytes(data, rules=rules, chunks=[position for position in cuts if position < len(data)])
     assert outcome(cut) == outcome(whole)
@@ -147,8 +147,8 @@ def test_valid_rows_come_out_equal(rows: list[list[dict[str, Any]]], compact: bo
     ]
     checked = check_lines(lines)
     assert not [code for code in checked.report.counts if code[0] == "E" and code < "E3"]
-    pinned = [line["messages"] for split in Split for line in checked.rows(split)]
-    assert sorted(map(json.dumps, pinned)) == sorted(
+    written = [line["messages"] for split in Split for line in checked.rows(split)]
+    assert sorted(map(json.dumps, written)) == sorted(
         json.dumps([dict(sorted(message.items())) for message in messages]) for messages in rows
     )
 
@@ -174,6 +174,8 @@ def test_both_ways_to_read_a_row_agree(value: dict[str, Any]) -> None:
 def test_dropping_and_rejecting_agree_on_the_rows(lines: list[bytes]) -> None:
     """The row policy decides about the dataset, never about which rows are usable."""
     strict = check_bytes(jsonl(lines))
-    drop = check_bytes(jsonl(lines), rules=GateRules(row_policy=RowPolicy.DROP, max_dropped_percent=100))
+    drop = check_bytes(
+        jsonl(lines), rules=ValidationRules(row_policy=RowPolicy.DROP, max_dropped_percent=100)
+    )
     assert strict.copy == drop.copy
     assert strict.report.rows_dropped == drop.report.rows_dropped

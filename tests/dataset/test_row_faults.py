@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from shared.domain.dataset import GateRules, Verdict
+from shared.domain.dataset import ValidationRules, Verdict
 from tests.dataset.checking import assistant, check_bytes, check_lines, good_rows, row, system, user
 
 HELLO, HI = user("Hello"), assistant("Hi there")
@@ -46,7 +46,7 @@ FAULTS = {
     "messages twice, compactly": (b'{"messages":[],' + row(HELLO, HI)[1:], "E106", '"messages"'),
     "role twice": (row(HELLO, HI).replace(b"[{", b'[{"role":"user",'), "E106", "message 1"),
     "half a surrogate pair": (row(user("X"), HI).replace(b"X", b"\\ud83d"), "E107", "message 1"),
-    "no messages": (b'{"question": "Why?", "answer": "So."}', "E201", '"question", "answer"'),
+    "no messages": (b'{"title": "Why?", "body": "So."}', "E201", '"title", "body"'),
     "empty object": (b"{}", "E201", "no keys"),
     "half a surrogate pair in a key": (b'{"\\ud83d": 1}', "E201", '"\\ud83d"'),
     "half a surrogate pair in a key given twice": (
@@ -62,7 +62,7 @@ FAULTS = {
     "no content": (row(HELLO, {"role": "assistant"}), "E205", '"content"'),
     "no role": (row({"content": "Hello"}, HI), "E205", '"role"'),
     "content is null": (row(HELLO, assistant(None)), "E206", "null"),
-    "content is a list": (row(user([{"type": "text", "text": "Hello"}]), HI), "E206", "a list"),
+    "a content's part is a number": (row(user([{"type": "text", "text": "a"}, 3]), HI), "E206", "a part"),
     "role is a number": (row({"role": 1, "content": "Hello"}, HI), "E206", "a number"),
     "role is a list": (row({"role": ["user"], "content": "Hello"}, HI), "E206", "a list"),
     "unknown role": (row(HELLO, {"role": "bot", "content": "Hi"}), "E207", "bot"),
@@ -94,7 +94,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_reported_with_its_code_and_line_and_its_row_left_out(name: str) -> None:
-    """Each faulty row is counted once under its code, at its line, and is not in the pinned copy."""
+    """Each faulty row is counted once under its code, at its line, and is not in the snapshot."""
     line, code, words = FAULTS[name]
     good = good_rows(30)
     checked = check_lines([*good[:20], line, *good[20:]])
@@ -125,7 +125,7 @@ def test_all_faults_of_a_row_are_reported() -> None:
 def test_a_row_longer_than_the_limit_is_a_fault_and_the_next_line_is_read() -> None:
     """A line over `max_line_bytes` is passed over; the numbers of the lines after it are right."""
     lines = [*good_rows(20), row(user("x" * 5_000), assistant("y")), b"{}"]
-    checked = check_lines(lines, GateRules(max_line_bytes=4_000))
+    checked = check_lines(lines, ValidationRules(max_line_bytes=4_000))
     assert checked.found("E105") == [(21, f"the line has {len(lines[20]):,} bytes; 4,000 are allowed")]
     assert [number for number, _ in checked.found("E201")] == [22]
 
@@ -134,13 +134,13 @@ def test_a_line_of_exactly_the_limit_is_read() -> None:
     """The limit counts the line without its newline, and is inclusive."""
     line = row(user("x" * 5_000), assistant("y"))
     for limit, faults in ((len(line), 0), (len(line) - 1, 1)):
-        report = check_lines([*good_rows(20), line], GateRules(max_line_bytes=limit)).report
+        report = check_lines([*good_rows(20), line], ValidationRules(max_line_bytes=limit)).report
         assert report.counts.get("E105", 0) == faults
 
 
 def test_counts_are_complete_and_lists_are_capped() -> None:
     """Of many issues of one code the first few are listed and all are counted."""
-    checked = check_lines([*good_rows(20), *[b"{}"] * 50], GateRules(issues_per_code=7))
+    checked = check_lines([*good_rows(20), *[b"{}"] * 50], ValidationRules(issues_per_code=7))
     assert checked.report.counts["E201"] == 50
     assert [line for line, _ in checked.found("E201")] == list(range(21, 28))
 

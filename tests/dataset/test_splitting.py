@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from shared.domain.dataset import DatasetFile, GateRules, Split, Verdict
+from shared.domain.dataset import DatasetFile, Split, ValidationRules, Verdict
 from tests.dataset.checking import check, check_lines, good_rows, jsonl
 
 
-def counts(lines: list[bytes], rules: GateRules | None = None) -> tuple[int, int, int]:
+def counts(lines: list[bytes], rules: ValidationRules | None = None) -> tuple[int, int, int]:
     """Rows in each split."""
     splits = check_lines(lines, rules).report.splits
     return splits[Split.TRAIN].rows, splits[Split.VALIDATION].rows, splits[Split.TEST].rows
@@ -32,7 +32,7 @@ def test_large_datasets_get_their_shares_to_within_chance() -> None:
 
 def test_a_share_of_one_percent_is_never_empty() -> None:
     """Even a tiny share has rows in a dataset larger than what is held back."""
-    rules = GateRules(train_percent=98, validation_percent=1, test_percent=1)
+    rules = ValidationRules(train_percent=98, validation_percent=1, test_percent=1)
     assert min(counts(good_rows(1_100), rules)) >= 1
     assert counts(good_rows(60), rules) == (58, 1, 1)
 
@@ -53,7 +53,7 @@ def test_duplicates_never_straddle(rows: int) -> None:
 def test_the_seed_and_nothing_else_decides() -> None:
     """The same rows in another order are split alike; another seed splits them otherwise."""
     lines = good_rows(2_000)
-    one, two, other = check_lines(lines), check_lines(lines), check_lines(lines, GateRules(seed=7))
+    one, two, other = check_lines(lines), check_lines(lines), check_lines(lines, ValidationRules(seed=7))
     assert one.copy == two.copy
     tests = [{json.dumps(row) for row in checked.rows(Split.TEST)} for checked in (one, other)]
     assert len(tests[0] & tests[1]) < 60
@@ -87,7 +87,8 @@ def test_three_uploaded_splits_leave_training_whole() -> None:
         for number, split in enumerate(Split)
     ]
     reports = [
-        check(*(DatasetFile(*file) for file in files), rules=GateRules(seed=seed)).report for seed in (1, 2)
+        check(*(DatasetFile(*file) for file in files), rules=ValidationRules(seed=seed)).report
+        for seed in (1, 2)
     ]
     assert [summary.rows for summary in reports[0].splits.values()] == [20, 20, 20]
     assert reports[0].fingerprint == reports[1].fingerprint
@@ -124,7 +125,7 @@ def test_copies_of_one_conversation_cannot_fill_three_splits() -> None:
 
 
 def test_an_empty_uploaded_split_is_rejected() -> None:
-    """An empty file is never pinned: Azure ML would slice training instead."""
+    """An empty file is never written: Azure ML would slice training instead."""
     checked = check(
         DatasetFile("d/train.jsonl", Split.TRAIN, [jsonl(good_rows(30))]),
         DatasetFile("d/test.jsonl", Split.TEST, [b"\n"]),
@@ -151,4 +152,4 @@ def test_two_files_for_one_split_are_a_mistake_of_the_caller() -> None:
 def test_shares_that_leave_a_split_empty_are_refused(shares: tuple[int, int, int]) -> None:
     """Shares are positive and add up to 100."""
     with pytest.raises(ValueError, match="100"):
-        GateRules(train_percent=shares[0], validation_percent=shares[1], test_percent=shares[2])
+        ValidationRules(train_percent=shares[0], validation_percent=shares[1], test_percent=shares[2])

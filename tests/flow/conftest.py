@@ -17,15 +17,16 @@ from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobServiceClient
 from azureml_emulator import Emulator
 
-from handlers.advance_run import advance_run
-from handlers.open_run import open_run_for_upload
+from handlers.events.dataset_uploaded import open_run_for_upload
 from local.azurite import Azurite
-from shared.adapters.storage import CONTAINERS
+from local.settings import app_environment
+from shared.adapters.storage.account import CONTAINERS
 from shared.bootstrap import build_services
 from shared.config import Settings
-from shared.domain.run import Run
-from shared.domain.stages import Stage
+from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
 from shared.ports import Services
+from shared.workflow.advance import advance_run
 
 ROOT = Path(__file__).parents[2]
 MOST_ADVANCES = 60
@@ -62,7 +63,7 @@ class Flow:
 
     def services_of(self, services: Services) -> Services:
         """The same services by this flow's clock, and with no jitter."""
-        return replace(services, now=lambda: self.clock[0], chance=lambda: 0.0)
+        return replace(services, now=lambda: self.clock[0], jitter=lambda: 0.0)
 
     def upload(self, path: str, body: bytes) -> str:
         """Upload a file and open its run."""
@@ -137,3 +138,9 @@ def flow(
 def later(flow: Flow, **span: float) -> None:
     """Turn the clock."""
     flow.clock[0] += timedelta(**span)
+
+
+@pytest.fixture
+def flow_environment(flow: Flow, azurite: Azurite) -> dict[str, str]:
+    """The environment of a process of the app, beside the flow."""
+    return app_environment(azurite.connection_string, flow.emulator.environment, {})

@@ -13,13 +13,13 @@ import pytest
 from azure.identity import DefaultAzureCredential
 from azureml_emulator import INSTANT
 
-from handlers.request_changes import cancel_run, delete_endpoint, extend_endpoint
-from handlers.sweep_endpoints import sweep_endpoints
-from shared.adapters.arm import WorkspaceId
+from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint
+from handlers.timers.reconcile_resources import reconcile_resources
+from shared.adapters.azureml.arm import WorkspaceId
 from shared.bootstrap import build_services
-from shared.domain.names import RUN_TAG
-from shared.domain.run import Run
-from shared.domain.stages import Stage
+from shared.domain.run.names import RUN_TAG
+from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
 from tests.flow.conftest import ROOT, Flow, later
 
 BROKEN = (ROOT / "local/samples/broken.jsonl").read_bytes()
@@ -69,7 +69,7 @@ def test_an_upload_is_carried_to_a_live_endpoint_and_taken_away_when_its_time_is
     run = flow.drive(run_id, Stage.DELETED)
 
     assert flow.services.endpoints.endpoint(run_id) is None
-    assert run.ended_because == "its time was up"
+    assert run.end_reason == "its time was up"
     assert stages(run) == [
         "received",
         "validated",
@@ -88,7 +88,7 @@ def test_an_endpoint_that_nobody_uses_is_deleted(flow: Flow) -> None:
     run_id = flow.upload(f"{name()}.jsonl", sample())
     flow.drive(run_id, Stage.LIVE)
     later(flow, minutes=61)
-    assert flow.drive(run_id, Stage.DELETED).ended_because == "not used for 60 minutes"
+    assert flow.drive(run_id, Stage.DELETED).end_reason == "not used for 60 minutes"
 
 
 def test_a_broken_dataset_is_rejected_before_azure_ml_hears_of_it(flow: Flow) -> None:
@@ -190,7 +190,7 @@ def test_the_sweeper_removes_endpoints_whose_run_is_unknown(flow: Flow) -> None:
         auth_mode="key",
         tags={"finetune-on-upload-run": "ft-orphan-0123456789"},
     )
-    assert sweep_endpoints(settings=flow.settings, services=flow.services) == []
+    assert reconcile_resources(settings=flow.settings, services=flow.services) == []
     assert flow.services.endpoints.endpoint("ft-orphan-0123456789") is None
     assert flow.services.endpoints.endpoint(run_id) is not None
 
@@ -200,15 +200,15 @@ def test_the_sweeper_leaves_endpoints_of_other_installations_alone(flow: Flow) -
     flow.services.endpoints.create(
         "ft-theirs-0123456789", auth_mode="key", tags={RUN_TAG: "ft-theirs-0123456789"}
     )
-    flow.storage.get_blob_client("claims", "installation").upload_blob(b"another", overwrite=True)
+    flow.storage.get_blob_client("coordination", "installation").upload_blob(b"another", overwrite=True)
     ours = build_services(flow.settings, DefaultAzureCredential())
-    assert list(ours.endpoints.tagged_as_ours()) == []
-    sweep_endpoints(settings=flow.settings, services=ours)
+    assert list(ours.endpoints.list_owned()) == []
+    reconcile_resources(settings=flow.settings, services=ours)
     assert ours.endpoints.endpoint("ft-theirs-0123456789") is not None
 
 
 def test_a_datastore_over_another_account_is_not_used(flow: Flow) -> None:
-    """Training must read the pinned copy, and nobody else's container of that name."""
+    """Training must read the snapshot, and nobody else's container of that name."""
     run_id = flow.upload(f"{name()}.jsonl", sample())
     taken = flow.configured(datastore_name="taken")
     body = {
@@ -238,12 +238,12 @@ def test_a_datastore_over_another_account_is_not_used(flow: Flow) -> None:
 
 
 def test_a_live_run_whose_endpoint_was_deleted_by_hand_ends(flow: Flow) -> None:
-    """The sweeper notices, and the run ends as deleted."""
+    """`reconcile_resources` notices, and the run ends as deleted."""
     run_id = flow.upload(f"{name()}.jsonl", sample())
     flow.drive(run_id, Stage.LIVE)
     flow.services.endpoints.delete(run_id)
-    assert sweep_endpoints(settings=flow.settings, services=flow.services) == [run_id]
-    assert flow.drive(run_id, Stage.DELETED).ended_because == "the endpoint was gone"
+    assert reconcile_resources(settings=flow.settings, services=flow.services) == [run_id]
+    assert flow.drive(run_id, Stage.DELETED).end_reason == "the endpoint was gone"
 
 
 def test_deleting_an_endpoint_takes_everything_away(flow: Flow) -> None:

@@ -100,7 +100,7 @@ def starter(azurite: Azurite, folder: Path, exits: ExitStack) -> StartHost:
         process = ChildProcess(
             "host",
             [
-                *(sys.executable, "-m", "local.host", "--app", str(APPS / app)),
+                *(sys.executable, "-m", "emulators.functions", "--app", str(APPS / app)),
                 *("--port", "0", "--ready-file", str(ready_file), *arguments),
             ],
             folder / f"{name}.log",

@@ -12,9 +12,9 @@ import pytest
 from azure.storage.blob import BlobServiceClient, ContainerClient
 from azure.storage.queue import QueueClient, TextBase64DecodePolicy
 
+from emulators.functions.blob_events import POISON_QUEUE, PathPattern
 from local.azurite import Azurite
 from local.event_grid import DeliveredEvents, Watcher
-from local.host.blob_events import POISON_QUEUE, PathPattern
 from local.processes import wait_until
 from tests.host.conftest import SECONDS, RunningHost, make_queue, take
 

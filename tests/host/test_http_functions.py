@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.requests import Request
 
-from local.host import request_body
-from local.host.request_body import BodyTooLargeError, read_body
+from emulators.functions import requests
+from emulators.functions.requests import BodyTooLargeError, read_body
 from tests.host.conftest import RunningHost
 
 
@@ -35,14 +35,26 @@ def test_a_response_reaches_its_caller_whole(http_host: RunningHost) -> None:
     assert (answer.status_code, answer.content) == (201, b"\x00\xff")
     assert answer.headers["location"] == "/api/made/1"
     assert answer.headers["content-type"] == "application/octet-stream"
-    assert answer.cookies["session"] == "7"
+    cookie = answer.headers["set-cookie"].lower().split("; ")
+    assert sorted(cookie) == ["httponly", "max-age=60", "path=/", "samesite=lax", "secure", "session=7"]
 
 
-def test_nothing_returned_is_no_content(http_host: RunningHost) -> None:
-    """None becomes 204, and bare text becomes a text answer."""
+def test_bare_text_is_an_answer_and_nothing_is_none(http_host: RunningHost) -> None:
+    """Text becomes a text answer; None is nothing that the worker can send."""
     with http_host.client(**{"x-functions-key": http_host.master_key}) as client:
-        assert client.get("/api/nothing").status_code == 204
         assert client.get("/api/closed").text == "opened"
+        assert client.get("/api/nothing").status_code == 500
+
+
+def test_a_request_is_cut_as_the_dotnet_host_cuts_it(http_host: RunningHost) -> None:
+    """Empty query values are dropped, repeats joined with a comma, and undeclared bodies never read."""
+    headers = [("x-functions-key", http_host.key), ("x-sample", "a"), ("X-Sample", "b")]
+    with http_host.client() as client:
+        answer = client.post(
+            "/api/echo/1?empty=&bare&x=1&x=&x=2", headers=headers, content=iter([b"chunk", b"ed"])
+        )
+    seen = answer.json()
+    assert (seen["params"], seen["header"], seen["body"]) == ({"x": "1,2"}, "a,b", "")
 
 
 @pytest.mark.parametrize("key", [None, "", "wrong", "ключ"])
@@ -114,9 +126,9 @@ def test_an_exception_is_a_problem_without_its_text(http_host: RunningHost) -> N
         assert answer.headers["content-type"] == "application/problem+json"
         assert "hunter2" not in answer.text
         assert "Traceback" not in answer.text
-    raised = [record for record in http_host.records() if record["message"] == "Function raised"]
-    assert "hunter2" in raised[-1]["exception"]
-    assert raised[-1]["invocation_id"] in answers[0].json()["detail"]
+    raised = [record for record in http_host.records() if record["message"] == "Function raised"][-2:]
+    assert "hunter2" in raised[0]["exception"]
+    assert raised[0]["invocation_id"] in answers[0].json()["detail"]
 
 
 def test_calls_of_one_function_run_side_by_side(http_host: RunningHost) -> None:
@@ -147,7 +159,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(http_host: RunningHo
     address = urlsplit(http_host.url)
     request = (
         f"POST /api/echo/1?code={http_host.key} HTTP/1.1\r\nHost: {address.netloc}\r\n"
-        f"Content-Length: {request_body.MAXIMUM_BYTES + 1}\r\nConnection: close\r\n\r\n"
+        f"Content-Length: {requests.MAXIMUM_BYTES + 1}\r\nConnection: close\r\n\r\n"
     )
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
         connection.sendall(request.encode())
@@ -156,7 +168,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_sent(http_host: RunningHo
 
 async def test_an_undeclared_body_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A body without a length is cut off where it passes the limit."""
-    monkeypatch.setattr(request_body, "MAXIMUM_BYTES", 10)
+    monkeypatch.setattr(requests, "MAXIMUM_BYTES", 10)
 
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": b"123456", "more_body": True}

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from emulators.functions.host_json import HostJsonError, parse_time_span, read_host_json
 from local.azurite import Azurite
-from local.host.host_json import HostJsonError, parse_time_span, read_host_json
 from local.processes import ProcessError, wait_until
 from tests.host.conftest import SECONDS, StartHost, take
 
@@ -70,22 +70,32 @@ NO_BINDING = """
 @app.route(route="a")
 def one(req: func.HttpRequest, other: str) -> str: ...
 """
+BUILTIN_GENERIC = """
+@app.route(route="a")
+@app.queue_output(arg_name="out", queue_name="q", connection="SampleStorage")
+def one(req: func.HttpRequest, out: func.Out[list[str]]) -> func.HttpResponse: ...
+"""
+OPEN_ROUTE = """
+@app.route(route="a", auth_level="ANONYMOUS")
+def one(req: func.HttpRequest) -> str:
+    return "x"
+"""
 VERSION_2 = '{"version": "2.0"}'
 
 
 @pytest.mark.parametrize(
     ("source", "host_json", "reason"),
     [
-        ("app = None", VERSION_2, "no FunctionApp"),
+        ("app = None", VERSION_2, "Could not find top level function app instances"),
         ("import nothing_of_this_name", VERSION_2, "nothing_of_this_name"),
         (BEGINNING, VERSION_2, "declares no functions"),
         (BEGINNING, '{"version": "1.0"}', "version"),
         (BEGINNING, "{", "not JSON"),
-        (BEGINNING + UNSET_SCHEDULE, VERSION_2, "%UNSET%"),
         (BEGINNING + UNSET_CONNECTION, VERSION_2, "Nowhere"),
-        (BEGINNING + STREAM_BINDING, VERSION_2, "InputStream"),
+        (BEGINNING + STREAM_BINDING, VERSION_2, "azurefunctions-extensions-bindings-blob"),
         (BEGINNING + SHARED_ROUTE, VERSION_2, "one and two"),
-        (BEGINNING + NO_BINDING, VERSION_2, "do not match parameters"),
+        (BEGINNING + NO_BINDING, VERSION_2, "declared in Python but not in the function definition"),
+        (BEGINNING + BUILTIN_GENERIC, VERSION_2, "binding out has invalid non-type annotation"),
     ],
 )
 def test_an_app_that_cannot_be_served_says_why(
@@ -96,6 +106,15 @@ def test_an_app_that_cannot_be_served_says_why(
     with pytest.raises(ProcessError, match=r"ended with code 1") as ended:
         start_host(folder)
     assert reason in str(ended.value)
+
+
+def test_an_unset_setting_stops_its_function_alone(start_host: StartHost, tmp_path: Path) -> None:
+    """The log names function and setting, and the other functions are served."""
+    host = start_host(write_app(tmp_path / "app", BEGINNING + UNSET_SCHEDULE + OPEN_ROUTE))
+    with host.client() as client:
+        assert client.get("/api/a").text == "x"
+    errors = [record for record in host.records() if record["message"] == "Function is in error"]
+    assert [(error["function"], "%UNSET%" in error["error"]) for error in errors] == [("tick", True)]
 
 
 def test_a_folder_without_an_app_is_refused(start_host: StartHost, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local.host.timers import ScheduleError, Timer
+from emulators.functions.timers import ScheduleError, Timer
 from tests.host.conftest import StartHost, take
 
 

@@ -3,7 +3,7 @@
 import re
 
 import function_app
-from shared.adapters.storage import CONTAINERS
+from shared.adapters.storage.account import CONTAINERS
 from tests.infra.bicep_file import INFRA, BicepFile, string, strings, text, walk
 
 
@@ -22,7 +22,11 @@ def test_containers_are_the_codes() -> None:
 def test_queues_are_the_codes() -> None:
     """The queues of the triggers are made, with those that the host writes what it gave up to."""
     given = _data_account().modules["data"][1]
-    ours = [f"{queue}{end}" for queue in (function_app.ADVANCE, function_app.NEWS) for end in ("", "-poison")]
+    ours = [
+        f"{queue}{end}"
+        for queue in (function_app.ADVANCE, function_app.NOTIFICATIONS)
+        for end in ("", "-poison")
+    ]
     assert strings(given["queues"]) == [*ours, "webjobs-blobtrigger-poison"]
 
 
@@ -44,7 +48,7 @@ def test_nothing_in_use_is_deleted_by_age() -> None:
         if node.type == "object_property" and text(node.named_children[0]) == "prefixMatch"
         for prefix in node.named_children[-1].named_children
     ]
-    assert sorted(prefixes) == ["claims/run/", "datasets/", "dead-letters/", "reports/", "runs/"]
+    assert sorted(prefixes) == ["coordination/run/", "datasets/", "dead-letters/", "reports/", "runs/"]
     main = (INFRA / "main.bicep").read_text()
     shortest = {
         name: int(days)

@@ -10,15 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from handlers.api_key import check_key
-from handlers.chat_completions import complete_chat
-from handlers.http import Answer
-from handlers.list_models import list_models, show_model
-from handlers.live_models import LISTED_AGAIN, LISTED_FOR, LiveModels
-from handlers.openai_errors import answer_openai
-from handlers.score_endpoint import LiveEndpoints
+from handlers.http.auth import check_key
+from handlers.http.openai.chat_completions import complete_chat
+from handlers.http.openai.errors import respond_openai
+from handlers.http.openai.models import list_models, show_model
+from handlers.http.responses import Response
 from shared.domain.errors import RequestError, ScoringError
-from shared.domain.stages import Stage
+from shared.domain.run.stages import Stage
+from shared.serving.live_endpoints import LiveEndpoints
+from shared.serving.live_models import LISTED_AGAIN, LISTED_FOR, LiveModels
 from tests.app.builders import NOW, a_run
 from tests.app.fakes import World
 
@@ -46,21 +46,21 @@ class Api:
     def move(self, run_id: str, stage: Stage) -> None:
         """Let a run have come to a stage."""
         read = self.world.runs.load(run_id)
-        self.world.runs.save(read, msgspec.structs.replace(read.run, stage=stage))
+        self.world.runs.replace(msgspec.structs.replace(read.run, stage=stage), read.etag)
 
     def later(self, span: timedelta) -> None:
         """Turn the clock."""
         self.world.now += span
 
-    def chat(self, model: str = "support", headers: dict[str, str] = HEADERS, **parameters: Any) -> Answer:
+    def chat(self, model: str = "support", headers: dict[str, str] = HEADERS, **parameters: Any) -> Response:
         """Say hello to a model."""
         body = {"model": model, "messages": [{"role": "user", "content": "Hello?"}], **parameters}
         return self.post(json.dumps(body).encode(), headers)
 
-    def post(self, body: bytes, headers: dict[str, str] = HEADERS) -> Answer:
+    def post(self, body: bytes, headers: dict[str, str] = HEADERS) -> Response:
         """Post any body."""
         return self.loop.run(
-            answer_openai(
+            respond_openai(
                 lambda: complete_chat(
                     headers,
                     body,
@@ -81,7 +81,7 @@ def api() -> Any:
         yield made
 
 
-def error_of(answer: Answer) -> dict[str, Any]:
+def error_of(answer: Response) -> dict[str, Any]:
     """What an answer in OpenAI's form says went wrong."""
     error: dict[str, Any] = json.loads(answer.body)["error"]
     assert set(error) == {"message", "type", "param", "code"}
@@ -141,7 +141,7 @@ def test_every_route_needs_the_key(api: Api) -> None:
         lambda: list_models({}, [KEY], api.models),
         lambda: show_model("support", {}, [KEY], api.models),
     ):
-        answer = api.loop.run(answer_openai(call))
+        answer = api.loop.run(respond_openai(call))
         assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
         assert error_of(answer)["type"] == "authentication_error"
 
@@ -243,7 +243,7 @@ def test_an_answer_without_text_is_the_endpoints_fault(api: Api, said: Any) -> N
     api.add(NEW)
     api.world.cloud.answers = lambda _: said
     answer = api.chat()
-    assert (answer.status, error_of(answer)["code"]) == (502, "InvalidAnswer")
+    assert (answer.status, error_of(answer)["code"]) == (502, "InvalidResponse")
 
 
 def test_streams_are_event_streams(api: Api) -> None:

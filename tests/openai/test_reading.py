@@ -12,8 +12,8 @@ from openai.types.chat.completion_create_params import (
     CompletionCreateParamsStreaming,
 )
 
-from shared.domain.openai_chat import Completion, OpenAIRequestError, read_completion
-from shared.domain.openai_reply import DONE, Reply, completion_of, end_at, events_of
+from shared.domain.serving.openai_chat import Completion, OpenAIRequestError, read_completion
+from shared.domain.serving.openai_reply import DONE, Reply, completion_of, end_at, events_of
 
 HELLO = [{"role": "user", "content": "Hello?"}]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from handlers.openapi.document import openapi_document
+from handlers.http.openapi.document import openapi_document
 
 DOCUMENT = openapi_document()
 

@@ -111,8 +111,8 @@ def test_a_failed_run_has_its_reason_and_code(run: Run, serve: Callable[..., Fun
     ("stage", "facts", "words"),
     [
         ("duplicate", {"duplicate_of": "ft-chat-0123456789"}, "run ft-chat-0123456789 has the same data"),
-        ("canceled", {"ended_because": "canceled"}, "canceled: somebody asked for it"),
-        ("canceled", {"ended_because": "over budget"}, "canceled: over budget"),
+        ("canceled", {"end_reason": "canceled"}, "canceled: somebody asked for it"),
+        ("canceled", {"end_reason": "over budget"}, "canceled: over budget"),
         ("failed", {"error": None}, "failed: no reason was given"),
     ],
 )

@@ -34,9 +34,9 @@ RUN: dict[str, Any] = {
     "model": {"name": "Phi-4-faq"},
     "job": {"studio_url": "https://ml.azure.com/runs/ft-faq-0123456789"},
     "smoke_test": [{"prompt": [], "expected": "Hi", "reply": "Hey!"}],
-    "parked": None,
+    "suspended": None,
     "needs_attention": False,
-    "money": {
+    "cost": {
         "currency": "EUR",
         "training_node_hours": 3.0,
         "training_cost": 13.5,
@@ -55,7 +55,7 @@ ENTRY: dict[str, Any] = {
     "stage": "live",
     "opened_at": RUN["history"][0]["at"],
     "expires_at": RUN["endpoint"]["expires_at"],
-    "parked": None,
+    "suspended": None,
     "needs_attention": False,
 }
 
@@ -157,12 +157,12 @@ def test_a_terminal_gets_tables(app: App, call: Call, monkeypatch: pytest.Monkey
     assert f"{NOW.astimezone():%Y-%m-%d %H:%M:%S}" in shown
 
 
-def test_a_parked_run_says_why(app: App, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A person looks at it because it waits for one; a run that was just changed shows no money."""
+def test_a_suspended_run_says_why(app: App, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person looks at it because it waits for one; a run that was just changed shows no cost."""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    app.run["parked"] = "out of quota"
-    assert "parked: out of quota" in call("show", "faq")[1]
-    del app.run["parked"], app.run["money"]
+    app.run["suspended"] = "out of quota"
+    assert "suspended: out of quota" in call("show", "faq")[1]
+    del app.run["suspended"], app.run["cost"]
     assert call("retry", "faq")[0] == 0
 
 
@@ -201,7 +201,7 @@ def test_what_needs_an_endpoint_means_the_run_that_has_one(
         (("extend", "faq", "--hours", "2"), "POST /api/endpoints/ft-faq-0123456789/extend"),
     ],
 )
-def test_each_wish_is_asked_of_its_route(
+def test_each_request_is_asked_of_its_route(
     app: App, call: Call, arguments: tuple[str, ...], asked: str
 ) -> None:
     """A script gets done what it asks for."""
@@ -328,7 +328,10 @@ def test_the_local_stack_is_found(app: App, capsys: pytest.CaptureFixture[str]) 
 def test_a_list_that_is_cut_says_so_and_keeps_what_needs_a_person(app: App, call: Call) -> None:
     """Runs are listed by id; whoever waits for a person may come last of thousands."""
     ended = [{**ENTRY, "run_id": f"ft-a-{number:010x}", "stage": "deleted"} for number in range(1500)]
-    app.entries = [*ended, {**ENTRY, "run_id": "ft-zz-0000000000", "needs_attention": True, "parked": "no"}]
+    app.entries = [
+        *ended,
+        {**ENTRY, "run_id": "ft-zz-0000000000", "needs_attention": True, "suspended": "no"},
+    ]
     _, out, err = call("list")
     listed = json.loads(out)
     assert (len(listed), listed[0]["run_id"]) == (100, "ft-zz-0000000000")

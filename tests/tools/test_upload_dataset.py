@@ -12,7 +12,7 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from local.azurite import Azurite
-from shared.domain.names import run_id_for
+from shared.domain.run.names import run_id_for
 from tests.tools.conftest import KEY, SAMPLE, SAMPLES, Run
 from tools import upload_dataset
 

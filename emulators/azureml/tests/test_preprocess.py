@@ -119,7 +119,7 @@ def test_rows_without_an_assistant_are_dropped_unless_first() -> None:
         (lambda data: b"", "row 0"),
     ],
 )
-def test_what_crashes_the_pinned_loader(spoil: Any, cause: str) -> None:
+def test_what_crashes_the_loader(spoil: Any, cause: str) -> None:
     """Byte order mark, blank lines, missing keys, changing types and broken JSON."""
     with pytest.raises(PreprocessError, match=r"^DatasetGenerationError") as failure:
         preprocess_files(("t.jsonl", spoil(jsonl(rows(20)))), None, None)

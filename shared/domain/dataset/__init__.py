@@ -1,24 +1,30 @@
-"""The dataset gate: checks what people upload, says everything that is wrong with it, writes the pinned copy.
+"""Dataset validation: checks uploaded files, reports every fault, writes training's snapshot.
 
 Pure: bytes come in as iterables and leave through callables.
 """
 
 from .codes import Code
-from .gate import DatasetFile, check_dataset
 from .report import DatasetReport, Issue, SmokeSample, Verdict
 from .report_html import report_html
-from .rules import GateRules, RowPolicy, Split
+from .rules import RowPolicy, Split, ValidationRules
+from .snapshot import NoSink, Sink
+from .validator import DatasetFile, Validator, read_checkpoint, resumes_at, validate_files
 
 __all__ = [
     "Code",
     "DatasetFile",
     "DatasetReport",
-    "GateRules",
     "Issue",
+    "NoSink",
     "RowPolicy",
+    "Sink",
     "SmokeSample",
     "Split",
+    "ValidationRules",
+    "Validator",
     "Verdict",
-    "check_dataset",
+    "read_checkpoint",
     "report_html",
+    "resumes_at",
+    "validate_files",
 ]

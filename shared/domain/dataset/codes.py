@@ -1,6 +1,6 @@
-"""Every fault, warning and repair that the gate knows, by its stable code.
+"""Every fault, warning and repair that validation reports, by its stable code.
 
-`E` rows cannot be trained on, `W` rows can but deserve a look, `R` things were put right in the pinned copy.
+`E` rows cannot be trained on, `W` rows can but deserve a look, `R` marks repairs made in the snapshot.
 `docs/dataset-rules.md` explains each one; a test keeps the two equal.
 """
 
@@ -41,17 +41,27 @@ class Code(StrEnum):
     EMPTY_CONTENT = "E212"
     TOOL_CALLS = "E213"
     NOTHING_LEFT_TO_LEARN = "E214"
+    UNKNOWN_KEY = "E215"
+    MASKED = "E216"
+    AMBIGUOUS = "E217"
     # The dataset
     TOO_FEW_TRAINING_ROWS = "E301"
     EMPTY_SPLIT = "E302"
     TOO_MANY_DROPPED = "E303"
+    # Kinds of data that this training has no use for
+    PREFERENCE = "E401"
+    MEDIA = "E402"
+    TEMPLATED_TEXT = "E403"
+    JSON_IN_TEXT = "E404"
+    TEXT_ONLY = "E405"
+    ROW_PER_MESSAGE = "E406"
     # Warnings
-    WEIGHT_IGNORED = "W101"
     TRUNCATED = "W102"
     DUPLICATE_ROW = "W103"
     LEAKED_ROW = "W104"
     SMALL_SPLIT = "W105"
     MAY_BE_LOST = "W106"
+    PLACEHOLDER = "W107"
     # Repairs
     BOM_REMOVED = "R101"
     CRLF = "R102"
@@ -61,19 +71,29 @@ class Code(StrEnum):
     SURROUNDING_SPACE = "R106"
     EXTRA_MESSAGE_KEYS = "R107"
     DEVELOPER_ROLE = "R108"
+    PARTS_JOINED = "R109"
+    ROLE_RENAMED = "R110"
     SHAREGPT = "R201"
     ALPACA = "R202"
     PROMPT_COMPLETION = "R203"
+    QUESTION_ANSWER = "R204"
+    VERTEX = "R205"
+    COHERE = "R206"
 
     @property
     def is_error(self) -> bool:
-        """Whether a row with this code is kept out of the pinned copy."""
+        """Whether a row with this code is left out of the snapshot."""
         return self.value[0] == "E"
 
     @property
     def is_repair(self) -> bool:
-        """Whether it was put right in the pinned copy, which is all there is to it."""
+        """Whether the snapshot repairs it, so that no action is needed."""
         return self.value[0] == "R"
+
+    @property
+    def is_refused_kind(self) -> bool:
+        """Whether it names a kind of data that is refused as a whole, and listed only once."""
+        return self is Code.TOOL_CALLS or self.value[:2] == "E4"
 
     @property
     def label(self) -> str:
@@ -110,15 +130,24 @@ LABELS: dict[Code, str] = {
     Code.EMPTY_CONTENT: "empty content",
     Code.TOOL_CALLS: "tool calls",
     Code.NOTHING_LEFT_TO_LEARN: "no answer within the context window",
+    Code.UNKNOWN_KEY: "key of unknown effect",
+    Code.MASKED: "answer not to be learned",
+    Code.AMBIGUOUS: "two layouts in one row",
     Code.TOO_FEW_TRAINING_ROWS: "too few training rows",
     Code.EMPTY_SPLIT: "empty split",
     Code.TOO_MANY_DROPPED: "too many rows dropped",
-    Code.WEIGHT_IGNORED: "weight is ignored",
+    Code.PREFERENCE: "preference data",
+    Code.MEDIA: "images, sound or video",
+    Code.TEMPLATED_TEXT: "marks of a chat template in a text",
+    Code.JSON_IN_TEXT: "JSON inside a text",
+    Code.TEXT_ONLY: "text without turns",
+    Code.ROW_PER_MESSAGE: "one message per row",
     Code.TRUNCATED: "truncated by the trainer",
     Code.DUPLICATE_ROW: "duplicate conversation",
     Code.LEAKED_ROW: "conversation in two splits",
     Code.SMALL_SPLIT: "small evaluation split",
     Code.MAY_BE_LOST: "answers may be beyond the context window",
+    Code.PLACEHOLDER: "placeholder for an answer",
     Code.BOM_REMOVED: "byte order mark removed",
     Code.CRLF: "Windows line end",
     Code.BLANK_LINE: "blank line",
@@ -127,7 +156,12 @@ LABELS: dict[Code, str] = {
     Code.SURROUNDING_SPACE: "spaces around the object",
     Code.EXTRA_MESSAGE_KEYS: "extra message keys left out",
     Code.DEVELOPER_ROLE: "developer role became system",
+    Code.PARTS_JOINED: "parts of a text joined",
+    Code.ROLE_RENAMED: "role renamed",
     Code.SHAREGPT: "converted from ShareGPT",
     Code.ALPACA: "converted from Alpaca",
     Code.PROMPT_COMPLETION: "converted from prompt and completion",
+    Code.QUESTION_ANSWER: "converted from question and answer",
+    Code.VERTEX: "converted from Vertex AI",
+    Code.COHERE: "converted from Cohere",
 }

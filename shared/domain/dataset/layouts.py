@@ -1,103 +1,324 @@
-"""Layouts other than `messages` that people keep conversations in, turned into messages.
+"""The layouts of datasets, as one table, and the plan by which a row of a layout becomes turns.
 
-Sources: ShareGPT and Alpaca as LLaMA-Factory documents them in data/README.md; prompt and completion as
-OpenAI's legacy fine-tuning and TRL's prompt-completion type define them.
+A layout is recognised by the keys of a row that have a value. What one layout honours (a system text,
+context,
+history, aliases of roles) every layout honours; a row that two layouts fit is refused rather than guessed at.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
 from .codes import Code
+from .keys import (
+    CONTENT_KEYS,
+    CONTEXT_KEYS,
+    HARMLESS_ROW_KEYS,
+    HISTORY_KEYS,
+    MEDIA_KEY,
+    PREFERENCE_KEY,
+    REASONING_KEY,
+    ROLE_KEYS,
+    SYSTEM_KEYS,
+    TOOL_ROW_KEYS,
+    WEIGHT_KEYS,
+    is_empty,
+)
+from .naming import quoted
 
-_SHAREGPT_ROLES = {
-    "human": "user",
-    "gpt": "assistant",
-    "system": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "observation": "tool",
-    "function_call": "function",
-}
+
+class Layout(NamedTuple):
+    """One way to write a conversation.
+
+    Attributes:
+        name: What people call it.
+        code: The repair that a row of this layout counts as; None if it is the trainer's own.
+        turns: Keys of a list of turns, of which a row has one; or
+        question: keys of the last question, of which a row has one, and
+        answer: keys of its answer.
+        source: Who documents it.
+        example: A row.
+    """
+
+    name: str
+    code: Code | None
+    source: str
+    example: dict[str, Any]
+    turns: tuple[str, ...] = ()
+    question: tuple[str, ...] = ()
+    answer: tuple[str, ...] = ()
 
 
-def as_messages(row: Mapping[str, Any]) -> tuple[Any, tuple[str, ...], Code | None]:
-    """Find a row's conversation.
+_ANSWER = ("output", "response", "completion", "answer")
+
+LAYOUTS = (
+    Layout(
+        "messages",
+        None,
+        "OpenAI, Azure OpenAI, Mistral; Anthropic and Bedrock Converse with a `system` of the row",
+        {
+            "system": [{"text": "Be brief."}],
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+                {"role": "assistant", "content": "Hello"},
+            ],
+        },
+        turns=("messages",),
+    ),
+    Layout(
+        "ShareGPT",
+        Code.SHAREGPT,
+        "LLaMA-Factory, data/README.md",
+        {
+            "system": "Be brief.",
+            "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}],
+        },
+        turns=("conversations", "conversation", "dialogue", "dialog"),
+    ),
+    Layout(
+        "Vertex AI",
+        Code.VERTEX,
+        "Vertex AI supervised tuning of Gemini",
+        {
+            "systemInstruction": {"role": "system", "parts": [{"text": "Be brief."}]},
+            "contents": [
+                {"role": "user", "parts": [{"text": "Hi"}]},
+                {"role": "model", "parts": [{"text": "Hello"}]},
+            ],
+        },
+        turns=("contents",),
+    ),
+    Layout(
+        "Alpaca and Dolly",
+        Code.ALPACA,
+        "LLaMA-Factory, data/README.md; databricks-dolly-15k",
+        {"instruction": "Translate.", "input": "chat", "output": "cat", "history": [["Hi", "Hello"]]},
+        question=("instruction",),
+        answer=_ANSWER,
+    ),
+    Layout(
+        "prompt and completion",
+        Code.PROMPT_COMPLETION,
+        "OpenAI's legacy fine-tuning; TRL's prompt-completion type, also with lists of messages",
+        {"system": "Be brief.", "prompt": "Hi", "completion": "Hello"},
+        question=("prompt",),
+        answer=_ANSWER,
+    ),
+    Layout(
+        "question and answer",
+        Code.QUESTION_ANSWER,
+        "common on the Hugging Face Hub",
+        {"context": "A cat is an animal.", "question": "What is a cat?", "answer": "An animal."},
+        question=("question", "query"),
+        answer=_ANSWER,
+    ),
+    Layout(
+        "Cohere",
+        Code.COHERE,
+        "Cohere's chat API: preamble, chat_history, message",
+        {
+            "preamble": "Be brief.",
+            "chat_history": [
+                {"role": "USER", "message": "Hi"},
+                {"role": "CHATBOT", "message": "Hello"},
+            ],
+            "message": "Who are you?",
+            "response": "A cat.",
+        },
+        question=("message",),
+        answer=(*_ANSWER, "text"),
+    ),
+    Layout(
+        "input and output",
+        Code.QUESTION_ANSWER,
+        "common on the Hugging Face Hub",
+        {"input": "Hi", "output": "Hello"},
+        question=("input",),
+        answer=_ANSWER,
+    ),
+)
+_CONVERSATION_KEYS = frozenset(key for layout in LAYOUTS for key in (*layout.turns, *layout.question))
+
+
+class RowPlan(NamedTuple):
+    """What is to be done with rows that have certain keys.
+
+    Attributes:
+        layout: Their layout; None if they are refused.
+        fault: Why they are refused.
+        turns: The key of their turns, or
+        question, answer: the keys of the last question and its answer.
+        context, history, system: Keys of the rest.
+        prompt: Whether a `prompt` beside the turns has to equal the first question, as in ultrachat_200k.
+        weights: Keys that must not ask for more or less than learning the row.
+        left_out: Keys that have no effect.
+    """
+
+    layout: Layout | None = None
+    fault: tuple[Code, str] | None = None
+    turns: str | None = None
+    question: str = ""
+    answer: str = ""
+    context: str | None = None
+    history: str | None = None
+    system: str | None = None
+    prompt: bool = False
+    weights: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The keys that the conversation is read from."""
+        keys = (self.turns, self.question, self.answer, self.context, self.history, self.system)
+        return tuple(key for key in keys if key)
+
+    def turns_of(self, row: Mapping[str, Any]) -> Any:
+        """The row's turns in order, as it has them; not a list if it has something else in their place."""
+        if self.turns is not None:
+            turns = row[self.turns]
+            if self.system is None or not isinstance(turns, list):
+                return turns
+            return [*_system(row[self.system]), *turns]
+        turns = _turns(row[self.question], "user")
+        if self.context is not None and not is_empty(row[self.context]):
+            turns = _with_context(turns, row[self.context])
+        turns += _turns(row[self.answer], "assistant")
+        if self.history is not None:
+            turns = _history(row[self.history]) + turns
+        return _system(row[self.system]) + turns if self.system is not None else turns
+
+
+def plan_row(keys: Collection[str], ignored: Collection[str]) -> RowPlan:
+    """Plan what is done with a row of these keys, all of which have a value.
 
     Args:
-        row: One decoded row.
-
-    Returns:
-        The value to be checked as messages; the keys it was taken from, none if the row has no known
-        layout; and the repair's code unless the row had `messages` already.
+        keys: The row's keys.
+        ignored: Further keys that the uploader allows to be left out.
     """
-    if "messages" in row:
-        return row["messages"], ("messages",), None
-    if "conversations" in row:
-        return _sharegpt(row), _given(row, "conversations", "system"), Code.SHAREGPT
-    if "instruction" in row and "output" in row:
-        keys = _given(row, "instruction", "input", "output", "system", "history")
-        return _alpaca(row), keys, Code.ALPACA
-    if "prompt" in row and "completion" in row:
-        keys = _given(row, "prompt", "completion", "system")
-        return _prompt_completion(row), keys, Code.PROMPT_COMPLETION
-    return None, (), None
+    present = [key for key in keys if key not in ignored]
+    fitting = []
+    if not _CONVERSATION_KEYS.isdisjoint(present):
+        fitting = [plan for layout in LAYOUTS if (plan := _fit(layout, present)) is not None]
+    # An `input` beside a question is its context.
+    fitting = [plan for plan in fitting if plan.question != "input" or len(fitting) == 1]
+    if refused := _refused(present, bool(fitting)):
+        return RowPlan(fault=refused)
+    if len(fitting) > 1:
+        names = " and ".join(quoted(plan.used) for plan in fitting[:3])
+        return _ambiguous(f"the row has two conversations, {names}")
+    if not fitting:
+        return RowPlan(fault=_unreadable(keys))
+    plan = fitting[0]
+    parts = {"system": SYSTEM_KEYS, "context": CONTEXT_KEYS, "history": HISTORY_KEYS}
+    found: dict[str, Any] = {}
+    for part, part_keys in parts.items():
+        given = [key for key in part_keys if key in present and key != plan.question]
+        if len(given) > 1:
+            return _ambiguous(f"the row has {quoted(given)}, which both are its {part}")
+        if given and (part == "system" or plan.turns is None):
+            found[part] = given[0]
+    plan = plan._replace(**found)
+    rest = [key for key in present if key not in plan.used]
+    prompt = plan.turns is not None and "prompt" in rest
+    weights = tuple(key for key in rest if key in WEIGHT_KEYS)
+    unknown = [
+        key
+        for key in rest
+        if key not in HARMLESS_ROW_KEYS and key not in weights and not (prompt and key == "prompt")
+    ]
+    if unknown:
+        return RowPlan(fault=(Code.UNKNOWN_KEY, unknown_keys("the row", unknown)), turns=plan.turns)
+    left_out = tuple(key for key in keys if key not in plan.used)
+    return plan._replace(prompt=prompt, weights=weights, left_out=left_out)
 
 
-def _given(row: Mapping[str, Any], *keys: str) -> tuple[str, ...]:
-    return tuple(key for key in keys if key in row)
+def unknown_keys(holder: str, keys: Collection[str]) -> str:
+    """What is said of keys that may change what a row means."""
+    what = "it" if len(keys) == 1 else "them"
+    if any(REASONING_KEY.fullmatch(key) for key in keys):
+        return (
+            f"{holder} has {quoted(keys)}, which training would not see; use ignore_keys to leave {what} out"
+        )
+    return (
+        f"{holder} has {quoted(keys)}, which may change its meaning; remove {what},"
+        f" or name {what} in ignore_keys"
+    )
 
 
-def _sharegpt(row: Mapping[str, Any]) -> Any:
-    turns = row["conversations"]
-    if not isinstance(turns, list):
-        return turns
-    messages = [_sharegpt_message(turn) for turn in turns]
-    return _system(row) + messages
+def _ambiguous(message: str) -> RowPlan:
+    return RowPlan(fault=(Code.AMBIGUOUS, f"{message}; keep one, or name the other in ignore_keys"))
 
 
-def _sharegpt_message(turn: Any) -> Any:
-    if not isinstance(turn, dict) or "from" not in turn:
-        return turn
-    speaker = turn["from"]
-    role = _SHAREGPT_ROLES.get(speaker, speaker) if isinstance(speaker, str) else speaker
-    message = {key: value for key, value in turn.items() if key not in ("from", "value")}
-    message["role"] = role
-    if "value" in turn:
-        message["content"] = turn["value"]
-    return message
+def _fit(layout: Layout, present: Collection[str]) -> RowPlan | None:
+    turns = [key for key in layout.turns if key in present]
+    if turns:
+        return RowPlan(layout, turns=turns[0])
+    question = next((key for key in layout.question if key in present), None)
+    answers = [key for key in layout.answer if key in present]
+    if question is None or not answers:
+        return None
+    return RowPlan(layout, question=question, answer=answers[0])
 
 
-def _alpaca(row: Mapping[str, Any]) -> list[Any]:
-    question = row["instruction"]
-    context = row.get("input")
-    if not isinstance(context, str | None):
-        question = context  # as a message's content it is a fault
-    elif isinstance(question, str) and context and context.strip():
+def _refused(present: Collection[str], readable: bool) -> tuple[Code, str] | None:
+    """The kinds of data that this training has no use for, recognised by their keys."""
+    kinds = (
+        (Code.PREFERENCE, PREFERENCE_KEY.fullmatch, "rank answers, some of which must not be learned"),
+        (Code.MEDIA, MEDIA_KEY.fullmatch, "hold what is not text, which the model would never see"),
+        (
+            Code.TOOL_CALLS,
+            TOOL_ROW_KEYS.__contains__,
+            "define or call tools, which the models' templates skip",
+        ),
+    )
+    for code, matches, what in kinds:
+        if found := [key for key in present if matches(key)]:
+            return code, f"{quoted(found)} {what}"
+    if readable:
+        return None
+    if any(key in present for key in ROLE_KEYS) and any(key in present for key in CONTENT_KEYS):
+        return (
+            Code.ROW_PER_MESSAGE,
+            "each row holds one message; put the messages of a conversation in one row",
+        )
+    if "text" in present:
+        return Code.TEXT_ONLY, '"text" has no turns: a question and its answer are two texts'
+    return None
+
+
+def _unreadable(keys: Collection[str]) -> tuple[Code, str]:
+    return Code.NO_MESSAGES, f'the row has {quoted(keys) or "no keys"}, but no "messages"'
+
+
+def _system(value: Any) -> list[Any]:
+    if is_empty(value):
+        return []
+    if isinstance(value, dict):  # Vertex AI writes a content of parts
+        value = next((value[key] for key in CONTENT_KEYS if key in value), value)
+    return [{"role": "system", "content": value}]
+
+
+def _turns(value: Any, role: str) -> list[Any]:
+    """One turn; or the turns themselves, where a text could stand (TRL's conversational type)."""
+    if isinstance(value, list) and value and all(isinstance(turn, dict) and "role" in turn for turn in value):
+        return list(value)
+    return [{"role": role, "content": value}]
+
+
+def _with_context(turns: list[Any], context: Any) -> list[Any]:
+    question = turns[-1].get("content")
+    if not isinstance(context, str):
+        question = {"context": context}  # as a message's content it is a fault
+    elif isinstance(question, str) and context.strip():
         question = f"{question}\n\n{context}"
-    return [*_system(row), *_history(row), *_turns(question, row["output"])]
+    return [*turns[:-1], {**turns[-1], "content": question}]
 
 
-def _history(row: Mapping[str, Any]) -> list[Any]:
-    """Earlier questions, each in a list with its answer; what is not becomes a faulty message."""
-    history = row.get("history") or []
+def _history(value: Any) -> list[Any]:
+    """Earlier turns: messages, or questions each in a list with its answer; else a fault in their place."""
     turns: list[Any] = []
-    for pair in history if isinstance(history, list) else [history]:
-        turns += _turns(*pair) if isinstance(pair, list) and len(pair) == 2 else [pair]
+    for pair in value if isinstance(value, list) else [value] if value else []:
+        if isinstance(pair, list) and len(pair) == 2:
+            turns += [{"role": "user", "content": pair[0]}, {"role": "assistant", "content": pair[1]}]
+        else:
+            turns.append(pair)
     return turns
-
-
-def _prompt_completion(row: Mapping[str, Any]) -> list[Any]:
-    prompt, completion = row["prompt"], row["completion"]
-    if isinstance(prompt, list) and isinstance(completion, list):
-        # TRL's conversational form: both are lists of messages
-        return [*_system(row), *prompt, *completion]
-    return [*_system(row), *_turns(prompt, completion)]
-
-
-def _turns(question: Any, answer: Any) -> list[Any]:
-    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-
-
-def _system(row: Mapping[str, Any]) -> list[Any]:
-    system = row.get("system")
-    return [{"role": "system", "content": system}] if system else []

@@ -14,7 +14,7 @@ _PIECE = 128 * 1024
 
 
 class LongLine(NamedTuple):
-    """A line that was passed over because it is longer than allowed."""
+    """A line that was skipped because it is longer than allowed."""
 
     length: int  # bytes
 
@@ -24,7 +24,7 @@ def read_lines(chunks: Iterable[bytes], max_line_bytes: int) -> Iterator[list[by
 
     Args:
         chunks: The file's bytes in order; a chunk may be empty or of any size.
-        max_line_bytes: Longer lines, their newline not counted, are passed over and never held.
+        max_line_bytes: Longer lines, their newline not counted, are skipped and never held in memory.
 
     Yields:
         Consecutive lines, each with its newline, which only the file's last line may lack; and in their
@@ -54,7 +54,7 @@ def read_lines(chunks: Iterable[bytes], max_line_bytes: int) -> Iterator[list[by
         if max_line_bytes >= _PIECE:  # no line within one piece can be longer
             yield lines
         else:
-            yield from _sorted_out(lines, max_line_bytes)
+            yield from _without_long_lines(lines, max_line_bytes)
     if length > max_line_bytes:
         yield LongLine(length)
     elif length:
@@ -71,7 +71,7 @@ def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 yield chunk[start : start + _PIECE]
 
 
-def _sorted_out(lines: list[bytes], max_line_bytes: int) -> Iterator[list[bytes] | LongLine]:
+def _without_long_lines(lines: list[bytes], max_line_bytes: int) -> Iterator[list[bytes] | LongLine]:
     for line in lines:
         if len(line) - 1 > max_line_bytes:
             yield LongLine(len(line) - 1)

@@ -1,4 +1,4 @@
-"""What the gate says of a dataset. Plain values that go to JSON as they are."""
+"""The report of a validation: plain values that are written as JSON without further work."""
 
 from enum import StrEnum
 
@@ -6,11 +6,11 @@ import msgspec
 
 from .codes import Code
 from .conversation import Message
-from .rules import GateRules, Split
+from .rules import Split, ValidationRules
 
 
 class Verdict(StrEnum):
-    """Whether training may read the pinned copy."""
+    """Whether training may read the snapshot."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -47,12 +47,12 @@ class FileSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of the pinned copy.
+    """One file of the snapshot.
 
     Attributes:
         rows: Its rows; the trainer keeps every one of them, but may drop those under `W106`.
         bytes: Its size.
-        digest: 128 bits of XXH3 over its content, in hex.
+        digest: 128 bits of XXH3 over its content, piece after piece, in hex.
     """
 
     rows: int
@@ -91,14 +91,20 @@ class DatasetReport(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         verdict: Whether the dataset can be trained on.
         reason: One sentence that says why, and what to do.
-        counts: How often each code occurred, complete.
+        complete: Whether all was read. Reading stops early, after 16 MiB at least, once it is sure that the
+            dataset
+            is rejected and the list of a fault's issues is full; all numbers are of what was read.
+        counts: How often each code occurred.
         issues: The issues themselves, at most `rules.issues_per_code` of each code.
         files: What was uploaded.
-        splits: What the pinned copy holds. Of a rejected dataset, what it would have held.
+        splits: What the snapshot holds; for a rejected dataset, what it would have held.
         rows: Rows that were read, whether usable or not.
-        rows_kept: Rows in the pinned copy.
-        rows_dropped: Rows left out of it.
-        tokens: Estimated tokens of the pinned copy.
+        rows_kept: Rows in the snapshot.
+        rows_dropped: Rows left out of the snapshot.
+        left_out_keys: Rows by each key, of theirs or of their messages, that the snapshot leaves out.
+        duplicates_sampled: One conversation in so many was compared with the others: 1 up to a million and
+            a half.
+        tokens: Estimated tokens of the snapshot.
         turns_per_row: Histogram of messages in a row.
         tokens_per_row: Histogram of estimated tokens in a row.
         fingerprint: Hex digest of what training would see: the rows, their order and their splits. Two
@@ -109,6 +115,7 @@ class DatasetReport(msgspec.Struct, frozen=True, kw_only=True):
 
     verdict: Verdict
     reason: str
+    complete: bool
     counts: dict[str, int]
     issues: list[Issue]
     files: list[FileSummary]
@@ -116,12 +123,14 @@ class DatasetReport(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     rows_kept: int
     rows_dropped: int
+    left_out_keys: dict[str, int]
+    duplicates_sampled: int
     tokens: TokenSummary
     turns_per_row: list[Bucket]
     tokens_per_row: list[Bucket]
     fingerprint: str
     smoke_sample: list[SmokeSample]
-    rules: GateRules
+    rules: ValidationRules
 
     @property
     def accepted(self) -> bool:

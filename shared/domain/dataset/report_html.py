@@ -22,7 +22,7 @@ def report_html(report: DatasetReport) -> str:
     """Render a report.
 
     Args:
-        report: What `check_dataset` returned.
+        report: What `validate_files` returned.
 
     Returns:
         A whole HTML document; every text of the dataset in it is escaped.

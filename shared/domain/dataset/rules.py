@@ -1,4 +1,4 @@
-"""What a dataset is held to: limits, split shares, row policy. Values only; `gate` applies them."""
+"""What a dataset is held to: limits, split shares, row policy. Values only; `validator` applies them."""
 
 from enum import StrEnum
 
@@ -22,7 +22,7 @@ class RowPolicy(StrEnum):
     DROP = "drop"  # such rows are left out, up to `max_dropped_percent` of all rows
 
 
-class GateRules(msgspec.Struct, frozen=True, kw_only=True):
+class ValidationRules(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of one check.
 
     Attributes:
@@ -32,6 +32,7 @@ class GateRules(msgspec.Struct, frozen=True, kw_only=True):
         validation_percent: Share for validation, taken from the training file when no validation file came.
         test_percent: Share for the test split, taken likewise.
         seed: Chooses which rows go to which split, and which conversations the smoke test uses.
+        ignore_keys: Keys of rows and messages that may be left out although they may change what is meant.
         min_training_rows: Fewer rows than this after the split reject the dataset. Azure ML's own
             minimum is 10 (azureml-acft-contrib-hf-nlp 0.0.91).
         min_evaluation_rows: Fewer rows than this in validation or test draw a warning.
@@ -39,6 +40,9 @@ class GateRules(msgspec.Struct, frozen=True, kw_only=True):
         max_line_bytes: A longer line is a fault, and is skipped without being held in memory.
         max_blank_lines: More blank lines than this in one file end the check.
         max_uncompressed_bytes: A file that is longer, once decompressed, ends the check.
+        max_compressed_content_bytes: The same of a compressed file, which a validation that goes on in
+            another
+            process has to decompress again from its beginning.
         max_expansion: Decompressed bytes allowed per compressed byte, beyond the first 16 MiB.
         issues_per_code: How many issues of one code the report lists; it counts all of them.
         smoke_samples: Conversations of the test split that the report carries for the smoke test.
@@ -51,12 +55,14 @@ class GateRules(msgspec.Struct, frozen=True, kw_only=True):
     validation_percent: int = 10
     test_percent: int = 10
     seed: int = 42
+    ignore_keys: tuple[str, ...] = ()
     min_training_rows: int = 10
     min_evaluation_rows: int = 5
     context_window: int = 4096
     max_line_bytes: int = 4 * MEBIBYTE
     max_blank_lines: int = 100_000
     max_uncompressed_bytes: int = 64 * 1024 * MEBIBYTE
+    max_compressed_content_bytes: int = 8 * 1024 * MEBIBYTE
     max_expansion: int = 200
     issues_per_code: int = 20
     smoke_samples: int = 3
@@ -77,6 +83,7 @@ class GateRules(msgspec.Struct, frozen=True, kw_only=True):
             "context_window",
             "max_line_bytes",
             "max_uncompressed_bytes",
+            "max_compressed_content_bytes",
             "max_expansion",
             "issues_per_code",
         )

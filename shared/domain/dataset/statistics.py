@@ -1,8 +1,22 @@
 """Running figures of the rows that were kept."""
 
+from typing import NamedTuple
+
 from .report import Bucket, TokenSummary
 
 _MOST_TURNS = 32  # longer conversations share the last bucket
+
+
+class StatisticsState(NamedTuple):
+    """The figures so far, to be written down."""
+
+    turns: list[int]
+    most_turns: int
+    tokens: list[int]
+    longest: int
+    total: int
+    truncated_rows: int
+    truncated_tokens: int
 
 
 class Statistics:
@@ -25,11 +39,30 @@ class Statistics:
         self._total += tokens
         if turns >= _MOST_TURNS:
             self._most_turns = max(self._most_turns, turns)
-        if tokens > self._longest:  # noqa: PLR1730 - a call to max() a row would cost 1 % of the gate's time
+        if tokens > self._longest:  # noqa: PLR1730 - calling max() for each row would cost 1 % of the time
             self._longest = tokens
         if tokens > self._window:
             self._truncated_rows += 1
             self._truncated_tokens += tokens - self._window
+
+    @property
+    def state(self) -> StatisticsState:
+        """What `restore` takes."""
+        return StatisticsState(
+            self._turns,
+            self._most_turns,
+            self._tokens,
+            self._longest,
+            self._total,
+            self._truncated_rows,
+            self._truncated_tokens,
+        )
+
+    def restore(self, state: StatisticsState) -> None:
+        """Go on with figures that were written down."""
+        turns, self._most_turns, tokens, self._longest, self._total, rows, truncated = state
+        self._turns, self._tokens = list(turns), list(tokens)
+        self._truncated_rows, self._truncated_tokens = rows, truncated
 
     @property
     def tokens(self) -> TokenSummary:

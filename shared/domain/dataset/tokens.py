@@ -1,4 +1,4 @@
-"""How many tokens the trainer will see, estimated from lengths alone: no tokenizer keeps up with the gate.
+"""Estimates how many tokens the trainer will see from lengths alone: a tokenizer would take most of the time.
 
 The ratios were fitted to the tokenizers of GPT-4 (cl100k, extended by Phi-4) and Llama 2 (used by Phi-3);
 `docs/dataset-rules.md` gives the error on several kinds of text.
@@ -91,12 +91,12 @@ def likely_tokens(messages: Iterable[Message], estimate: int) -> int:
     return most if most > _UNLIKE_PROSE * estimate else estimate
 
 
-def may_lose_answers(messages: Sequence[Message], window: int) -> bool:
+def may_truncate_answers(messages: Sequence[Message], window: int) -> bool:
     """Whether the first answer may begin beyond the window."""
     return most_tokens_of(_prompt(messages)) + _TOKENS_PER_MESSAGE >= window
 
 
-def loses_answers(messages: Sequence[Message], window: int) -> bool:
+def truncates_answers(messages: Sequence[Message], window: int) -> bool:
     """Whether the first answer begins beyond the window, whatever the tokenizer."""
     tokens = 0.0
     for message in _prompt(messages):

@@ -80,7 +80,7 @@ def preprocess_files(
 
 
 def _load(name: str, data: bytes) -> list[Row]:
-    """Rows of a JSON lines file, or the crash of the pinned loader."""
+    """Rows of a JSON lines file, or the loader's crash."""
     if name.lower().rpartition(".")[2] not in ("jsonl", "json"):
         raise PreprocessError(
             f"Dataset {name} is of a format that the emulator does not read; it reads .jsonl and .json."

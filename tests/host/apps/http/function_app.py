@@ -42,14 +42,17 @@ def closed(req: func.HttpRequest) -> str:
 @app.route(route="made", methods=["POST"])
 def made(req: func.HttpRequest) -> func.HttpResponse:
     """Answers with a status, headers and a cookie of its own."""
-    headers = {"Location": "/api/made/1", "Set-Cookie": "session=7; Path=/"}
+    headers = {
+        "Location": "/api/made/1",
+        "Set-Cookie": "session=7; Path=/; Max-Age=60; Secure; HttpOnly; SameSite=Lax",
+    }
     return func.HttpResponse(
         b"\x00\xff", status_code=201, headers=headers, mimetype="application/octet-stream"
     )
 
 
 @app.route(route="nothing", methods=["GET"])
-def nothing(req: func.HttpRequest) -> None:
+def nothing(req: func.HttpRequest):
     """Returns nothing at all."""
 
 

@@ -1,0 +1,160 @@
+"""One case after another: what it does to a run, and what the auditor says of the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from azureml_emulator import INSTANT, FaultHandle, Pace
+
+from chaos.fleet import Fleet
+from chaos.host import Host, Plans
+from chaos.world import World, world
+from shared.domain.run.stages import Stage
+
+LONGEST_SECONDS = 240.0
+"""Azurite stands still for minutes when it collects garbage, which it does when it has run for ten."""
+
+
+class Verdict(NamedTuple):
+    """What came of one case.
+
+    Attributes:
+        injected: How many times the fault was really met.
+        runs: How many runs it was about.
+        expected: How many of them ended as they should have.
+        duplicates: Jobs, model versions, endpoints and deployments beyond the first of a run.
+        leaked: Endpoints that are there, and jobs that run, after the end.
+        lost: Runs that never ended.
+        note: What to tell when anything of that is wrong.
+        hit_calls: `METHOD target` of the calls that were hit.
+        longest: Seconds of the longest invocation.
+    """
+
+    injected: int
+    runs: int
+    expected: int
+    duplicates: int
+    leaked: int
+    lost: int
+    note: str = ""
+    hit_calls: tuple[str, ...] = ()
+    longest: float = 0.0
+
+
+class Case(NamedTuple):
+    """Something to try: the fault's name, as in the table, and how to try it."""
+
+    fault: str
+    run: Callable[[], Verdict]
+
+
+class Harness:
+    """Where cases are tried: emulators and workers, started anew now and then.
+
+    Attributes:
+        world: The emulators.
+        fleet: The workers.
+    """
+
+    world: World
+    fleet: Fleet
+
+    def __init__(self, alter: str | None = None, **environment: str) -> None:
+        """Describe it; entering the context starts it.
+
+        Args:
+            alter: See `Fleet`.
+            environment: Variables that workers have besides the usual ones.
+        """
+        self._alter, self._environment = alter, environment
+        self._exits = ExitStack()
+        self._pace = INSTANT
+        self._started = 0.0
+
+    def __enter__(self) -> Self:
+        self.world = self._exits.enter_context(world())
+        self.fleet = self._exits.enter_context(
+            Fleet(self.world.environment(**self._environment), self._alter)
+        )
+        self._started = time.monotonic()
+        self.set_pace(self._pace)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.close()
+
+    def set_pace(self, pace: Pace) -> None:
+        """Say how long things take in Azure ML from now on."""
+        self._pace = pace
+        self.world.emulator.set_pace(pace)
+
+    def renew(self) -> None:
+        """Start everything anew if it has run for long. No case may be under way."""
+        if time.monotonic() - self._started > LONGEST_SECONDS:
+            self._exits.close()
+            self.__enter__()
+
+    def host(self, plans: Plans | None = None, *, warm: bool = False) -> Host:
+        """A host with a new upload; see `Host`."""
+        return Host(self.world, self.fleet, self.world.upload(), plans, warm=warm)
+
+    def assess(
+        self,
+        host: Host,
+        end: Stage | None,
+        expected: frozenset[Stage],
+        *,
+        injected: int | None = None,
+        faults: Sequence[FaultHandle] = (),
+        holds: bool = True,
+    ) -> Verdict:
+        """Compare the end with what it should be.
+
+        Args:
+            host: What carried the run.
+            end: The stage that it ended in; None if it did not.
+            expected: The stages that it may end in.
+            injected: How often the fault was met; if left out, how many calls were hit, and how often
+                the emulator met its faults.
+            faults: Those faults.
+            holds: Whether everything else that the case looks at was right.
+        """
+        audit = self.world.audit(host.upload)
+        right = end in expected and holds
+        if end is Stage.DELETED:
+            # It went all the way: then there was one of everything.
+            right = right and (audit.jobs, audit.models, audit.endpoints, audit.deployments) == (1, 1, 1, 1)
+        wrong = not right or audit.duplicates or audit.running or end is None
+        note = self._explain(host, end) if wrong else ""
+        if not wrong:
+            self.world.forget(host.upload)
+        met = len(host.hit_calls) + sum(fault.hits for fault in faults) if injected is None else injected
+        hit_calls = tuple(host.hit_calls)
+        lost = int(end is None)
+        return Verdict(
+            met, 1, int(right), audit.duplicates, audit.running, lost, note, hit_calls, host.longest
+        )
+
+    def _explain(self, host: Host, end: Stage | None) -> str:
+        entry = self.world.entry(host.upload.run_id)
+        why = ""
+        if entry is not None and entry.stage is not None:
+            record = self.world.record(host.upload.run_id)
+            failure = record.error or record.last_fault
+            why = f"; {failure.code}: {failure.message}" if failure else ""
+        hits = ", ".join(_short(call) for call in host.hit_calls[:6])
+        return (
+            f"{host.upload.run_id} ended as {end}; {self.world.audit(host.upload)}{why}; "
+            f"hit: {hits or 'nothing'}; deaths: {host.deaths}; raised: {dict(host.faults)}"
+        )
+
+
+def _short(call: str) -> str:
+    method, _, target = call.partition(" ")
+    return f"{method} …{target.partition('?')[0][-60:]}"

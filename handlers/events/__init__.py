@@ -1,0 +1,1 @@
+"""One handler for each event: an upload, a queue message, an Event Grid event."""

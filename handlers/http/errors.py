@@ -1,0 +1,115 @@
+"""Every error as an HTTP response: one table, problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from handlers.http.responses import PROBLEM, Response
+from shared.config import SettingsError
+from shared.domain.errors import (
+    CorruptRunError,
+    FinetuneError,
+    InvalidRunError,
+    RequestError,
+    RunBusyError,
+    RunChangedError,
+    ScoringError,
+    ServiceRefusedError,
+    TransientServiceError,
+    UnknownRunError,
+    UploadReplacedError,
+)
+from shared.logs import get_logger
+
+RETRY_SECONDS = 5
+
+STATUSES: dict[type[FinetuneError], int] = {
+    UnknownRunError: 404,
+    CorruptRunError: 409,
+    UploadReplacedError: 409,
+    InvalidRunError: 422,
+    RunBusyError: 503,
+    RunChangedError: 503,
+    TransientServiceError: 503,
+    ServiceRefusedError: 502,
+    SettingsError: 503,
+}
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of every error outside `/v1` (RFC 9457).
+
+    Attributes:
+        code: A stable word for programs.
+        detail: What is wrong, and what to change.
+        upstream_status: HTTP status that the endpoint gave.
+        upstream_request_id: The endpoint's own id of the request.
+    """
+
+    title: str
+    status: int
+    code: str
+    detail: str
+    upstream_status: int | UnsetType = UNSET
+    upstream_request_id: str | UnsetType = UNSET
+    type: str = "about:blank"
+
+
+_log = get_logger(__name__)
+
+
+def respond(handle: Callable[[], Response]) -> Response:
+    """Run a handler; its errors become responses."""
+    try:
+        return handle()
+    except FinetuneError as fault:
+        return problem_of(fault)
+    except Exception:  # the edge: in Azure the host would answer with nothing that a caller can read
+        return problem_of(unforeseen())
+
+
+async def respond_async(handle: Callable[[], Awaitable[Response]]) -> Response:
+    """Like `respond`, for a handler that is awaited."""
+    try:
+        return await handle()
+    except FinetuneError as fault:
+        return problem_of(fault)
+    except Exception:  # the edge: in Azure the host would answer with nothing that a caller can read
+        return problem_of(unforeseen())
+
+
+def unforeseen() -> RequestError:
+    """Log the exception being handled, of which the caller is told nothing."""
+    _log.exception("request failed unexpectedly")
+    return RequestError(500, "the app failed unexpectedly; its log tells why", code="InternalError")
+
+
+def problem_of(fault: FinetuneError) -> Response:
+    """Render an error; statuses of 500 and above are logged, the rest is the caller's own."""
+    status = (
+        fault.status if isinstance(fault, RequestError | ScoringError) else STATUSES.get(type(fault), 500)
+    )
+    if status >= 500:
+        _log.warning("request failed", extra={"code": fault.code, "status": status})
+    problem = Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        code=fault.code,
+        detail=fault.message,
+        upstream_status=getattr(fault, "upstream_status", None) or UNSET,
+        upstream_request_id=getattr(fault, "request_id", None) or UNSET,
+    )
+    headers = {}
+    if status in {429, 503}:
+        headers["Retry-After"] = _delay(getattr(fault, "retry_after", None))
+    return Response(status, msgspec.json.encode(problem), PROBLEM, headers)
+
+
+def _delay(asked: float | None) -> str:
+    """A Retry-After in whole seconds, as RFC 9110 has it."""
+    return str(RETRY_SECONDS if asked is None else math.ceil(asked))

@@ -1,0 +1,177 @@
+"""The OpenAPI 3.1 document, put together from the operations and their types."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from handlers.http.errors import Problem
+from handlers.http.openai.errors import OpenAIError
+from handlers.http.openapi import examples
+from handlers.http.openapi.error_examples import openai_example, problem_example
+from handlers.http.openapi.operation import AuthScheme, Content, Operation, Success
+from handlers.http.openapi.operations import OPERATIONS
+from handlers.http.openapi.run_examples import RUN_ID
+from handlers.http.responses import PROBLEM
+
+TITLE = "finetune-on-upload"
+VERSION = "1"
+_REF = "#/components/schemas/{name}"
+
+_MEANINGS = {
+    400: "The request means nothing; the error says what to change.",
+    401: "No valid key.",
+    404: "There is no such thing.",
+    409: "Not in the stage that the run is in.",
+    410: "The endpoint is gone.",
+    413: "The body is over 1 MiB, or over what the endpoint takes.",
+    422: "Past the longest lifetime.",
+    429: "The endpoint has more requests than it can take.",
+    500: "The app failed unexpectedly; its log tells why.",
+    502: "The endpoint, or Azure ML, failed; its own status and request id are given.",
+    503: "Something cannot be reached, or the app is not configured; try again.",
+    504: "The endpoint did not answer in time.",
+}
+_RETRY = {429, 503}
+
+_SECURITY: dict[AuthScheme, list[dict[str, list[str]]]] = {
+    AuthScheme.NONE: [],
+    AuthScheme.HOST: [{"functionKey": []}, {"functionKeyParameter": []}],
+    AuthScheme.OWN: [{"bearer": []}, {"apiKey": []}, {"functionKey": []}],
+}
+_SCHEMES = {
+    "functionKey": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
+    "functionKeyParameter": {"type": "apiKey", "in": "query", "name": "code"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "api-key"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
+
+
+def openapi_document() -> dict[str, Any]:
+    """Describe the API."""
+    types: list[Any] = [Problem, OpenAIError]
+    for operation in OPERATIONS:
+        types += [one for content in _contents(operation) for one in content.types]
+        types += [operation.query] if operation.query else []
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    schema_of = dict(zip(map(_key, types), schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        described = _operation(operation, schema_of, components)
+        paths.setdefault(operation.path, {})[operation.method] = described
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": TITLE,
+            "version": VERSION,
+            "description": "Upload a chat dataset; get a fine-tuned model behind an endpoint.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/api"}],
+        "tags": [{"name": name} for name in dict.fromkeys(operation.tag for operation in OPERATIONS)],
+        "paths": paths,
+        "components": {"schemas": components, "securitySchemes": _SCHEMES},
+    }
+
+
+def _operation(operation: Operation, schema_of: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": operation.function,
+        "summary": operation.summary,
+        "description": operation.description,
+        "tags": [operation.tag],
+        "security": _SECURITY[operation.auth],
+        "responses": {
+            str(status): _success(success, schema_of) for status, success in operation.successes.items()
+        },
+    }
+    denied = () if operation.auth is AuthScheme.NONE else (401,)
+    for status in sorted((*denied, *operation.errors, 500)):
+        described["responses"][str(status)] = _error(status, operation.auth)
+    parameters = [*_path_parameters(operation), *_query(operation, components), *_headers(operation)]
+    if parameters:
+        described["parameters"] = parameters
+    if operation.request is not None:
+        described["requestBody"] = {"required": True, "content": _media(operation.request, schema_of)}
+    return described
+
+
+def _success(success: Success, schema_of: dict[str, Any]) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": success.description}
+    if success.headers:
+        described["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}}
+            for name, text in success.headers.items()
+        }
+    if success.contents:
+        described["content"] = {
+            media: body for content in success.contents for media, body in _media(content, schema_of).items()
+        }
+    return described
+
+
+def _error(status: int, auth: AuthScheme) -> dict[str, Any]:
+    openai = auth is AuthScheme.OWN
+    type_, example = (OpenAIError, openai_example) if openai else (Problem, problem_example)
+    media = {"schema": {"$ref": _REF.format(name=type_.__name__)}, "example": example(status)}
+    content = {"application/json" if openai else PROBLEM: media}
+    described: dict[str, Any] = {"description": f"{HTTPStatus(status).phrase}. {_MEANINGS[status]}"}
+    if status == 401 and auth is AuthScheme.HOST:
+        described["description"] += " In Azure the host answers this with an empty body."
+    if status in _RETRY:
+        described["headers"] = {
+            "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}}
+        }
+    return described | {"content": content}
+
+
+def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
+    names = re.findall(r"\{(\w+)\}", operation.path)
+    example = {"model": examples.MODEL["id"]}
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "minLength": 1},
+            "example": example.get(name, RUN_ID),
+        }
+        for name in names
+    ]
+
+
+def _query(operation: Operation, components: dict[str, Any]) -> list[dict[str, Any]]:
+    if operation.query is None:
+        return []
+    fields = components.pop(operation.query.__name__)["properties"]
+    return [
+        {"name": name, "in": "query", "description": schema.pop("description", ""), "schema": schema}
+        for name, schema in fields.items()
+    ]
+
+
+def _headers(operation: Operation) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+        for name, text in operation.headers.items()
+    ]
+
+
+def _media(content: Content, schema_of: dict[str, Any]) -> dict[str, Any]:
+    schemas = [schema_of[_key(one)] for one in content.types] or [{"type": "string"}]
+    media: dict[str, Any] = {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}
+    if content.examples:
+        media["examples"] = {name: {"value": value} for name, value in content.examples.items()}
+    return {content.media: media}
+
+
+def _contents(operation: Operation) -> list[Content]:
+    bodies = [content for success in operation.successes.values() for content in success.contents]
+    return [*bodies, operation.request] if operation.request else bodies
+
+
+def _key(type_: Any) -> str:
+    return repr(type_)

@@ -1,0 +1,150 @@
+"""Callers' requests to a run: each is written to its record and followed by a message that advances it.
+
+The handlers here only record requests. The next advance acts on a request, and finds it on the record even if
+the message is lost.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from handlers.http.responses import Response, json_response
+from handlers.http.run_views import run_view
+from shared.domain.errors import CorruptRunError, RequestError
+from shared.domain.run.run import Requests, Run
+from shared.domain.run.stages import Stage
+from shared.ports import Services
+from shared.workflow.save_progress import update_run
+
+
+class Extension(msgspec.Struct, frozen=True):
+    """How much longer an endpoint is to live."""
+
+    hours: Annotated[float, Meta(gt=0, le=24 * 365, description="Hours to add to the time it has.")]
+
+
+IDEMPOTENCY_KEYS_KEPT = 8
+"""Extensions that are told from new ones: as many as callers can make during one write, and some more."""
+
+
+def cancel_run(run_id: str, services: Services) -> Response:
+    """Ask for a run to be stopped and everything of it taken away; asking twice is asking once.
+
+    Raises:
+        UnknownRunError: If there is no such run.
+        RequestError: 409 if it is over.
+    """
+
+    def cancel(run: Run) -> Run:
+        _must_go_on(run)
+        return _with_request(run, services.now(), cancel_at=run.requests.cancel_at or services.now())
+
+    return _accepted(run_id, cancel, services)
+
+
+def delete_endpoint(endpoint: str, services: Services, *, reason: str = "requested") -> Response:
+    """Ask for an endpoint to be deleted; asking twice is asking once.
+
+    Raises:
+        UnknownRunError: If there is no such endpoint.
+        RequestError: 404 if it is gone, 409 if it does not exist yet.
+    """
+
+    def delete(run: Run) -> Run:
+        if run.stage.terminal:
+            raise RequestError(404, f"{endpoint} is gone: its run is {run.stage}", code="EndpointGone")
+        if not run.stage.has_endpoint:
+            message = f"{endpoint} has no endpoint yet, its run is {run.stage}: cancel the run instead"
+            raise RequestError(409, message, code="NoEndpointYet")
+        request = {"delete_at": run.requests.delete_at or services.now(), "delete_reason": reason}
+        return _with_request(run, services.now(), **request)
+
+    return _accepted(endpoint, delete, services)
+
+
+def extend_endpoint(
+    endpoint: str, body: dict[str, Any], *, most_hours: float, services: Services
+) -> Response:
+    """Let an endpoint live longer; until then it is not deleted for being idle either.
+
+    Args:
+        endpoint: The endpoint's name.
+        body: `{"hours": n}`, hours to add to the time it has.
+        most_hours: Most hours from going live that an endpoint may reach.
+        services: The ports.
+
+    Raises:
+        UnknownRunError: If there is no such endpoint.
+        RequestError: 400 for other bodies, 409 unless the endpoint is live and is to stay so, 422 for
+            a time that is past, or past `most_hours`.
+    """
+    try:
+        hours = msgspec.convert(body, Extension).hours
+    except (msgspec.ValidationError, OverflowError) as fault:
+        message = f'the body must be {{"hours": n}} with n above 0: {fault}'
+        raise RequestError(400, message, code="InvalidExtension") from fault
+
+    key = uuid.uuid4().hex
+
+    def extend(run: Run) -> Run:
+        if key in run.requests.extension_keys:
+            # It was saved, its answer got lost, and somebody else has written since.
+            return run
+        if run.stage is not Stage.LIVE or run.endpoint is None or run.expires_at is None:
+            raise RequestError(409, f"{endpoint} is not live: its run is {run.stage}", code="NotLive")
+        if run.requests.delete_at is not None or run.requests.cancel_at is not None:
+            raise RequestError(409, f"{endpoint} is about to be deleted", code="EndpointGoing")
+        until = run.expires_at + timedelta(hours=hours)
+        latest = run.endpoint.live_since + timedelta(hours=most_hours)
+        if until > latest:
+            message = f"{endpoint} may live until {latest:%Y-%m-%d %H:%M} UTC at the longest"
+            raise RequestError(422, message, code="LifetimeExceeded")
+        if until <= services.now():
+            message = f"{endpoint} ran out of time at {run.expires_at:%Y-%m-%d %H:%M} UTC: ask for more hours"
+            raise RequestError(422, message, code="ExtensionTooShort")
+        keys = (key, *run.requests.extension_keys)[:IDEMPOTENCY_KEYS_KEPT]
+        return _with_request(run, services.now(), extended_to=until, extension_keys=keys)
+
+    return _accepted(endpoint, extend, services, status=200)
+
+
+def retry_run(run_id: str, services: Services) -> Response:
+    """Have a suspended or waiting run looked at again, now.
+
+    Raises:
+        UnknownRunError: If there is no such run.
+        RequestError: 409 if it is over.
+    """
+
+    def retry(run: Run) -> Run:
+        _must_go_on(run)
+        return _with_request(run, services.now(), retry_at=services.now())
+
+    services.runs.resume(run_id)
+    try:
+        return _accepted(run_id, retry, services)
+    except CorruptRunError:
+        return json_response(202, {"run_id": run_id}, advance=(run_id,))
+
+
+def _must_go_on(run: Run) -> None:
+    if run.stage.terminal:
+        raise RequestError(409, f"{run.run_id} is over: it is {run.stage}", code="RunIsOver")
+
+
+def _with_request(run: Run, now: datetime, **request: Any) -> Run:
+    requests: Requests = msgspec.structs.replace(run.requests, **request)
+    return run if requests == run.requests else msgspec.structs.replace(run, requests=requests, due=now)
+
+
+def _accepted(
+    run_id: str, change: Callable[[Run], Run], services: Services, *, status: int = 202
+) -> Response:
+    run = update_run(services.runs, run_id, change)
+    return json_response(status, run_view(run, services.now()), advance=(run_id,))

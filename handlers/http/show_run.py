@@ -1,0 +1,69 @@
+"""`GET /api/runs/{id}` and its report."""
+
+from __future__ import annotations
+
+from handlers.http.responses import JSON, Response, conditional_response, weak_etag
+from handlers.http.run_views import whole_view
+from shared.domain.errors import RequestError
+from shared.domain.run.cost import Prices
+from shared.ports import Services
+
+HTML = "text/html"
+
+REPORT_HEADERS = {
+    "Vary": "Accept",
+    "X-Content-Type-Options": "nosniff",
+    # The page brings its style along, and needs nothing else; what a dataset says in it stays text.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+NO_PRICES = Prices()
+
+
+def show_run(
+    run_id: str,
+    *,
+    if_none_match: str | None,
+    services: Services,
+    prices: Prices = NO_PRICES,
+) -> Response:
+    """Show one run; 304 if the caller's copy is the newest.
+
+    The hours, costs and seconds that the clock alone changes do not make a copy old.
+
+    Args:
+        run_id: The run.
+        if_none_match: The ETag of the caller's copy.
+        services: The ports.
+        prices: What VM sizes cost.
+
+    Raises:
+        UnknownRunError: If there is no such run.
+    """
+    stored = services.runs.load(run_id)
+    view = whole_view(stored, services.now(), prices)
+    stopped = whole_view(stored, stored.run.history[-1].at, prices)
+    return conditional_response(view, weak_etag((stopped, view.needs_attention)), if_none_match)
+
+
+def show_report(run_id: str, *, accept: str | None, services: Services) -> Response:
+    """Show a run's validation report: a page for browsers, JSON for everybody else.
+
+    Raises:
+        UnknownRunError: If there is no such run.
+        RequestError: 404 while there is no report.
+    """
+    services.runs.load(run_id)
+    html = _prefers_html(accept or "")
+    report = services.reports.load(run_id, html=html)
+    if report is None:
+        raise RequestError(404, f"{run_id} has no validation report yet", code="NoReport")
+    return Response(200, report, HTML if html else JSON, REPORT_HEADERS)
+
+
+def _prefers_html(accept: str) -> bool:
+    kinds = [part.split(";")[0].strip().lower() for part in accept.split(",")]
+    if HTML not in kinds:
+        return False
+    return JSON not in kinds or kinds.index(HTML) < kinds.index(JSON)

@@ -1,5 +1,0 @@
-"""`GET /api/openapi.json`: the API, described from the types of its requests and answers."""
-
-from handlers.openapi.show_openapi import show_openapi
-
-__all__ = ["show_openapi"]

@@ -1,0 +1,1 @@
+"""Azure ML: ARM, registry, jobs, models, metrics, endpoints, scoring."""

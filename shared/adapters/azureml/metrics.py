@@ -1,0 +1,145 @@
+"""Training and evaluation metrics, read through MLflow as the notebook's "review metrics" step does.
+
+A pipeline logs nothing itself: its fine-tuning child does, so that the root's metrics are found by
+searching the experiment for every run whose `mlflow.rootRunId` is the job.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from azure.core.credentials import TokenCredential
+
+from shared.adapters.azureml.workspace import AzureMlWorkspace
+from shared.adapters.http.response_parsing import INVALID_RESPONSE
+from shared.adapters.retries import limit_mlflow_retries
+from shared.adapters.sdk_errors import translated
+from shared.domain.errors import ServiceRefusedError, TransientServiceError
+from shared.domain.run.run import MetricPoint, Metrics
+
+HISTORY_POINTS = 200
+"""Points kept of each metric's history, spread evenly: enough to plot, small enough for a record."""
+
+HISTORIES = 12
+"""Metrics whose history is kept; the losses come first."""
+
+TRAIN_LOSS = ("train_loss", "loss")
+EVAL_LOSS = ("eval_loss",)
+
+_MLFLOW = threading.Lock()
+# mlflow keeps its registry of stores in module state.
+
+
+class MlflowMetrics:
+    """Metrics of a workspace's jobs."""
+
+    def __init__(self, credential: TokenCredential, workspace: AzureMlWorkspace, experiment: str) -> None:
+        self._credential = credential
+        self._workspace = workspace
+        self._experiment = experiment
+
+    def read(self, job: str) -> Metrics:
+        """Everything that a job and its children logged.
+
+        Raises:
+            TransientServiceError: If the tracking or the token service could not answer.
+        """
+        # Tokens are fetched by azure-identity, whose errors MLflow does not catch.
+        with _MLFLOW, translated(f"reading the metrics of job {job}"):
+            from google.protobuf.json_format import ParseError
+            from mlflow.exceptions import MlflowException
+            from mlflow.tracking import MlflowClient
+
+            limit_mlflow_retries()
+            try:
+                client = MlflowClient(tracking_uri=self._workspace.facts.tracking_uri)
+                _sign_in_with(self._credential, client)
+                runs = self._runs(client, job)
+                latest = {
+                    key: float(value)
+                    for run in runs
+                    for key, value in run.data.metrics.items()
+                    if math.isfinite(value)
+                }
+                chosen = _by_interest(latest)[:HISTORIES]
+                history = {key: points for key in chosen if len(points := _points(client, runs, key)) > 1}
+            except MlflowException as fault:
+                raise _translate(fault, job) from fault
+            except ParseError as fault:
+                message = f"reading the metrics of job {job}: {fault}"
+                raise TransientServiceError(message, code=INVALID_RESPONSE) from fault
+        return Metrics(
+            latest=latest,
+            history=history,
+            train_loss=_last(latest, history, TRAIN_LOSS),
+            eval_loss=_last(latest, history, EVAL_LOSS),
+        )
+
+    def _runs(self, client: Any, job: str) -> list[Any]:
+        experiment = client.get_experiment_by_name(self._experiment)
+        if experiment is None:
+            raise ServiceRefusedError(
+                f"MLflow knows no experiment {self._experiment} for job {job}",
+                code="ExperimentNotFound",
+            )
+        return list(
+            client.search_runs(
+                experiment_ids=[experiment.experiment_id],
+                filter_string=f"tags.mlflow.rootRunId='{job}'",
+            ),
+        )
+
+
+def _sign_in_with(credential: TokenCredential, client: Any) -> None:
+    """Give Azure ML's plug-in the app's credential.
+
+    Its own sleeps for as long as a `Retry-After` says, and it can be passed no other (azureml-mlflow 1.62).
+    """
+    client._tracking_client.store.service_context._auth = credential
+
+
+def thinned(points: list[MetricPoint], limit: int = HISTORY_POINTS) -> tuple[MetricPoint, ...]:
+    """At most `limit` points, evenly spread, the first and the last always among them."""
+    if len(points) <= limit:
+        return tuple(points)
+    stride = (len(points) - 1) / (limit - 1)
+    return tuple(points[round(index * stride)] for index in range(limit))
+
+
+def _points(client: Any, runs: Iterable[Any], key: str) -> tuple[MetricPoint, ...]:
+    logged = [
+        MetricPoint(step=int(point.step), value=float(point.value))
+        for run in runs
+        if key in run.data.metrics
+        for point in client.get_metric_history(run.info.run_id, key)
+        if math.isfinite(point.value)
+    ]
+    return thinned(sorted(logged, key=lambda point: point.step))
+
+
+def _by_interest(metrics: Mapping[str, float]) -> list[str]:
+    return sorted(metrics, key=lambda key: ("loss" not in key, "eval" not in key, key))
+
+
+def _last(
+    latest: Mapping[str, float],
+    history: Mapping[str, tuple[MetricPoint, ...]],
+    names: tuple[str, ...],
+) -> float | None:
+    for name in names:
+        if history.get(name):
+            return history[name][-1].value
+        if name in latest:
+            return latest[name]
+    return None
+
+
+def _translate(fault: Any, job: str) -> TransientServiceError | ServiceRefusedError:
+    status = fault.get_http_status_code()
+    message = f"reading the metrics of job {job}: {fault.message}"
+    if status in {400, 401, 403, 404}:
+        return ServiceRefusedError(message, code=str(fault.error_code))
+    return TransientServiceError(message, code=str(fault.error_code))

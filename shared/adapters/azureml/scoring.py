@@ -1,0 +1,222 @@
+"""Scoring URIs over pooled connections: nothing but the request itself goes over the wire.
+
+`online_endpoints.invoke` is not used: it needs a file, makes two or three control-plane calls a request,
+and leaks its deployment header into later calls (azure-ai-ml 1.35.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.request import getproxies
+
+import aiohttp
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import AzureError
+from yarl import URL
+
+from shared.adapters.azureml.endpoints import AzureMlEndpoints
+from shared.adapters.http.response_parsing import read_json, retry_after
+from shared.adapters.sdk_errors import translate
+from shared.domain.errors import ScoringError
+from shared.domain.sanitize import sanitize_text
+from shared.ports import ScoringTarget
+
+ML_SCOPE = "https://ml.azure.com/.default"
+DEPLOYMENT_HEADER = "azureml-model-deployment"
+
+RESPONSE_SECONDS = 95
+"""A little over the 90 s that deployments may take, so that the endpoint's own answer wins."""
+
+CONNECT_SECONDS = 10
+KEEP_SECONDS = 60
+"""How long an idle connection is kept: shorter than Azure's front ends keep theirs (4 minutes)."""
+
+CREDENTIAL_SECONDS = 300
+"""How long a key or token is used before it is asked for again; azure-identity caches tokens besides."""
+
+_MEANINGS = {
+    401: (502, "EndpointUnauthorized", "the endpoint did not accept this app's credential"),
+    403: (502, "EndpointForbidden", "this app's identity may not score on the endpoint"),
+    404: (503, "NoDeployment", "the endpoint has no deployment with traffic"),
+    408: (504, "EndpointTimeout", "the model took longer than the endpoint allows"),
+    413: (413, "PayloadTooLarge", "the request is larger than the endpoint allows"),
+    424: (502, "ModelError", "the model failed on this request"),
+    429: (429, "TooManyRequests", "the endpoint has more requests than it can take"),
+}
+"""Status of a managed endpoint: what we answer, the code, the words
+(source: Azure's "Troubleshoot online endpoints", status code table)."""
+
+
+class _Bearer(NamedTuple):
+    text: str
+    renew_at: float
+
+
+class _Reply(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class EndpointScoring:
+    """Scores on the workspace's endpoints; connections and credentials are kept between requests."""
+
+    def __init__(self, credential: TokenCredential, endpoints: AzureMlEndpoints, *, domain: str) -> None:
+        """Begin without a connection.
+
+        Args:
+            credential: Signs in to endpoints that take tokens.
+            endpoints: Where the keys of the others are asked for.
+            domain: Where endpoints are; credentials go nowhere else, whatever a run's record says.
+        """
+        self._credential = credential
+        self._endpoints = endpoints
+        self._domain = domain
+        self._bearers: dict[str, _Bearer] = {}
+        self._tls = ssl.create_default_context()
+        self._session: aiohttp.ClientSession | None = None
+
+    def score(self, target: ScoringTarget, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
+        """See `Scoring.score`."""
+        return asyncio.run(self._once(target, payload, deployment))
+
+    async def score_async(
+        self,
+        target: ScoringTarget,
+        payload: Mapping[str, Any],
+        *,
+        deployment: str | None = None,
+    ) -> Any:
+        """Like `score`, for many requests at once; every call must be on the same event loop."""
+        if self._session is None:
+            self._session = self._open()
+        return await self._send(self._session, target, payload, deployment)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _once(self, target: ScoringTarget, payload: Mapping[str, Any], deployment: str | None) -> Any:
+        async with self._open() as session:
+            return await self._send(session, target, payload, deployment)
+
+    async def _send(
+        self,
+        session: aiohttp.ClientSession,
+        target: ScoringTarget,
+        payload: Mapping[str, Any],
+        deployment: str | None,
+    ) -> Any:
+        reply = await self._post(session, target, payload, deployment)
+        if reply.status == 401:
+            # The key was regenerated, or the token revoked: once more, with a new one.
+            self._bearers.pop(target.name, None)
+            reply = await self._post(session, target, payload, deployment)
+        return _answer(reply)
+
+    async def _post(
+        self,
+        session: aiohttp.ClientSession,
+        target: ScoringTarget,
+        payload: Mapping[str, Any],
+        deployment: str | None,
+    ) -> _Reply:
+        address = self._address(target)
+        bearer = self._bearers.get(target.name)
+        if bearer is None or bearer.renew_at <= time.time():
+            bearer = await asyncio.to_thread(self._sign_in, target)
+        headers = {"Authorization": f"Bearer {bearer.text}", "Content-Type": "application/json"}
+        if deployment is not None:
+            headers[DEPLOYMENT_HEADER] = deployment
+        try:
+            async with session.post(
+                address, data=_encoded(payload), headers=headers, allow_redirects=False
+            ) as response:
+                return _Reply(response.status, response.headers, await response.read())
+        except (aiohttp.ClientError, TimeoutError) as fault:
+            raise _unreachable(fault) from fault
+
+    def _address(self, target: ScoringTarget) -> URL:
+        if not target.uri:
+            raise ScoringError(503, "the endpoint has no address yet", code="EndpointUnreachable")
+        try:
+            address = URL(target.uri)
+            host = address.host or ""
+        except ValueError:
+            address, host = URL(), ""
+        if address.scheme == "https" and (host == self._domain or host.endswith(f".{self._domain}")):
+            return address
+        raise ScoringError(
+            502,
+            f"endpoint {target.name} is not under {self._domain}: see SCORING_DOMAIN",
+            code="ForeignAddress",
+        )
+
+    def _sign_in(self, target: ScoringTarget) -> _Bearer:
+        renew_at = time.time() + CREDENTIAL_SECONDS
+        try:
+            if target.auth_mode == "key":
+                text = self._endpoints.key(target.name) or ""
+            else:
+                text = self._credential.get_token(ML_SCOPE).token
+        except AzureError as fault:
+            raise translate(fault, f"signing in to endpoint {target.name}") from fault
+        self._bearers[target.name] = _Bearer(text, renew_at)
+        return self._bearers[target.name]
+
+    def _open(self) -> aiohttp.ClientSession:
+        """A session without a limit on connections, which belongs to the running event loop."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_SECONDS, ssl=self._tls),
+            timeout=aiohttp.ClientTimeout(total=RESPONSE_SECONDS, sock_connect=CONNECT_SECONDS),
+            # The credential is for this endpoint alone, and cookies would outlive a request.
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # Only where there is a proxy: every request would read ~/.netrc.
+            trust_env=bool(getproxies().keys() - {"no"}),
+        )
+
+
+def _encoded(payload: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(payload, ensure_ascii=False).encode()
+    except RecursionError as fault:
+        # It could just be decoded; here the stack is a few frames deeper.
+        raise ScoringError(400, "the body is nested too deeply", code="MalformedRequest") from fault
+
+
+def _answer(reply: _Reply) -> Any:
+    if 200 <= reply.status < 300:
+        try:
+            return read_json(reply.body)
+        except ValueError as fault:
+            raise ScoringError(502, "the model's answer is not JSON", code="InvalidResponse") from fault
+    status, code, message = _MEANINGS.get(
+        reply.status, (502, "EndpointError", f"the endpoint answered {reply.status}")
+    )
+    reason = reply.headers.get("ms-azureml-model-error-reason")
+    # Bytes of a header that are no UTF-8 come as halves of surrogate pairs.
+    request_id = sanitize_text(reply.headers.get("x-request-id", ""))
+    raise ScoringError(
+        status,
+        f"{message}: {reason}" if reason else message,
+        code=code,
+        upstream_status=reply.status,
+        request_id=request_id or None,
+        retry_after=retry_after(reply.headers),
+    )
+
+
+def _unreachable(fault: Exception) -> ScoringError:
+    connecting = isinstance(fault, aiohttp.ConnectionTimeoutError)
+    if isinstance(fault, TimeoutError) and not connecting:
+        return ScoringError(504, "the endpoint did not answer in time", code="EndpointTimeout")
+    return ScoringError(
+        503, f"the endpoint cannot be reached ({type(fault).__name__})", code="EndpointUnreachable"
+    )

@@ -1,0 +1,1 @@
+"""Plain HTTP: reading responses, and the webhook."""

@@ -1,0 +1,65 @@
+"""The data account: how to reach it, what its containers are called, and its errors in our words."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from azure.core.credentials import TokenCredential
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobServiceClient
+
+from shared.adapters.retries import storage_retries
+from shared.config import StorageConnection
+
+UPLOADS = "uploads"
+DATASETS = "datasets"
+RUNS = "runs"
+REPORTS = "reports"
+COORDINATION = "coordination"
+
+CONTAINERS = (UPLOADS, DATASETS, RUNS, REPORTS, COORDINATION)
+
+READ_PIECE = 4 * 1024 * 1024
+"""Bytes per range request: 4 MiB keeps a reader of any blob at about 70 MiB, where the SDK's defaults
+take 141 MiB and `readall()` the whole blob (measured on 1.2 GB against Azurite)."""
+
+CONNECT_SECONDS = 10
+READ_SECONDS = 60
+
+
+class DatastoreAddress(NamedTuple):
+    """How an Azure ML datastore names an account: `<protocol>://<account>.blob.<endpoint>`."""
+
+    account: str
+    endpoint: str
+    protocol: str
+
+
+def blob_service(connection: StorageConnection, credential: TokenCredential) -> BlobServiceClient:
+    """Open the data account; a connection string carries its own key, an address uses the identity."""
+    options: dict[str, Any] = {
+        "max_single_get_size": READ_PIECE,
+        "max_chunk_get_size": READ_PIECE,
+        "retry_policy": storage_retries(),
+        "connection_timeout": CONNECT_SECONDS,
+        "read_timeout": READ_SECONDS,
+    }
+    if connection.connection_string is not None:
+        return BlobServiceClient.from_connection_string(connection.connection_string, **options)
+    return BlobServiceClient(connection.blob_service_uri or "", credential=credential, **options)
+
+
+def datastore_address(service: BlobServiceClient) -> DatastoreAddress:
+    """Say where the account is in a datastore's terms."""
+    parts = urlsplit(service.url)
+    account = str(service.account_name)
+    endpoint = (parts.hostname or "").removeprefix(f"{account}.blob.")
+    port = f":{parts.port}" if parts.port else ""
+    return DatastoreAddress(account, f"{endpoint}{port}", parts.scheme)
+
+
+def storage_code(fault: HttpResponseError) -> str:
+    """The storage service's own error code, e.g. `LeaseAlreadyPresent`; empty when it gave none."""
+    code = getattr(fault, "error_code", None) or ""
+    return str(getattr(code, "value", code))

@@ -1,0 +1,213 @@
+"""Uploads as streams of one fixed version, and the snapshot that training reads."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+
+import msgspec
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.storage.blob import BlobBlock, BlobClient, BlobServiceClient, ContentSettings
+
+from shared.adapters.sdk_errors import translated
+from shared.adapters.storage.account import DATASETS, UPLOADS
+from shared.domain.dataset import Sink, Split
+from shared.domain.errors import UploadReplacedError
+from shared.domain.run.run import SourceFile
+
+BLOCK = 4 * 1024 * 1024
+"""Bytes of a staged block: small enough to keep memory flat, and 50,000 of them make 195 GiB."""
+
+IN_FLIGHT = 3
+"""Blocks of one file on their way at a time; validation goes on checking meanwhile."""
+
+_JSON_LINES = ContentSettings(content_type="application/jsonl")
+
+
+class BlobUploads:
+    """The `uploads` container, read only."""
+
+    def __init__(self, service: BlobServiceClient) -> None:
+        self._container = service.get_container_client(UPLOADS)
+
+    def find(self, path: str) -> SourceFile | None:
+        """See `Uploads.find`."""
+        with translated(f"looking up upload {path}"):
+            try:
+                seen = self._container.get_blob_client(path).get_blob_properties()
+            except ResourceNotFoundError:
+                return None
+        return SourceFile(path=path, etag=str(seen.etag), size=int(seen.size))
+
+    def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
+        """See `Uploads.read`."""
+        if 0 < file.size <= offset:
+            return
+        with self._version(file):
+            download = self._container.get_blob_client(file.path).download_blob(
+                offset=offset or None,
+                length=file.size - offset if offset else None,
+                etag=file.etag,
+                match_condition=MatchConditions.IfNotModified,
+            )
+            yield from _ahead(download.chunks())
+
+    def read_small(self, file: SourceFile, limit: int) -> bytes:
+        """See `Uploads.read_small`."""
+        if file.size == 0:
+            return b""
+        with self._version(file):
+            download = self._container.get_blob_client(file.path).download_blob(
+                offset=0,
+                length=limit + 1,
+                etag=file.etag,
+                match_condition=MatchConditions.IfNotModified,
+            )
+            return bytes(download.readall())
+
+    @contextmanager
+    def _version(self, file: SourceFile) -> Iterator[None]:
+        with translated(f"reading upload {file.path}"):
+            try:
+                yield
+            except (ResourceModifiedError, ResourceNotFoundError) as fault:
+                raise UploadReplacedError(
+                    f"{file.path} was replaced or deleted while it was being read; "
+                    "if there is a newer upload, it has a run of its own",
+                    code="UploadReplaced",
+                ) from fault
+
+
+def _ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Fetch each piece while the one before is being worked on: one ahead, so that memory stays flat."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="read ahead") as pool:
+        coming = pool.submit(next, pieces, None)
+        while (piece := coming.result()) is not None:
+            coming = pool.submit(next, pieces, None)
+            yield piece
+
+
+class BlobDatasets:
+    """The `datasets` container: `<run_id>/<split>.jsonl`."""
+
+    def __init__(self, service: BlobServiceClient, datastore: str) -> None:
+        self._container = service.get_container_client(DATASETS)
+        self._datastore = datastore
+
+    @contextmanager
+    def open_snapshot(self, run_id: str, state: bytes = b"") -> Iterator[BlobSnapshot]:
+        """See `Datasets.open_snapshot`."""
+        staged = msgspec.json.decode(state or b"{}", type=dict[Split, list[str]])
+        with ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"snapshot {run_id}") as pool:
+            files = {
+                split: _BlockFile(
+                    self._container.get_blob_client(f"{run_id}/{split}.jsonl"), pool, staged.get(split, [])
+                )
+                for split in Split
+            }
+            yield BlobSnapshot(files)
+
+    def save_checkpoint(self, run_id: str, data: bytes) -> None:
+        """See `Datasets.save_checkpoint`."""
+        with translated(f"keeping the checkpoint of {run_id}"):
+            self._checkpoint(run_id).upload_blob(data, overwrite=True)
+
+    def load_checkpoint(self, run_id: str) -> bytes | None:
+        """See `Datasets.load_checkpoint`."""
+        with translated(f"reading the checkpoint of {run_id}"):
+            try:
+                return bytes(self._checkpoint(run_id).download_blob().readall())
+            except ResourceNotFoundError:
+                return None
+
+    def delete_checkpoint(self, run_id: str) -> None:
+        """See `Datasets.delete_checkpoint`."""
+        with (
+            translated(f"deleting the checkpoint of {run_id}"),
+            suppress(ResourceNotFoundError),
+        ):
+            self._checkpoint(run_id).delete_blob()
+
+    def _checkpoint(self, run_id: str) -> BlobClient:
+        return self._container.get_blob_client(f"{run_id}/validation.checkpoint")
+
+    def uri(self, run_id: str, split: Split) -> str:
+        """See `Datasets.uri`."""
+        return f"azureml://datastores/{self._datastore}/paths/{run_id}/{split}.jsonl"
+
+
+class BlobSnapshot:
+    """Three files being staged; uncommitted blocks are invisible, and storage drops them after a week."""
+
+    def __init__(self, files: Mapping[Split, _BlockFile]) -> None:
+        self._files = files
+
+    @property
+    def sinks(self) -> Mapping[Split, Sink]:
+        """See `Snapshot.sinks`."""
+        return self._files
+
+    def state(self) -> bytes:
+        """See `Snapshot.state`."""
+        return msgspec.json.encode({split: file.staged() for split, file in self._files.items()})
+
+    def commit(self, splits: Iterable[Split]) -> None:
+        """See `Snapshot.commit`."""
+        for split in splits:
+            self._files[split].commit()
+
+
+class _BlockFile:
+    """One blob written block by block, a few blocks on their way at a time."""
+
+    def __init__(self, blob: BlobClient, pool: ThreadPoolExecutor, staged: Iterable[str]) -> None:
+        self._blob = blob
+        self._pool = pool
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._blocks = list(staged)
+        # Another process may be staging the same blob, because it does not know yet that it was replaced.
+        self._writer = secrets.token_hex(6)
+        self._sending: deque[Future[None]] = deque()
+
+    def write(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._size >= BLOCK:
+            self._stage()
+
+    def write_first(self, piece: bytes) -> None:
+        self._stage()
+        self.write(piece)
+        self._stage()
+        self._blocks.insert(0, self._blocks.pop())
+
+    def staged(self) -> list[str]:
+        self._stage()
+        while self._sending:
+            self._sending.popleft().result()
+        return self._blocks
+
+    def commit(self) -> None:
+        blocks = [BlobBlock(block) for block in self.staged()]
+        with translated(f"committing {self._blob.blob_name}"):
+            self._blob.commit_block_list(blocks, content_settings=_JSON_LINES)
+
+    def _stage(self) -> None:
+        if not self._size:
+            return
+        while len(self._sending) >= IN_FLIGHT:
+            self._sending.popleft().result()
+        block = base64.b64encode(f"{self._writer}{len(self._blocks):08}".encode()).decode()
+        self._blocks.append(block)
+        self._sending.append(self._pool.submit(self._send, block, b"".join(self._pieces)))
+        self._pieces, self._size = [], 0
+
+    def _send(self, block_id: str, data: bytes) -> None:
+        with translated(f"writing {self._blob.blob_name}"):
+            self._blob.stage_block(block_id, data)

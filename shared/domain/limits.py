@@ -1,0 +1,30 @@
+"""Deadlines and polling intervals of a run, from the settings."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import NamedTuple
+
+
+class Limits(NamedTuple):
+    """What bounds a run from outside it.
+
+    Attributes:
+        compute_deadline: Longest that a cluster may take to come up, from when it was asked for.
+        submission_deadline: Longest that a job may not be seen, from when Azure ML first accepted it.
+        training_deadline: Longest that a run may be in `training`.
+        deployment_deadline: Longest that it may be in `deploying`.
+        fault_deadline: Longest that a step may go on failing before the run is given up.
+        max_eval_loss: Evaluation loss (nats per token) above which a model is not deployed, or None.
+        job_poll: How long to leave a running job alone.
+        operation_poll: How long to leave a running control-plane operation alone.
+    """
+
+    compute_deadline: timedelta = timedelta(hours=1)
+    submission_deadline: timedelta = timedelta(hours=1)
+    training_deadline: timedelta = timedelta(hours=72)
+    deployment_deadline: timedelta = timedelta(hours=2)
+    fault_deadline: timedelta = timedelta(hours=12)
+    max_eval_loss: float | None = None
+    job_poll: timedelta = timedelta(seconds=60)
+    operation_poll: timedelta = timedelta(seconds=10)

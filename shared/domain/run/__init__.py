@@ -1,0 +1,1 @@
+"""One run: its record, stages, decisions, slots, notifications, cost."""

@@ -1,0 +1,147 @@
+"""What a run has used, what that cost where prices are known, and what its teardown saves.
+
+Hours come from the record's own times, so that they are known for every run at any moment, ended or not:
+
+- Training counts from the job's submission to when its end was seen; that of a job that is stopped, to when
+  the run was over. Waiting for a node and the seconds between two looks are in it, so that it is the most
+  that the nodes can have run.
+- An endpoint counts from when its deployment was begun, since its nodes cost from then on, to when it was
+  seen to be gone.
+- Saved is what the same endpoint would have used since then, had nobody deleted it: the Azure ML
+  chat-completion notebook ends with the advice to delete the endpoint, and leaves doing so to its reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
+
+NODES_PARAMETER = "num_nodes_finetune"
+"""Input of the training component: nodes of its fine-tuning step (its default is 1)."""
+
+ASSUMPTION = (
+    "Times are those of the stages: training includes waiting for nodes. Saved is against the same endpoint"
+    " left running until now."
+)
+
+NodeHours = Annotated[float, Meta(ge=0)] | None
+Amount = (
+    Annotated[float, Meta(ge=0, description="In the currency of PRICES_PER_HOUR; null without a price.")]
+    | None
+)
+
+
+_Price = Annotated[float, Meta(ge=0, description="Of a node; null without a price.")] | None
+
+
+class Prices(msgspec.Struct, frozen=True):
+    """What VM sizes cost.
+
+    Attributes:
+        per_hour: By VM size; sizes are compared without regard to case, as Azure does.
+        currency: What they are in, as it is shown, or None.
+    """
+
+    per_hour: Mapping[str, float] = {}
+    currency: str | None = None
+
+    def of(self, size: str) -> float | None:
+        """The price of a VM of that size, or None."""
+        return {name.lower(): price for name, price in self.per_hour.items()}.get(size.lower())
+
+
+class RunCost(msgspec.Struct, frozen=True, kw_only=True):
+    """A run's use of what costs money; a number is None until there is something to count.
+
+    Node hours are hours times the nodes that were there at once.
+
+    Attributes:
+        currency: What costs are in, as it was configured.
+        training_price_per_hour: What a node of the training job costs.
+        endpoint_price_per_hour: What a node of the deployment costs.
+        training_node_hours: Of the training job's GPU nodes.
+        training_cost: Their price.
+        endpoint_live_hours: How long the endpoint was there for callers, or has been until now.
+        endpoint_node_hours: Of the deployment's nodes.
+        endpoint_cost: Their price.
+        saved_node_hours: Of the deployment's nodes since the endpoint was deleted.
+        saved_cost: Their price.
+        assumption: How all this is counted.
+    """
+
+    currency: str | None
+    training_price_per_hour: _Price
+    endpoint_price_per_hour: _Price
+    training_node_hours: NodeHours
+    training_cost: Amount
+    endpoint_live_hours: NodeHours
+    endpoint_node_hours: NodeHours
+    endpoint_cost: Amount
+    saved_node_hours: NodeHours
+    saved_cost: Amount
+    assumption: str = ASSUMPTION
+
+
+def run_cost(run: Run, prices: Prices, now: datetime) -> RunCost:
+    """Count what a run has used.
+
+    Args:
+        run: The record.
+        prices: What VM sizes cost.
+        now: UTC; what has not ended counts until then.
+    """
+    live = _hours(_span(run, Stage.LIVE, Stage.DELETING, now), 1)
+    training = _hours(_span(run, Stage.TRAINING, Stage.TRAINED, now), _training_nodes(run))
+    endpoint = _hours(_span(run, Stage.DEPLOYING, Stage.DELETED, now), run.options.instance_count)
+    gone = run.history[-1].at if run.stage.terminal and live is not None else None
+    saved = _hours(_elapsed(gone, now) if gone else None, run.options.instance_count)
+    training_price = prices.of(run.plan.compute_size) if run.plan else None
+    endpoint_price = prices.of(run.options.instance_type)
+    return RunCost(
+        currency=prices.currency,
+        training_price_per_hour=training_price,
+        endpoint_price_per_hour=endpoint_price,
+        training_node_hours=training,
+        training_cost=_amount(training, training_price),
+        endpoint_live_hours=live,
+        endpoint_node_hours=endpoint,
+        endpoint_cost=_amount(endpoint, endpoint_price),
+        saved_node_hours=saved,
+        saved_cost=_amount(saved, endpoint_price),
+    )
+
+
+def _span(run: Run, start: Stage, end: Stage, now: datetime) -> timedelta | None:
+    """From entering a stage to entering another, or else to the run's end or now; None if it never began."""
+    begun = run.entered(start)
+    if begun is None:
+        return None
+    over = run.history[-1].at if run.stage.terminal else now
+    return _elapsed(begun, run.entered(end) or over)
+
+
+def _elapsed(start: datetime, end: datetime) -> timedelta:
+    return max(end - start, timedelta())
+
+
+def _hours(span: timedelta | None, nodes: int) -> float | None:
+    return None if span is None else round(span / timedelta(hours=1) * nodes, 4)
+
+
+def _amount(hours: float | None, price: float | None) -> float | None:
+    return None if hours is None or price is None else round(hours * price, 2)
+
+
+def _training_nodes(run: Run) -> int:
+    """Nodes as the plan has them: a number, or its digits."""
+    try:
+        return max(1, int(run.plan.parameters.get(NODES_PARAMETER, 1))) if run.plan else 1
+    except (ValueError, OverflowError):
+        return 1

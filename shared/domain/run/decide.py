@@ -1,0 +1,308 @@
+"""The one place where it is decided what happens to a run next.
+
+`decide` is pure: from the record, what was seen, and the time it says one of
+* `Do(step)`: carry out one idempotent step, then decide again,
+* `Enter(stage)`: move on,
+* `Wait(until)`: nothing to do before then.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from shared.domain.dataset import Verdict
+from shared.domain.limits import Limits
+from shared.domain.run.job_status import JobState
+from shared.domain.run.observation import ComputeStatus, Observation, Provisioning
+from shared.domain.run.run import Failure, Run
+from shared.domain.run.slot_kind import SlotKind
+from shared.domain.run.stages import Stage
+from shared.domain.serving.deployment import ALL_TRAFFIC
+
+LAST_RESORT = timedelta(minutes=5)
+"""Between attempts at a teardown that the service refuses."""
+
+
+class Step(StrEnum):
+    """One idempotent piece of work. A step that finds its work done already changes nothing."""
+
+    VALIDATE = "validate"
+    PLAN = "plan"
+    CLAIM = "claim"
+    CREATE_COMPUTE = "create_compute"
+    ACQUIRE_SLOT = "acquire_slot"
+    SUBMIT_JOB = "submit_job"
+    COLLECT_METRICS = "collect_metrics"
+    REGISTER_MODEL = "register_model"
+    CREATE_ENDPOINT = "create_endpoint"
+    CREATE_DEPLOYMENT = "create_deployment"
+    SMOKE_TEST = "smoke_test"
+    ROUTE_TRAFFIC = "route_traffic"
+    CANCEL_JOB = "cancel_job"
+    DELETE_ENDPOINT = "delete_endpoint"
+
+
+COSTLY = frozenset({Step.SUBMIT_JOB, Step.CREATE_ENDPOINT, Step.CREATE_DEPLOYMENT})
+"""Steps before which the intent is put on record (`Run.billable`)."""
+
+
+class Do(NamedTuple):
+    """Carry out `step`."""
+
+    step: Step
+
+
+class Enter(NamedTuple):
+    """Move to `stage`; `outcome` is where `deleting` leads, `reason` why, in a person's words."""
+
+    stage: Stage
+    error: Failure | None = None
+    outcome: Stage | None = None
+    reason: str | None = None
+
+
+class Wait(NamedTuple):
+    """Look again at `until`."""
+
+    until: datetime
+
+
+Decision = Do | Enter | Wait
+
+
+def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
+    """Say what happens to `run` next.
+
+    Args:
+        run: The record; its stage must not be terminal.
+        seen: What `aspects_of(run)` asked to look at.
+        now: UTC.
+        limits: The app's bounds.
+
+    Raises:
+        ValueError: For a terminal run, about which there is nothing to decide.
+    """
+    if (asked := _requested_end(run)) is not None:
+        return asked
+    match run.stage:
+        case Stage.RECEIVED:
+            return _received(run, now)
+        case Stage.VALIDATED:
+            return _validated(run, seen, now, limits)
+        case Stage.TRAINING:
+            return _training(run, seen, now, limits)
+        case Stage.TRAINED:
+            return _trained(run, now, limits)
+        case Stage.REGISTERED:
+            return Enter(Stage.DEPLOYING) if run.holds_slot(SlotKind.ENDPOINT) else Do(Step.ACQUIRE_SLOT)
+        case Stage.DEPLOYING:
+            return _deploying(run, seen, now, limits)
+        case Stage.LIVE:
+            return _live(run, now)
+        case Stage.DELETING:
+            return _deleting(run, seen, now, limits)
+        case _:
+            raise ValueError(f"{run.run_id} is {run.stage}: there is nothing to decide")
+
+
+def repeat_at(step: Step, now: datetime, limits: Limits) -> datetime:
+    """When to carry a step out again that has just been carried out and did not bring the run further.
+
+    A slot may be taken until another run ends; everything else only needs time to become visible.
+    """
+    return now + (limits.job_poll if step is Step.ACQUIRE_SLOT else limits.operation_poll)
+
+
+def give_up(run: Run, code: str, message: str, now: datetime) -> Enter:
+    """End a run that cannot go on: at once if nothing can be costing money, else through `deleting`."""
+    error = Failure(code=code, message=message, stage=run.stage, at=now)
+    if run.billable:
+        return Enter(Stage.DELETING, error, Stage.FAILED)
+    return Enter(Stage.FAILED, error)
+
+
+def after_fault(
+    run: Run,
+    fault: Failure,
+    *,
+    retry_at: datetime | None,
+    now: datetime,
+    limits: Limits,
+) -> Wait | Enter:
+    """Say what happens to a run whose step or observation failed.
+
+    Args:
+        run: The record as it was before the fault, `faulty_since` included.
+        fault: What went wrong.
+        retry_at: When to try again, or None if that can never help.
+        now: UTC.
+        limits: The app's bounds.
+    """
+    if run.stage is Stage.DELETING:
+        # Whatever the reason, something that costs money may still be there.
+        return Wait(retry_at or now + LAST_RESORT)
+    if retry_at is None:
+        return give_up(run, fault.code, fault.message, now)
+    if run.stage is Stage.TRAINING:
+        # A job that cannot be seen may be doing well.
+        return _overdue(run, Stage.TRAINING, limits.training_deadline, now) or Wait(retry_at)
+    stuck = run.faulty_since is not None and now - run.faulty_since > limits.fault_deadline
+    # An endpoint costs money while it comes up, whether or not it can be reached.
+    late = run.stage is Stage.DEPLOYING and _overdue(run, run.stage, limits.deployment_deadline, now)
+    return give_up(run, fault.code, fault.message, now) if stuck or late else Wait(retry_at)
+
+
+def _requested_end(run: Run) -> Enter | None:
+    if run.stage is Stage.DELETING or run.stage.terminal:
+        return None
+    asked = run.requests
+    if asked.delete_at is None and asked.cancel_at is None:
+        return None
+    reason = asked.delete_reason or ("canceled" if asked.delete_at is None else "requested")
+    if not run.billable:
+        return Enter(Stage.CANCELED, reason=reason)
+    outcome = Stage.DELETED if run.stage is Stage.LIVE else Stage.CANCELED
+    return Enter(Stage.DELETING, outcome=outcome, reason=reason)
+
+
+def _received(run: Run, now: datetime) -> Decision:
+    if run.report is None:
+        return Do(Step.VALIDATE)
+    if run.report.verdict is Verdict.ACCEPTED:
+        return Enter(Stage.VALIDATED)
+    return Enter(
+        Stage.REJECTED,
+        Failure(code="DatasetRejected", message=run.report.reason, stage=run.stage, at=now),
+    )
+
+
+def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
+    if run.duplicate_of is not None:
+        return Enter(Stage.DUPLICATE)
+    if run.plan is None:
+        return Do(Step.PLAN)
+    if not run.claimed:
+        return Do(Step.CLAIM)
+    if run.billable:
+        if seen.job is not None:
+            return Enter(Stage.TRAINING)
+        late = _late(run, "the job is not to be seen", run.job_submitted_at, limits.submission_deadline, now)
+        return late or Do(Step.SUBMIT_JOB)
+    if run.plan.create_compute and (seen.compute is None or seen.compute.state is not Provisioning.READY):
+        return _bring_up_compute(run, run.plan.compute, seen.compute, now, limits)
+    return Do(Step.SUBMIT_JOB if run.holds_slot(SlotKind.TRAINING) else Step.ACQUIRE_SLOT)
+
+
+def _bring_up_compute(
+    run: Run, name: str, seen: ComputeStatus | None, now: datetime, limits: Limits
+) -> Decision:
+    if seen is not None and seen.state is Provisioning.FAILED:
+        reason = seen.failure or "its provisioning failed"
+        return give_up(run, "ComputeFailed", f"cluster {name}: {reason}", now)
+    late = _late(run, f"cluster {name} is not up", run.compute_requested_at, limits.compute_deadline, now)
+    return late or (Do(Step.CREATE_COMPUTE) if seen is None else Wait(now + limits.operation_poll))
+
+
+def _training(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
+    if seen.job is None:
+        return give_up(run, "JobNotFound", f"job {run.run_id} is no longer in the workspace", now)
+    match seen.job.state:
+        case JobState.COMPLETED:
+            return Enter(Stage.TRAINED)
+        case JobState.FAILED:
+            return give_up(run, "JobFailed", seen.job.failure or "the training job failed", now)
+        case JobState.CANCELED | JobState.STOPPING:
+            error = Failure(
+                code="JobCanceled",
+                message="the training job was canceled in Azure ML",
+                stage=run.stage,
+                at=now,
+            )
+            return Enter(Stage.DELETING, error, Stage.CANCELED)
+        case _:
+            late = _overdue(run, Stage.TRAINING, limits.training_deadline, now)
+            return late or Wait(now + limits.job_poll)
+
+
+def _trained(run: Run, now: datetime, limits: Limits) -> Decision:
+    if run.metrics is None:
+        return Do(Step.COLLECT_METRICS)
+    if limits.max_eval_loss is not None:
+        loss = run.metrics.eval_loss
+        if loss is None:
+            return give_up(
+                run, "EvalLossMissing", "MAX_EVAL_LOSS is set, but training logged no eval_loss", now
+            )
+        if not loss <= limits.max_eval_loss:
+            message = f"evaluation loss {loss:.4f} is over MAX_EVAL_LOSS {limits.max_eval_loss:g}"
+            return give_up(run, "EvalLossTooHigh", message, now)
+    return Do(Step.REGISTER_MODEL) if run.model is None else Enter(Stage.REGISTERED)
+
+
+def _deploying(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
+    decision = _bring_up(run, seen, now, limits)
+    if isinstance(decision, Enter):
+        return decision
+    return _overdue(run, Stage.DEPLOYING, limits.deployment_deadline, now) or decision
+
+
+def _bring_up(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
+    endpoint = seen.endpoint
+    if endpoint is None:
+        return Do(Step.CREATE_ENDPOINT)
+    deployment = endpoint.deployment
+    if endpoint.state is Provisioning.FAILED:
+        return give_up(run, "EndpointFailed", endpoint.failure or "the endpoint failed", now)
+    if deployment is not None and deployment.state is Provisioning.FAILED:
+        return give_up(run, "DeploymentFailed", deployment.failure or "the deployment failed", now)
+    if endpoint.state is Provisioning.READY:
+        if deployment is None:
+            return Do(Step.CREATE_DEPLOYMENT)
+        if deployment.state is Provisioning.READY:
+            if run.smoke_tests is None:
+                return Do(Step.SMOKE_TEST)
+            if endpoint.traffic != ALL_TRAFFIC:
+                return Do(Step.ROUTE_TRAFFIC)
+            return Enter(Stage.LIVE)
+    return Wait(now + limits.operation_poll)
+
+
+def _live(run: Run, now: datetime) -> Decision:
+    if run.ends_at is not None and run.ends_at > now:
+        return Wait(run.ends_at)
+    reason = "its time was up"
+    if run.expires_at is not None and run.expires_at > now:
+        reason = f"not used for {run.options.idle_minutes:g} minutes"
+    return Enter(Stage.DELETING, outcome=Stage.DELETED, reason=reason)
+
+
+def _deleting(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
+    if steps := pending_teardown_steps(seen):
+        # After a fault the other one's turn comes: a refusal to remove one must not keep the other.
+        return Do(steps[run.failures % len(steps)])
+    if seen.endpoint is not None or (seen.job is not None and not seen.job.state.over):
+        return Wait(now + limits.operation_poll)
+    return Enter(run.outcome or Stage.DELETED)
+
+
+def pending_teardown_steps(seen: Observation) -> list[Step]:
+    """The steps that take away what was seen to be left of a run."""
+    steps = []
+    if seen.job is not None and seen.job.state in {JobState.ACTIVE, JobState.UNKNOWN}:
+        steps.append(Step.CANCEL_JOB)
+    if seen.endpoint is not None and seen.endpoint.state is not Provisioning.DELETING:
+        steps.append(Step.DELETE_ENDPOINT)
+    return steps
+
+
+def _overdue(run: Run, stage: Stage, deadline: timedelta, now: datetime) -> Enter | None:
+    return _late(run, f"still {stage}", run.entered(stage), deadline, now)
+
+
+def _late(run: Run, what: str, since: datetime | None, deadline: timedelta, now: datetime) -> Enter | None:
+    if since is None or now - since <= deadline:
+        return None
+    hours = deadline.total_seconds() / 3600
+    return give_up(run, "DeadlineExceeded", f"{what} after {hours:g} h", now)

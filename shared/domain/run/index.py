@@ -1,0 +1,134 @@
+"""The index of runs: the few facts that each record's blob repeats in its metadata.
+
+One listing of the container is the whole index, strongly consistent with the records because it is
+written with them. Budget guards and the timer read nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
+from shared.domain.sanitize import is_supported_timestamp
+
+ALERT_SECONDS = 3600
+"""A teardown that has lasted this long needs a person, and so does a run that was due that long ago."""
+
+MANY_FAILURES = 3
+"""Transient faults in a row after which others need not wait for a run's turn."""
+
+_STAGES = {stage.value: stage for stage in Stage}
+
+
+class IndexEntry(NamedTuple):
+    """One run as the index shows it.
+
+    Attributes:
+        stage: None when the metadata cannot be read: such a run needs a person.
+        due: When the timer should advance it, or None.
+        opened: When it was opened, or None when unreadable.
+        entered: When it entered its stage.
+        expires: When its endpoint's time is up, or None.
+        billable: See `Run.billable`.
+        suspended: Why the timer leaves the run alone, or None.
+        suspended_until: When the timer tries a suspended run again; None leaves that to people.
+        job_unseen: A job was asked for and never seen, so that it may still appear.
+        training: See `Run.may_be_training`.
+        failing: Many faults in a row kept it from going on.
+    """
+
+    run_id: str
+    dataset: str
+    stage: Stage | None
+    due: datetime | None
+    opened: datetime | None
+    entered: datetime | None
+    expires: datetime | None
+    billable: bool
+    suspended: str | None
+    suspended_until: datetime | None = None
+    job_unseen: bool = False
+    training: bool = False
+    failing: bool = False
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether the timer should have the run advanced."""
+        due = self.due if self.suspended is None else self.suspended_until
+        return due is not None and due <= now
+
+    def needs_attention(self, now: datetime) -> bool:
+        """Whether a person should look: suspended, unreadable, a teardown that will not end, or left behind.
+
+        Nobody manages to advance a run that is long overdue: its record or its lease cannot be written.
+        """
+        if self.suspended is not None or self.stage is None:
+            return True
+        teardown = self.stage is Stage.DELETING and _ago(self.entered, now) > ALERT_SECONDS
+        return teardown or (not self.stage.terminal and _ago(self.due, now) > ALERT_SECONDS)
+
+
+def to_metadata(run: Run) -> dict[str, str]:
+    """Render a run's index entry as blob metadata (ASCII values, C-identifier names)."""
+    facts = {
+        "stage": run.stage.value,
+        "dataset": quote(run.dataset, safe=""),
+        "due": _render(run.due),
+        "opened": _render(run.opened_at),
+        "entered": _render(run.history[-1].at),
+        "expires": _render(run.expires_at) if not run.stage.terminal else "",
+        "billable": "1" if run.billable else "",
+        "job_unseen": "1" if run.billable and run.job is None else "",
+        "training": "1" if run.may_be_training else "",
+        "failing": "1" if run.failures >= MANY_FAILURES else "",
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
+    """Read an index entry; whatever cannot be read is None, never an error."""
+    facts = {name.lower(): value for name, value in metadata.items()}
+    stage = _STAGES.get(facts.get("stage", ""))
+    # A worker may have died after its run's end, before it could say that it had come to one.
+    suspended = facts.get("suspended") if stage is None or not stage.terminal else None
+    return IndexEntry(
+        run_id=run_id,
+        dataset=unquote(facts.get("dataset", "")),
+        stage=stage,
+        due=_parse(facts.get("due")),
+        opened=_parse(facts.get("opened")),
+        entered=_parse(facts.get("entered")),
+        expires=_parse(facts.get("expires")),
+        billable=facts.get("billable") == "1",
+        suspended=unquote(suspended) if suspended is not None else None,
+        suspended_until=_parse(facts.get("suspended_until")),
+        job_unseen=facts.get("job_unseen") == "1",
+        training=facts.get("training") == "1",
+        failing=facts.get("failing") == "1",
+    )
+
+
+def entry_of(run: Run, suspended: str | None = None) -> IndexEntry:
+    """The index entry of a record."""
+    return from_metadata(run.run_id, to_metadata(run))._replace(suspended=suspended)
+
+
+def _ago(moment: datetime | None, now: datetime) -> float:
+    return (now - moment).total_seconds() if moment is not None else 0.0
+
+
+def _render(moment: datetime | None) -> str:
+    return moment.astimezone(UTC).isoformat() if moment else ""
+
+
+def _parse(text: str | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    if not is_supported_timestamp(moment):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,105 @@
+"""What can be seen of a run's resources from outside, and which of them each stage needs to see."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from shared.domain.run.job_status import JobState, job_state
+from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
+
+
+class Provisioning(StrEnum):
+    """State of an endpoint, deployment or cluster, as far as a run cares."""
+
+    PENDING = "pending"
+    # Creating, updating or scaling: an operation is under way.
+    READY = "ready"
+    FAILED = "failed"
+    DELETING = "deleting"
+    # It is being deleted, and its name with it.
+
+
+_PROVISIONING = {
+    "succeeded": Provisioning.READY,
+    "failed": Provisioning.FAILED,
+    "canceled": Provisioning.FAILED,
+    "deleting": Provisioning.DELETING,
+}
+
+
+def provisioning(state: str | None) -> Provisioning:
+    """Translate an ARM provisioning state; Creating, Updating, Scaling and unknown words are PENDING."""
+    return _PROVISIONING.get((state or "").lower(), Provisioning.PENDING)
+
+
+class JobStatus(NamedTuple):
+    """A job as Azure ML shows it. `failure` is filled when it failed: the root's or a child's own message."""
+
+    status: str
+    studio_url: str | None = None
+    failure: str | None = None
+
+    @property
+    def state(self) -> JobState:
+        """What the status means."""
+        return job_state(self.status)
+
+
+class ComputeStatus(NamedTuple):
+    """A cluster of the workspace."""
+
+    state: Provisioning
+    size: str
+    failure: str | None = None
+
+
+class DeploymentStatus(NamedTuple):
+    """The deployment of a run's endpoint."""
+
+    state: Provisioning
+    failure: str | None = None
+
+
+class EndpointStatus(NamedTuple):
+    """An endpoint with its traffic (percent by deployment) and its one deployment, if there is one."""
+
+    state: Provisioning
+    scoring_uri: str | None
+    traffic: dict[str, int]
+    deployment: DeploymentStatus | None = None
+    failure: str | None = None
+
+
+class Aspect(StrEnum):
+    """A thing that can be looked at."""
+
+    COMPUTE = "compute"
+    JOB = "job"
+    ENDPOINT = "endpoint"
+
+
+class Observation(NamedTuple):
+    """What was seen. None is an absent resource, or one that was not looked at: see `aspects_of`."""
+
+    job: JobStatus | None = None
+    compute: ComputeStatus | None = None
+    endpoint: EndpointStatus | None = None
+
+
+def aspects_of(run: Run) -> frozenset[Aspect]:
+    """Say what has to be looked at before a decision on `run`: as little as will do, each costs a call."""
+    match run.stage:
+        case Stage.VALIDATED if run.plan is not None and run.claimed:
+            if run.billable:
+                return frozenset({Aspect.JOB})
+            return frozenset({Aspect.COMPUTE}) if run.plan.create_compute else frozenset()
+        case Stage.TRAINING:
+            return frozenset({Aspect.JOB})
+        case Stage.DEPLOYING:
+            return frozenset({Aspect.ENDPOINT})
+        case Stage.DELETING:
+            return frozenset({Aspect.JOB, Aspect.ENDPOINT})
+        case _:
+            return frozenset()

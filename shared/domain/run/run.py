@@ -1,0 +1,326 @@
+"""The record of one run: everything that is known of an upload on its way through the stages.
+
+Two kinds of writers share a record. The worker that advances a run owns every field but two;
+`requests` and `last_used` belong to callers (HTTP, `reconcile_resources`), so that a write of either side
+can be merged with the other's (`merge_callers_fields`) and no update is ever lost.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import msgspec
+
+from shared.domain.dataset import DatasetReport, SmokeSample, Split, Verdict
+from shared.domain.run.job_status import job_state
+from shared.domain.run.options import Name, RunOptions
+from shared.domain.run.slot_kind import SlotKind, SlotRequest
+from shared.domain.run.stages import TRANSITIONS, Stage
+
+SCHEMA_VERSION = 1
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with its zone; a record without one cannot be compared with the clock, and counts as corrupt."""
+
+
+class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """When a run entered a stage (UTC)."""
+
+    stage: Stage
+    at: Moment
+
+
+class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One uploaded file, in the version that was there when the run was opened."""
+
+    path: str
+    etag: str
+    size: int
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """The upload: `files[0]` is the one that opened the run; the others are its companions."""
+
+    container: str
+    files: Annotated[tuple[SourceFile, ...], msgspec.Meta(min_length=1)]
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run ended or stumbled: the service's own code and words where it has any."""
+
+    code: str
+    message: str
+    stage: Stage
+    at: Moment
+
+
+class ReportSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The validation report in short; the whole of it is stored beside the record.
+
+    Attributes:
+        reason: One sentence that says why, and what to do.
+        rows: Rows of the snapshot, by split.
+        rows_read: Rows that were read, usable or not.
+        counts: How often each validation code occurred.
+        tokens: Estimated tokens of the snapshot.
+        fingerprint: Digest of what training would see.
+    """
+
+    verdict: Verdict
+    reason: str
+    rows: dict[Split, int]
+    rows_read: int
+    rows_dropped: int
+    counts: dict[str, int]
+    tokens: int
+    fingerprint: str
+
+
+class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What preflight settled, so that submitting is only carrying it out."""
+
+    base_model_id: str
+    base_model_name: str
+    base_model_version: str
+    component_id: str
+    component_version: Name
+    parameters: dict[str, str | int | float]
+    compute: Name
+    compute_size: Name
+    gpus_per_node: int
+    display_name: str
+    create_compute: bool
+
+
+class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The job as last seen."""
+
+    name: str
+    status: str
+    studio_url: str | None = None
+
+
+class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One logged value of a metric."""
+
+    step: int
+    value: float
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """What training and evaluation logged.
+
+    Attributes:
+        latest: The last value of every metric, by name.
+        history: Points over training of each metric that has more than one, thinned to a cap.
+        train_loss: Last training loss, nats per token; None when none was logged.
+        eval_loss: Last evaluation loss, nats per token; None when none was logged.
+    """
+
+    latest: dict[str, float]
+    history: dict[str, tuple[MetricPoint, ...]]
+    train_loss: float | None = None
+    eval_loss: float | None = None
+
+
+class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The registered model version."""
+
+    name: str
+    version: str
+    id: str
+
+
+class SmokeTest(msgspec.Struct, frozen=True, kw_only=True):
+    """One test conversation, the answer that the data has, and the answer that the deployment gave."""
+
+    prompt: list[dict[str, str]]
+    expected: str
+    reply: str
+
+
+class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The live endpoint. `expires_at` and `live_since` are UTC."""
+
+    name: str
+    scoring_uri: str
+    auth_mode: str
+    live_since: Moment
+    expires_at: Moment
+
+
+class Requests(msgspec.Struct, frozen=True, kw_only=True):
+    """What callers asked for; the next advance acts on it.
+
+    Attributes:
+        extension_keys: Idempotency keys of the newest extensions, so that a repeated write adds hours once.
+    """
+
+    cancel_at: Moment | None = None
+    delete_at: Moment | None = None
+    delete_reason: str | None = None
+    extended_to: Moment | None = None
+    extension_keys: tuple[str, ...] = ()
+    retry_at: Moment | None = None
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One upload carried to its end.
+
+    Attributes:
+        due: When the run should next be looked at (UTC); None once it is over.
+        billable: True from before the first call that may cost money. A run that never got there
+            can end at once; any other ends through `deleting`, where absence is verified.
+        outcome: Where `deleting` leads.
+        end_reason: Why it is being taken away, in a person's words, when nothing went wrong.
+        slot: The newest request for a concurrency slot; a run that was refused waits and asks again.
+        compute_requested_at: Since when a cluster is on its way that is not up yet (UTC).
+        job_submitted_at: When Azure ML first accepted the job (UTC).
+        failures: Transient faults in a row; sets the backoff, cleared by any step that succeeds.
+        faulty_since: When that row of faults began (UTC).
+        last_fault: The newest of those faults, kept for people to see.
+        smoke_sample: Test conversations to try the deployment with.
+        smoke_tests: None until the deployment was tried; empty when the test split had no rows.
+        trace: Context of the run's trace, as W3C `traceparent`.
+        last_used: When the endpoint last answered a caller, to within a minute (UTC).
+    """
+
+    run_id: str
+    dataset: str
+    source: Source
+    options: RunOptions
+    stage: Stage
+    history: Annotated[tuple[StageEntry, ...], msgspec.Meta(min_length=1)]
+    due: Moment | None
+    billable: bool = False
+    outcome: Stage | None = None
+    end_reason: str | None = None
+    error: Failure | None = None
+    failures: int = 0
+    faulty_since: Moment | None = None
+    last_fault: Failure | None = None
+    report: ReportSummary | None = None
+    smoke_sample: tuple[SmokeSample, ...] = ()
+    claimed: bool = False
+    duplicate_of: str | None = None
+    plan: TrainingPlan | None = None
+    slot: SlotRequest | None = None
+    compute_requested_at: Moment | None = None
+    job_submitted_at: Moment | None = None
+    job: JobRecord | None = None
+    metrics: Metrics | None = None
+    model: ModelRecord | None = None
+    smoke_tests: tuple[SmokeTest, ...] | None = None
+    endpoint: EndpointRecord | None = None
+    requests: Requests = Requests()
+    last_used: Moment | None = None
+    trace: str | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def opened_at(self) -> datetime:
+        """When the run was opened (UTC)."""
+        return self.history[0].at
+
+    def entered(self, stage: Stage) -> datetime | None:
+        """When the run last entered `stage` (UTC), or None if it never did."""
+        return next((entry.at for entry in reversed(self.history) if entry.stage is stage), None)
+
+    @property
+    def may_be_training(self) -> bool:
+        """Whether a job of the run may be using compute: it was asked for, and was not seen to be over."""
+        over = self.job is not None and job_state(self.job.status).over
+        return self.billable and not over and not self.stage.terminal
+
+    def holds_slot(self, kind: SlotKind) -> bool:
+        """Whether the run has acquired a slot of that kind."""
+        return self.slot is not None and self.slot.kind is kind and self.slot.acquired
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the endpoint's time is up: its own expiry or what callers extended it to, the later."""
+        if self.endpoint is None:
+            return None
+        return max(self.endpoint.expires_at, self.requests.extended_to or self.endpoint.expires_at)
+
+    @property
+    def idle_at(self) -> datetime | None:
+        """When the endpoint will have been unused for too long, or None if idling is allowed."""
+        if self.endpoint is None or self.options.idle_minutes == 0:
+            return None
+        used = max(self.last_used or self.endpoint.live_since, self.endpoint.live_since)
+        if self.requests.extended_to is not None:
+            return None
+        return used + timedelta(minutes=self.options.idle_minutes)
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When the endpoint is taken away: its time is up or it was unused for too long, the earlier."""
+        if self.expires_at is None:
+            return None
+        return min(self.expires_at, self.idle_at or self.expires_at)
+
+
+def open_run(
+    run_id: str,
+    dataset: str,
+    source: Source,
+    options: RunOptions,
+    now: datetime,
+) -> Run:
+    """Begin the record of a new upload."""
+    return Run(
+        run_id=run_id,
+        dataset=dataset,
+        source=source,
+        options=options,
+        stage=Stage.RECEIVED,
+        history=(StageEntry(stage=Stage.RECEIVED, at=now),),
+        due=now,
+    )
+
+
+def summarize(report: DatasetReport) -> ReportSummary:
+    """The part of a validation report that a run keeps in its record."""
+    return ReportSummary(
+        verdict=report.verdict,
+        reason=report.reason,
+        rows={split: summary.rows for split, summary in report.splits.items()},
+        rows_read=report.rows,
+        rows_dropped=report.rows_dropped,
+        counts=report.counts,
+        tokens=report.tokens.total,
+        fingerprint=report.fingerprint,
+    )
+
+
+def enter(run: Run, stage: Stage, now: datetime, error: Failure | None = None) -> Run:
+    """Move a run to `stage`, keeping the time.
+
+    Raises:
+        ValueError: If the table has no such move: a fault in this program, never in a run's data.
+    """
+    if stage not in TRANSITIONS[run.stage]:
+        raise ValueError(f"no move leads from {run.stage} to {stage}")
+    return msgspec.structs.replace(
+        run,
+        stage=stage,
+        history=(*run.history, StageEntry(stage=stage, at=now)),
+        due=None if stage.terminal else now,
+        error=error or run.error,
+        failures=0,
+        faulty_since=None,
+    )
+
+
+def same_progress(one: Run, other: Run) -> bool:
+    """Whether two versions of a record differ in callers' fields at most."""
+    return other == msgspec.structs.replace(
+        one, requests=other.requests, last_used=other.last_used, due=other.due
+    )
+
+
+def merge_callers_fields(mine: Run, stored: Run) -> Run:
+    """Take over what callers wrote to the stored record while `mine` was being worked on."""
+    return msgspec.structs.replace(mine, requests=stored.requests, last_used=stored.last_used)

@@ -1,0 +1,1 @@
+"""Which endpoints and models can be called now."""

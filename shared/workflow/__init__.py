@@ -1,0 +1,1 @@
+"""How a run advances: observe, decide, carry out a step, save."""

@@ -1,0 +1,173 @@
+"""Carry a run as far as it will go: observe, decide, apply, save, until it has to wait.
+
+All progress of every run happens here, whoever asks for it: the upload, the timer's queue message, or
+a caller's request. Whatever was done is saved before the next thing is begun, and every step finds its
+own work done, so that a process may die between any two lines.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from shared.config import Settings
+from shared.domain.backoff import backoff
+from shared.domain.errors import FinetuneError, RunBusyError, TransientServiceError
+from shared.domain.run.decide import COSTLY, Decision, Do, Enter, Step, Wait, after_fault, decide, repeat_at
+from shared.domain.run.job_status import JobState
+from shared.domain.run.observation import Observation, Provisioning
+from shared.domain.run.run import EndpointRecord, Failure, JobRecord, Run, enter
+from shared.domain.run.stages import Stage
+from shared.logs import get_logger
+from shared.ports import Services, StoredRun
+from shared.workflow.notifications import enqueue_stage_changes
+from shared.workflow.observe import observe
+from shared.workflow.save_progress import save_progress
+from shared.workflow.steps.table import carry_out
+
+_log = get_logger(__name__)
+
+
+def advance_run(run_id: str, *, settings: Settings, services: Services) -> Run | None:
+    """Advance one run.
+
+    A run that backs off after a fault is left alone until it is due; a caller's request makes it due.
+
+    Returns:
+        The run as saved last; None if another worker holds it, which then sees the newest requests itself.
+
+    Raises:
+        UnknownRunError: If there is no such run.
+        CorruptRunError: If its record cannot be read.
+        TransientServiceError: If storage itself could not be reached; the host tries again.
+    """
+    try:
+        with services.run_lock.acquire(run_id):
+            stored = services.runs.load(run_id)
+            with services.telemetry.span("advance", stored.run):
+                return _advance(stored, settings, services)
+    except RunBusyError:
+        _log.info("another worker advances the run", extra={"run_id": run_id})
+        return None
+
+
+def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
+    done: set[Step] = set()
+    if stored.run.failures and stored.run.due is not None and stored.run.due > services.now():
+        return stored.run
+    while not stored.run.stage.terminal:
+        run = stored.run
+        try:
+            seen = observe(run, services)
+            decision = decide(run, seen, services.now(), settings.limits())
+            if isinstance(decision, Do) and decision.step in done:
+                decision = Wait(repeat_at(decision.step, services.now(), settings.limits()))
+            changed = _apply(decision, run, seen, settings, services)
+        except FinetuneError as fault:
+            decision, changed = _after_fault(run, fault, settings, services)
+        except Exception as surprise:  # a teardown goes on whatever it meets
+            if run.stage is not Stage.DELETING:
+                raise
+            # Suspending the run would leave running what the teardown has yet to remove.
+            _log.exception("a teardown met an error nobody foresaw", extra={"run_id": run.run_id})
+            unforeseen = FinetuneError(str(surprise), code=type(surprise).__name__)
+            decision, changed = _after_fault(run, unforeseen, settings, services)
+        enqueue_stage_changes(changed, len(run.history), services)
+        stored = save_progress(services.runs, stored, changed, yield_to_callers=not isinstance(decision, Do))
+        if isinstance(decision, Wait) and stored.run == changed:
+            break
+        if isinstance(decision, Do) and changed.billable == run.billable:
+            done.add(decision.step)
+        if isinstance(decision, Enter):
+            done.clear()
+    return stored.run
+
+
+def _apply(decision: Decision, run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
+    run = _noted(run, seen, services)
+    match decision:
+        case Wait(until):
+            return msgspec.structs.replace(run, due=until, failures=0, faulty_since=None)
+        case Enter(stage, error, outcome, reason):
+            if stage is Stage.LIVE:
+                run = _with_endpoint(run, seen, settings, services)
+            _report_stage(run, stage, services)
+            ended = {"outcome": outcome, "end_reason": reason} if outcome or reason else {}
+            return enter(msgspec.structs.replace(run, **ended), stage, services.now(), error)
+        case Do(step) if step in COSTLY and not run.billable:
+            # The intent goes on record before anything that costs money is asked for.
+            return msgspec.structs.replace(run, billable=True)
+        case Do(step):
+            _log.info("step begins", extra={"run_id": run.run_id, "step": step.value})
+            with services.telemetry.span(step.value, run):
+                changed = carry_out(step, run, seen, settings, services)
+            return msgspec.structs.replace(changed, due=services.now(), failures=0, faulty_since=None)
+
+
+def _report_stage(run: Run, stage: Stage, services: Services) -> None:
+    _log.info("run enters a stage", extra={"run_id": run.run_id, "stage": stage.value})
+    seconds = (services.now() - run.history[-1].at).total_seconds()
+    services.telemetry.entered(stage, run.stage, seconds)
+
+
+def _noted(run: Run, seen: Observation, services: Services) -> Run:
+    if seen.compute is not None:
+        # A cluster that another run asked for is waited for just as long.
+        since = run.compute_requested_at or services.now()
+        ready = seen.compute.state is Provisioning.READY
+        run = msgspec.structs.replace(run, compute_requested_at=None if ready else since)
+    if seen.job is None:
+        return run
+    if seen.job.state is JobState.UNKNOWN:
+        _log.warning("unknown job status", extra={"run_id": run.run_id, "status": seen.job.status})
+    facts = JobRecord(name=run.run_id, status=seen.job.status, studio_url=seen.job.studio_url)
+    return msgspec.structs.replace(run, job=facts)
+
+
+def _with_endpoint(run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
+    now = services.now()
+    facts = EndpointRecord(
+        name=run.run_id,
+        scoring_uri=(seen.endpoint.scoring_uri if seen.endpoint else None) or "",
+        auth_mode=settings.endpoint_auth_mode,
+        live_since=now,
+        expires_at=now + timedelta(hours=run.options.lifetime_hours),
+    )
+    return msgspec.structs.replace(run, endpoint=facts)
+
+
+def _after_fault(
+    run: Run,
+    fault: FinetuneError,
+    settings: Settings,
+    services: Services,
+) -> tuple[Decision, Run]:
+    now = services.now()
+    failure = Failure(code=fault.code, message=fault.message, stage=run.stage, at=now)
+    faulty = msgspec.structs.replace(
+        run,
+        failures=run.failures + 1,
+        faulty_since=run.faulty_since or now,
+        last_fault=failure,
+    )
+    retry_at = None
+    if fault.retryable:
+        asked = fault.retry_after if isinstance(fault, TransientServiceError) else None
+        retry_at = now + backoff(faulty.failures, services.jitter(), asked)
+    decision = after_fault(faulty, failure, retry_at=retry_at, now=now, limits=settings.limits())
+    _log.warning(
+        "run met a fault",
+        extra={
+            "run_id": run.run_id,
+            "stage": run.stage.value,
+            "code": fault.code,
+            "failures": faulty.failures,
+        },
+    )
+    services.telemetry.met_fault(run.stage, fault.code, retried=isinstance(decision, Wait))
+    if isinstance(decision, Wait):
+        return decision, msgspec.structs.replace(faulty, due=decision.until)
+    _report_stage(run, decision.stage, services)
+    ended = msgspec.structs.replace(faulty, outcome=decision.outcome)
+    return decision, enter(ended, decision.stage, now, decision.error)

@@ -1,0 +1,49 @@
+"""Look at what a decision needs to know, and at nothing else: every look is a call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from shared.domain.errors import FinetuneError
+from shared.domain.run.decide import pending_teardown_steps
+from shared.domain.run.observation import Aspect, Observation, aspects_of
+from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
+from shared.ports import Services
+
+Seen = TypeVar("Seen")
+
+
+def observe(run: Run, services: Services) -> Observation:
+    """See the resources of a run as they are now, and change nothing.
+
+    Raises:
+        TransientServiceError: If a service could not be reached.
+        ServiceRefusedError: If a service may not be asked.
+    """
+    if run.stage is Stage.DELETING:
+        return _observe_remaining(run, services)
+    aspects = aspects_of(run)
+    return Observation(
+        job=services.training.job(run.run_id) if Aspect.JOB in aspects else None,
+        compute=services.workspace.compute(run.options.compute) if Aspect.COMPUTE in aspects else None,
+        endpoint=services.endpoints.endpoint(run.run_id) if Aspect.ENDPOINT in aspects else None,
+    )
+
+
+def _observe_remaining(run: Run, services: Services) -> Observation:
+    """Job and endpoint of a teardown; if one cannot be observed, the other is still removed."""
+    faults: list[FinetuneError] = []
+
+    def look(at: Callable[[str], Seen]) -> Seen | None:
+        try:
+            return at(run.run_id)
+        except FinetuneError as fault:
+            faults.append(fault)
+            return None
+
+    seen = Observation(job=look(services.training.job), endpoint=look(services.endpoints.endpoint))
+    if faults and not pending_teardown_steps(seen):
+        raise faults[0]
+    return seen

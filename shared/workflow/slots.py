@@ -1,0 +1,81 @@
+"""Acquire a concurrency slot, first come, first served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shared.config import Settings
+from shared.domain.errors import FinetuneError
+from shared.domain.limits import Limits
+from shared.domain.run.index import IndexEntry
+from shared.domain.run.orphan_policy import may_cancel_job, may_delete_endpoint
+from shared.domain.run.run import Run
+from shared.domain.run.slot_kind import SlotKind
+from shared.domain.run.slots import current_holders, may_acquire, may_still_use
+from shared.ports import Services
+
+ATTEMPTS = 20
+"""How often a run asks again at once when other runs changed the list of holders meanwhile."""
+
+
+def acquire_slot(run: Run, kind: SlotKind, settings: Settings, services: Services) -> bool:
+    """Acquire a slot, which the run then holds until it needs it no more; a holder keeps what it has.
+
+    The list of holders is replaced under the ETag that was read, so that there are never more holders than
+    the settings allow: a run that loses to another decides again. A run whose worker dies after acquiring
+    still holds its slot when it is advanced next, and no other run waits for a lock.
+
+    Args:
+        run: The run that needs the slot.
+        kind: What for.
+        settings: The app's settings.
+        services: The ports.
+
+    Returns:
+        Whether the run holds a slot. A run that lost `ATTEMPTS` times in a row asks again later.
+    """
+    limit = settings.max_training_runs if kind is SlotKind.TRAINING else settings.max_live_endpoints
+    if limit == 0:
+        return True
+    for _ in range(ATTEMPTS):
+        listed, etag = services.slots.holders(kind)
+        if run.run_id in listed:
+            return True
+        # Read after the list: a run that is on the list and not in the index no longer exists.
+        entries = list(services.runs.entries())
+        holders = current_holders(kind, listed, entries)
+        if not may_acquire(run, kind, holders, entries, limit):
+            holders -= _released(kind, holders, entries, settings.limits(), services)
+            if not may_acquire(run, kind, holders, entries, limit):
+                return False
+        if services.slots.replace(kind, holders | {run.run_id}, etag):
+            return True
+    return False
+
+
+def _released(
+    kind: SlotKind, holders: frozenset[str], entries: Iterable[IndexEntry], limits: Limits, services: Services
+) -> frozenset[str]:
+    """Holders whose job or endpoint Azure ML no longer has, though their record cannot say so.
+
+    Azure ML is asked only about runs whose job or endpoint `reconcile_resources` removes, so about few.
+    """
+    now = services.now()
+    removable = may_cancel_job if kind is SlotKind.TRAINING else may_delete_endpoint
+    candidates = [
+        entry.run_id
+        for entry in entries
+        if entry.run_id in holders and not may_still_use(kind, entry) and removable(entry, now, limits)
+    ]
+    return frozenset(run_id for run_id in candidates if _is_gone(kind, run_id, services))
+
+
+def _is_gone(kind: SlotKind, run_id: str, services: Services) -> bool:
+    try:
+        if kind is SlotKind.ENDPOINT:
+            return services.endpoints.endpoint(run_id) is None
+        job = services.training.job(run_id)
+    except FinetuneError:
+        # A resource that cannot be read may exist.
+        return False
+    return job is None or job.state.over

@@ -1,0 +1,58 @@
+"""Decide whether this content was trained before, by one conditional write."""
+
+from __future__ import annotations
+
+import msgspec
+
+from shared.domain.errors import CorruptRunError, TransientServiceError, UnknownRunError
+from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
+from shared.ports import Services
+from shared.workflow.steps.plan_training import content_digest
+
+ATTEMPTS = 5
+"""How often a run claims again at once when other runs of the same content took the claim meanwhile."""
+
+_NOTHING = frozenset({Stage.FAILED, Stage.CANCELED, Stage.REJECTED, Stage.DUPLICATE})
+
+
+def claim_content(run: Run, services: Services) -> Run:
+    """Claim the run's content, or find the run that has it.
+
+    A claim of a run that came to nothing, or is certain to, is taken over; with `force`, so is any other.
+
+    Returns:
+        The run, `claimed`, or with `duplicate_of` naming the earlier run.
+
+    Raises:
+        TransientServiceError: If other runs changed the claim each time; the run claims again later.
+    """
+    assert run.plan is not None
+    digest = content_digest(run, run.plan)
+    for _ in range(ATTEMPTS):
+        holder = services.content_index.claim(digest, run.run_id)
+        if holder == run.run_id:
+            return msgspec.structs.replace(run, claimed=True)
+        if not run.options.force and not _came_to_nothing(holder, services):
+            return msgspec.structs.replace(run, duplicate_of=holder)
+        if services.content_index.take_over(digest, run.run_id, previous=holder):
+            return msgspec.structs.replace(run, claimed=True)
+    raise TransientServiceError(
+        f"the claim on the content of {run.run_id} kept changing", code="ClaimContended"
+    )
+
+
+def _came_to_nothing(run_id: str, services: Services) -> bool:
+    try:
+        return _comes_to_nothing(services.runs.load(run_id).run)
+    except UnknownRunError:
+        return True
+    except CorruptRunError:
+        # Nobody can tell; to be on the safe side of the bill, it was trained.
+        return False
+
+
+def _comes_to_nothing(run: Run) -> bool:
+    # A caller's request is never withdrawn: a run that is not live yet will not be.
+    given_up = run.requests.cancel_at is not None or run.requests.delete_at is not None
+    return run.stage in _NOTHING or run.outcome in _NOTHING or (given_up and run.stage.before_live)

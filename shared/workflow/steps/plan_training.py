@@ -1,0 +1,81 @@
+"""Preflight: everything that can be found out before anything costs money."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from shared.domain.errors import InvalidRunError
+from shared.domain.run.observation import Provisioning
+from shared.domain.run.options import SERVERLESS, RunOptions
+from shared.domain.run.run import Run, TrainingPlan
+from shared.domain.training.base_model import check_base_model, check_deployment_size, check_training_size
+from shared.domain.training.component import COMPONENT_NAME, plan_parameters
+from shared.domain.training.display_name import display_name
+from shared.ports import Services
+
+
+def plan_training(run: Run, *, allow_retired_model: bool, services: Services) -> Run:
+    """Settle what will be submitted, and refuse what cannot work.
+
+    Raises:
+        InvalidRunError: Saying what is wrong with the model, the compute or the parameters.
+        ServiceRefusedError: If the registry or the workspace may not be read.
+        TransientServiceError: If either could not be reached.
+    """
+    options = run.options
+    model = services.registry.base_model(options.base_model)
+    check_base_model(model, allow_retired=allow_retired_model, now=services.now())
+    component = services.registry.component(COMPONENT_NAME)
+    parameters = plan_parameters(component, model.defaults, options.parameters)
+    size, exists = _training_compute(options, services)
+    check_training_size(model, size)
+    check_deployment_size(model, options.instance_type)
+    gpus = services.workspace.gpus_of(size)
+    if not gpus:
+        fault = "is not offered in the workspace's region" if gpus is None else "has no GPU"
+        raise InvalidRunError(f"VM size {size} {fault}: choose another COMPUTE_SIZE")
+    if services.workspace.gpus_of(options.instance_type) is None:
+        raise InvalidRunError(
+            f"VM size {options.instance_type} is not offered in the workspace's region: "
+            "choose another DEPLOYMENT_INSTANCE_TYPE",
+        )
+    services.workspace.ensure_datastore()
+    plan = TrainingPlan(
+        base_model_id=model.id,
+        base_model_name=model.name,
+        base_model_version=model.version,
+        component_id=component.id,
+        component_version=component.version,
+        parameters=parameters,
+        compute=options.compute,
+        compute_size=size,
+        gpus_per_node=gpus,
+        display_name=display_name(model.name, run.dataset, parameters, gpus),
+        create_compute=not exists,
+    )
+    return msgspec.structs.replace(run, plan=plan)
+
+
+def content_digest(run: Run, plan: TrainingPlan) -> str:
+    """Digest of all that decides what is trained: rows and their splits, parameters, base model."""
+    fingerprint = run.report.fingerprint if run.report else ""
+    decisive = (fingerprint, plan.base_model_id, sorted(plan.parameters.items()))
+    return hashlib.sha256(msgspec.json.encode(decisive)).hexdigest()
+
+
+def _training_compute(options: RunOptions, services: Services) -> tuple[str, bool]:
+    if options.compute == SERVERLESS:
+        return options.compute_size, True
+    cluster = services.workspace.compute(options.compute)
+    if cluster is None:
+        return options.compute_size, False
+    if cluster.state is Provisioning.FAILED:
+        raise InvalidRunError(
+            f"cluster {options.compute} is in a failed state"
+            + (f": {cluster.failure}" if cluster.failure else "")
+            + "; delete it, or choose another COMPUTE_CLUSTER",
+        )
+    # A cluster that is still being created has no say about its size yet.
+    return cluster.size or options.compute_size, True

@@ -1,0 +1,136 @@
+"""Each step of a run, carried out. A step is idempotent: every name in it comes from the run id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from shared.config import Settings
+from shared.domain.run.decide import Step
+from shared.domain.run.names import RUN_TAG
+from shared.domain.run.observation import EndpointStatus, Observation
+from shared.domain.run.run import ModelRecord, Run, TrainingPlan
+from shared.domain.run.slot_kind import SlotKind, SlotRequest
+from shared.domain.run.stages import Stage
+from shared.ports import Services
+from shared.workflow.slots import acquire_slot
+from shared.workflow.steps.claim_content import claim_content
+from shared.workflow.steps.plan_training import plan_training
+from shared.workflow.steps.smoke_test import smoke_test
+from shared.workflow.steps.validate_dataset import validate_dataset
+
+CarryOut = Callable[[Run, Observation, Settings, Services], Run]
+
+
+def carry_out(step: Step, run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
+    """Carry out one step and return the run with what came of it.
+
+    Raises:
+        FinetuneError: Whatever kept the step from being done; `retryable` says whether to try again.
+    """
+    return _STEPS[step](run, seen, settings, services)
+
+
+def _validate(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
+    return validate_dataset(run, settings.validation_rules(run.options), services)
+
+
+def _plan(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
+    return plan_training(run, allow_retired_model=settings.allow_retired_model, services=services)
+
+
+def _claim(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    return claim_content(run, services)
+
+
+def _create_compute(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
+    plan = _plan_of(run)
+    services.workspace.create_compute(plan.compute, plan.compute_size, max_nodes=settings.compute_max_nodes)
+    return msgspec.structs.replace(run, compute_requested_at=run.compute_requested_at or services.now())
+
+
+def _acquire_slot(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
+    kind = SlotKind.TRAINING if run.stage is Stage.VALIDATED else SlotKind.ENDPOINT
+    acquired = acquire_slot(run, kind, settings, services)
+    return msgspec.structs.replace(run, slot=SlotRequest(kind=kind, acquired=acquired, at=services.now()))
+
+
+def _submit_job(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    services.training.submit(run, _plan_of(run))
+    return msgspec.structs.replace(run, job_submitted_at=run.job_submitted_at or services.now())
+
+
+def _collect_metrics(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    return msgspec.structs.replace(run, metrics=services.metrics.read(run.run_id))
+
+
+def _register_model(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    return msgspec.structs.replace(run, model=services.training.register(run, _plan_of(run)))
+
+
+def _create_endpoint(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
+    services.endpoints.create(run.run_id, auth_mode=settings.endpoint_auth_mode, tags={RUN_TAG: run.run_id})
+    return run
+
+
+def _create_deployment(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    services.endpoints.deploy(
+        run.run_id,
+        model_id=_model_of(run).id,
+        instance_type=run.options.instance_type,
+        instance_count=run.options.instance_count,
+    )
+    return run
+
+
+def _smoke_test(run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
+    return smoke_test(run, _endpoint_of(seen), settings.endpoint_auth_mode, services)
+
+
+def _route_traffic(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    services.endpoints.route_traffic(run.run_id)
+    return run
+
+
+def _cancel_job(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    services.training.cancel(run.run_id)
+    return run
+
+
+def _delete_endpoint(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    services.endpoints.delete(run.run_id)
+    return run
+
+
+_STEPS: dict[Step, CarryOut] = {
+    Step.VALIDATE: _validate,
+    Step.PLAN: _plan,
+    Step.CLAIM: _claim,
+    Step.CREATE_COMPUTE: _create_compute,
+    Step.ACQUIRE_SLOT: _acquire_slot,
+    Step.SUBMIT_JOB: _submit_job,
+    Step.COLLECT_METRICS: _collect_metrics,
+    Step.REGISTER_MODEL: _register_model,
+    Step.CREATE_ENDPOINT: _create_endpoint,
+    Step.CREATE_DEPLOYMENT: _create_deployment,
+    Step.SMOKE_TEST: _smoke_test,
+    Step.ROUTE_TRAFFIC: _route_traffic,
+    Step.CANCEL_JOB: _cancel_job,
+    Step.DELETE_ENDPOINT: _delete_endpoint,
+}
+
+
+def _plan_of(run: Run) -> TrainingPlan:
+    assert run.plan is not None, "decide asks for this step only after PLAN"
+    return run.plan
+
+
+def _model_of(run: Run) -> ModelRecord:
+    assert run.model is not None, "decide asks for this step only after REGISTER_MODEL"
+    return run.model
+
+
+def _endpoint_of(seen: Observation) -> EndpointStatus:
+    assert seen.endpoint is not None, "decide asks for this step only of an endpoint that was seen"
+    return seen.endpoint

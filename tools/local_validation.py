@@ -1,0 +1,83 @@
+"""Validation on this machine, before a byte is sent: the verdict is the one that the app will give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from shared.domain.dataset import (
+    Code,
+    DatasetFile,
+    DatasetReport,
+    NoSink,
+    Split,
+    ValidationRules,
+    report_html,
+    validate_files,
+)
+from tools.dataset_source import Source
+
+_PIECE = 1 << 20
+_LISTED = 12  # issues shown on the terminal; the report has more
+
+
+def validate_source(
+    source: Source, rules: ValidationRules, advanced: Callable[[int], object]
+) -> DatasetReport:
+    """Validate a dataset's files without keeping the snapshot.
+
+    Args:
+        source: The dataset.
+        rules: What it is held to.
+        advanced: Told how many bytes were read since it was last told.
+    """
+    alone = len(source.files) == 1
+    files = [
+        DatasetFile(file.label, None if alone else split, _read(file.path, advanced))
+        for split, file in source.files.items()
+    ]
+    return validate_files(files, rules, dict.fromkeys(Split, NoSink()))
+
+
+def save_report(report: DatasetReport, path: Path) -> None:
+    """Write the report: as a page if the file's name ends with `.html`, else as JSON."""
+    if path.suffix.lower() == ".html":
+        path.write_text(report_html(report), encoding="utf-8")
+    else:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+
+
+def show_report(report: DatasetReport, console: Console) -> None:
+    """Print the verdict, what was counted and the first issues."""
+    colour = "green" if report.accepted else "red"
+    console.print(f"[bold {colour}]{report.verdict}[/]: {escape(report.reason)}")
+    if report.counts:
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for code, count in report.counts.items():
+            table.add_row(code, Code(code).label, f"{count:,}", style="red" if code[0] == "E" else None)
+        console.print(table)
+    errors = [issue for issue in report.issues if not issue.code.is_repair]
+    errors.sort(key=lambda issue: (issue.file or "", issue.line or 0))
+    for issue in errors[:_LISTED]:
+        place = f"{issue.file or 'dataset'}" + (f":{issue.line}" if issue.line is not None else "")
+        console.print(f"  {escape(place)}  {issue.code} {escape(issue.message)}", soft_wrap=True)
+    hidden = sum(report.counts[code] for code in report.counts if code[0] != "R") - len(errors[:_LISTED])
+    if hidden > 0:
+        listed = report.rules.issues_per_code
+        console.print(
+            f"  and {hidden:,} more; --report FILE.html lists the first {listed:,} of each code,"
+            " more with --rule issues_per_code=NUMBER",
+            soft_wrap=True,
+        )
+
+
+def _read(path: Path, advanced: Callable[[int], object]) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            advanced(len(piece))
+            yield piece
