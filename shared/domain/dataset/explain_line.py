@@ -118,14 +118,6 @@ def _json_message(error: json.JSONDecodeError, columns: int) -> str:
         return "the file is JSON over several lines; write one object per line (JSON Lines)"
     if error.doc[: error.pos].rstrip(" \t").endswith("\r"):
         return "the lines end with CR alone, as on classic Mac OS; end them with LF"
-    if (
-        error.pos == 0
-        and start[:1] not in tuple('{["-0123456789tfn')
-        and any(mark in start for mark in ",;\t")
-    ):
-        return (
-            "column 1: expecting value (the file looks like CSV; the upload tool converts files named .csv)"
-        )
     return f"column {columns + error.pos + 1}: {error.msg[:1].lower()}{error.msg[1:]}"
 
 
