@@ -33,7 +33,7 @@ def observe(run: Run, services: Services) -> Observation:
 
 
 def _observe_remaining(run: Run, services: Services) -> Observation:
-    """Job and endpoint of a teardown: one that cannot be looked at does not keep the other standing."""
+    """Job and endpoint of a teardown: one that cannot be looked at does not keep the other from being removed."""
     faults: list[FinetuneError] = []
 
     def look(at: Callable[[str], Seen]) -> Seen | None:

@@ -1,4 +1,4 @@
-"""What storage keeps, in memory: records, claims, uploads, snapshot and reports."""
+"""What storage keeps, in memory: records, coordination, uploads, snapshot and reports."""
 
 from __future__ import annotations
 
