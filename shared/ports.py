@@ -19,7 +19,7 @@ from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStat
 from shared.domain.run.run import Metrics, ModelRecord, Run, SourceFile, TrainingPlan
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
-from shared.domain.serving.record import Serving
+from shared.domain.serving.record import UNSETTLED, Serving
 from shared.domain.training.base_model import BaseModel
 from shared.domain.training.component import Component
 
@@ -238,7 +238,7 @@ class ScoringTarget(NamedTuple):
     name: str
     uri: str
     auth_mode: str
-    serving: Serving
+    serving: Serving = UNSETTLED
 
 
 class Scoring(Protocol):

@@ -70,6 +70,12 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     context_window: int | None = None
 
 
+UNSETTLED = Serving(
+    strategy=StrategyName.MLFLOW, route=BATCH_ROUTE, concurrency=1, instances=1, timeout_seconds=90
+)
+"""How a deployment without code serves."""
+
+
 def address_of(scoring_uri: str, route: Route) -> str:
     """The URL of a route on an endpoint's host, whatever path its scoring URI has."""
     if not scoring_uri:
