@@ -19,6 +19,7 @@ from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStat
 from shared.domain.run.run import Metrics, ModelRecord, Run, SourceFile, TrainingPlan
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
+from shared.domain.serving.record import UNSETTLED, Serving
 from shared.domain.training.base_model import BaseModel
 from shared.domain.training.component import Component
 
@@ -225,11 +226,19 @@ class Endpoints(Protocol):
 
 
 class ScoringTarget(NamedTuple):
-    """Where and how to score: the endpoint's name, its https address, and its auth mode."""
+    """Where and how to score.
+
+    Attributes:
+        name: Of the endpoint.
+        uri: The endpoint's https address; a request's path takes the place of its path.
+        auth_mode: How to sign in: `aad_token` or `key`.
+        serving: How the deployment serves, from the run's record.
+    """
 
     name: str
     uri: str
     auth_mode: str
+    serving: Serving = UNSETTLED
 
 
 class Scoring(Protocol):

@@ -17,6 +17,7 @@ from shared.domain.run.job_status import job_state
 from shared.domain.run.options import Name, RunOptions
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import TRANSITIONS, Stage
+from shared.domain.serving.record import UNSETTLED, Serving
 
 SCHEMA_VERSION = 1
 
@@ -146,6 +147,7 @@ class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     scoring_uri: str
     auth_mode: str
+    serving: Serving = UNSETTLED
     live_since: Moment
     expires_at: Moment
 
