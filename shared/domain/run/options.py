@@ -35,6 +35,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         lifetime_hours: Hours from going live to being deleted.
         idle_minutes: Minutes without a scoring request until the endpoint is deleted; 0 never.
         row_policy: `strict` rejects a dataset that has any faulty row; `drop` leaves such rows out.
+        ignore_keys, preference, vision, tools, pretemplated, mask: What validation may do with data that it
+            refuses
+            otherwise; see `docs/dataset-rules.md`.
         force: Train even if the same data, parameters and base model were trained before.
     """
 
@@ -48,6 +51,12 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     idle_minutes: Minutes
     row_policy: Literal["strict", "drop"]
     force: bool = False
+    ignore_keys: tuple[str, ...] = ()
+    preference: Literal["reject", "use_chosen"] = "reject"
+    vision: Literal["reject", "drop_rows"] = "reject"
+    tools: Literal["reject", "drop_rows"] = "reject"
+    pretemplated: Literal["reject", "strip"] = "reject"
+    mask: Literal["reject", "split"] = "reject"
 
 
 def override_options(
