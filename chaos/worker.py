@@ -51,7 +51,7 @@ HEAVY = (
     "azureml.mlflow._tracking.request_header.azureml_request_header_provider",
     "aiohttp",
     "mlflow.tracking.request_header.registry",
-    *(f"shared.adapters.{module.name}" for module in pkgutil.iter_modules(adapters.__path__)),
+    *(module.name for module in pkgutil.walk_packages(adapters.__path__, "shared.adapters.")),
 )
 """What a first run imports: once for all workers instead of once in each."""
 

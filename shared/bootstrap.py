@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING
 
+from shared.app import App
 from shared.config import Settings
+from shared.once import Once
 from shared.ports import Services
-from shared.serving.live_endpoints import LiveEndpoints
-from shared.serving.live_models import LiveModels
+from shared.serving.endpoint_directory import EndpointDirectory
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -20,27 +19,26 @@ if TYPE_CHECKING:
     from shared.adapters.telemetry import OpenTelemetry
 
 
-@dataclass(frozen=True, slots=True)
-class App:
-    """The app, ready to serve."""
-
-    settings: Settings
-    services: Services
-    live: LiveEndpoints
-    models: LiveModels
-
-
-@cache
 def app() -> App:
-    """The app of this process, built from its environment.
+    """The app of this process, built from its environment when first asked for.
+
+    Not while the worker imports it: an import that fails shows in Azure only as missing functions.
 
     Raises:
         SettingsError: Naming every setting that is missing or malformed.
         TransientServiceError: If the cloud's metadata could not be read.
     """
+    return APP.get()
+
+
+def _build() -> App:
     settings = Settings.from_env(os.environ)
     services = build_services(settings, credential())
-    return App(settings, services, LiveEndpoints(services), LiveModels(services))
+    return App(settings, services, EndpointDirectory(services))
+
+
+APP = Once(_build)
+"""The app of this process, for callers on the event loop, too."""
 
 
 def build_services(

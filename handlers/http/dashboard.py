@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from handlers.http.responses import Response
 from shared.domain.errors import RequestError
 
-FOLDER = Path(__file__).parents[1] / "dashboard"
+FOLDER = Path(__file__).parents[2] / "dashboard"
 PAGE = "index.html"
 
 CONTENT_TYPES = {

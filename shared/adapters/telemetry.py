@@ -17,7 +17,7 @@ from typing import Any, cast
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
 from opentelemetry.metrics import Meter
-from opentelemetry.trace import SpanKind, Tracer
+from opentelemetry.trace import Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from shared.domain.run.run import Run
@@ -68,7 +68,10 @@ class OpenTelemetry:
                 # The invocation has a trace of its own; the run's work belongs to the run's.
                 parent = kept
         facts = {"run_id": run.run_id, "stage": run.stage.value}
-        with self._tracer.start_as_current_span(name, context=parent, attributes=facts):
+        # An exception is recorded once, where it was raised: by the span of the port's call.
+        with self._tracer.start_as_current_span(
+            name, context=parent, attributes=facts, record_exception=False
+        ):
             yield
 
     def entered(self, stage: Stage, left: Stage, seconds: float) -> None:
@@ -125,7 +128,8 @@ class _TracedPort:
 
     def _wrap(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def span() -> Any:
-            return self._tracer.start_as_current_span(name, kind=SpanKind.CLIENT)
+            # Internal: the HTTP request within has a span of its own, of kind client.
+            return self._tracer.start_as_current_span(name)
 
         if inspect.iscoroutinefunction(call):
 
@@ -140,7 +144,7 @@ class _TracedPort:
             @functools.wraps(call)
             def iterated(*args: Any, **kwargs: Any) -> Iterator[Any]:
                 # Not current: what the caller does between two items is not part of it.
-                whole = self._tracer.start_span(name, kind=SpanKind.CLIENT)
+                whole = self._tracer.start_span(name)
                 try:
                     yield from call(*args, **kwargs)
                 finally:

@@ -68,15 +68,17 @@ def test_a_forbidden_call_is_refused_in_the_services_words(
         CALLS[call](services)
 
 
-@pytest.mark.parametrize("call", [call for call in CALLS if call != "metrics.read"])
+BUSY = {"status": 503, "body": {"error": {"code": "Busy", "message": "busy"}}}
+
+
 @pytest.mark.parametrize(
-    "fault",
+    ("call", "fault"),
     [
-        {"status": 503, "body": {"error": {"code": "Busy", "message": "busy"}}},
-        {"status": 200, "body": "<html>Please sign in</html>"},
-        {"reset": True},
+        *((call, BUSY) for call in CALLS if call != "metrics.read"),
+        ("endpoints.endpoint", {"status": 200, "body": "<html>Please sign in</html>"}),
+        ("endpoints.endpoint", {"reset": True}),
     ],
-    ids=["503", "a page", "reset"],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
 def test_a_service_that_stumbles_is_tried_again_later(
     call: str, fault: dict[str, Any], services: Services, azure_ml: Emulator
@@ -87,13 +89,18 @@ def test_a_service_that_stumbles_is_tried_again_later(
         CALLS[call](services)
 
 
-@pytest.mark.parametrize("call", [call for call in CALLS if call not in NOT_REPEATED])
-@pytest.mark.parametrize("fault", [{"reset": True}, {"lost_answer": True}])
+@pytest.mark.parametrize(
+    ("call", "fault"),
+    [
+        *((call, "lost_answer") for call in CALLS if call not in NOT_REPEATED),
+        ("endpoints.endpoint", "reset"),
+    ],
+)
 def test_a_single_stumble_is_not_even_noticed(
-    call: str, fault: dict[str, Any], services: Services, azure_ml: Emulator
+    call: str, fault: str, services: Services, azure_ml: Emulator
 ) -> None:
     """A connection that breaks is tried again at once; a write that is sent twice is still one thing."""
-    azure_ml.add_fault(match={"path": "providers|registr"}, **fault)
+    azure_ml.add_fault(match={"path": "providers|registr"}, **{fault: True})
     CALLS[call](services)
 
 

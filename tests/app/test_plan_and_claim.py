@@ -35,7 +35,7 @@ def test_a_plan_has_everything_that_is_submitted() -> None:
     assert made.component_version == "0.0.82"
     assert made.gpus_per_node == 1
     assert made.create_compute
-    assert made.display_name.startswith("Phi-4-support-bs1-cosine-ds2-lora")
+    assert made.display_name.startswith("Phi-4-support-bs1-cosine-ds3-lora")
 
 
 def test_a_cluster_that_exists_decides_its_size() -> None:

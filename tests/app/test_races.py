@@ -29,14 +29,14 @@ from shared.domain.run.observation import EndpointStatus, JobStatus, Provisionin
 from shared.domain.run.run import Run, TrainingPlan
 from shared.domain.run.stages import Stage
 from shared.ports import Services
-from shared.serving.live_endpoints import LiveEndpoints
+from shared.serving.endpoint_directory import EndpointDirectory
 from shared.workflow.advance import advance_run
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.conftest import OwnContainers
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, rows, stages
 
-ROUNDS = 6
+ROUNDS = 3
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def at_once(*acts: Callable[[], Any]) -> list[Any]:
     barrier = threading.Barrier(len(acts))
 
     def start(act: Callable[[], Any]) -> Any:
-        barrier.wait(30)
+        barrier.wait(120)
         try:
             return act()
         except (RequestError, RunChangedError) as fault:
@@ -226,7 +226,7 @@ def test_many_callers_against_an_advance_lose_nothing(world: World, services: Se
         return extend_endpoint(RUN_ID, {"hours": 1}, most_hours=168, services=services)
 
     def use() -> Any:
-        return asyncio.run(LiveEndpoints(services).target(RUN_ID))
+        return asyncio.run(EndpointDirectory(services).resolve(RUN_ID))
 
     answers = race(services, [extend] * 5 + [use] * 2)
     assert not [answer for answer in answers if isinstance(answer, Exception)]

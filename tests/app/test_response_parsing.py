@@ -8,8 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from azure.ai.ml._exception_helper import log_and_raise_error
-from azure.ai.ml.exceptions import ErrorCategory, ErrorTarget, ValidationException
 from azure.core.exceptions import DecodeError
 from azureml_emulator import Emulator
 from hypothesis import given
@@ -84,7 +82,7 @@ def test_json_that_is_nested_too_deeply_is_no_answer() -> None:
 
 
 @pytest.mark.parametrize("call", [call for call in CALLS_READING if call not in NOT_READING])
-@pytest.mark.parametrize("body", ["{}", "[]", '"x"', "7", '{"properties":null}', '{"properties":[]}'])
+@pytest.mark.parametrize("body", ["[]", '{"properties":null}'])
 def test_an_answer_of_another_form_is_tried_again_later(
     call: str, body: str, services: Services, azure_ml: Emulator
 ) -> None:
@@ -200,6 +198,9 @@ def test_a_job_that_the_sdk_refuses_to_build_is_refused_for_good(services: Servi
 
 def test_a_refusal_that_the_sdk_raises_again_is_one() -> None:
     """What it says of a job that it checked arrives as an error without a kind, made of the first."""
+    from azure.ai.ml._exception_helper import log_and_raise_error
+    from azure.ai.ml.exceptions import ErrorCategory, ErrorTarget, ValidationException
+
     refusal = ValidationException(
         message="input learning_rate is unknown",
         no_personal_data_message="an input is unknown",

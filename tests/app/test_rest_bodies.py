@@ -5,21 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from azure.ai.ml import MLClient
-from azure.ai.ml.entities import (
-    AmlCompute,
-    AzureBlobDatastore,
-    IdentityConfiguration,
-    ManagedIdentityConfiguration,
-    ManagedOnlineDeployment,
-    ManagedOnlineEndpoint,
-    OnlineRequestSettings,
-    ProbeSettings,
-)
 from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import DefaultAzureCredential
@@ -33,6 +22,9 @@ from shared.domain.run.names import INSTALLATION_TAG
 from shared.ports import Services
 from tests.app.conftest import connected
 from tests.app.worlds import EXAMPLE
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
 
 NAME = "ft-bodies-0123456789"
 MODEL = "azureml://registries/azureml/models/Phi-4/versions/8"
@@ -68,6 +60,8 @@ def services(azure_ml: Emulator, azurite: Azurite) -> Services:
 @pytest.fixture
 def sdk(azure_ml: Emulator) -> Iterator[MLClient]:
     """The SDK's own client of the same workspace."""
+    from azure.ai.ml import MLClient
+
     with DefaultAzureCredential() as credential:
         yield MLClient(
             credential,
@@ -88,6 +82,8 @@ def sent(puts: list[Put], act: Callable[[], object]) -> Put:
 
 def test_the_endpoint(services: Services, sdk: MLClient, puts: list[Put]) -> None:
     """A new endpoint without traffic."""
+    from azure.ai.ml.entities import ManagedOnlineEndpoint
+
     ours = sent(puts, lambda: services.endpoints.create(NAME, auth_mode="aad_token", tags=TAGS))
     tags = ours[2]["tags"]
     assert tags.keys() == {*TAGS, INSTALLATION_TAG}
@@ -121,6 +117,8 @@ def _meaning(put: Put) -> Put:
 
 def test_the_deployment(services: Services, sdk: MLClient, puts: list[Put]) -> None:
     """The notebook's deployment: probes after 600 s, 90 s a request, an MLflow model by its id."""
+    from azure.ai.ml.entities import ManagedOnlineDeployment, OnlineRequestSettings, ProbeSettings
+
     services.endpoints.create(NAME, auth_mode="aad_token", tags=TAGS)
     deployment = ManagedOnlineDeployment(
         name="main",
@@ -143,6 +141,8 @@ def test_the_deployment(services: Services, sdk: MLClient, puts: list[Put]) -> N
 
 def test_the_cluster(services: Services, sdk: MLClient, puts: list[Put]) -> None:
     """A GPU cluster that scales to zero within two minutes."""
+    from azure.ai.ml.entities import AmlCompute
+
     cluster = AmlCompute(
         name="gpu-cluster",
         size=A100,
@@ -159,6 +159,8 @@ def test_the_cluster(services: Services, sdk: MLClient, puts: list[Put]) -> None
 
 def test_a_cluster_with_an_identity(sdk: MLClient, puts: list[Put]) -> None:
     """Jobs read data as the identity that a setting names."""
+    from azure.ai.ml.entities import AmlCompute, IdentityConfiguration, ManagedIdentityConfiguration
+
     identity = (
         "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/local"
         "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/training"
@@ -188,6 +190,8 @@ def test_a_cluster_with_an_identity(sdk: MLClient, puts: list[Put]) -> None:
 
 def test_the_datastore(services: Services, sdk: MLClient, puts: list[Put], azurite: Azurite) -> None:
     """A blob datastore without credentials, at the account's own address."""
+    from azure.ai.ml.entities import AzureBlobDatastore
+
     ours = sent(puts, services.workspace.ensure_datastore)
     settings = Settings.from_env({**EXAMPLE, "TrainingStorage": azurite.connection_string})
     with DefaultAzureCredential() as credential, blob_service(settings.storage, credential) as service:

@@ -156,14 +156,13 @@ PUBLIC = {
             {"role": "developer", "content": "Be brief."},
             {"role": "user", "content": "Hi", "name": "Ann"},
             {
-
-                    "role": "assistant",
-                    "content": "Hello",
-                    "refusal": None,
-                    "audio": None,
-                    "function_call": None
-                ,
-                "tool_calls": None, "annotations": [],
+                "role": "assistant",
+                "content": "Hello",
+                "refusal": None,
+                "audio": None,
+                "function_call": None,
+                "tool_calls": None,
+                "annotations": [],
             },
         ],
         "tools": None,

@@ -16,6 +16,12 @@ OVER = {"deleted", "rejected", "duplicate", "failed", "canceled"}
 STAGE_SECONDS = 240.0
 
 
+def sample(word: str) -> bytes:
+    """The sample dataset with a word in its first row, so that no other test has trained on the same."""
+    content = (SAMPLES / "ultrachat-sample.jsonl").read_bytes()
+    return content.replace(b'"content": "', f'"content": "({word}) '.encode(), 1)
+
+
 def upload(stack: Stack, name: str, content: bytes) -> None:
     """Put a blob into `uploads`, as anybody would."""
     with BlobClient.from_connection_string(stack.blob_connection_string, "uploads", name) as blob:

@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from langchain_openai import ChatOpenAI
 
 from tests.live_stack import DATASET, LiveStack
 
@@ -20,7 +19,7 @@ def client(live_stack: LiveStack) -> Iterator[openai.OpenAI]:
     """OpenAI's client, given nothing but the address and the function key."""
     stack = live_stack.stack
     with (
-        httpx.Client(trust_env=False) as http,
+        httpx.Client(trust_env=False, timeout=60) as http,
         openai.OpenAI(
             base_url=f"{stack.functions_url}/api/v1",
             api_key=stack.function_key,
@@ -62,7 +61,7 @@ async def test_the_async_client(live_stack: LiveStack) -> None:
     """Whole and as a stream."""
     stack = live_stack.stack
     async with (
-        httpx.AsyncClient(trust_env=False) as http,
+        httpx.AsyncClient(trust_env=False, timeout=60) as http,
         openai.AsyncOpenAI(
             base_url=f"{stack.functions_url}/api/v1", api_key=stack.function_key, http_client=http
         ) as client,
@@ -114,7 +113,7 @@ def test_the_key_is_taken_in_any_header(live_stack: LiveStack, header: str) -> N
     """And without it, or with another, nothing is answered."""
     stack = live_stack.stack
     prefix = "Bearer " if header == "authorization" else ""
-    with httpx.Client(base_url=f"{stack.functions_url}/api/v1", trust_env=False) as http:
+    with httpx.Client(base_url=f"{stack.functions_url}/api/v1", trust_env=False, timeout=60) as http:
         assert http.get("/models", headers={header: prefix + stack.function_key}).status_code == 200
         for wrong in (prefix + "wrong", prefix.strip(), ""):
             assert http.get("/models", headers={header: wrong}).status_code == 401
@@ -123,8 +122,10 @@ def test_the_key_is_taken_in_any_header(live_stack: LiveStack, header: str) -> N
 
 def test_langchain(live_stack: LiveStack) -> None:
     """Whole and as a stream, as a chain would call it."""
+    from langchain_openai import ChatOpenAI
+
     stack = live_stack.stack
-    with httpx.Client(trust_env=False) as http:
+    with httpx.Client(trust_env=False, timeout=60) as http:
         model = ChatOpenAI(
             base_url=f"{stack.functions_url}/api/v1",
             api_key=stack.function_key,  # type: ignore[arg-type]

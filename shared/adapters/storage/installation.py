@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 
 from azure.core.exceptions import ResourceExistsError
@@ -10,8 +9,9 @@ from azure.storage.blob import BlobServiceClient
 
 from shared.adapters.sdk_errors import translated
 from shared.adapters.storage.account import COORDINATION
+from shared.logs import get_logger
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 class BlobInstallation:

@@ -56,7 +56,7 @@ def explain_line(line: bytes, reader: RowReader, before: bytes = b"") -> Explana
     Args:
         line: One line without its line end and without spaces around it.
         reader: Knows what is done with rows and turns, by their keys.
-        before: What was taken away before it, so that places are those of the file.
+        before: What was taken away before it, so that columns are those of the file.
 
     Returns:
         Its conversation, if it has one that can be trained on, and every finding, at most one per code.

@@ -1,0 +1,40 @@
+"""Imported before anything else: from then on libraries log warnings alone.
+
+The Functions worker has started its exporter by then, on the root logger and at INFO. What libraries log
+below WARNING nobody reads, and the exporter is one of them: exported like any other line, the lines that it
+writes for each of its requests make the next request, without end.
+"""
+
+from __future__ import annotations
+
+import logging
+
+LIBRARIES = (
+    "aiohttp",
+    "asyncio",
+    "azure",
+    "azureml",
+    "httpx",
+    "mlflow",
+    "msal",
+    "msrest",
+    "opentelemetry",
+    "requests",
+    "urllib3",
+    # The Functions worker's own, which have levels of their own: two lines for each invocation.
+    "azure.functions",
+    "azure_functions_worker",
+    "proxy_worker",
+)
+LIVE_METRICS = "azure.monitor.opentelemetry.exporter._quickpulse"
+"""Pings for the portal's live view. One that fails costs nothing but the view, and is repeated anyway."""
+
+
+def quiet_libraries() -> None:
+    """Raise the libraries' loggers to WARNING, whatever level they were given before."""
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(LIVE_METRICS).setLevel(logging.CRITICAL)
+
+
+quiet_libraries()
