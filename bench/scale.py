@@ -32,6 +32,7 @@ from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.advance import advance_run
+from shared.workflow.save_progress import update_run
 
 SIZES = (10, 100, 1_000)
 THREADS = 16
@@ -110,7 +111,8 @@ def _fill(around: World, run: Run, size: int, services: Services) -> None:
         with services.run_lock.acquire(name):
             pass
 
-    services.runs.update(run.run_id, lambda stored: msgspec.structs.replace(stored, due=datetime.now(UTC)))
+    now = datetime.now(UTC)
+    update_run(services.runs, run.run_id, lambda stored: msgspec.structs.replace(stored, due=now))
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(copy, names))
 

@@ -195,7 +195,7 @@ class Stack:
             "azureml",
             "azureml_emulator",
             [
-                *("--port", "0", "--pace", self.pace),
+                *("--port", "0", "--pace", self.pace, "--strict"),
                 *("--storage", f"{ACCOUNT}={self.blob_connection_string}"),
                 *("--subscription", values["AZURE_SUBSCRIPTION_ID"]),
                 *("--resource-group", values["AZURE_RESOURCE_GROUP"]),

@@ -17,8 +17,9 @@ from shared.domain.run.index import IndexEntry
 from shared.domain.run.notifications import Notification
 from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
 from shared.domain.run.run import Metrics, ModelRecord, Run, SourceFile, TrainingPlan
-from shared.domain.run.slots import SlotKind
+from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
+from shared.domain.serving.record import UNSETTLED, Serving
 from shared.domain.training.base_model import BaseModel
 from shared.domain.training.component import Component
 
@@ -54,17 +55,8 @@ class RunStore(Protocol):
     def load(self, run_id: str) -> StoredRun:
         """Read a record. Raises UnknownRunError, CorruptRunError."""
 
-    def save(self, read: StoredRun, run: Run) -> StoredRun:
-        """Write what a worker made of the record that it had read, keeping what callers wrote meanwhile.
-
-        Raises UnknownRunError, and RunChangedError if another worker has advanced the run meanwhile.
-        """
-
-    def save_unless_asked(self, read: StoredRun, run: Run) -> StoredRun:
-        """Like `save`, but if callers wrote meanwhile, leave the record as it is and return it."""
-
-    def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
-        """Apply `change`, which touches callers' fields only, to the newest record, whatever it takes."""
+    def replace(self, run: Run, etag: str) -> str | None:
+        """Write over the version `etag`; the new ETag, or None if that version is no longer there."""
 
     def entries(self) -> Iterator[IndexEntry]:
         """Every run, from one listing of 5,000 a page, without reading a record."""
@@ -234,11 +226,19 @@ class Endpoints(Protocol):
 
 
 class ScoringTarget(NamedTuple):
-    """Where and how to score: the endpoint's name, its https address, and its auth mode."""
+    """Where and how to score.
+
+    Attributes:
+        name: Of the endpoint.
+        uri: The endpoint's https address; a request's path takes the place of its path.
+        auth_mode: How to sign in: `aad_token` or `key`.
+        serving: How the deployment serves, from the run's record.
+    """
 
     name: str
     uri: str
     auth_mode: str
+    serving: Serving = UNSETTLED
 
 
 class Scoring(Protocol):

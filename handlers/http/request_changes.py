@@ -20,18 +20,27 @@ from shared.domain.errors import CorruptRunError, RequestError
 from shared.domain.run.run import Requests, Run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
+from shared.workflow.save_progress import update_run
+
+LEAST_EXTENSION_HOURS = 0.25
+"""An extended endpoint may idle until its new end, so that a shorter one would only switch idling off."""
 
 
 class Extension(msgspec.Struct, frozen=True):
     """How much longer an endpoint is to live."""
 
-    hours: Annotated[float, Meta(gt=0, le=24 * 365, description="Hours to add to the time it has.")]
+    hours: Annotated[
+        float,
+        Meta(
+            ge=LEAST_EXTENSION_HOURS,
+            le=24 * 365,
+            description="Hours to add to the time it has, at least a quarter.",
+        ),
+    ]
 
 
 IDEMPOTENCY_KEYS_KEPT = 8
 """Extensions that are told from new ones: as many as callers can make during one write, and some more."""
-
-_WITH_ENDPOINT = frozenset({Stage.DEPLOYING, Stage.LIVE, Stage.DELETING})
 
 
 def cancel_run(run_id: str, services: Services) -> Response:
@@ -60,7 +69,7 @@ def delete_endpoint(endpoint: str, services: Services, *, reason: str = "request
     def delete(run: Run) -> Run:
         if run.stage.terminal:
             raise RequestError(404, f"{endpoint} is gone: its run is {run.stage}", code="EndpointGone")
-        if run.stage not in _WITH_ENDPOINT:
+        if not run.stage.has_endpoint:
             message = f"{endpoint} has no endpoint yet, its run is {run.stage}: cancel the run instead"
             raise RequestError(409, message, code="NoEndpointYet")
         request = {"delete_at": run.requests.delete_at or services.now(), "delete_reason": reason}
@@ -76,7 +85,7 @@ def extend_endpoint(
 
     Args:
         endpoint: The endpoint's name.
-        body: `{"hours": n}`, hours to add to the time it has.
+        body: `{"hours": n}`, hours to add to the time it has, at least `LEAST_EXTENSION_HOURS`.
         most_hours: Most hours from going live that an endpoint may reach.
         services: The ports.
 
@@ -88,7 +97,7 @@ def extend_endpoint(
     try:
         hours = msgspec.convert(body, Extension).hours
     except (msgspec.ValidationError, OverflowError) as fault:
-        message = f'the body must be {{"hours": n}} with n above 0: {fault}'
+        message = f'the body must be {{"hours": n}} with n at least {LEAST_EXTENSION_HOURS}: {fault}'
         raise RequestError(400, message, code="InvalidExtension") from fault
 
     key = uuid.uuid4().hex
@@ -147,5 +156,5 @@ def _with_request(run: Run, now: datetime, **request: Any) -> Run:
 def _accepted(
     run_id: str, change: Callable[[Run], Run], services: Services, *, status: int = 202
 ) -> Response:
-    run = services.runs.update(run_id, change)
+    run = update_run(services.runs, run_id, change)
     return json_response(status, run_view(run, services.now()), advance=(run_id,))

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from handlers.http.responses import Response, json_response, read_object
+from handlers.http.requests import Request, read_object
+from handlers.http.responses import Response, json_response
+from shared.app import App
 from shared.domain.errors import FinetuneError, RequestError, ScoringError
 from shared.domain.serving.chat_payload import chat_payload
-from shared.ports import Services
-from shared.serving.live_endpoints import LiveEndpoints
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -41,29 +41,26 @@ class ScorePayload(msgspec.Struct, frozen=True):
     input_data: ScoreInput
 
 
-async def score_endpoint(endpoint: str, body: bytes, live: LiveEndpoints, services: Services) -> Response:
+async def score_endpoint(request: Request, app: App) -> Response:
     """Score on a live endpoint and pass its answer on.
 
-    Args:
-        endpoint: The endpoint's name.
-        body: Azure ML's own payload (`input_data` with `input_string` and `parameters`, `params`), or
-            `{"messages": […], …}` where every other key is a generation parameter.
-        live: What is known of endpoints.
-        services: The ports.
+    The body is Azure ML's own payload (`input_data` with `input_string` and `parameters`, `params`), or
+    `{"messages": […], …}` where every other key is a generation parameter.
 
     Raises:
         RequestError: For a body or an endpoint that cannot be scored.
         ScoringError: For what the endpoint answers instead of a reply.
     """
-    payload = read_payload(read_object(body))
-    target = await live.target(endpoint)
+    endpoint = request.path["endpoint"]
+    payload = read_payload(read_object(request.body))
+    target = await app.directory.resolve(endpoint)
     try:
-        return json_response(200, await services.scoring.score_async(target, payload))
+        return json_response(200, await app.services.scoring.score_async(target, payload))
     except ScoringError as fault:
         if fault.status == 503:
-            # It may be gone since it was looked at: then that is the answer.
-            live.forget(endpoint)
-            await live.target(endpoint)
+            # The endpoint may be gone since it was looked up: then that is the answer.
+            app.directory.forget(endpoint)
+            await app.directory.resolve(endpoint)
         raise
 
 

@@ -1,4 +1,4 @@
-"""Remove endpoints and jobs whose run has ended, and find live runs whose endpoint is gone or expired."""
+"""Remove endpoints and jobs whose run has ended, and find live runs whose endpoint is gone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _log = get_logger(__name__)
 
 
 def reconcile_resources(*, settings: Settings, services: Services) -> list[str]:
-    """Name who needs a person, stop orphans, and find live runs that are out of time or lost their endpoint.
+    """Log the runs that need a person, stop orphans, and find live runs that lost their endpoint.
 
     An orphan is a job or an endpoint of this app whose run is over or unknown, or past its deadline with
     nobody to advance it.
@@ -44,10 +44,9 @@ def reconcile_resources(*, settings: Settings, services: Services) -> list[str]:
     lost = [
         entry.run_id for entry in live if entry.run_id not in endpoints and _has_lost(entry.run_id, services)
     ]
-    expired = [entry.run_id for entry in live if entry.run_id not in lost and entry.is_due(now)]
     # Advancing a run writes its index entry anew, or finds that its record cannot be read either.
     unlisted = [entry.run_id for entry in entries if entry.stage is None and entry.suspended is None]
-    return lost + expired + [run_id for run_id in unlisted if is_run_id(run_id)]
+    return lost + [run_id for run_id in unlisted if is_run_id(run_id)]
 
 
 def _cancel_orphan(run_id: str, services: Services) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from shared.config import Settings
 from shared.domain.backoff import backoff
 from shared.domain.errors import FinetuneError, RunBusyError, TransientServiceError
-from shared.domain.run.decide import COSTLY, Decision, Do, Enter, Step, Wait, after_fault, decide
+from shared.domain.run.decide import COSTLY, Decision, Do, Enter, Step, Wait, after_fault, decide, repeat_at
 from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import Observation, Provisioning
 from shared.domain.run.run import EndpointRecord, Failure, JobRecord, Run, enter
@@ -23,6 +23,7 @@ from shared.logs import get_logger
 from shared.ports import Services, StoredRun
 from shared.workflow.notifications import enqueue_stage_changes
 from shared.workflow.observe import observe
+from shared.workflow.save_progress import save_progress
 from shared.workflow.steps.table import carry_out
 
 _log = get_logger(__name__)
@@ -58,11 +59,10 @@ def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
     while not stored.run.stage.terminal:
         run = stored.run
         try:
-            seen = observe(run, settings, services)
+            seen = observe(run, services)
             decision = decide(run, seen, services.now(), settings.limits())
             if isinstance(decision, Do) and decision.step in done:
-                # Done, but not to be seen yet: give the service time instead of doing it again at once.
-                decision = Wait(services.now() + settings.limits().operation_poll)
+                decision = Wait(repeat_at(decision.step, services.now(), settings.limits()))
             changed = _apply(decision, run, seen, settings, services)
         except FinetuneError as fault:
             decision, changed = _after_fault(run, fault, settings, services)
@@ -73,13 +73,14 @@ def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
             _log.exception("a teardown met an error nobody foresaw", extra={"run_id": run.run_id})
             unforeseen = FinetuneError(str(surprise), code=type(surprise).__name__)
             decision, changed = _after_fault(run, unforeseen, settings, services)
-        save = services.runs.save if isinstance(decision, Do) else services.runs.save_unless_asked
         enqueue_stage_changes(changed, len(run.history), services)
-        stored = save(stored, changed)
+        stored = save_progress(services.runs, stored, changed, yield_to_callers=not isinstance(decision, Do))
         if isinstance(decision, Wait) and stored.run == changed:
             break
         if isinstance(decision, Do) and changed.billable == run.billable:
             done.add(decision.step)
+        if isinstance(decision, Enter):
+            done.clear()
     return stored.run
 
 

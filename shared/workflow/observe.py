@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from shared.config import Settings
 from shared.domain.errors import FinetuneError
 from shared.domain.run.decide import pending_teardown_steps
-from shared.domain.run.observation import Aspect, Observation, Provisioning, aspects_of
+from shared.domain.run.observation import Aspect, Observation, aspects_of
 from shared.domain.run.run import Run
-from shared.domain.run.slots import SlotKind
 from shared.domain.run.stages import Stage
 from shared.ports import Services
-from shared.workflow.slots import acquire_slot
 
 Seen = TypeVar("Seen")
 
 
-def observe(run: Run, settings: Settings, services: Services) -> Observation:
-    """See the resources of a run as they are now; a free slot is acquired on the way.
+def observe(run: Run, services: Services) -> Observation:
+    """See the resources of a run as they are now, and change nothing.
 
     Raises:
         TransientServiceError: If a service could not be reached.
@@ -28,24 +25,15 @@ def observe(run: Run, settings: Settings, services: Services) -> Observation:
     if run.stage is Stage.DELETING:
         return _observe_remaining(run, services)
     aspects = aspects_of(run)
-    compute = services.workspace.compute(run.options.compute) if Aspect.COMPUTE in aspects else None
-    has_slot = True
-    if Aspect.ENDPOINT_SLOT in aspects:
-        has_slot = acquire_slot(run, SlotKind.ENDPOINT, settings, services)
-    elif Aspect.TRAINING_SLOT in aspects:
-        # A slot is acquired when it can be used, not while the cluster is on its way.
-        ready = Aspect.COMPUTE not in aspects or (compute and compute.state is Provisioning.READY)
-        has_slot = bool(ready) and acquire_slot(run, SlotKind.TRAINING, settings, services)
     return Observation(
         job=services.training.job(run.run_id) if Aspect.JOB in aspects else None,
-        compute=compute,
+        compute=services.workspace.compute(run.options.compute) if Aspect.COMPUTE in aspects else None,
         endpoint=services.endpoints.endpoint(run.run_id) if Aspect.ENDPOINT in aspects else None,
-        has_slot=has_slot,
     )
 
 
 def _observe_remaining(run: Run, services: Services) -> Observation:
-    """Job and endpoint of a teardown: one that cannot be looked at does not keep the other standing."""
+    """Job and endpoint of a teardown; if one cannot be observed, the other is still removed."""
     faults: list[FinetuneError] = []
 
     def look(at: Callable[[str], Seen]) -> Seen | None:

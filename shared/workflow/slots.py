@@ -10,8 +10,12 @@ from shared.domain.limits import Limits
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.orphan_policy import may_cancel_job, may_delete_endpoint
 from shared.domain.run.run import Run
-from shared.domain.run.slots import SlotKind, current_holders, may_acquire, may_still_use
+from shared.domain.run.slot_kind import SlotKind
+from shared.domain.run.slots import current_holders, may_acquire, may_still_use
 from shared.ports import Services
+
+ATTEMPTS = 20
+"""How often a run asks again at once when other runs changed the list of holders meanwhile."""
 
 
 def acquire_slot(run: Run, kind: SlotKind, settings: Settings, services: Services) -> bool:
@@ -28,12 +32,12 @@ def acquire_slot(run: Run, kind: SlotKind, settings: Settings, services: Service
         services: The ports.
 
     Returns:
-        Whether the run holds a slot.
+        Whether the run holds a slot. A run that lost `ATTEMPTS` times in a row asks again later.
     """
     limit = settings.max_training_runs if kind is SlotKind.TRAINING else settings.max_live_endpoints
     if limit == 0:
         return True
-    while True:
+    for _ in range(ATTEMPTS):
         listed, etag = services.slots.holders(kind)
         if run.run_id in listed:
             return True
@@ -46,6 +50,7 @@ def acquire_slot(run: Run, kind: SlotKind, settings: Settings, services: Service
                 return False
         if services.slots.replace(kind, holders | {run.run_id}, etag):
             return True
+    return False
 
 
 def _released(

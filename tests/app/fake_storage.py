@@ -1,4 +1,4 @@
-"""What storage keeps, in memory: records, claims, uploads, snapshot and reports."""
+"""What storage keeps, in memory: records, coordination, uploads, snapshot and reports."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from shared.domain.dataset import Split
 from shared.domain.errors import (
     RequestError,
     RunBusyError,
-    RunChangedError,
     UnknownRunError,
     UploadReplacedError,
 )
 from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
 from shared.domain.run.names import is_run_id
 from shared.domain.run.record import read_record
-from shared.domain.run.run import Run, SourceFile, merge_callers_fields, same_progress
-from shared.domain.run.slots import SlotKind
+from shared.domain.run.run import Run, SourceFile
+from shared.domain.run.slot_kind import SlotKind
 from shared.ports import RunPage, SlotHolders, StoredRun
 
 
@@ -59,21 +58,14 @@ class MemoryRuns:
         run = read_record(run_id, blob.body)
         return StoredRun(run, blob.etag, from_metadata(run_id, blob.metadata).suspended)
 
-    def save(self, read: StoredRun, run: Run) -> StoredRun:
-        """See `RunStore.save`."""
-        return self._save(read, run, yield_to_callers=False)
-
-    def save_unless_asked(self, read: StoredRun, run: Run) -> StoredRun:
-        """See `RunStore.save_unless_asked`."""
-        return self._save(read, run, yield_to_callers=True)
-
-    def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
-        """See `RunStore.update`."""
-        while True:
-            read = self.load(run_id)
-            changed = change(read.run)
-            if changed == read.run or self._replace(changed, read.etag):
-                return changed
+    def replace(self, run: Run, etag: str) -> str | None:
+        """See `RunStore.replace`."""
+        self.before_write()
+        with self._lock:
+            if run.run_id not in self.blobs or self.blobs[run.run_id].etag != etag:
+                return None
+            self.blobs[run.run_id] = self._blob(run)
+            return self.blobs[run.run_id].etag
 
     def entries(self) -> Iterator[IndexEntry]:
         """See `RunStore.entries`."""
@@ -107,28 +99,6 @@ class MemoryRuns:
 
     def _blob(self, run: Run) -> Blob:
         return Blob(msgspec.json.encode(run), f'"{next(self._versions)}"', to_metadata(run))
-
-    def _replace(self, run: Run, etag: str) -> str | None:
-        self.before_write()
-        with self._lock:
-            if self._find(run.run_id).etag != etag:
-                return None
-            self.blobs[run.run_id] = self._blob(run)
-            return self.blobs[run.run_id].etag
-
-    def _save(self, read: StoredRun, run: Run, *, yield_to_callers: bool) -> StoredRun:
-        etag = read.etag
-        while True:
-            written = self._replace(run, etag)
-            if written:
-                return StoredRun(run, written)
-            current = self.load(run.run_id)
-            if not same_progress(current.run, read.run):
-                raise RunChangedError(f"{run.run_id} was advanced by another worker")
-            merged = merge_callers_fields(run, current.run)
-            if yield_to_callers and merged != run:
-                return current
-            run, etag = merged, current.etag
 
     def _mark(self, run_id: str, suspended: Mapping[str, str]) -> bool:
         blob = self._find(run_id)

@@ -27,6 +27,7 @@ from shared.domain.run.observation import (
 from shared.domain.run.run import Metrics, Requests, Run
 from shared.domain.run.stages import Stage
 from shared.workflow.advance import advance_run
+from shared.workflow.save_progress import update_run
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, Crash, Trip, advance, drive, rows, stages, upload, whole_life
@@ -444,7 +445,7 @@ def test_a_request_between_deciding_and_saving_is_not_overwritten() -> None:
     def extend() -> None:
         if next(once, False):
             requests = Requests(extended_to=NOW + timedelta(hours=48))
-            world.runs.update(RUN_ID, lambda run: msgspec.structs.replace(run, requests=requests))
+            update_run(world.runs, RUN_ID, lambda run: msgspec.structs.replace(run, requests=requests))
 
     world.runs.before_write = extend
     assert advance(world, RUN_ID).stage is Stage.LIVE
@@ -471,7 +472,7 @@ def test_an_overtaken_worker_stops() -> None:
 def _move_on(world: World) -> None:
     read = world.runs.load(RUN_ID)
     moved = msgspec.structs.replace(a_run(Stage.DELETING), outcome=Stage.CANCELED)
-    world.runs.save(read, moved)
+    world.runs.replace(moved, read.etag)
 
 
 def test_faults_back_off_and_are_forgotten() -> None:

@@ -15,9 +15,11 @@ from azureml_emulator import Emulator
 
 from handlers.events.dataset_uploaded import open_run_for_upload
 from local.azurite import Azurite
+from local.processes import wait_until
+from shared.adapters.retries import CALL_LIMITS
 from shared.adapters.storage.account import CONTAINERS
 from shared.adapters.storage.datasets import BlobUploads
-from shared.domain.errors import InvalidRunError
+from shared.domain.errors import InvalidRunError, TransientServiceError
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import Provisioning
 from shared.domain.run.run import ModelRecord, Run, TrainingPlan
@@ -244,3 +246,23 @@ def test_submissions_of_one_process_do_not_mix(services: Services, azure_ml: Emu
         given = msgspec.json.encode([node["inputs"], sent["inputs"]]).decode()
         assert f"/{name}/train.jsonl" in given
         assert not any(f"/{other}/" in given for other in jobs if other != name)
+
+
+@pytest.mark.parametrize("services", ["azure"], indirect=True)
+def test_a_submission_that_hangs_holds_up_no_other_and_has_a_deadline(
+    services: Services, azure_ml: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run's job is submitted meanwhile; the hung call ends as a service that is busy."""
+    (hung, hung_plan), (other, other_plan) = planned(services), planned(services)
+    fault = azure_ml.add_fault(match={"path": f"/jobs/{hung.run_id}"}, delay=60, count=None)
+    limits = {**CALL_LIMITS, "read_timeout": 8, "retry_total": 0}
+    monkeypatch.setattr("shared.adapters.azureml.training.CALL_LIMITS", limits)
+    with ThreadPoolExecutor(1) as threads:
+        submitting = threads.submit(services.training.submit, hung, hung_plan)
+        assert wait_until(lambda: fault.hits > 0, 30)
+        services.training.submit(other, other_plan)
+        assert not submitting.done()
+        with pytest.raises(TransientServiceError):
+            submitting.result(timeout=60)
+    azure_ml.clear_faults()
+    assert services.training.job(other.run_id) is not None

@@ -1,4 +1,4 @@
-"""The promises of `RunStore`, held to the fake and to blobs in Azurite alike."""
+"""The promises of `RunStore`, and of `save_progress` above it, with the fake and with blobs in Azurite."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -24,7 +25,8 @@ from shared.domain.errors import (
 )
 from shared.domain.run.run import Requests, Run, enter
 from shared.domain.run.stages import Stage
-from shared.ports import RunStore
+from shared.ports import RunStore, StoredRun
+from shared.workflow.save_progress import save_progress, update_run
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.conftest import OwnContainers, seen_through
 from tests.app.fake_storage import MemoryRuns
@@ -39,6 +41,16 @@ def runs(request: pytest.FixtureRequest) -> RunStore:
     if request.param == "memory":
         return MemoryRuns()
     return BlobRunStore(request.getfixturevalue("containers"))
+
+
+def save(runs: RunStore, read: StoredRun, run: Run) -> StoredRun:
+    """Write a worker's progress together with what callers wrote."""
+    return save_progress(runs, read, run, yield_to_callers=False)
+
+
+def save_unless_asked(runs: RunStore, read: StoredRun, run: Run) -> StoredRun:
+    """Write a worker's progress, or return what callers wrote."""
+    return save_progress(runs, read, run, yield_to_callers=True)
 
 
 def changed(run: Run, **changes: Any) -> Run:
@@ -79,29 +91,52 @@ def test_there_is_no_run_of_such_a_name(runs: RunStore, run_id: str) -> None:
         runs.load,
         runs.resume,
         lambda name: runs.suspend(name, "why", until=NOW + timedelta(hours=1)),
-        lambda name: runs.update(name, cancel),
+        lambda name: update_run(runs, name, cancel),
     ):
         with pytest.raises(UnknownRunError):
             ask(run_id)
+
+
+def test_a_record_is_replaced_only_in_the_version_that_was_read(runs: RunStore) -> None:
+    """The second writer of the same version, and whoever writes to a record that is gone, writes nothing."""
+    runs.create(a_run(Stage.TRAINED))
+    read = runs.load(RUN_ID)
+    first = runs.replace(changed(read.run, failures=1), read.etag)
+    assert first == runs.load(RUN_ID).etag != read.etag
+    assert runs.replace(changed(read.run, failures=2), read.etag) is None
+    assert runs.load(RUN_ID).run.failures == 1
+    assert runs.replace(a_run(run_id="ft-nobody-0123456789"), read.etag) is None
+
+
+def test_a_record_that_never_stands_still_is_given_up(runs: RunStore) -> None:
+    """Neither a worker nor a caller tries for ever."""
+    runs.create(a_run(Stage.TRAINED))
+    read = runs.load(RUN_ID)
+    never = Mock(wraps=runs, replace=Mock(return_value=None))
+    with pytest.raises(RunChangedError):
+        save(never, read, changed(read.run, failures=1))
+    with pytest.raises(RunChangedError):
+        update_run(never, RUN_ID, cancel)
+    assert runs.load(RUN_ID) == read
 
 
 def test_saving_keeps_what_callers_wrote_meanwhile(runs: RunStore) -> None:
     """A worker's write over a caller's newer one merges the two."""
     runs.create(a_run(Stage.TRAINED))
     read = runs.load(RUN_ID)
-    runs.update(RUN_ID, cancel)
-    runs.update(RUN_ID, lambda run: changed(run, last_used=NOW))
-    saved = runs.save(read, changed(read.run, failures=3))
+    update_run(runs, RUN_ID, cancel)
+    update_run(runs, RUN_ID, lambda run: changed(run, last_used=NOW))
+    saved = save(runs, read, changed(read.run, failures=3))
     assert (saved.run.failures, saved.run.requests.cancel_at, saved.run.last_used) == (3, NOW, NOW)
     assert runs.load(RUN_ID) == saved
 
 
 def test_saving_yields_to_callers_where_it_should(runs: RunStore) -> None:
-    """`save_unless_asked` gives the caller's version back, so that a new decision can be made on it."""
+    """Yielding gives the caller's version back, so that a new decision can be made on it."""
     runs.create(a_run(Stage.TRAINED))
     read = runs.load(RUN_ID)
-    asked = runs.update(RUN_ID, cancel)
-    assert runs.save_unless_asked(read, enter(read.run, Stage.REGISTERED, NOW)).run == asked
+    asked = update_run(runs, RUN_ID, cancel)
+    assert save_unless_asked(runs, read, enter(read.run, Stage.REGISTERED, NOW)).run == asked
     assert runs.load(RUN_ID).run == asked
 
 
@@ -111,7 +146,7 @@ def test_saving_minds_no_change_that_is_none(runs: RunStore) -> None:
     read = runs.load(RUN_ID)
     runs.suspend(RUN_ID, "why", until=NOW + timedelta(hours=1))
     moved = enter(read.run, Stage.REGISTERED, NOW)
-    assert runs.save_unless_asked(read, moved).run == moved
+    assert save_unless_asked(runs, read, moved).run == moved
 
 
 class LosingAnswers(RequestsTransport):  # type: ignore[misc]
@@ -146,10 +181,10 @@ def test_a_write_whose_answer_was_lost_is_done_once(azurite: Azurite, containers
             until = (run.requests.extended_to or NOW) + timedelta(hours=1)
             return changed(run, requests=changed_requests(run, extended_to=until))
 
-        assert runs.update(RUN_ID, extend).requests.extended_to == NOW + timedelta(hours=1)
+        assert update_run(runs, RUN_ID, extend).requests.extended_to == NOW + timedelta(hours=1)
         read = runs.load(RUN_ID)
         assert read.run.requests.extended_to == NOW + timedelta(hours=1)
-        saved = runs.save_unless_asked(read, enter(read.run, Stage.DELETING, NOW))
+        saved = save_unless_asked(runs, read, enter(read.run, Stage.DELETING, NOW))
         assert saved == runs.load(RUN_ID)
     assert transport.lost == 4, "two writes, each sent twice"
 
@@ -162,7 +197,7 @@ def test_an_extension_whose_answer_was_lost_is_not_added_again(
     runs.create(a_run(Stage.LIVE))
 
     def use() -> None:
-        runs.update(RUN_ID, lambda run: changed(run, last_used=NOW))
+        update_run(runs, RUN_ID, lambda run: changed(run, last_used=NOW))
 
     transport = LosingAnswers(meanwhile=use)
     with seen_through(azurite, containers, transport) as lossy:
@@ -178,11 +213,11 @@ def test_a_worker_that_was_overtaken_undoes_nothing(runs: RunStore) -> None:
     """One whose lease ran out cannot take back what its successor did."""
     runs.create(a_run(Stage.TRAINED))
     slow = runs.load(RUN_ID)
-    quick = runs.save(slow, enter(slow.run, Stage.REGISTERED, NOW))
-    quick = runs.save(quick, enter(quick.run, Stage.DEPLOYING, NOW))
-    for save in (runs.save, runs.save_unless_asked):
+    quick = save(runs, slow, enter(slow.run, Stage.REGISTERED, NOW))
+    quick = save(runs, quick, enter(quick.run, Stage.DEPLOYING, NOW))
+    for write in (save, save_unless_asked):
         with pytest.raises(RunChangedError):
-            save(slow, changed(slow.run, failures=1))
+            write(runs, slow, changed(slow.run, failures=1))
     assert runs.load(RUN_ID).run == quick.run
 
 
@@ -196,7 +231,7 @@ def test_updates_of_many_callers_are_all_kept(runs: RunStore) -> None:
         return changed(run, requests=changed_requests(run, extended_to=until))
 
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: runs.update(RUN_ID, extend), range(8)))
+        list(pool.map(lambda _: update_run(runs, RUN_ID, extend), range(8)))
     assert runs.load(RUN_ID).run.requests.extended_to == NOW + 8 * hour
 
 
@@ -209,8 +244,8 @@ def test_an_update_that_refuses_writes_nothing(runs: RunStore) -> None:
         raise RequestError(409, "no", code="No")
 
     with pytest.raises(RequestError):
-        runs.update(RUN_ID, refuse)
-    assert runs.update(RUN_ID, lambda run: run) == before.run
+        update_run(runs, RUN_ID, refuse)
+    assert update_run(runs, RUN_ID, lambda run: run) == before.run
     assert runs.load(RUN_ID) == before
 
 
@@ -227,8 +262,8 @@ def test_the_index_follows_the_record(runs: RunStore) -> None:
     """Whoever writes the record writes its entry with it."""
     runs.create(a_run(Stage.TRAINED))
     read = runs.load(RUN_ID)
-    runs.save(read, enter(read.run, Stage.REGISTERED, NOW))
-    runs.update(RUN_ID, lambda run: changed(run, due=NOW + timedelta(hours=1)))
+    save(runs, read, enter(read.run, Stage.REGISTERED, NOW))
+    update_run(runs, RUN_ID, lambda run: changed(run, due=NOW + timedelta(hours=1)))
     (entry,) = runs.entries()
     assert (entry.stage, entry.due) == (Stage.REGISTERED, NOW + timedelta(hours=1))
 
@@ -286,7 +321,7 @@ def test_a_suspended_run_waits_for_its_time_or_its_next_write(runs: RunStore) ->
     assert (entry.suspended, entry.suspended_until) == (None, None)
 
     runs.suspend(RUN_ID, "again", until=NOW + timedelta(hours=1))
-    runs.update(RUN_ID, cancel)
+    update_run(runs, RUN_ID, cancel)
     assert next(runs.entries()).is_due(NOW)
 
 
@@ -323,7 +358,7 @@ def test_an_unreadable_record_is_a_corrupt_one(
         with pytest.raises(CorruptRunError):
             store.load(RUN_ID)
         with pytest.raises(CorruptRunError):
-            store.update(RUN_ID, cancel)
+            update_run(store, RUN_ID, cancel)
         store.suspend(RUN_ID, "CorruptRunError", until=NOW + timedelta(hours=1))
         (entry,) = store.entries()
         assert entry.needs_attention(NOW)

@@ -11,13 +11,13 @@ import msgspec
 import pytest
 
 from shared.domain.dataset import Verdict
+from shared.domain.limits import Limits
 from shared.domain.run.decide import (
     COSTLY,
     LAST_RESORT,
     Decision,
     Do,
     Enter,
-    Limits,
     Step,
     Wait,
     after_fault,
@@ -35,6 +35,7 @@ from shared.domain.run.observation import (
     aspects_of,
 )
 from shared.domain.run.run import Failure, Metrics, Requests, Run
+from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import TRANSITIONS, Stage
 from tests.app.builders import NOW, PLAN, a_run, report
 
@@ -42,6 +43,10 @@ LIMITS = Limits()
 LATER = NOW + timedelta(hours=1)
 JOB_WORDS = ("Running", "CancelRequested", "Completed", "Failed", "Canceled", "Paused", "Reticulating")
 TRAFFIC: tuple[dict[str, int], ...] = ({}, {"main": 100}, {"main": 50}, {"other": 100})
+SLOTS = (
+    None,
+    *(SlotRequest(kind=kind, acquired=got, at=NOW) for kind in SlotKind for got in (False, True)),
+)
 FAULT = Failure(code="Busy", message="try again", stage=Stage.TRAINING, at=NOW)
 
 
@@ -75,14 +80,16 @@ def records(stage: Stage) -> Iterator[Run]:
         variants = [{}, {"report": report()}, {"report": report(Verdict.REJECTED)}]
     elif stage is Stage.VALIDATED:
         planned = [
-            {"plan": msgspec.structs.replace(PLAN, create_compute=create), "claimed": claimed}
-            for create, claimed in itertools.product((False, True), repeat=2)
+            {"plan": msgspec.structs.replace(PLAN, create_compute=create), "claimed": claimed, "slot": slot}
+            for create, claimed, slot in itertools.product((False, True), (False, True), SLOTS)
         ]
         billable = [{**each, "billable": True} for each in planned if each["claimed"]]
         variants = [{}, {"plan": PLAN, "duplicate_of": "ft-a-0123456789"}, *planned, *billable]
     elif stage is Stage.TRAINED:
         losses = [Metrics(latest={}, history={}, eval_loss=loss) for loss in (None, 1.0, 9.0, float("nan"))]
         variants = [{}, *({"metrics": each} for each in losses)]
+    elif stage is Stage.REGISTERED:
+        variants = [{"slot": slot} for slot in SLOTS]
     elif stage is Stage.DEPLOYING:
         variants = [{}, {"smoke_tests": ()}]
     elif stage is Stage.DELETING:
@@ -104,14 +111,12 @@ def records(stage: Stage) -> Iterator[Run]:
 def observations(run: Run) -> Iterator[Observation]:
     """Everything that can be seen of a run: what its stage does not look at is absent."""
     aspects = aspects_of(run)
-    slot = {Aspect.TRAINING_SLOT, Aspect.ENDPOINT_SLOT} & aspects
-    for job, compute, endpoint, free in itertools.product(
+    for job, compute, endpoint in itertools.product(
         jobs() if Aspect.JOB in aspects else [None],
         computes() if Aspect.COMPUTE in aspects else [None],
         endpoints() if Aspect.ENDPOINT in aspects else [None],
-        (True, False) if slot else (True,),
     ):
-        yield Observation(job=job, compute=compute, endpoint=endpoint, has_slot=free)
+        yield Observation(job=job, compute=compute, endpoint=endpoint)
 
 
 def every_case(stage: Stage) -> Iterator[tuple[Run, Observation, Limits, Decision]]:
@@ -178,14 +183,21 @@ def test_money_is_spent_only_with_a_slot_and_where_the_path_has_it(stage: Stage)
     for run, seen, _, decision in every_case(stage):
         if not (isinstance(decision, Do) and decision.step in COSTLY):
             continue
-        assert seen.has_slot
         if decision.step is Step.SUBMIT_JOB:
+            assert run.billable or run.holds_slot(SlotKind.TRAINING)
             assert stage is Stage.VALIDATED
             assert run.claimed
             assert seen.job is None
         else:
             assert stage is Stage.DEPLOYING
             assert run.billable
+
+
+def test_no_run_deploys_without_a_slot() -> None:
+    """`registered` is left only by runs that hold an endpoint slot, or are asked to end."""
+    for run, _, _, decision in every_case(Stage.REGISTERED):
+        if decision == Enter(Stage.DEPLOYING):
+            assert run.holds_slot(SlotKind.ENDPOINT)
 
 
 @pytest.mark.parametrize("stage", [Stage.TRAINING, Stage.DEPLOYING])
@@ -250,6 +262,11 @@ def test_a_run_looks_only_at_what_its_stage_needs() -> None:
     assert aspects_of(a_run(Stage.DELETING)) == {Aspect.JOB, Aspect.ENDPOINT}
 
 
+def slot(kind: SlotKind, *, acquired: bool = True) -> SlotRequest:
+    """A request for a slot that was answered just now."""
+    return SlotRequest(kind=kind, acquired=acquired, at=NOW)
+
+
 def test_a_quiet_run_takes_the_straight_path() -> None:
     """With everything going well, each stage does its step and enters the next."""
     live = EndpointStatus(
@@ -262,7 +279,12 @@ def test_a_quiet_run_takes_the_straight_path() -> None:
         (a_run(Stage.RECEIVED, report=report()), Observation(), Enter(Stage.VALIDATED)),
         (a_run(Stage.VALIDATED), Observation(), Do(Step.PLAN)),
         (a_run(Stage.VALIDATED, plan=PLAN), Observation(), Do(Step.CLAIM)),
-        (a_run(Stage.VALIDATED, plan=PLAN, claimed=True), Observation(), Do(Step.SUBMIT_JOB)),
+        (a_run(Stage.VALIDATED, plan=PLAN, claimed=True), Observation(), Do(Step.ACQUIRE_SLOT)),
+        (
+            a_run(Stage.VALIDATED, plan=PLAN, claimed=True, slot=slot(SlotKind.TRAINING)),
+            Observation(),
+            Do(Step.SUBMIT_JOB),
+        ),
         (
             a_run(Stage.VALIDATED, plan=PLAN, claimed=True, billable=True),
             Observation(job=JobStatus("Queued")),
@@ -276,8 +298,14 @@ def test_a_quiet_run_takes_the_straight_path() -> None:
             Observation(),
             Do(Step.REGISTER_MODEL),
         ),
-        (a_run(Stage.REGISTERED), Observation(), Enter(Stage.DEPLOYING)),
-        (a_run(Stage.REGISTERED), Observation(has_slot=False), Wait(NOW + LIMITS.job_poll)),
+        (a_run(Stage.REGISTERED), Observation(), Do(Step.ACQUIRE_SLOT)),
+        (a_run(Stage.REGISTERED, slot=slot(SlotKind.TRAINING)), Observation(), Do(Step.ACQUIRE_SLOT)),
+        (
+            a_run(Stage.REGISTERED, slot=slot(SlotKind.ENDPOINT, acquired=False)),
+            Observation(),
+            Do(Step.ACQUIRE_SLOT),
+        ),
+        (a_run(Stage.REGISTERED, slot=slot(SlotKind.ENDPOINT)), Observation(), Enter(Stage.DEPLOYING)),
         (a_run(Stage.DEPLOYING), Observation(), Do(Step.CREATE_ENDPOINT)),
         (a_run(Stage.DEPLOYING), Observation(endpoint=bare), Do(Step.CREATE_DEPLOYMENT)),
         (a_run(Stage.DEPLOYING), Observation(endpoint=deployed), Do(Step.SMOKE_TEST)),

@@ -36,12 +36,12 @@ def test_what_is_written_is_read(dataset: str, stage: Stage) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from([*sorted(to_metadata(a_run(Stage.LIVE))), "parked", "parked_until"]),
+        st.sampled_from([*sorted(to_metadata(a_run(Stage.LIVE))), "suspended", "suspended_until"]),
         st.text(max_size=40) | st.sampled_from(["live", "1", "9999-12-31T23:59:59Z", "2026-03-01", "%ff"]),
     )
 )
 @example({"due": "2026-03-01"})
-@example({"parked": "", "parked_until": "2026-03-01"})
+@example({"suspended": "", "suspended_until": "2026-03-01"})
 @example({"stage": "deleting", "entered": "2026-03-01"})
 def test_no_metadata_is_an_error(written: dict[str, str]) -> None:
     """Whatever somebody wrote there, an entry comes out, and what nobody touched is read as before."""

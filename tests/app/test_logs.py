@@ -35,13 +35,13 @@ def test_a_logged_exception_adds_its_code(form: str, caplog: pytest.LogCaptureFi
             raise raised
         except Exception as fault:
             shown = True if form == "current" else fault
-            log.warning("run parked", exc_info=shown, extra={"run_id": "ft-a-1"})
-            log.exception("run parked", extra={"code": "Given"})
+            log.warning("run suspended", exc_info=shown, extra={"run_id": "ft-a-1"})
+            log.exception("run suspended", extra={"code": "Given"})
     assert [record.getMessage() for record in caplog.records] == [
-        "run parked run_id=ft-a-1 code=Quota",
-        "run parked code=Given",
-        "run parked run_id=ft-a-1 code=KeyError",
-        "run parked code=Given",
+        "run suspended run_id=ft-a-1 code=Quota",
+        "run suspended code=Given",
+        "run suspended run_id=ft-a-1 code=KeyError",
+        "run suspended code=Given",
     ]
 
 
@@ -49,7 +49,7 @@ def test_a_logged_exception_adds_its_code(form: str, caplog: pytest.LogCaptureFi
     ("value", "text"),
     [
         ("two words", '"two words"'),
-        ("a\nrun parked run_id=ft-b-2", r'"a\nrun parked run_id=ft-b-2"'),
+        ("a\nrun suspended run_id=ft-b-2", r'"a\nrun suspended run_id=ft-b-2"'),
         ("a\u2028b", r'"a\u2028b"'),
         ("100%s", "100%s"),
         ("", '""'),

@@ -15,6 +15,7 @@ import trustme
 from azure.core.credentials import AccessToken
 
 from shared.adapters.azureml.scoring import EndpointScoring
+from shared.domain.errors import ScoringError
 from shared.ports import ScoringTarget
 
 BURST = 128
@@ -22,10 +23,14 @@ ANSWER = b'{"output": "Hi"}'
 
 
 class Tokens:
-    """A credential."""
+    """A credential, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
 
     def get_token(self, *_: str, **__: Any) -> AccessToken:
         """Always the same."""
+        self.asked += 1
         return AccessToken("token", 2**31)
 
 
@@ -84,10 +89,10 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
 
 @asynccontextmanager
 async def scoring_on(
-    endpoint: Endpoint, tls: ssl.SSLContext
+    endpoint: Endpoint, tls: ssl.SSLContext, tokens: Tokens | None = None
 ) -> AsyncIterator[tuple[EndpointScoring, ScoringTarget]]:
     """The real adapter, and the endpoint as its target."""
-    scoring = EndpointScoring(Tokens(), None, domain="127.0.0.1")  # type: ignore[arg-type]
+    scoring = EndpointScoring(tokens or Tokens(), None, domain="127.0.0.1")  # type: ignore[arg-type]
     async with await asyncio.start_server(endpoint.serve, "127.0.0.1", 0, ssl=tls, backlog=BURST) as server:
         port = server.sockets[0].getsockname()[1]
         yield scoring, ScoringTarget("ft-support", f"https://127.0.0.1:{port}/score", "aad_token")
@@ -120,3 +125,22 @@ async def test_the_next_burst_finds_the_connections_of_the_last(tls: ssl.SSLCont
         for _ in range(2):
             await asyncio.gather(*(scoring.score_async(target, {}) for _ in range(BURST)))
     assert endpoint.connections == BURST
+
+
+async def test_a_burst_signs_in_once(tls: ssl.SSLContext) -> None:
+    """However many requests find no credential, or one that has expired."""
+    endpoint, tokens = Endpoint(together=BURST), Tokens()
+    async with scoring_on(endpoint, tls, tokens) as (scoring, target):
+        await asyncio.gather(*(scoring.score_async(target, {}) for _ in range(BURST)))
+    assert tokens.asked == 1
+
+
+async def test_an_answer_without_end_is_not_read_to_its_end(
+    tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an endpoint sends cannot fill the app's memory."""
+    monkeypatch.setattr("shared.adapters.azureml.scoring.ANSWER_LIMIT_BYTES", len(ANSWER) - 1)
+    async with scoring_on(Endpoint(together=1), tls) as (scoring, target):
+        with pytest.raises(ScoringError) as caught:
+            await scoring.score_async(target, {})
+    assert (caught.value.status, caught.value.code) == (502, "AnswerTooLarge")

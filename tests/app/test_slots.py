@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -15,13 +16,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from handlers.timers.reconcile_resources import reconcile_resources
 from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
 from shared.domain.run.names import RUN_TAG
-from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus, Provisioning
+from shared.domain.run.observation import EndpointStatus, JobStatus, Provisioning
 from shared.domain.run.run import JobRecord, Run, StageEntry, enter
-from shared.domain.run.slots import SlotKind, current_holders, may_acquire
+from shared.domain.run.slot_kind import SlotKind, SlotRequest
+from shared.domain.run.slots import current_holders, may_acquire
 from shared.domain.run.stages import Stage
 from shared.ports import Services
-from shared.workflow.observe import observe
-from shared.workflow.slots import acquire_slot
+from shared.workflow.save_progress import update_run
+from shared.workflow.slots import ATTEMPTS, acquire_slot
 from tests.app.builders import NOW, PLAN, RUN_ID, a_run
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, advance
@@ -184,7 +186,7 @@ def test_a_canceled_job_keeps_its_slot_until_it_has_stopped() -> None:
     world.runs.create(a_run(Stage.TRAINING, run_id=OTHER, job=JobRecord(name=OTHER, status="Running")))
     world.cloud.jobs[OTHER] = JobStatus("Running")
     world.runs.create(a_run(Stage.VALIDATED, plan=PLAN, claimed=True))
-    world.runs.update(OTHER, lambda run: enter(run, Stage.DELETING, world.now))
+    update_run(world.runs, OTHER, lambda run: enter(run, Stage.DELETING, world.now))
     assert advance(world, OTHER, ONE).stage is Stage.DELETING
     assert world.cloud.jobs[OTHER].status == "CancelRequested"
     assert advance(world, RUN_ID, ONE).stage is Stage.VALIDATED
@@ -235,8 +237,7 @@ def test_a_run_that_listed_first_and_saves_last_takes_no_slot_twice() -> None:
     world.runs.create(a_run(Stage.REGISTERED))
     world.cloud.slow = True
     services = interfering(world, lambda: _discard(advance(world, OTHER, ONE)))
-    seen = observe(a_run(Stage.REGISTERED), ONE, services)
-    assert not seen.has_slot
+    assert not acquire_slot(a_run(Stage.REGISTERED), SlotKind.ENDPOINT, ONE, services)
     assert advance(world, RUN_ID, ONE).stage is Stage.REGISTERED
     assert list(world.cloud.seen) == [OTHER]
 
@@ -254,23 +255,44 @@ def test_a_run_that_died_with_its_slot_finds_it_again() -> None:
     assert acquire_slot(runs[0], SlotKind.ENDPOINT, ONE, world.services)
     assert not acquire_slot(runs[1], SlotKind.ENDPOINT, ONE, world.services)
     assert acquire_slot(runs[0], SlotKind.ENDPOINT, ONE, world.services)
-    world.runs.update(runs[0].run_id, lambda run: enter(run, Stage.DELETING, NOW))
+    update_run(world.runs, runs[0].run_id, lambda run: enter(run, Stage.DELETING, NOW))
     assert not acquire_slot(runs[1], SlotKind.ENDPOINT, ONE, world.services)
-    world.runs.update(runs[0].run_id, lambda run: enter(run, Stage.DELETED, NOW))
+    update_run(world.runs, runs[0].run_id, lambda run: enter(run, Stage.DELETED, NOW))
     assert acquire_slot(runs[1], SlotKind.ENDPOINT, ONE, world.services)
 
 
-def test_a_run_takes_no_slot_while_its_cluster_is_on_its_way() -> None:
-    """Another, whose cluster is there, trains meanwhile."""
+def test_a_run_acquires_no_slot_while_its_cluster_is_being_created() -> None:
+    """Another run, whose cluster is there, trains meanwhile."""
     world = World()
-    cluster = msgspec.structs.replace(PLAN, create_compute=True)
-    run = a_run(Stage.VALIDATED, plan=cluster, claimed=True)
+    world.cloud.slow = True
+    run = a_run(Stage.VALIDATED, plan=msgspec.structs.replace(PLAN, create_compute=True), claimed=True)
     world.runs.create(run)
-    world.cloud.computes["gpu-cluster"] = ComputeStatus(Provisioning.PENDING, "")
-    assert not observe(run, SETTINGS, world.services).has_slot
+    assert advance(world, RUN_ID, ONE).slot is None
     assert world.slots.listed == {}
     world.cloud.settle()
-    assert observe(run, SETTINGS, world.services).has_slot
+    world.now += timedelta(minutes=1)
+    assert advance(world, RUN_ID, ONE).holds_slot(SlotKind.TRAINING)
+
+
+def test_a_run_without_a_slot_asks_again_when_it_looks_again() -> None:
+    """The refusal is on its record; it asks once a look."""
+    world = World()
+    world.cloud.slow = True
+    world.runs.create(a_run(Stage.LIVE, run_id=OTHER))
+    world.runs.create(a_run(Stage.REGISTERED))
+    waits = advance(world, RUN_ID, ONE)
+    assert waits.slot == SlotRequest(kind=SlotKind.ENDPOINT, acquired=False, at=world.now)
+    assert waits.due == world.now + ONE.limits().job_poll
+    update_run(world.runs, OTHER, lambda _run: a_run(Stage.DELETED, run_id=OTHER))
+    assert advance(world, RUN_ID, ONE).stage is Stage.DEPLOYING
+
+
+def test_a_run_that_always_loses_the_list_of_holders_asks_again_later() -> None:
+    """However contended the list is, no worker goes round for ever."""
+    world = World()
+    world.slots.replace = Mock(return_value=False)  # type: ignore[method-assign]
+    assert not acquire_slot(a_run(Stage.REGISTERED), SlotKind.ENDPOINT, ONE, world.services)
+    assert world.slots.replace.call_count == ATTEMPTS
 
 
 class Guarded(RuleBasedStateMachine):
@@ -288,7 +310,7 @@ class Guarded(RuleBasedStateMachine):
         return self.world.runs.load(self.names[number]).run.stage
 
     def _enter(self, number: int, stage: Stage) -> None:
-        self.world.runs.update(self.names[number], lambda run: enter(run, stage, NOW))
+        update_run(self.world.runs, self.names[number], lambda run: enter(run, stage, NOW))
 
     @rule(number=st.integers(0, 2))
     def look(self, number: int) -> None:

@@ -15,8 +15,8 @@ import msgspec
 
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.run import Run
-from shared.domain.run.slots import SlotKind
-from shared.ports import Services, SlotHolders, StoredRun
+from shared.domain.run.slot_kind import SlotKind
+from shared.ports import Services, SlotHolders
 
 
 class _Instead:
@@ -60,11 +60,10 @@ def _forgets_when_to_look_again(services: Services) -> Services:
 
 
 def _saves_over_what_callers_wrote(services: Services) -> Services:
-    def save(read: StoredRun, run: Run) -> StoredRun:
-        services.runs.update(run.run_id, lambda _stored: run)
-        return services.runs.load(run.run_id)
+    def overwrite(run: Run, _etag: str) -> str | None:
+        return services.runs.replace(run, services.runs.load(run.run_id).etag)
 
-    return replace(services, runs=_Instead(services.runs, save=save, save_unless_asked=save))
+    return replace(services, runs=_Instead(services.runs, replace=overwrite))
 
 
 def forgets_slot_holders(services: Services) -> Services:

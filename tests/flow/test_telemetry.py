@@ -72,7 +72,7 @@ def dataset() -> bytes:
         {"role": "user", "content": f"{SECRET_WORDS} {uuid.uuid4().hex}"},
         {"role": "assistant", "content": SECRET_WORDS},
     ]
-    row = json.dumps({"prompt": "", "prompt_id": "", "messages": turns}).encode()
+    row = json.dumps({"prompt": turns[0]["content"], "prompt_id": "", "messages": turns}).encode()
     return (ROOT / "local/samples/ultrachat-sample.jsonl").read_bytes() + row + b"\n"
 
 
@@ -100,7 +100,7 @@ def test_a_run_is_one_trace_from_upload_to_teardown(observed: tuple[Flow, Collec
     calls = {
         span.name for span in collector.span_list() if span.context and span.context.trace_id == trace_id
     }
-    assert {"training.submit", "training.job", "endpoints.deploy", "scoring.score", "runs.save"} <= calls
+    assert {"training.submit", "training.job", "endpoints.deploy", "scoring.score", "runs.replace"} <= calls
 
 
 def test_the_metrics_tell_what_runs_did(observed: tuple[Flow, Collector]) -> None:

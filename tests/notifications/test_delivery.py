@@ -28,7 +28,6 @@ from shared.domain.run.notifications import (
 )
 from shared.domain.run.run import Failure, Run, enter
 from shared.domain.run.stages import Stage
-from shared.ports import StoredRun
 from shared.workflow.notifications import enqueue_stage_changes
 from tests.app.builders import NOW, PATH, RUN_ID, a_run
 from tests.app.fakes import World
@@ -75,7 +74,7 @@ def test_a_notice_is_put_down_before_the_record_is_written() -> None:
     read_out(world)
     assert told(world) == []
     assert [notification.attempt for notification, _ in world.notifications.waiting] == [1]
-    world.runs.save(world.runs.load(RUN_ID), ahead)
+    world.runs.replace(ahead, world.runs.load(RUN_ID).etag)
     read_out(world)
     assert [event["data"]["stage"] for event in told(world)] == ["trained"]
 
@@ -83,7 +82,7 @@ def test_a_notice_is_put_down_before_the_record_is_written() -> None:
 def test_every_record_with_a_new_stage_is_written_after_its_notice() -> None:
     """Also the first one, and also of a run that is rejected when it is opened."""
     world = World()
-    create, save = world.runs.create, world.runs.save_unless_asked
+    create, write = world.runs.create, world.runs.replace
 
     def noted(run: Run) -> None:
         assert {notification.index for notification, _ in world.notifications.waiting} >= set(
@@ -94,11 +93,11 @@ def test_every_record_with_a_new_stage_is_written_after_its_notice() -> None:
         noted(run)
         return create(run)
 
-    def watched_save(read: StoredRun, run: Run) -> StoredRun:
+    def watched_write(run: Run, etag: str) -> str | None:
         noted(run)
-        return save(read, run)
+        return write(run, etag)
 
-    world.runs.create, world.runs.save_unless_asked = watched_create, watched_save  # type: ignore[method-assign]
+    world.runs.create, world.runs.replace = watched_create, watched_write  # type: ignore[method-assign]
     drive(world, upload(world), Stage.DELETED)
     world.uploads.put("bad/run.json", b"[]")
     upload(world, "bad/train.jsonl")

@@ -1,4 +1,4 @@
-"""Uploads as streams of one pinned version, and the snapshot that training reads."""
+"""Uploads as streams of one fixed version, and the snapshot that training reads."""
 
 from __future__ import annotations
 

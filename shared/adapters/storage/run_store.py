@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from urllib.parse import quote
 
@@ -25,12 +25,12 @@ from shared.domain.errors import RequestError, RunChangedError, UnknownRunError
 from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
 from shared.domain.run.names import is_run_id
 from shared.domain.run.record import read_record
-from shared.domain.run.run import Run, merge_callers_fields, same_progress
+from shared.domain.run.run import Run
 from shared.ports import RunPage, StoredRun
 
 SEAL_BYTES = 6
-PATIENCE = 20
-"""Times that a writer re-reads a record that changed under it before it lets go."""
+MARK_ATTEMPTS = 20
+"""Times that a mark is set again on a record that changed meanwhile."""
 
 WRITE_ID = "write"
 """Metadata that tells the writes of a record apart."""
@@ -76,38 +76,29 @@ class BlobRunStore:
         found = download.properties
         return StoredRun(run, str(found.etag), from_metadata(run_id, found.metadata or {}).suspended)
 
-    def save(self, read: StoredRun, run: Run) -> StoredRun:
-        """See `RunStore.save`."""
-        return self._save(read, run, yield_to_callers=False)
-
-    def save_unless_asked(self, read: StoredRun, run: Run) -> StoredRun:
-        """See `RunStore.save_unless_asked`."""
-        return self._save(read, run, yield_to_callers=True)
-
-    def _save(self, read: StoredRun, run: Run, *, yield_to_callers: bool) -> StoredRun:
-        etag = read.etag
-        for _ in range(PATIENCE):
-            written = self._replace(run, etag)
-            if written is not None:
-                return StoredRun(run, written)
-            # Somebody wrote: a caller, or a worker that took the run over when this one's lease had run out.
-            current = self.load(run.run_id)
-            if not same_progress(current.run, read.run):
-                raise RunChangedError(f"{run.run_id} was advanced by another worker")
-            merged = merge_callers_fields(run, current.run)
-            if yield_to_callers and merged != run:
-                return current
-            run, etag = merged, current.etag
-        raise RunChangedError(f"the record of {run.run_id} changed {PATIENCE} times while it was being saved")
-
-    def update(self, run_id: str, change: Callable[[Run], Run]) -> Run:
-        """See `RunStore.update`."""
-        for _ in range(PATIENCE):
-            read = self.load(run_id)
-            changed = change(read.run)
-            if changed == read.run or self._replace(changed, read.etag) is not None:
-                return changed
-        raise RunChangedError(f"the record of {run_id} changed {PATIENCE} times while it was being updated")
+    def replace(self, run: Run, etag: str) -> str | None:
+        """See `RunStore.replace`."""
+        write_id = uuid.uuid4().hex
+        with translated(f"saving the record of {run.run_id}"):
+            try:
+                answer = self._blob(run.run_id).upload_blob(
+                    msgspec.json.encode(run),
+                    overwrite=True,
+                    etag=etag,
+                    match_condition=MatchConditions.IfNotModified,
+                    metadata={**to_metadata(run), WRITE_ID: write_id},
+                    content_settings=_JSON,
+                )
+            except ResourceModifiedError as fault:
+                if storage_code(fault) not in {"ConditionNotMet", ""}:
+                    raise
+                # A write whose answer got lost is repeated by the SDK, and loses to itself.
+                try:
+                    seen = self._blob(run.run_id).get_blob_properties()
+                except ResourceNotFoundError:
+                    return None
+                return str(seen.etag) if (seen.metadata or {}).get(WRITE_ID) == write_id else None
+        return str(answer["etag"])
 
     def entries(self) -> Iterator[IndexEntry]:
         """See `RunStore.entries`."""
@@ -144,7 +135,7 @@ class BlobRunStore:
 
     def _set_suspended(self, run_id: str, suspended: dict[str, str]) -> bool:
         blob = self._blob(_checked(run_id))
-        for _ in range(PATIENCE):
+        for _ in range(MARK_ATTEMPTS):
             with translated(f"marking the record of {run_id}"):
                 try:
                     seen = blob.get_blob_properties()
@@ -163,28 +154,9 @@ class BlobRunStore:
                 except ResourceModifiedError:
                     continue
                 return was_suspended
-        raise RunChangedError(f"the record of {run_id} changed {PATIENCE} times while it was being marked")
-
-    def _replace(self, run: Run, etag: str) -> str | None:
-        """Write over the version `etag`; the new ETag, or None if there is another version by now."""
-        write_id = uuid.uuid4().hex
-        with translated(f"saving the record of {run.run_id}"):
-            try:
-                answer = self._blob(run.run_id).upload_blob(
-                    msgspec.json.encode(run),
-                    overwrite=True,
-                    etag=etag,
-                    match_condition=MatchConditions.IfNotModified,
-                    metadata={**to_metadata(run), WRITE_ID: write_id},
-                    content_settings=_JSON,
-                )
-            except ResourceModifiedError as fault:
-                if storage_code(fault) not in {"ConditionNotMet", ""}:
-                    raise
-                # A write whose answer got lost is repeated by the SDK, and loses to itself.
-                seen = self._blob(run.run_id).get_blob_properties()
-                return str(seen.etag) if (seen.metadata or {}).get(WRITE_ID) == write_id else None
-        return str(answer["etag"])
+        raise RunChangedError(
+            f"the record of {run_id} changed {MARK_ATTEMPTS} times while it was being marked"
+        )
 
     def _blob(self, run_id: str) -> BlobClient:
         return self._container.get_blob_client(f"{run_id}{_SUFFIX}")

@@ -11,7 +11,7 @@ from azure.storage.blob import BlobServiceClient
 
 from shared.adapters.sdk_errors import translated
 from shared.adapters.storage.account import COORDINATION
-from shared.domain.run.slots import SlotKind
+from shared.domain.run.slot_kind import SlotKind
 from shared.ports import SlotHolders
 
 

@@ -5,7 +5,6 @@ again. Both
 write a conversation in one form, so that equal ones have equal bytes.
 """
 
-from collections.abc import Collection
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from .codes import Code
 from .keys import ROLES, learns_fully
 from .layouts import RowPlan, plan_row
 from .markup import has_markup
+from .rules import ValidationRules
 from .turns import TurnPlan, join_parts, meaningful_turn, plan_turn, without_empty
 
 Message = dict[str, str]
@@ -76,13 +76,14 @@ def is_placeholder(text: str) -> bool:
 class RowReader:
     """Reads rows; remembers what is done with rows and turns of the keys that it met."""
 
-    def __init__(self, ignored: Collection[str]) -> None:
+    def __init__(self, rules: ValidationRules) -> None:
         """Set up for one dataset.
 
         Args:
-            ignored: Keys that the uploader allows to be left out.
+            rules: For what the uploader allows.
         """
-        self._ignored = frozenset(ignored)
+        self.rules = rules
+        self._ignored = frozenset(rules.ignore_keys)
         self._rows: dict[tuple[str, ...], RowPlan] = {}
         self._turns: dict[tuple[str, ...], TurnPlan] = {}
         self._extras: dict[tuple[str, ...], Repairs | None] = {}
@@ -128,7 +129,7 @@ class RowReader:
                 or sum(map(len, messages)) != 2 * turns
                 or not all(map(_strip, contents))
                 or "\0" in "".join(contents)
-                or (min(map(len, contents)) <= _LONGEST_PLACEHOLDER and any(map(is_placeholder, contents)))
+                or (len(contents[-1]) <= _LONGEST_PLACEHOLDER and is_placeholder(contents[-1]))
             ):
                 return None
             encoded = _dumps(messages, option=_SORTED)
@@ -141,8 +142,8 @@ class RowReader:
             if extra is None or ("prompt" in row and row["prompt"] not in contents[:2]):
                 return None
             repairs = extra
-        if has_markup(encoded):
-            return None
+        if (b"<" in encoded or encoded.find(b"[", 1) > 0) and has_markup(encoded):
+            return None  # prose has neither sign, and one byte is looked for very fast
         compact = _FRAME + len(encoded) + (len(others) - 1 if row else 0)
         if len(line) == compact and _SHORTEST.issuperset(map(type, row.values())):
             # A decoder keeps one of two equal keys. What it kept cannot be written in fewer bytes than these,
@@ -192,7 +193,7 @@ class RowReader:
                 roles not in _ROLE_ORDERS
                 or not all(map(_strip, contents))
                 or "\0" in "".join(contents)
-                or any(map(is_placeholder, contents))
+                or is_placeholder(contents[-1])
                 or (plan.prompt and row["prompt"] not in contents[:2])
             ):
                 return None

@@ -17,6 +17,7 @@ from shared.domain.limits import Limits
 from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import ComputeStatus, Observation, Provisioning
 from shared.domain.run.run import Failure, Run
+from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.serving.deployment import ALL_TRAFFIC
 
@@ -31,6 +32,7 @@ class Step(StrEnum):
     PLAN = "plan"
     CLAIM = "claim"
     CREATE_COMPUTE = "create_compute"
+    ACQUIRE_SLOT = "acquire_slot"
     SUBMIT_JOB = "submit_job"
     COLLECT_METRICS = "collect_metrics"
     REGISTER_MODEL = "register_model"
@@ -94,7 +96,7 @@ def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisi
         case Stage.TRAINED:
             return _trained(run, now, limits)
         case Stage.REGISTERED:
-            return Enter(Stage.DEPLOYING) if seen.has_slot else Wait(now + limits.job_poll)
+            return Enter(Stage.DEPLOYING) if run.holds_slot(SlotKind.ENDPOINT) else Do(Step.ACQUIRE_SLOT)
         case Stage.DEPLOYING:
             return _deploying(run, seen, now, limits)
         case Stage.LIVE:
@@ -103,6 +105,14 @@ def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisi
             return _deleting(run, seen, now, limits)
         case _:
             raise ValueError(f"{run.run_id} is {run.stage}: there is nothing to decide")
+
+
+def repeat_at(step: Step, now: datetime, limits: Limits) -> datetime:
+    """When to carry a step out again that has just been carried out and did not bring the run further.
+
+    A slot may be taken until another run ends; everything else only needs time to become visible.
+    """
+    return now + (limits.job_poll if step is Step.ACQUIRE_SLOT else limits.operation_poll)
 
 
 def give_up(run: Run, code: str, message: str, now: datetime) -> Enter:
@@ -182,7 +192,7 @@ def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
         return late or Do(Step.SUBMIT_JOB)
     if run.plan.create_compute and (seen.compute is None or seen.compute.state is not Provisioning.READY):
         return _bring_up_compute(run, run.plan.compute, seen.compute, now, limits)
-    return Do(Step.SUBMIT_JOB) if seen.has_slot else Wait(now + limits.job_poll)
+    return Do(Step.SUBMIT_JOB if run.holds_slot(SlotKind.TRAINING) else Step.ACQUIRE_SLOT)
 
 
 def _bring_up_compute(
@@ -260,12 +270,12 @@ def _bring_up(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
 
 
 def _live(run: Run, now: datetime) -> Decision:
-    if run.expires_at is None or run.expires_at <= now:
-        return Enter(Stage.DELETING, outcome=Stage.DELETED, reason="its time was up")
-    if run.idle_at is not None and run.idle_at <= now:
+    if run.ends_at is not None and run.ends_at > now:
+        return Wait(run.ends_at)
+    reason = "its time was up"
+    if run.expires_at is not None and run.expires_at > now:
         reason = f"not used for {run.options.idle_minutes:g} minutes"
-        return Enter(Stage.DELETING, outcome=Stage.DELETED, reason=reason)
-    return Wait(min(run.expires_at, run.idle_at or run.expires_at))
+    return Enter(Stage.DELETING, outcome=Stage.DELETED, reason=reason)
 
 
 def _deleting(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:

@@ -78,20 +78,14 @@ class Aspect(StrEnum):
     COMPUTE = "compute"
     JOB = "job"
     ENDPOINT = "endpoint"
-    TRAINING_SLOT = "training_slot"
-    ENDPOINT_SLOT = "endpoint_slot"
 
 
 class Observation(NamedTuple):
-    """What was seen. None is an absent resource, or one that was not looked at: see `aspects_of`.
-
-    `has_slot` says whether the run holds the concurrency slot that its next step needs.
-    """
+    """What was seen. None is an absent resource, or one that was not looked at: see `aspects_of`."""
 
     job: JobStatus | None = None
     compute: ComputeStatus | None = None
     endpoint: EndpointStatus | None = None
-    has_slot: bool = True
 
 
 def aspects_of(run: Run) -> frozenset[Aspect]:
@@ -100,13 +94,9 @@ def aspects_of(run: Run) -> frozenset[Aspect]:
         case Stage.VALIDATED if run.plan is not None and run.claimed:
             if run.billable:
                 return frozenset({Aspect.JOB})
-            if run.plan.create_compute:
-                return frozenset({Aspect.COMPUTE, Aspect.TRAINING_SLOT})
-            return frozenset({Aspect.TRAINING_SLOT})
+            return frozenset({Aspect.COMPUTE}) if run.plan.create_compute else frozenset()
         case Stage.TRAINING:
             return frozenset({Aspect.JOB})
-        case Stage.REGISTERED:
-            return frozenset({Aspect.ENDPOINT_SLOT})
         case Stage.DEPLOYING:
             return frozenset({Aspect.ENDPOINT})
         case Stage.DELETING:

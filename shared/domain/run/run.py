@@ -15,7 +15,9 @@ import msgspec
 from shared.domain.dataset import DatasetReport, SmokeSample, Split, Verdict
 from shared.domain.run.job_status import job_state
 from shared.domain.run.options import Name, RunOptions
+from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import TRANSITIONS, Stage
+from shared.domain.serving.record import UNSETTLED, Serving
 
 SCHEMA_VERSION = 1
 
@@ -145,6 +147,7 @@ class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     scoring_uri: str
     auth_mode: str
+    serving: Serving = UNSETTLED
     live_since: Moment
     expires_at: Moment
 
@@ -173,6 +176,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
             can end at once; any other ends through `deleting`, where absence is verified.
         outcome: Where `deleting` leads.
         end_reason: Why it is being taken away, in a person's words, when nothing went wrong.
+        slot: The newest request for a concurrency slot; a run that was refused waits and asks again.
         compute_requested_at: Since when a cluster is on its way that is not up yet (UTC).
         job_submitted_at: When Azure ML first accepted the job (UTC).
         failures: Transient faults in a row; sets the backoff, cleared by any step that succeeds.
@@ -203,6 +207,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     claimed: bool = False
     duplicate_of: str | None = None
     plan: TrainingPlan | None = None
+    slot: SlotRequest | None = None
     compute_requested_at: Moment | None = None
     job_submitted_at: Moment | None = None
     job: JobRecord | None = None
@@ -230,6 +235,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         over = self.job is not None and job_state(self.job.status).over
         return self.billable and not over and not self.stage.terminal
 
+    def holds_slot(self, kind: SlotKind) -> bool:
+        """Whether the run has acquired a slot of that kind."""
+        return self.slot is not None and self.slot.kind is kind and self.slot.acquired
+
     @property
     def expires_at(self) -> datetime | None:
         """When the endpoint's time is up: its own expiry or what callers extended it to, the later."""
@@ -246,6 +255,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         if self.requests.extended_to is not None:
             return None
         return used + timedelta(minutes=self.options.idle_minutes)
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When the endpoint is taken away: its time is up or it was unused for too long, the earlier."""
+        if self.expires_at is None:
+            return None
+        return min(self.expires_at, self.idle_at or self.expires_at)
 
 
 def open_run(

@@ -7,27 +7,17 @@ that decide at the same moment cannot both acquire the last slot. The index says
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.run import Run
+from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
-
-
-class SlotKind(StrEnum):
-    """What a slot is for."""
-
-    TRAINING = "training"
-    ENDPOINT = "endpoint"
-
 
 _AHEAD = {
     SlotKind.TRAINING: frozenset({Stage.RECEIVED, Stage.VALIDATED}),
     SlotKind.ENDPOINT: frozenset({Stage.TRAINED, Stage.REGISTERED}),
 }
 """Stages of runs that wait for a slot, or soon will."""
-
-_WITH_ENDPOINT = frozenset({Stage.DEPLOYING, Stage.LIVE, Stage.DELETING})
 
 
 def current_holders(kind: SlotKind, listed: Iterable[str], entries: Iterable[IndexEntry]) -> frozenset[str]:
@@ -79,7 +69,9 @@ def may_still_use(kind: SlotKind, entry: IndexEntry) -> bool:
 
 def _uses(kind: SlotKind, entry: IndexEntry) -> bool:
     """Whether a run may be using what the slot is for, listed or not."""
-    return entry.training if kind is SlotKind.TRAINING else entry.stage in _WITH_ENDPOINT
+    if kind is SlotKind.TRAINING:
+        return entry.training
+    return entry.stage is not None and entry.stage.has_endpoint
 
 
 def _done(kind: SlotKind, entry: IndexEntry) -> bool:

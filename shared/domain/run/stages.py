@@ -41,6 +41,11 @@ class Stage(StrEnum):
         return not TRANSITIONS[self]
 
     @property
+    def has_endpoint(self) -> bool:
+        """Whether an endpoint of the run may exist: it is being created, answers, or is being deleted."""
+        return self in _WITH_ENDPOINT
+
+    @property
     def before_live(self) -> bool:
         """Whether the run is still on its way to an endpoint."""
         return self in _ON_THE_WAY
@@ -63,6 +68,8 @@ TRANSITIONS: dict[Stage, frozenset[Stage]] = {
     Stage.FAILED: frozenset(),
     Stage.CANCELED: frozenset(),
 }
+
+_WITH_ENDPOINT = frozenset({Stage.DEPLOYING, Stage.LIVE, Stage.DELETING})
 
 _ON_THE_WAY = frozenset(
     {

@@ -119,6 +119,8 @@ HARMLESS = (
 )
 """Parameters that change nothing in a text that a model without tools writes."""
 
+_KNOWN = frozenset({*ChatCompletionRequest.__struct_fields__, *HARMLESS})
+
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "frequency_penalty": (0,),
     "presence_penalty": (0,),
@@ -166,22 +168,22 @@ def read_completion(body: Mapping[str, Any]) -> Completion:
 
 
 def _typed(body: Mapping[str, Any]) -> ChatCompletionRequest:
-    converted, problems = convert_fields(ChatCompletionRequest, body, strict=True)
     for name in ("model", "messages"):
         if name not in body:
             raise OpenAIRequestError(
                 f"you must provide {name}", param=name, code="missing_required_parameter"
             )
-    if problems:
+    try:
+        return msgspec.convert(body, ChatCompletionRequest)
+    except msgspec.ValidationError as fault:
+        _, problems = convert_fields(ChatCompletionRequest, body, strict=True)
         name, message = problems[0]
-        raise OpenAIRequestError(f"{name}: {message}", param=name, code="invalid_value")
-    return ChatCompletionRequest(**converted)
+        raise OpenAIRequestError(f"{name}: {message}", param=name, code="invalid_value") from fault
 
 
 def _refuse_unknown(body: Mapping[str, Any]) -> None:
-    known = {*(field.name for field in msgspec.structs.fields(ChatCompletionRequest)), *HARMLESS}
     for name, value in body.items():
-        if name in known:
+        if name in _KNOWN:
             continue
         if name not in NEUTRAL:
             raise OpenAIRequestError(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from shared.domain.errors import CorruptRunError, UnknownRunError
+from shared.domain.errors import CorruptRunError, TransientServiceError, UnknownRunError
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.steps.plan_training import content_digest
+
+ATTEMPTS = 5
+"""How often a run claims again at once when other runs of the same content took the claim meanwhile."""
 
 _NOTHING = frozenset({Stage.FAILED, Stage.CANCELED, Stage.REJECTED, Stage.DUPLICATE})
 
@@ -20,17 +23,23 @@ def claim_content(run: Run, services: Services) -> Run:
 
     Returns:
         The run, `claimed`, or with `duplicate_of` naming the earlier run.
+
+    Raises:
+        TransientServiceError: If other runs changed the claim each time; the run claims again later.
     """
     assert run.plan is not None
     digest = content_digest(run, run.plan)
-    holder = services.content_index.claim(digest, run.run_id)
-    while holder != run.run_id:
+    for _ in range(ATTEMPTS):
+        holder = services.content_index.claim(digest, run.run_id)
+        if holder == run.run_id:
+            return msgspec.structs.replace(run, claimed=True)
         if not run.options.force and not _came_to_nothing(holder, services):
             return msgspec.structs.replace(run, duplicate_of=holder)
         if services.content_index.take_over(digest, run.run_id, previous=holder):
-            break
-        holder = services.content_index.claim(digest, run.run_id)
-    return msgspec.structs.replace(run, claimed=True)
+            return msgspec.structs.replace(run, claimed=True)
+    raise TransientServiceError(
+        f"the claim on the content of {run.run_id} kept changing", code="ClaimContended"
+    )
 
 
 def _came_to_nothing(run_id: str, services: Services) -> bool:

@@ -11,7 +11,10 @@ from shared.domain.run.decide import Step
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import EndpointStatus, Observation
 from shared.domain.run.run import ModelRecord, Run, TrainingPlan
+from shared.domain.run.slot_kind import SlotKind, SlotRequest
+from shared.domain.run.stages import Stage
 from shared.ports import Services
+from shared.workflow.slots import acquire_slot
 from shared.workflow.steps.claim_content import claim_content
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.smoke_test import smoke_test
@@ -45,6 +48,12 @@ def _create_compute(run: Run, _seen: Observation, settings: Settings, services: 
     plan = _plan_of(run)
     services.workspace.create_compute(plan.compute, plan.compute_size, max_nodes=settings.compute_max_nodes)
     return msgspec.structs.replace(run, compute_requested_at=run.compute_requested_at or services.now())
+
+
+def _acquire_slot(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
+    kind = SlotKind.TRAINING if run.stage is Stage.VALIDATED else SlotKind.ENDPOINT
+    acquired = acquire_slot(run, kind, settings, services)
+    return msgspec.structs.replace(run, slot=SlotRequest(kind=kind, acquired=acquired, at=services.now()))
 
 
 def _submit_job(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
@@ -99,6 +108,7 @@ _STEPS: dict[Step, CarryOut] = {
     Step.PLAN: _plan,
     Step.CLAIM: _claim,
     Step.CREATE_COMPUTE: _create_compute,
+    Step.ACQUIRE_SLOT: _acquire_slot,
     Step.SUBMIT_JOB: _submit_job,
     Step.COLLECT_METRICS: _collect_metrics,
     Step.REGISTER_MODEL: _register_model,

@@ -1,0 +1,30 @@
+"""What is kept on a run's record of its concurrency slots."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+
+class SlotKind(StrEnum):
+    """What a slot is for."""
+
+    TRAINING = "training"
+    ENDPOINT = "endpoint"
+
+
+class SlotRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest request of a run for a concurrency slot, and how it ended.
+
+    Attributes:
+        kind: What the slot is for.
+        acquired: Whether the run holds the slot.
+        at: When the run asked (UTC).
+    """
+
+    kind: SlotKind
+    acquired: bool
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
