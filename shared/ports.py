@@ -6,7 +6,7 @@ ServiceRefusedError where it will not. Times are UTC throughout.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +19,7 @@ from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStat
 from shared.domain.run.run import Metrics, ModelRecord, Run, SourceFile, TrainingPlan
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
+from shared.domain.serving.chat import Upstream
 from shared.domain.serving.record import UNSETTLED, Serving
 from shared.domain.training.base_model import BaseModel
 from shared.domain.training.component import Component
@@ -244,11 +245,14 @@ class ScoringTarget(NamedTuple):
 class Scoring(Protocol):
     """Endpoints' scoring URIs."""
 
-    def score(self, target: ScoringTarget, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
+    def score(self, target: ScoringTarget, request: Upstream, *, deployment: str | None) -> Any:
         """Score once, on a deployment or as traffic decides; the decoded answer. Raises ScoringError."""
 
-    async def score_async(self, target: ScoringTarget, payload: Mapping[str, Any]) -> Any:
+    async def score_async(self, target: ScoringTarget, request: Upstream) -> Any:
         """Like `score`, as traffic decides, for many requests at once."""
+
+    def stream(self, target: ScoringTarget, request: Upstream) -> AsyncGenerator[bytes, None]:
+        """An answer's bytes as they come; closing the generator ends the request. Raises ScoringError."""
 
 
 class Notifications(Protocol):

@@ -43,7 +43,7 @@ async def stream(
     async with aclosing(services.scoring.stream(target, request)) as chunks:
         async for data in _events(chunks):
             if data == _END:
-                return
+                break
             piece = read_piece(data)
             finished = finished or piece.finish_reason is not None
             yield piece

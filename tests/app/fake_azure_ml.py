@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from shared.domain.run.observation import (
     Provisioning,
 )
 from shared.domain.run.run import Metrics, ModelRecord, Run, TrainingPlan
+from shared.domain.serving.chat import Upstream
 from shared.domain.training.base_model import BaseModel, parse_base_model
 from shared.domain.training.component import Component, parse_component
 from shared.ports import ScoringTarget
@@ -35,6 +37,8 @@ class MemoryCloud:
         faults: Errors to raise, each once, by the name of the call that meets it.
         begun: Every call that created or removed something, in order.
         answers: What deployments reply to scoring.
+        chunks: What they stream, and where that breaks off.
+        streaming: Streams that are open.
     """
 
     slow: bool = False
@@ -49,7 +53,9 @@ class MemoryCloud:
     logged: Metrics = LOGGED
     seen: dict[str, EndpointStatus] = field(default_factory=dict)
     tags: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    answers: Callable[[Mapping[str, Any]], Any] = lambda _payload: {"output": "Hello!"}
+    answers: Callable[[Mapping[str, Any]], Any] = lambda _payload: [{"0": "Hello!"}]
+    chunks: list[bytes | Exception] = field(default_factory=list)
+    streaming: int = 0
     scored: list[tuple[ScoringTarget, Mapping[str, Any], str | None]] = field(default_factory=list)
 
     def base_model(self, name: str) -> BaseModel:
@@ -164,15 +170,29 @@ class MemoryCloud:
         self._meet("list_owned")
         return [(name, self.tags[name][RUN_TAG]) for name in self.seen if RUN_TAG in self.tags.get(name, {})]
 
-    def score(self, target: ScoringTarget, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
+    def score(self, target: ScoringTarget, request: Upstream, *, deployment: str | None) -> Any:
         """See `Scoring.score`."""
         self._meet("score")
-        self.scored.append((target, payload, deployment))
-        return self.answers(payload)
+        self.scored.append((target, request.body, deployment))
+        return self.answers(request.body)
 
-    async def score_async(self, target: ScoringTarget, payload: Mapping[str, Any]) -> Any:
+    async def score_async(self, target: ScoringTarget, request: Upstream) -> Any:
         """See `Scoring.score_async`."""
-        return self.score(target, payload, deployment=None)
+        return self.score(target, request, deployment=None)
+
+    async def stream(self, target: ScoringTarget, request: Upstream) -> AsyncGenerator[bytes, None]:
+        """See `Scoring.stream`."""
+        self._meet("score")
+        self.scored.append((target, request.body, None))
+        self.streaming += 1
+        try:
+            for chunk in self.chunks:
+                if isinstance(chunk, Exception):
+                    raise chunk
+                await asyncio.sleep(0)
+                yield chunk
+        finally:
+            self.streaming -= 1
 
     def settle(self) -> None:
         """Finish every pending operation; jobs complete, what is going is gone."""

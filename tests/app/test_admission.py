@@ -1,4 +1,4 @@
-"""Turns on an endpoint: as many at once as its servers work on, in the order of asking, and a bounded wait."""
+"""Turns on an endpoint: as many at once as its servers work on, in order, and a wait that has an end."""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ def test_a_crashed_container_ends_the_run_and_its_endpoint() -> None:
 def test_a_silent_deployment_never_gets_traffic() -> None:
     """One that answers without text fails its smoke test; one that is not up yet is tried again."""
     world = World()
-    world.cloud.answers = lambda _payload: {"output": ""}
+    world.cloud.answers = lambda _payload: [{"0": ""}]
     run = drive(world, upload(world), Stage.FAILED)
     assert run.error is not None
     assert run.error.code == "EmptyReply"

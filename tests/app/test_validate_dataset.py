@@ -11,8 +11,8 @@ import pytest
 
 from shared.domain.run.run import Requests, Run, SourceFile
 from shared.domain.run.stages import Stage
-from shared.workflow.steps.validate_dataset import CHECKPOINT_EVERY, LONGEST_INVOCATION
 from shared.workflow.save_progress import update_run
+from shared.workflow.steps.validate_dataset import CHECKPOINT_EVERY, LONGEST_INVOCATION
 from tests.app.fake_storage import MemoryUploads
 from tests.app.fakes import World
 from tests.app.worlds import Crash, advance, upload

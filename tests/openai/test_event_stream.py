@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,11 +24,7 @@ def test_events_do_not_depend_on_the_chunks(cuts: list[int]) -> None:
     """All kinds of line ends, comments and other fields; an event without its end is none."""
     parser = EventStreamParser()
     edges = [0, *sorted(cuts), len(STREAM)]
-    found = [
-        event
-        for start, end in zip(edges, edges[1:], strict=False)
-        for event in parser.feed(STREAM[start:end])
-    ]
+    found = [event for start, end in pairwise(edges) for event in parser.feed(STREAM[start:end])]
     assert found == EVENTS
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from shared.domain.errors import ScoringError, ServiceRefusedError, TransientServiceError
 from shared.domain.run.observation import EndpointStatus
 from shared.domain.run.run import Run, SmokeTest
-from shared.domain.serving.chat_payload import chat_payload, reply_of
+from shared.domain.serving.chat import Chat
 from shared.domain.serving.deployment import DEPLOYMENT
+from shared.domain.serving.dialects import read_reply, upstream_request
 from shared.ports import ScoringTarget, Services
 
 REPLY_TOKENS = 200
@@ -32,21 +31,22 @@ def smoke_test(run: Run, endpoint: EndpointStatus, auth_mode: str, services: Ser
     target = ScoringTarget(run.run_id, endpoint.scoring_uri or "", auth_mode)
     tests = []
     for sample in run.smoke_sample:
-        payload = chat_payload(sample.messages, {"do_sample": False, "max_new_tokens": REPLY_TOKENS})
-        answer = _score(target, payload, services)
+        chat = Chat(tuple(sample.messages), max_tokens=REPLY_TOKENS, temperature=0)
+        answer = _score(target, chat, services)
         tests.append(SmokeTest(prompt=sample.messages, expected=sample.expected, reply=answer[:REPLY_LIMIT]))
     return msgspec.structs.replace(run, smoke_tests=tuple(tests))
 
 
-def _score(target: ScoringTarget, payload: dict[str, Any], services: Services) -> str:
+def _score(target: ScoringTarget, chat: Chat, services: Services) -> str:
     try:
-        answer = services.scoring.score(target, payload, deployment=DEPLOYMENT)
+        route = target.serving.route
+        answer = services.scoring.score(target, upstream_request(route, chat), deployment=DEPLOYMENT)
+        reply = read_reply(route, answer, chat).text
     except ScoringError as fault:
         message = f"smoke test: {fault.message}"
         if fault.status in RETRYABLE_STATUSES or (fault.upstream_status or 0) >= 500:
             raise TransientServiceError(message, code=fault.code) from fault
         raise ServiceRefusedError(message, code=fault.code) from fault
-    reply = reply_of(answer)
-    if not reply:
+    if not reply.strip():
         raise ServiceRefusedError("smoke test: the deployment answered, but with no text", code="EmptyReply")
     return reply
