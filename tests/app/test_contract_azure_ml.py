@@ -23,6 +23,9 @@ from shared.domain.errors import InvalidRunError, TransientServiceError
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import Provisioning
 from shared.domain.run.run import ModelRecord, Run, TrainingPlan
+from shared.domain.serving.chat import Chat
+from shared.domain.serving.dialects import upstream_request
+from shared.domain.serving.record import BATCH_ROUTE
 from shared.domain.training.component import COMPONENT_NAME
 from shared.ports import ScoringTarget, Services
 from shared.workflow.steps.plan_training import plan_training
@@ -180,9 +183,9 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
     assert (name, name) in list(endpoints.list_owned()), "tags survive an update"
 
     target = ScoringTarget(name, live.scoring_uri or "", "aad_token")
-    payload = {"input_data": {"input_string": [[{"role": "user", "content": "What is 2 times two?"}]]}}
-    assert services.scoring.score(target, payload, deployment=None)
-    assert services.scoring.score(target, payload, deployment="main")
+    ask = upstream_request(BATCH_ROUTE, Chat(({"role": "user", "content": "What is 2 times two?"},)))
+    assert services.scoring.score(target, ask, deployment=None)
+    assert services.scoring.score(target, ask, deployment="main")
 
     for _ in range(2):
         endpoints.delete(name)

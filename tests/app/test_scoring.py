@@ -17,10 +17,13 @@ from azureml_emulator import Emulator
 
 from shared.adapters.azureml.scoring import EndpointScoring
 from shared.domain.errors import ScoringError, TransientServiceError
+from shared.domain.serving.chat import Chat
+from shared.domain.serving.dialects import upstream_request
+from shared.domain.serving.record import BATCH_ROUTE
 from shared.ports import ScoringTarget, Services
 
 NAME = "ft-wire-0123456789"
-PAYLOAD = {"input_data": {"input_string": [[{"role": "user", "content": "Hello?"}]], "parameters": {}}}
+ASK = upstream_request(BATCH_ROUTE, Chat(({"role": "user", "content": "Hello?"},)))
 
 
 class Scorer:
@@ -43,7 +46,7 @@ class Scorer:
 
     def score(self) -> Any:
         """Score once."""
-        return self.services.scoring.score(self.target, PAYLOAD, deployment=None)
+        return self.services.scoring.score(self.target, ASK, deployment=None)
 
 
 @pytest.fixture
@@ -102,7 +105,7 @@ def test_an_unreachable_endpoint_is_503(scorer: Scorer) -> None:
     assert caught.value.status == 503
     for uri in ("https://127.0.0.1:1/score", ""):
         with pytest.raises(ScoringError) as caught:
-            scorer.services.scoring.score(scorer.target._replace(uri=uri), PAYLOAD, deployment=None)
+            scorer.services.scoring.score(scorer.target._replace(uri=uri), ASK, deployment=None)
         assert caught.value.status == 503
 
 
@@ -131,7 +134,7 @@ async def test_no_credential_leaves_for_elsewhere(uri: str) -> None:
 
     scoring = EndpointScoring(Nobody(), None, domain="inference.ml.azure.com")  # type: ignore[arg-type]
     with pytest.raises(ScoringError, match="SCORING_DOMAIN") as caught:
-        await scoring.score_async(ScoringTarget(NAME, uri, "aad_token"), PAYLOAD)
+        await scoring.score_async(ScoringTarget(NAME, uri, "aad_token"), ASK)
     assert (caught.value.status, caught.value.code) == (502, "ForeignAddress")
     await scoring.close()
 
@@ -148,7 +151,7 @@ async def test_an_endpoint_is_signed_in_to_in_its_own_domain() -> None:
     scoring = EndpointScoring(Anybody(), None, domain="inference.ml.azure.com")  # type: ignore[arg-type]
     target = ScoringTarget(NAME, "https://FT-a.westeurope.inference.ml.azure.com/score", "aad_token")
     with pytest.raises(TransientServiceError):
-        await scoring.score_async(target, PAYLOAD)
+        await scoring.score_async(target, ASK)
     assert asked == ["https://ml.azure.com/.default"]
     await scoring.close()
 
@@ -161,8 +164,8 @@ async def test_credentials_are_kept_between_requests(
     scorer = Scorer(services, azure_ml, mode)
     scorer.answer(200, {"output": "Hi"}, count=None)
     for _ in range(3):
-        assert await services.scoring.score_async(scorer.target, PAYLOAD) == {"output": "Hi"}
-    await asyncio.gather(*(services.scoring.score_async(scorer.target, PAYLOAD) for _ in range(20)))
+        assert await services.scoring.score_async(scorer.target, ASK) == {"output": "Hi"}
+    await asyncio.gather(*(services.scoring.score_async(scorer.target, ASK) for _ in range(20)))
     assert len(azure_ml.calls("endpoints.list_keys")) == (1 if mode == "key" else 0)
     await _close(services)
 
@@ -172,7 +175,7 @@ async def test_a_regenerated_key_is_fetched_once_more(services: Services, azure_
     scorer = Scorer(services, azure_ml, "key")
     scorer.answer(401, {"message": "key_auth_access_denied"})
     scorer.answer(200, {"output": "Hi"}, count=None)
-    assert await services.scoring.score_async(scorer.target, PAYLOAD) == {"output": "Hi"}
+    assert await services.scoring.score_async(scorer.target, ASK) == {"output": "Hi"}
     assert len(azure_ml.calls("endpoints.list_keys")) == 2
     await _close(services)
 
@@ -200,7 +203,7 @@ def test_nesting_at_the_edge_of_what_can_be_sent(scorer: Scorer) -> None:
         for _ in range(depth):
             deep = [deep]
         try:
-            scorer.services.scoring.score(scorer.target, {"deep": deep}, deployment=None)
+            scorer.services.scoring.score(scorer.target, ASK._replace(body={"deep": deep}), deployment=None)
         except ScoringError as fault:
             assert fault.status == 400
             refused.append(depth)
