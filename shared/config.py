@@ -20,12 +20,24 @@ from shared.domain.fields import Problem, convert_fields
 from shared.domain.limits import Limits
 from shared.domain.run.cost import Prices
 from shared.domain.run.options import Hours, Minutes, Name, ParameterValue, RunOptions
+from shared.domain.serving.record import StrategyName
+from shared.domain.serving.strategies.strategy import ServingOptions
 
 DATA_CONNECTION = "TrainingStorage"
 """Prefix of the data account's connection settings, as the blob and queue triggers name it."""
 
 _CRON_FIELDS = 6
-_JSON_FIELDS = frozenset({"finetune_parameters", "prices_per_hour"})
+_JSON_FIELDS = frozenset({"finetune_parameters", "prices_per_hour", "serving_variables"})
+_STRATEGY = f"({'|'.join(StrategyName)})"
+_IMAGE = r"\A[a-z0-9][a-z0-9./_-]*:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z"
+
+RESERVED_VARIABLES = frozenset(
+    {
+        *("ENGINE_NAME", "WORKER_COUNT", "MAX_MODEL_LEN", "TENSOR_PARALLEL"),
+        *("AZUREML_MODEL_DIR", "MLFLOW_MODEL_FOLDER", "HOST", "PORT", "MODEL", "SEED", "DEVICE"),
+    }
+)
+"""Variables of the serving container that the app sets itself, or that its server takes for its own."""
 
 
 class SettingsError(FinetuneError):
@@ -77,6 +89,39 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     deployment_instance_type: Annotated[Name, Meta(description="VM size of deployments.")]
     deployment_instance_count: Annotated[int, Meta(ge=1, le=50, description="VMs of a deployment.")] = 1
+    serving: Annotated[
+        str,
+        Meta(
+            pattern=rf"\A{_STRATEGY}(,{_STRATEGY})*\Z",
+            description="Ways to serve a model, in the order in which they are tried.",
+        ),
+    ] = ",".join(StrategyName)
+    serving_concurrency: Annotated[
+        int,
+        Meta(ge=1, le=256, description="Requests that one VM of a deployment works on at once, with vLLM."),
+    ] = 8
+    vllm_image: Annotated[str, Meta(pattern=_IMAGE, description="Image and tag of `vllm-environment`.")] = (
+        "mcr.microsoft.com/azureml/curated/foundation-model-inference:94"
+    )
+    mlflow_image: Annotated[
+        str,
+        Meta(
+            pattern=_IMAGE,
+            description="Image and tag of `mlflow`, for a model whose metadata name the vLLM image.",
+        ),
+    ] = "mcr.microsoft.com/azureml/curated/mlflow-model-inference:21"
+    max_model_len: Annotated[
+        Annotated[int, Meta(ge=16)] | None,
+        Meta(description="Tokens of prompt and reply that vLLM makes room for; empty is the model's number."),
+    ] = None
+    tensor_parallel: Annotated[
+        Annotated[int, Meta(ge=1, le=64)] | None,
+        Meta(description="GPUs that vLLM spreads a model over; empty lets the image decide."),
+    ] = None
+    serving_variables: Annotated[
+        dict[Annotated[str, Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_]*\Z")], str],
+        Meta(description="JSON object of more variables of the serving container, text to text."),
+    ] = {}
     endpoint_auth_mode: Annotated[
         Literal["aad_token", "key"],
         Meta(description="How this app signs in to endpoints: `aad_token` (no secrets) or `key`."),
@@ -283,6 +328,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             lifetime_hours=self.endpoint_lifetime_hours,
             idle_minutes=self.endpoint_idle_minutes,
             row_policy=self.row_policy,
+            serving_concurrency=self.serving_concurrency,
+        )
+
+    def serving_options(self, options: RunOptions) -> ServingOptions:
+        """How a run's model may be served."""
+        return ServingOptions(
+            order=tuple(map(StrategyName, self.serving.split(","))),
+            vllm_image=self.vllm_image,
+            mlflow_image=self.mlflow_image,
+            concurrency=options.serving_concurrency,
+            max_model_len=self.max_model_len,
+            tensor_parallel=self.tensor_parallel,
+            variables=self.serving_variables,
         )
 
     @property
@@ -350,6 +408,12 @@ def _check_meaning(values: Mapping[str, Any]) -> list[Problem]:
             problems.append(Problem(name.upper(), "must have six fields, seconds first, e.g. `0 * * * * *`"))
     if values.get("endpoint_max_lifetime_hours", 168) < values.get("endpoint_lifetime_hours", 24):
         problems.append(Problem("ENDPOINT_MAX_LIFETIME_HOURS", "must not be below ENDPOINT_LIFETIME_HOURS"))
+    names = values.get("serving", "").split(",")
+    if len(set(names)) < len(names):
+        problems.append(Problem("SERVING", "names a strategy twice; each is tried once"))
+    if taken := sorted(RESERVED_VARIABLES & {name.upper() for name in values.get("serving_variables", {})}):
+        message = f"must not have {', '.join(taken)}: the app or the container's server sets it"
+        problems.append(Problem("SERVING_VARIABLES", message))
     return problems
 
 

@@ -58,7 +58,9 @@ class LiveEndpoints:
 
         run = update_run(self._services.runs, endpoint, use)
         assert run.endpoint is not None
-        target = ScoringTarget(endpoint, run.endpoint.scoring_uri, run.endpoint.auth_mode)
+        target = ScoringTarget(
+            endpoint, run.endpoint.scoring_uri, run.endpoint.auth_mode, run.endpoint.serving
+        )
         self._known[endpoint] = _Known(target, now + LOOK_AGAIN)
         return self._known[endpoint]
 

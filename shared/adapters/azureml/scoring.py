@@ -24,13 +24,15 @@ from shared.adapters.http.response_parsing import read_json, retry_after
 from shared.adapters.sdk_errors import translate
 from shared.domain.errors import ScoringError
 from shared.domain.sanitize import sanitize_text
+from shared.domain.serving.chat import Upstream
+from shared.domain.serving.deployment import REQUEST_SECONDS
 from shared.ports import ScoringTarget
 
 ML_SCOPE = "https://ml.azure.com/.default"
 DEPLOYMENT_HEADER = "azureml-model-deployment"
 
-RESPONSE_SECONDS = 95
-"""A little over the 90 s that deployments may take, so that the endpoint's own answer wins."""
+RESPONSE_SECONDS = REQUEST_SECONDS + 5
+"""A little over what deployments may take, so that the endpoint's own answer wins."""
 
 CONNECT_SECONDS = 10
 KEEP_SECONDS = 60
@@ -81,21 +83,21 @@ class EndpointScoring:
         self._tls = ssl.create_default_context()
         self._session: aiohttp.ClientSession | None = None
 
-    def score(self, target: ScoringTarget, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
+    def score(self, target: ScoringTarget, request: Upstream, *, deployment: str | None) -> Any:
         """See `Scoring.score`."""
-        return asyncio.run(self._once(target, payload, deployment))
+        return asyncio.run(self._once(target, request, deployment))
 
     async def score_async(
         self,
         target: ScoringTarget,
-        payload: Mapping[str, Any],
+        request: Upstream,
         *,
         deployment: str | None = None,
     ) -> Any:
         """Like `score`, for many requests at once; every call must be on the same event loop."""
         if self._session is None:
             self._session = self._open()
-        return await self._send(self._session, target, payload, deployment)
+        return await self._send(self._session, target, request, deployment)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -103,41 +105,43 @@ class EndpointScoring:
             await self._session.close()
             self._session = None
 
-    async def _once(self, target: ScoringTarget, payload: Mapping[str, Any], deployment: str | None) -> Any:
+    async def _once(self, target: ScoringTarget, request: Upstream, deployment: str | None) -> Any:
         async with self._open() as session:
-            return await self._send(session, target, payload, deployment)
+            return await self._send(session, target, request, deployment)
 
     async def _send(
         self,
         session: aiohttp.ClientSession,
         target: ScoringTarget,
-        payload: Mapping[str, Any],
+        request: Upstream,
         deployment: str | None,
     ) -> Any:
-        reply = await self._post(session, target, payload, deployment)
+        reply = await self._post(session, target, request, deployment)
         if reply.status == 401:
             # The key was regenerated, or the token revoked: once more, with a new one.
             self._bearers.pop(target.name, None)
-            reply = await self._post(session, target, payload, deployment)
+            reply = await self._post(session, target, request, deployment)
         return _answer(reply)
 
     async def _post(
         self,
         session: aiohttp.ClientSession,
         target: ScoringTarget,
-        payload: Mapping[str, Any],
+        request: Upstream,
         deployment: str | None,
     ) -> _Reply:
-        address = self._address(target)
+        # Every path of the endpoint's host leads to the model's server, not only its scoring URI's.
+        address = self._address(target).with_path(request.path)
         bearer = self._bearers.get(target.name)
         if bearer is None or bearer.renew_at <= time.time():
             bearer = await asyncio.to_thread(self._sign_in, target)
-        headers = {"Authorization": f"Bearer {bearer.text}", "Content-Type": "application/json"}
+        signed = {"Authorization": f"Bearer {bearer.text}", "Content-Type": "application/json"}
+        headers = {**request.headers, **signed}
         if deployment is not None:
             headers[DEPLOYMENT_HEADER] = deployment
         try:
             async with session.post(
-                address, data=_encoded(payload), headers=headers, allow_redirects=False
+                address, data=_encoded(request.body), headers=headers, allow_redirects=False
             ) as response:
                 return _Reply(response.status, response.headers, await response.read())
         except (aiohttp.ClientError, TimeoutError) as fault:
@@ -208,9 +212,15 @@ def _answer(reply: _Reply) -> Any:
         f"{message}: {reason}" if reason else message,
         code=code,
         upstream_status=reply.status,
+        model_status=_model_status(reply.headers),
         request_id=request_id or None,
         retry_after=retry_after(reply.headers),
     )
+
+
+def _model_status(headers: Mapping[str, str]) -> int | None:
+    given = headers.get("ms-azureml-model-error-statuscode", "")
+    return int(given) if given.isascii() and given.isdigit() else None
 
 
 def _unreachable(fault: Exception) -> ScoringError:

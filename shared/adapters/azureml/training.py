@@ -29,7 +29,8 @@ from shared.domain.run.observation import JobStatus
 from shared.domain.run.options import SERVERLESS
 from shared.domain.run.run import ModelRecord, Run, TrainingPlan
 from shared.domain.sanitize import sanitize_text
-from shared.domain.training.component import COMPONENT_NAME
+from shared.domain.serving.strategies.strategy import MODEL_FOLDER
+from shared.domain.training.component import COMPONENT_NAME, FINETUNE_CONFIG
 from shared.logs import get_logger
 from shared.ports import Datasets
 
@@ -40,8 +41,8 @@ JOB_VERSION = "2024-01-01-preview"
 CANCEL_VERSION = "2023-04-01-preview"
 HISTORY_VERSION = "v1.0"
 
-OUTPUT = "trained_model"
-"""Name of the pipeline's output that holds the MLflow model."""
+OUTPUT = MODEL_FOLDER
+"""Name of the pipeline's output that holds the MLflow model: a registered model keeps it as its folder."""
 
 _SDK = threading.Lock()
 _log = get_logger(__name__)
@@ -72,7 +73,7 @@ class AzureMlTraining:
         self._registry = registry
         self._experiment = experiment
 
-    def submit(self, run: Run, plan: TrainingPlan) -> None:
+    def submit(self, run: Run, plan: TrainingPlan, *, finetune_config: str | None) -> None:
         """See `Training.submit`."""
         with _SDK, sdk_translated(f"submitting job {run.run_id}"):
             from azure.ai.ml import MLClient
@@ -81,7 +82,7 @@ class AzureMlTraining:
                 self._credential, registry_name=self._registry, enable_telemetry=False, **CALL_RETRIES
             )
             component = registry.components.get(COMPONENT_NAME, version=plan.component_version)
-            job = self._build(component, run, plan)
+            job = self._build(component, run, plan, finetune_config)
             try:
                 # The plan was checked, and the service checks the job: once more on the way would cost more
                 # time than building and sending it.
@@ -135,6 +136,7 @@ class AzureMlTraining:
                 name=str(registered.name),
                 version=str(registered.version),
                 id=sanitize_text(str(registered.id)),
+                folder=sanitize_text(str(registered.path).rstrip("/").rpartition("/")[2]),
             )
 
     def _client(self) -> MLClient:
@@ -142,12 +144,14 @@ class AzureMlTraining:
 
         return MLClient(self._credential, *self._id, enable_telemetry=False, **CALL_RETRIES)
 
-    def _build(self, component: Any, run: Run, plan: TrainingPlan) -> Any:
+    def _build(self, component: Any, run: Run, plan: TrainingPlan, finetune_config: str | None) -> Any:
         from azure.ai.ml import Input
         from azure.ai.ml.dsl import pipeline
 
         def file(split: Split) -> Input:
             return Input(type="uri_file", path=self._datasets.uri(run.run_id, split))
+
+        told = {FINETUNE_CONFIG: Input(type="uri_file", path=finetune_config)} if finetune_config else {}
 
         @pipeline(None, name=plan.display_name)
         def fine_tune() -> dict[str, Any]:
@@ -157,6 +161,7 @@ class AzureMlTraining:
                 validation_file_path=file(Split.VALIDATION),
                 test_file_path=file(Split.TEST),
                 number_of_gpu_to_use_finetuning=plan.gpus_per_node,
+                **told,
                 **_compute_inputs(plan),
                 **plan.parameters,
             )
