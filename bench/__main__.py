@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.chat_cpu import measure_chat_cpu
 from bench.cold_import import measure_cold_import
 from bench.cold_start import measure_cold_start
 from bench.scale import measure_scale
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
     "validation_copy": measure_copy,
     "cold_import": measure_cold_import,
     "cold_start": measure_cold_start,
+    "chat_cpu": measure_chat_cpu,
     "scale": measure_scale,
     "scoring": measure_scoring,
     "slow_webhooks": measure_slow_webhooks,

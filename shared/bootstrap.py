@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from shared.app import App
 from shared.config import Settings
 from shared.once import Once
 from shared.ports import Services
-from shared.serving.live_endpoints import LiveEndpoints
-from shared.serving.live_models import LiveModels
+from shared.serving.endpoint_directory import EndpointDirectory
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
     from shared.adapters.telemetry import OpenTelemetry
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """The app, ready to serve."""
-
-    settings: Settings
-    services: Services
-    live: LiveEndpoints
-    models: LiveModels
 
 
 def app() -> App:
@@ -39,26 +28,17 @@ def app() -> App:
         SettingsError: Naming every setting that is missing or malformed.
         TransientServiceError: If the cloud's metadata could not be read.
     """
-    return _APP.get()
-
-
-async def app_async() -> App:
-    """Like `app`, without holding up the event loop: the SDKs take a while to import.
-
-    Raises:
-        SettingsError: Naming every setting that is missing or malformed.
-        TransientServiceError: If the cloud's metadata could not be read.
-    """
-    return await _APP.get_async()
+    return APP.get()
 
 
 def _build() -> App:
     settings = Settings.from_env(os.environ)
     services = build_services(settings, credential())
-    return App(settings, services, LiveEndpoints(services), LiveModels(services))
+    return App(settings, services, EndpointDirectory(services))
 
 
-_APP = Once(_build)
+APP = Once(_build)
+"""The app of this process, for callers on the event loop, too."""
 
 
 def build_services(

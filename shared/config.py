@@ -403,6 +403,8 @@ def _check_meaning(values: Mapping[str, Any]) -> list[Problem]:
     shares = [int(share) for share in values.get("split_percentages", "80,10,10").split(",")]
     if sum(shares) != 100 or min(shares) == 0:
         problems.append(Problem("SPLIT_PERCENTAGES", "must be three shares above 0 that add up to 100"))
+    if not re.fullmatch(r"[\x20-\x7e]*", values.get("api_keys") or ""):
+        problems.append(Problem("API_KEYS", "must be ASCII: keys travel in HTTP headers"))
     for name in ("advance_schedule", "reconcile_schedule"):
         if name in values and len(values[name].split()) != _CRON_FIELDS:
             problems.append(Problem(name.upper(), "must have six fields, seconds first, e.g. `0 * * * * *`"))

@@ -137,7 +137,7 @@ class Datasets(Protocol):
         """Keep how far a run's validation is, over what was kept before."""
 
     def save_finetune_config(self, run_id: str, data: bytes) -> str:
-        """Store what training is told about serving, replacing an earlier one; returns where training reads it."""
+        """Store a run's fine-tune configuration over an earlier one; returns where training reads it."""
 
     def load_checkpoint(self, run_id: str) -> bytes | None:
         """What was kept last, or None."""

@@ -123,6 +123,8 @@ def test_an_empty_value_is_a_missing_one() -> None:
         ("AZUREML_WORKSPACE", "../other"),
         ("COMPUTE_CLUSTER", "gpu/cluster"),
         ("COMPUTE_MAX_NODES", "0"),
+        ("API_KEYS", "good,schl\u00fcssel"),
+        ("API_KEYS", "a\nb"),
         ("DEPLOYMENT_INSTANCE_COUNT", "two"),
         ("ENDPOINT_AUTH_MODE", "none"),
         ("SCORING_DOMAIN", ".inference.ml.azure.com"),

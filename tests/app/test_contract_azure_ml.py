@@ -15,16 +15,20 @@ from azureml_emulator import Emulator
 
 from handlers.events.dataset_uploaded import open_run_for_upload
 from local.azurite import Azurite
+from local.processes import wait_until
+from shared.adapters.retries import CALL_LIMITS
 from shared.adapters.storage.account import CONTAINERS
 from shared.adapters.storage.datasets import BlobUploads
-from shared.domain.errors import InvalidRunError
+from shared.domain.errors import InvalidRunError, TransientServiceError
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import Provisioning
 from shared.domain.run.run import ModelRecord, Run, TrainingPlan
+from shared.domain.serving.record import StrategyName
 from shared.domain.training.component import COMPONENT_NAME
 from shared.ports import ScoringTarget, Services
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.validate_dataset import validate_dataset
+from tests.app.builders import SERVING
 from tests.app.conftest import connected
 from tests.app.fake_storage import MemoryUploads
 from tests.app.fakes import World
@@ -69,7 +73,7 @@ def planned(services: Services) -> tuple[Run, TrainingPlan]:
     assert run_id is not None
     run = services.runs.load(run_id).run
     run = validate_dataset(run, SETTINGS.validation_rules(run.options), services)
-    run = plan_training(run, allow_retired_model=True, services=services)
+    run = plan_training(run, allow_retired_model=True, serving=StrategyName, services=services)
     assert run.plan is not None
     services.workspace.create_compute(run.plan.compute, run.plan.compute_size, max_nodes=1)
     return run, run.plan
@@ -177,7 +181,7 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
     assert (live.state, live.traffic) == (Provisioning.READY, {"main": 100})
     assert (name, name) in list(endpoints.list_owned()), "tags survive an update"
 
-    target = ScoringTarget(name, live.scoring_uri or "", "aad_token")
+    target = ScoringTarget(name, live.scoring_uri or "", "aad_token", SERVING)
     payload = {"input_data": {"input_string": [[{"role": "user", "content": "What is 2 times two?"}]]}}
     assert services.scoring.score(target, payload, deployment=None)
     assert services.scoring.score(target, payload, deployment="main")
@@ -244,3 +248,23 @@ def test_submissions_of_one_process_do_not_mix(services: Services, azure_ml: Emu
         given = msgspec.json.encode([node["inputs"], sent["inputs"]]).decode()
         assert f"/{name}/train.jsonl" in given
         assert not any(f"/{other}/" in given for other in jobs if other != name)
+
+
+@pytest.mark.parametrize("services", ["azure"], indirect=True)
+def test_a_submission_that_hangs_holds_up_no_other_and_has_a_deadline(
+    services: Services, azure_ml: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run's job is submitted meanwhile; the hung call ends as a service that is busy."""
+    (hung, hung_plan), (other, other_plan) = planned(services), planned(services)
+    fault = azure_ml.add_fault(match={"path": f"/jobs/{hung.run_id}"}, delay=60, count=None)
+    limits = {**CALL_LIMITS, "read_timeout": 8, "retry_total": 0}
+    monkeypatch.setattr("shared.adapters.azureml.training.CALL_LIMITS", limits)
+    with ThreadPoolExecutor(1) as threads:
+        submitting = threads.submit(services.training.submit, hung, hung_plan)
+        assert wait_until(lambda: fault.hits > 0, 30)
+        services.training.submit(other, other_plan)
+        assert not submitting.done()
+        with pytest.raises(TransientServiceError):
+            submitting.result(timeout=60)
+    azure_ml.clear_faults()
+    assert services.training.job(other.run_id) is not None

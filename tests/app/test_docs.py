@@ -6,6 +6,7 @@ from pathlib import Path
 
 from handlers.events.advance_message import MAX_DELIVERIES
 from handlers.http.errors import STATUSES
+from handlers.http.routes import ROUTES
 from shared.domain.run.stages import TRANSITIONS
 
 ROOT = Path(__file__).parents[2]
@@ -32,3 +33,16 @@ def test_the_readme_names_every_status() -> None:
     paragraph = text.partition("\n\n")[0]
     for status in {*STATUSES.values(), 400, 404, 409, 410, 413, 422, 429, 504}:
         assert str(status) in paragraph, status
+
+
+def test_a_table_has_every_route() -> None:
+    """The documented methods and paths are those of the table of routes, and no other."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    rows = [re.findall(r"^\| `([A-Z]+) (/api/\S+)` \|", page.read_text(), re.MULTILINE) for page in pages]
+    written = [(method, _unnamed(path)) for table in rows for method, path in table]
+    declared = {(route.method, _unnamed(f"/api/{route.path}")) for route in ROUTES}
+    assert sorted(written) == sorted(declared)
+
+
+def _unnamed(path: str) -> str:
+    return re.sub(r"\{\w+\}", "{}", re.sub(r"/\{\w+\?\}", "", path))

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from azure.functions.http import HttpResponseConverter
 
-import function_app
+from handlers.functions import _render
 from handlers.http.responses import Response
+from handlers.http.route import AuthScheme
+from handlers.http.routes import ROUTES
 
 ROOT = Path(__file__).parents[2]
 IMPORT_SECONDS = 0.4
@@ -42,25 +44,6 @@ FUNCTIONS = {
     "openapi": "httpTrigger",
     "health": "httpTrigger",
 }
-ROUTES = {
-    "list_runs": ("GET", "runs"),
-    "get_run": ("GET", "runs/{id}"),
-    "get_report": ("GET", "runs/{id}/report"),
-    "cancel_run": ("POST", "runs/{id}/cancel"),
-    "retry_run": ("POST", "runs/{id}/retry"),
-    "score": ("POST", "endpoints/{endpoint}/score"),
-    "chat_completions": ("POST", "v1/chat/completions"),
-    "list_models": ("GET", "v1/models"),
-    "get_model": ("GET", "v1/models/{model}"),
-    "extend_endpoint": ("POST", "endpoints/{endpoint}/extend"),
-    "delete_endpoint": ("DELETE", "endpoints/{endpoint}"),
-    "openapi": ("GET", "openapi.json"),
-    "dashboard": ("GET", "dashboard/{file?}"),
-    "health": ("GET", "health"),
-}
-# What is not secret, and what checks its key itself, because the host takes no bearer tokens.
-OPEN_FOR_THE_HOST = {"dashboard", "openapi", "health", "chat_completions", "list_models", "get_model"}
-
 LIST_FUNCTIONS = """
 import json, function_app
 print(json.dumps({
@@ -125,14 +108,30 @@ def test_exactly_these_functions_exist(functions: dict[str, list[dict[str, objec
     assert found == FUNCTIONS
 
 
-def test_http_functions_have_their_routes_and_keys(functions: dict[str, list[dict[str, object]]]) -> None:
-    """Everything asks the host for a function key, but for what is open or has a lock of its own."""
-    for name, (method, route) in ROUTES.items():
-        (trigger,) = (b for b in functions[name] if b["type"] == "httpTrigger")
-        assert (trigger["methods"], trigger["route"]) == ([method], route)
+def test_http_functions_are_the_table_of_routes(functions: dict[str, list[dict[str, object]]]) -> None:
+    """Method, path, key and whether runs are advanced: each function is as its route says, and no other."""
+    http = {name for name, kind in FUNCTIONS.items() if kind == "httpTrigger"}
+    assert http == {route.function for route in ROUTES}
+    for route in ROUTES:
+        bindings = functions[route.function]
+        (trigger,) = (b for b in bindings if b["type"] == "httpTrigger")
+        assert (trigger["methods"], trigger["route"]) == ([route.method], route.path)
         assert str(trigger["authLevel"]).rpartition(".")[2] == (
-            "ANONYMOUS" if name in OPEN_FOR_THE_HOST else "FUNCTION"
+            "FUNCTION" if route.auth is AuthScheme.HOST else "ANONYMOUS"
         )
+        assert any(b["type"] == "queue" for b in bindings) is route.advances
+
+
+def test_these_routes_are_open_for_the_host() -> None:
+    """What is not secret, and what checks its key itself, because the host takes no bearer tokens."""
+    assert {route.function: route.auth for route in ROUTES if route.auth is not AuthScheme.HOST} == {
+        "dashboard": AuthScheme.NONE,
+        "openapi": AuthScheme.NONE,
+        "health": AuthScheme.NONE,
+        "chat_completions": AuthScheme.OWN,
+        "list_models": AuthScheme.OWN,
+        "get_model": AuthScheme.OWN,
+    }
 
 
 def test_uploads_come_by_event_grid(functions: dict[str, list[dict[str, object]]]) -> None:
@@ -188,13 +187,13 @@ def test_triggers_declare_and_hand_over() -> None:
         for node in tree.body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.decorator_list
     ]
-    assert len(triggers) == len(FUNCTIONS)
+    assert len(triggers) == len([name for name, kind in FUNCTIONS.items() if kind != "httpTrigger"])
     handlers = {
         alias.asname or alias.name
         for node in tree.body
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("handlers.")
         for alias in node.names
-    } - {"Answer", "read_object", "answer", "respond_async"}
+    }
     branching = ast.For | ast.While | ast.Try | ast.Match | ast.IfExp
     for trigger in triggers:
         named = {node.id for node in ast.walk(trigger) if isinstance(node, ast.Name)}
@@ -208,6 +207,6 @@ def test_triggers_declare_and_hand_over() -> None:
 @pytest.mark.parametrize("content_type", ["text/event-stream; charset=utf-8", "text/html", "image/svg+xml"])
 def test_the_worker_sends_the_content_type_as_it_was_chosen(content_type: str) -> None:
     """Its converter adds a charset to any media type of text; here it finds the header set."""
-    rendered = function_app._render(Response(200, b"", content_type=content_type))
+    rendered = _render(Response(200, b"", content_type=content_type))
     sent = HttpResponseConverter.encode(rendered, expected_type=None).value["headers"]
     assert {name.lower(): datum.value for name, datum in sent.items()} == {"content-type": content_type}

@@ -29,7 +29,7 @@ from shared.domain.run.observation import EndpointStatus, JobStatus, Provisionin
 from shared.domain.run.run import Run, TrainingPlan
 from shared.domain.run.stages import Stage
 from shared.ports import Services
-from shared.serving.live_endpoints import LiveEndpoints
+from shared.serving.endpoint_directory import EndpointDirectory
 from shared.workflow.advance import advance_run
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.conftest import OwnContainers
@@ -226,7 +226,7 @@ def test_many_callers_against_an_advance_lose_nothing(world: World, services: Se
         return extend_endpoint(RUN_ID, {"hours": 1}, most_hours=168, services=services)
 
     def use() -> Any:
-        return asyncio.run(LiveEndpoints(services).target(RUN_ID))
+        return asyncio.run(EndpointDirectory(services).resolve(RUN_ID))
 
     answers = race(services, [extend] * 5 + [use] * 2)
     assert not [answer for answer in answers if isinstance(answer, Exception)]

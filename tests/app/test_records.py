@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.events.advance_message import handle_advance_message
-from handlers.http.errors import respond
 from handlers.http.list_runs import list_runs
 from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
 from handlers.http.responses import Response
@@ -32,6 +31,7 @@ from shared.domain.run.run import Run, SourceFile, TrainingPlan
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from tests.app.builders import NOW, RUN_ID, a_run
+from tests.app.edge import respond
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, rows
 

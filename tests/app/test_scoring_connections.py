@@ -15,17 +15,26 @@ import trustme
 from azure.core.credentials import AccessToken
 
 from shared.adapters.azureml.scoring import EndpointScoring
+from shared.domain.errors import ScoringError
+from shared.domain.serving.chat import Upstream
 from shared.ports import ScoringTarget
+from tests.app.builders import SERVING
 
 BURST = 128
 ANSWER = b'{"output": "Hi"}'
 
+NOTHING = Upstream("/score", {}, {})
+
 
 class Tokens:
-    """A credential."""
+    """A credential, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
 
     def get_token(self, *_: str, **__: Any) -> AccessToken:
         """Always the same."""
+        self.asked += 1
         return AccessToken("token", 2**31)
 
 
@@ -84,13 +93,13 @@ def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
 
 @asynccontextmanager
 async def scoring_on(
-    endpoint: Endpoint, tls: ssl.SSLContext
+    endpoint: Endpoint, tls: ssl.SSLContext, tokens: Tokens | None = None
 ) -> AsyncIterator[tuple[EndpointScoring, ScoringTarget]]:
     """The real adapter, and the endpoint as its target."""
-    scoring = EndpointScoring(Tokens(), None, domain="127.0.0.1")  # type: ignore[arg-type]
+    scoring = EndpointScoring(tokens or Tokens(), None, domain="127.0.0.1")  # type: ignore[arg-type]
     async with await asyncio.start_server(endpoint.serve, "127.0.0.1", 0, ssl=tls, backlog=BURST) as server:
         port = server.sockets[0].getsockname()[1]
-        yield scoring, ScoringTarget("ft-support", f"https://127.0.0.1:{port}/score", "aad_token")
+        yield scoring, ScoringTarget("ft-support", f"https://127.0.0.1:{port}/score", "aad_token", SERVING)
         await scoring.close()
 
 
@@ -99,7 +108,7 @@ async def test_requests_one_after_the_other_share_a_connection(tls: ssl.SSLConte
     endpoint = Endpoint(together=1)
     async with scoring_on(endpoint, tls) as (scoring, target):
         for _ in range(20):
-            assert await scoring.score_async(target, {}) == {"output": "Hi"}
+            assert await scoring.score_async(target, NOTHING) == {"output": "Hi"}
     assert endpoint.connections == 1
 
 
@@ -108,7 +117,7 @@ async def test_no_request_queues_behind_another(tls: ssl.SSLContext) -> None:
     endpoint = Endpoint(together=BURST)
     async with scoring_on(endpoint, tls) as (scoring, target):
         async with asyncio.timeout(300):
-            answers = await asyncio.gather(*(scoring.score_async(target, {}) for _ in range(BURST)))
+            answers = await asyncio.gather(*(scoring.score_async(target, NOTHING) for _ in range(BURST)))
     assert answers == [{"output": "Hi"}] * BURST
     assert endpoint.connections == BURST
 
@@ -118,5 +127,24 @@ async def test_the_next_burst_finds_the_connections_of_the_last(tls: ssl.SSLCont
     endpoint = Endpoint(together=BURST)
     async with scoring_on(endpoint, tls) as (scoring, target):
         for _ in range(2):
-            await asyncio.gather(*(scoring.score_async(target, {}) for _ in range(BURST)))
+            await asyncio.gather(*(scoring.score_async(target, NOTHING) for _ in range(BURST)))
     assert endpoint.connections == BURST
+
+
+async def test_a_burst_signs_in_once(tls: ssl.SSLContext) -> None:
+    """However many requests find no credential, or one that has expired."""
+    endpoint, tokens = Endpoint(together=BURST), Tokens()
+    async with scoring_on(endpoint, tls, tokens) as (scoring, target):
+        await asyncio.gather(*(scoring.score_async(target, NOTHING) for _ in range(BURST)))
+    assert tokens.asked == 1
+
+
+async def test_an_answer_without_end_is_not_read_to_its_end(
+    tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an endpoint sends cannot fill the app's memory."""
+    monkeypatch.setattr("shared.adapters.azureml.scoring.ANSWER_LIMIT_BYTES", len(ANSWER) - 1)
+    async with scoring_on(Endpoint(together=1), tls) as (scoring, target):
+        with pytest.raises(ScoringError) as caught:
+            await scoring.score_async(target, NOTHING)
+    assert (caught.value.status, caught.value.code) == (502, "AnswerTooLarge")

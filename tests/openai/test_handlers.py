@@ -11,16 +11,14 @@ import msgspec
 import pytest
 
 from handlers.http.auth import check_key
-from handlers.http.openai.chat_completions import complete_chat
-from handlers.http.openai.errors import respond_openai
-from handlers.http.openai.models import list_models, show_model
 from handlers.http.responses import Response
 from shared.domain.errors import RequestError, ScoringError
 from shared.domain.run.stages import Stage
-from shared.serving.live_endpoints import LiveEndpoints
-from shared.serving.live_models import LISTED_AGAIN, LISTED_FOR, LiveModels
+from shared.serving.endpoint_directory import LISTED_AGAIN, LISTED_FOR
 from tests.app.builders import NOW, a_run
+from tests.app.edge import BY_NAME, app_of, ask
 from tests.app.fakes import World
+from tests.app.worlds import SETTINGS
 
 KEY = "a key"
 HEADERS = {"authorization": f"Bearer {KEY}"}
@@ -32,8 +30,7 @@ class Api:
 
     def __init__(self) -> None:
         self.world = World()
-        self.models = LiveModels(self.world.services)
-        self.live = LiveEndpoints(self.world.services)
+        self.app = app_of(self.world, msgspec.structs.replace(SETTINGS, api_keys=KEY))
         self.loop = asyncio.Runner()
 
     def add(
@@ -59,18 +56,14 @@ class Api:
 
     def post(self, body: bytes, headers: dict[str, str] = HEADERS) -> Response:
         """Post any body."""
-        return self.loop.run(
-            respond_openai(
-                lambda: complete_chat(
-                    headers,
-                    body,
-                    keys=[KEY],
-                    models=self.models,
-                    live=self.live,
-                    services=self.world.services,
-                )
-            )
-        )
+        return self.ask("chat_completions", headers, body=body)
+
+    def ask(
+        self, function: str, headers: dict[str, str] = HEADERS, *, body: bytes = b"", model: str = ""
+    ) -> Response:
+        """Send a request."""
+        route = BY_NAME[function]
+        return self.loop.run(ask(route, lambda: self.app, path={"model": model}, headers=headers, body=body))
 
 
 @pytest.fixture
@@ -124,12 +117,16 @@ def test_nothing_else_opens(headers: dict[str, str]) -> None:
     assert (caught.value.status, caught.value.code) == (401, "invalid_api_key")
 
 
-def test_without_configured_keys_nobody_comes_in() -> None:
-    """An empty key opens nothing when no key is configured; the error names the setting."""
-    for headers in ({}, {"api-key": ""}, {"api-key": "anything"}):
-        with pytest.raises(RequestError, match="API_KEYS") as caught:
-            check_key(headers, [])
-        assert caught.value.status == 401
+@pytest.mark.parametrize("function", ["chat_completions", "list_models", "get_model"])
+@pytest.mark.parametrize("headers", [{}, {"api-key": ""}, {"api-key": "anything"}])
+def test_without_configured_keys_nobody_comes_in(
+    api: Api, function: str, headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """An empty key opens nothing when no key is configured; the log alone names the setting."""
+    api.app = app_of(api.world, msgspec.structs.replace(SETTINGS, api_keys=None))
+    answer = api.ask(function, headers, model="support")
+    assert (answer.status, error_of(answer)["message"]) == (503, "not available")
+    assert "API_KEYS" in caplog.text
 
 
 def test_every_route_needs_the_key(api: Api) -> None:
@@ -137,11 +134,7 @@ def test_every_route_needs_the_key(api: Api) -> None:
     api.add(NEW)
     assert api.chat(headers={}).status == 401
     assert api.post(b"{", {}).status == 401
-    for call in (
-        lambda: list_models({}, [KEY], api.models),
-        lambda: show_model("support", {}, [KEY], api.models),
-    ):
-        answer = api.loop.run(respond_openai(call))
+    for answer in (api.ask("list_models", {}), api.ask("get_model", {}, model="support")):
         assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
         assert error_of(answer)["type"] == "authentication_error"
 
@@ -169,7 +162,7 @@ def test_another_run_takes_over_at_once_when_one_goes(api: Api) -> None:
     assert api.chat().status == 200
     api.move(NEW, Stage.DELETING)
     api.later(timedelta(minutes=1) - timedelta(seconds=1))
-    api.live.forget(NEW)
+    api.app.directory._targets.discard(NEW)
     assert json.loads(api.chat().body)["model"] == OLD
 
 
@@ -196,12 +189,12 @@ def test_the_list_has_each_name_once(api: Api) -> None:
     """Endpoints by their names, datasets by theirs, with when they went live and who answers."""
     api.add(OLD, hours=5)
     api.add(NEW, hours=2)
-    answer = api.loop.run(list_models(HEADERS, [KEY], api.models))
+    answer = api.ask("list_models")
     listed = json.loads(answer.body)
     assert listed["object"] == "list"
     assert {model["id"]: model["root"] for model in listed["data"]} == {"support": NEW, OLD: OLD, NEW: NEW}
     assert all(isinstance(model["created"], int) for model in listed["data"])
-    one = api.loop.run(show_model("support", HEADERS, [KEY], api.models))
+    one = api.ask("get_model", model="support")
     assert json.loads(one.body) in listed["data"]
 
 

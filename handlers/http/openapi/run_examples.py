@@ -84,7 +84,7 @@ ASKED_RUN: dict[str, Any] = {
     },
     "metrics": {
         "latest": {"train_loss": 0.82, "eval_loss": 0.97},
-        "history": {"train_loss": [{"step": 360, "value": 0.82, "at": "2026-03-01T14:30:00Z"}]},
+        "history": {"train_loss": [{"step": 360, "value": 0.82}]},
         "train_loss": 0.82,
         "eval_loss": 0.97,
     },

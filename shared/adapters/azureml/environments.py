@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.adapters.azureml.arm import Arm, WorkspaceId
-from shared.domain.serving.deployment import ServingEnvironment
+from shared.domain.serving.deployment import ENVIRONMENT_NAME, ServingEnvironment
 
 ENVIRONMENT_VERSION = "2023-04-01-preview"
 
@@ -13,7 +13,7 @@ class AzureMlEnvironments:
 
     def __init__(self, arm: Arm, workspace_id: WorkspaceId) -> None:
         self._arm = arm
-        self._root = f"{workspace_id.path}/environments/{ServingEnvironment.NAME}/versions"
+        self._root = f"{workspace_id.path}/environments/{ENVIRONMENT_NAME}/versions"
 
     def ensure(self, environment: ServingEnvironment) -> str:
         """See `Endpoints.ensure_environment`."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-import time
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.request import getproxies
 
@@ -27,6 +27,7 @@ from shared.domain.sanitize import sanitize_text
 from shared.domain.serving.chat import Upstream
 from shared.domain.serving.deployment import REQUEST_SECONDS
 from shared.ports import ScoringTarget
+from shared.single_flight import SingleFlightCache
 
 ML_SCOPE = "https://ml.azure.com/.default"
 DEPLOYMENT_HEADER = "azureml-model-deployment"
@@ -38,7 +39,7 @@ CONNECT_SECONDS = 10
 KEEP_SECONDS = 60
 """How long an idle connection is kept: shorter than Azure's front ends keep theirs (4 minutes)."""
 
-CREDENTIAL_SECONDS = 300
+CREDENTIAL_LIFETIME = timedelta(minutes=5)
 """How long a key or token is used before it is asked for again; azure-identity caches tokens besides."""
 
 _MEANINGS = {
@@ -54,9 +55,12 @@ _MEANINGS = {
 (source: Azure's "Troubleshoot online endpoints", status code table)."""
 
 
+ANSWER_LIMIT_BYTES = 16 * 1024 * 1024
+"""The longest answer that is read: many times what a model writes, and nothing that fills the memory."""
+
+
 class _Bearer(NamedTuple):
     text: str
-    renew_at: float
 
 
 class _Reply(NamedTuple):
@@ -79,7 +83,7 @@ class EndpointScoring:
         self._credential = credential
         self._endpoints = endpoints
         self._domain = domain
-        self._bearers: dict[str, _Bearer] = {}
+        self._bearers: SingleFlightCache[_Bearer] = SingleFlightCache(lambda: datetime.now(UTC))
         self._tls = ssl.create_default_context()
         self._session: aiohttp.ClientSession | None = None
 
@@ -116,34 +120,39 @@ class EndpointScoring:
         request: Upstream,
         deployment: str | None,
     ) -> Any:
-        reply = await self._post(session, target, request, deployment)
+        # Every path of the endpoint's host leads to the model's server, not only its scoring URI's.
+        scoring = self._address(target)
+        address = scoring.with_path(scoring.path.removesuffix("/score") + request.path)
+        body = _encoded(request.body)
+        headers = {**request.headers, "Content-Type": "application/json"}
+        if deployment is not None:
+            headers[DEPLOYMENT_HEADER] = deployment
+        bearer = await self._bearer(target)
+        reply = await self._post(session, address, body, bearer, headers)
         if reply.status == 401:
             # The key was regenerated, or the token revoked: once more, with a new one.
-            self._bearers.pop(target.name, None)
-            reply = await self._post(session, target, request, deployment)
+            self._bearers.discard(target.name, bearer)
+            bearer = await self._bearer(target)
+            reply = await self._post(session, address, body, bearer, headers)
         return _answer(reply)
+
+    async def _bearer(self, target: ScoringTarget) -> _Bearer:
+        return await self._bearers.get(
+            target.name, lambda: self._sign_in(target), lifetime=CREDENTIAL_LIFETIME
+        )
 
     async def _post(
         self,
         session: aiohttp.ClientSession,
-        target: ScoringTarget,
-        request: Upstream,
-        deployment: str | None,
+        address: URL,
+        body: bytes,
+        bearer: _Bearer,
+        headers: Mapping[str, str],
     ) -> _Reply:
-        # Every path of the endpoint's host leads to the model's server, not only its scoring URI's.
-        address = self._address(target).with_path(request.path)
-        bearer = self._bearers.get(target.name)
-        if bearer is None or bearer.renew_at <= time.time():
-            bearer = await asyncio.to_thread(self._sign_in, target)
-        signed = {"Authorization": f"Bearer {bearer.text}", "Content-Type": "application/json"}
-        headers = {**request.headers, **signed}
-        if deployment is not None:
-            headers[DEPLOYMENT_HEADER] = deployment
+        signed = {**headers, "Authorization": f"Bearer {bearer.text}"}
         try:
-            async with session.post(
-                address, data=_encoded(request.body), headers=headers, allow_redirects=False
-            ) as response:
-                return _Reply(response.status, response.headers, await response.read())
+            async with session.post(address, data=body, headers=signed, allow_redirects=False) as response:
+                return _Reply(response.status, response.headers, await _read(response))
         except (aiohttp.ClientError, TimeoutError) as fault:
             raise _unreachable(fault) from fault
 
@@ -164,7 +173,6 @@ class EndpointScoring:
         )
 
     def _sign_in(self, target: ScoringTarget) -> _Bearer:
-        renew_at = time.time() + CREDENTIAL_SECONDS
         try:
             if target.auth_mode == "key":
                 text = self._endpoints.key(target.name) or ""
@@ -172,8 +180,7 @@ class EndpointScoring:
                 text = self._credential.get_token(ML_SCOPE).token
         except AzureError as fault:
             raise translate(fault, f"signing in to endpoint {target.name}") from fault
-        self._bearers[target.name] = _Bearer(text, renew_at)
-        return self._bearers[target.name]
+        return _Bearer(text)
 
     def _open(self) -> aiohttp.ClientSession:
         """A session without a limit on connections, which belongs to the running event loop."""
@@ -185,6 +192,16 @@ class EndpointScoring:
             # Only where there is a proxy: every request would read ~/.netrc.
             trust_env=bool(getproxies().keys() - {"no"}),
         )
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > ANSWER_LIMIT_BYTES:
+            message = f"the model's answer is over {ANSWER_LIMIT_BYTES // 2**20} MiB"
+            raise ScoringError(502, message, code="AnswerTooLarge")
+    return bytes(body)
 
 
 def _encoded(payload: Mapping[str, Any]) -> bytes:

@@ -1,8 +1,9 @@
 """Training jobs: submitted with azure-ai-ml's pipeline DSL, watched and canceled over ARM.
 
 azure-ai-ml and MLflow are imported where they are used: they take a second and 100 MB that most
-invocations never need. MLClient is not thread-safe (azure-sdk-for-python #39502) and the DSL keeps
-its open pipeline in module state, so that one thread at a time builds and submits, with clients of its own.
+invocations never need. MLClient is not thread-safe (azure-sdk-for-python #39502), so that each call has a
+client of its own, whose requests have a deadline. The DSL keeps its open pipeline in module state: one thread
+at a time builds a job, which sends nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from shared.adapters.azureml.arm import Arm, WorkspaceId
 from shared.adapters.azureml.workspace import AzureMlWorkspace
 from shared.adapters.http.response_parsing import is_retryable, validating_response
-from shared.adapters.retries import CALL_RETRIES
+from shared.adapters.retries import CALL_LIMITS
 from shared.adapters.sdk_errors import translated
 from shared.domain.dataset import Split
 from shared.domain.errors import FinetuneError, ServiceRefusedError
@@ -44,7 +45,7 @@ HISTORY_VERSION = "v1.0"
 OUTPUT = MODEL_FOLDER
 """Name of the pipeline's output that holds the MLflow model: a registered model keeps it as its folder."""
 
-_SDK = threading.Lock()
+_DSL = threading.Lock()
 _log = get_logger(__name__)
 
 # The SDK warns of every experimental class that it defines, used or not.
@@ -75,14 +76,15 @@ class AzureMlTraining:
 
     def submit(self, run: Run, plan: TrainingPlan, *, finetune_config: str | None) -> None:
         """See `Training.submit`."""
-        with _SDK, sdk_translated(f"submitting job {run.run_id}"):
+        with sdk_translated(f"submitting job {run.run_id}"):
             from azure.ai.ml import MLClient
 
             registry = MLClient(
-                self._credential, registry_name=self._registry, enable_telemetry=False, **CALL_RETRIES
+                self._credential, registry_name=self._registry, enable_telemetry=False, **CALL_LIMITS
             )
             component = registry.components.get(COMPONENT_NAME, version=plan.component_version)
-            job = self._build(component, run, plan, finetune_config)
+            with _DSL:
+                job = self._build(component, run, plan, finetune_config)
             try:
                 # The plan was checked, and the service checks the job: once more on the way would cost more
                 # time than building and sending it.
@@ -118,7 +120,7 @@ class AzureMlTraining:
         The version is the run id, so that registering twice makes one version.
         """
         name = model_name(plan.base_model_name, run.dataset)
-        with _SDK, sdk_translated(f"registering model {name}"):
+        with sdk_translated(f"registering model {name}"):
             from azure.ai.ml.constants import AssetTypes
             from azure.ai.ml.entities import Model
 
@@ -142,7 +144,7 @@ class AzureMlTraining:
     def _client(self) -> MLClient:
         from azure.ai.ml import MLClient
 
-        return MLClient(self._credential, *self._id, enable_telemetry=False, **CALL_RETRIES)
+        return MLClient(self._credential, *self._id, enable_telemetry=False, **CALL_LIMITS)
 
     def _build(self, component: Any, run: Run, plan: TrainingPlan, finetune_config: str | None) -> Any:
         from azure.ai.ml import Input

@@ -22,7 +22,6 @@ class HttpWebhook:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._session = requests.Session()
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> None:
         """See `Webhook.post`. Redirects are not followed: the address is the one that was configured.
@@ -31,10 +30,19 @@ class HttpWebhook:
         and no exception that has the address in its text is kept as a cause.
         """
         try:
-            with suppress_http_instrumentation():
-                response = self._session.post(
-                    self._url, data=body, headers=dict(headers), timeout=SECONDS, allow_redirects=False
-                )
+            # A session of its own: a shared one is not safe for threads. The body of the answer is not read.
+            with (
+                suppress_http_instrumentation(),
+                requests.post(
+                    self._url,
+                    data=body,
+                    headers=dict(headers),
+                    timeout=SECONDS,
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
+                pass
         except requests.RequestException as fault:
             message = f"the webhook cannot be reached ({type(fault).__name__})"
             raise TransientServiceError(message, code="WebhookUnreachable") from None

@@ -71,5 +71,15 @@ def concerns_every_strategy(code: str, message: str) -> bool:
 
 
 _ANY_STRATEGY = frozenset(
-    {"OutOfQuota", "OutOfCapacity", "AuthorizationFailed", "Forbidden", "HTTP401", "HTTP403"}
+    {
+        "OutOfQuota",
+        "OutOfCapacity",
+        "AuthorizationFailed",
+        "Forbidden",
+        "HTTP401",
+        "HTTP403",
+        "EndpointUnauthorized",
+        "EndpointForbidden",
+        "PayloadTooLarge",
+    }
 )

@@ -34,15 +34,16 @@ READINESS = Probe(initial_delay=60, period=30, timeout=30, failures=60)
 (source: Azure's examples for the image `foundation-model-inference`, which wait as long)."""
 
 
+ENVIRONMENT_NAME = "finetune-on-upload-serving"
+
+
 class ServingEnvironment(NamedTuple):
     """A version of a workspace environment: an image of Azure ML's, and how to talk to its container.
 
-    A version never changes. It is named by the digest of its content, so that another image is another version.
+    A version never changes. It is named by the digest of its content: another image is another version.
     """
 
     image: str
-
-    NAME = "finetune-on-upload-serving"
 
     @property
     def version(self) -> str:

@@ -5,27 +5,14 @@ Source: OpenAI's API reference, "The chat completion object" and "The chat compl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from shared.domain.serving.chat import Reply
+
 DONE = b"data: [DONE]\n\n"
-
-
-class Reply(NamedTuple):
-    """What a model said.
-
-    Attributes:
-        text: Its reply.
-        finish_reason: `stop`, unless the endpoint said otherwise.
-        usage: Counts of tokens if the endpoint gave them; never estimated.
-    """
-
-    text: str
-    finish_reason: str = "stop"
-    usage: Mapping[str, Any] | None = None
 
 
 class ReplyMessage(msgspec.Struct, frozen=True):
@@ -81,11 +68,6 @@ class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True):
     choices: list[ChunkChoice]
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
     usage: dict[str, Any] | UnsetType = UNSET
-
-
-def end_at(text: str, stops: tuple[str, ...]) -> str:
-    """Cut a reply before the first of `stops` that is in it."""
-    return text[: min((at for at in map(text.find, stops) if at >= 0), default=len(text))]
 
 
 def completion_of(reply: Reply, *, id: str, model: str, created: int) -> ChatCompletion:

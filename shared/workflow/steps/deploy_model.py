@@ -11,7 +11,7 @@ from shared.domain.run.observation import EndpointStatus, Provisioning
 from shared.domain.run.run import Run
 from shared.domain.serving.attempts import ServingProgress
 from shared.domain.serving.deployment import REQUEST_SECONDS
-from shared.domain.serving.record import Serving, StrategyName
+from shared.domain.serving.record import Route, Serving, StrategyName
 from shared.domain.serving.strategies.catalogue import STRATEGIES, order_of
 from shared.domain.serving.strategies.strategy import ServedModel, ServingOptions
 from shared.ports import Services
@@ -66,14 +66,12 @@ def fail_attempt(run: Run, code: str, message: str, services: Services) -> Run:
     return msgspec.structs.replace(run, serving=failed, smoke_tests=None)
 
 
-def serving_of(run: Run, options: ServingOptions) -> Serving:
-    """How the run's model is served now that an attempt has worked."""
-    assert run.serving is not None
-    assert run.serving.route is not None, "the smoke test settles the route"
+def serving_of(run: Run, options: ServingOptions, route: Route) -> Serving:
+    """How the present attempt serves the run's model."""
     windows = [one for one in (run.plan and run.plan.context_window, options.max_model_len) if one]
     return Serving(
         strategy=_current(run),
-        route=run.serving.route,
+        route=route,
         concurrency=STRATEGIES[_current(run)].deployment(_served(run), options).concurrency,
         instances=run.options.instance_count,
         timeout_seconds=REQUEST_SECONDS,
@@ -82,7 +80,7 @@ def serving_of(run: Run, options: ServingOptions) -> Serving:
 
 
 def memory_key(run: Run, options: ServingOptions) -> str:
-    """What a working strategy is remembered for: the base model, under the settings that decide what is tried."""
+    """What a working strategy is remembered for: the base model, under the settings that decide on tries."""
     assert run.plan is not None
     decisive = (run.plan.base_model_id, options.order, options.vllm_image, options.mlflow_image)
     return hashlib.sha256(msgspec.json.encode(decisive)).hexdigest()

@@ -65,10 +65,7 @@ def _ask(
     """The reply, and the routes that are left: those before the first that is there are not."""
     chat = Chat(messages, max_tokens=REPLY_TOKENS, temperature=0)
     for number, route in enumerate(routes):
-        tried = msgspec.structs.replace(run.serving, route=route)
-        serving = serving_of(
-            msgspec.structs.replace(run, serving=tried), settings.serving_options(run.options)
-        )
+        serving = serving_of(run, settings.serving_options(run.options), route)
         uri = endpoint.scoring_uri or ""
         target = ScoringTarget(run.run_id, uri, settings.endpoint_auth_mode, serving)
         try:

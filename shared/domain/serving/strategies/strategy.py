@@ -9,8 +9,8 @@ from shared.domain.serving.deployment import Deployment
 from shared.domain.serving.record import Route, StrategyName
 
 MODEL_FOLDER = "mlflow_model_folder"
-"""The folder that the vLLM image looks for below `AZUREML_MODEL_DIR`, and the pipeline output's name, since the
-registered model keeps the last folder of its path."""
+"""The folder that the vLLM image looks for below `AZUREML_MODEL_DIR`, and the pipeline output's name, since
+the registered model keeps the last folder of its path."""
 
 
 class ServedModel(NamedTuple):

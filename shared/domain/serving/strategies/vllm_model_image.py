@@ -1,4 +1,4 @@
-"""vLLM without an environment: Azure ML takes the image that the model's metadata names (`azureml.base_image`)."""
+"""vLLM without an environment: the model's own metadata name the image (`azureml.base_image`)."""
 
 from __future__ import annotations
 

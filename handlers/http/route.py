@@ -1,13 +1,17 @@
-"""What there is to say of one route."""
+"""What a route is: how it is called, what answers, and what there is to say of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 import msgspec
+
+from handlers.http.requests import Request
+from handlers.http.responses import Response
+from shared.app import App
 
 
 class AuthScheme(Enum):
@@ -24,12 +28,10 @@ class Content:
 
     Attributes:
         types: What it may be made from; none for text that is not JSON.
-        examples: By name.
         media: Content type.
     """
 
     types: tuple[Any, ...] = ()
-    examples: Mapping[str, Any] = field(default_factory=dict)
     media: str = "application/json"
 
 
@@ -42,18 +44,28 @@ class Success:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+Build = Callable[[], App]
+"""The app, built when it is first asked for."""
+
+Blocking = Callable[[Request, Build], Response]
+Awaiting = Callable[[Request, Build], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Route:
     """One method of one path.
 
     Attributes:
         function: Name of the function, and the operation's id.
-        method: In lower case.
+        method: In capitals.
         path: Below the route prefix, with `{parameters}`.
+        handle: Answers on the event loop, or in a thread if it is `blocking`.
+        auth: How callers authenticate.
+        advances: Whether answers may name runs to advance.
+        described: Whether the OpenAPI document has it; the page for people is no API.
         summary: A few words.
         description: What a caller has to know.
         tag: The group that it belongs to.
-        auth: How callers authenticate.
         successes: By status.
         errors: Statuses that it may answer besides.
         query: A struct whose fields are the query's parameters.
@@ -64,12 +76,16 @@ class Operation:
     function: str
     method: str
     path: str
+    handle: Blocking | Awaiting
     summary: str
     description: str
     tag: str
     successes: Mapping[int, Success]
     errors: tuple[int, ...] = ()
     auth: AuthScheme = AuthScheme.HOST
+    blocking: bool = True
+    advances: bool = False
+    described: bool = True
     query: type[msgspec.Struct] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     request: Content | None = None
