@@ -19,12 +19,14 @@ from bench.slow_webhooks import measure_slow_webhooks
 from bench.telemetry import measure_telemetry
 from bench.validation import measure_memory, measure_speed
 from bench.validation_copy import measure_copy
+from bench.validation_rows import measure_rows
 
 RESULTS = Path(__file__).parent / "results.json"
 BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
     "validation_speed": measure_speed,
     "validation_memory": measure_memory,
     "validation_copy": measure_copy,
+    "validation_rows": lambda _megabytes: measure_rows(),
     "cold_import": measure_cold_import,
     "cold_start": measure_cold_start,
     "chat_cpu": measure_chat_cpu,

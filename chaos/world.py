@@ -96,6 +96,7 @@ class World:
             # So high that nobody waits, yet the guards and their calls are there.
             "MAX_TRAINING_RUNS": "1000",
             "MAX_LIVE_ENDPOINTS": "1000",
+            "ALLOWED_COMPUTES": "c-*",
         }
         system = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return {**system, **example, **self.emulator.environment, **chosen, **changes}
@@ -218,5 +219,5 @@ def world() -> Iterator[World]:
     """Start both emulators."""
     with Azurite() as azurite:
         storage = {"devstoreaccount1": azurite.connection_string}
-        with Emulator(pace="instant", storage=storage, default_quota=CORES) as emulator:
+        with Emulator(pace="instant", strict=True, storage=storage, default_quota=CORES) as emulator:
             yield World(azurite, emulator)

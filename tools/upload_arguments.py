@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,8 @@ import msgspec
 
 from shared.domain.dataset import ValidationRules
 from shared.domain.fields import convert_fields
-from shared.domain.run.options import RunOptions, override_options
+from shared.domain.run.options import RunOptions
+from shared.domain.run.run_json import override_options
 
 _RUN_OPTIONS = (
     ("--base-model", str, "base model, e.g. Phi-4 or Phi-4:8"),
@@ -27,7 +27,7 @@ _RUN_OPTIONS = (
     ("--idle-minutes", float, "minutes without a request until it is deleted; 0 for never"),
 )
 
-# What the app's settings would give, in place of which a run's own options come.
+# What the app's settings would give; the operator's bounds are not known here.
 _ANY_OPTIONS = RunOptions(
     base_model="any",
     parameters={},
@@ -93,7 +93,7 @@ def run_options(parsed: argparse.Namespace, own: Mapping[str, Any]) -> dict[str,
     if parsed.parameter:
         options["parameters"] = {**own.get("parameters", {}), **dict(parsed.parameter)}
     text = json.dumps(options).encode()
-    if problems := override_options(_ANY_OPTIONS, text, most_lifetime_hours=math.inf)[1]:
+    if problems := override_options(_ANY_OPTIONS, text)[1]:
         raise OptionsError("; ".join(map(str, problems)))
     return options
 

@@ -13,42 +13,31 @@ from starlette.responses import Response
 
 from emulators.functions.bindings import event_grid_event
 from emulators.functions.indexing import Function
-from emulators.functions.invocation import InvocationError, Invoker
-from emulators.functions.requests import Keys, problem
+from emulators.functions.invocation import Invoker
 from emulators.functions.webhook import answer_webhook
 
 
 class EventGridEvents:
     """Hands the events that are posted to the webhook to functions."""
 
-    def __init__(self, functions: Sequence[Function], keys: Keys, invoker: Invoker) -> None:
-        """Take the functions that have an Event Grid trigger.
-
-        Args:
-            functions: The app's functions, of whatever trigger.
-            keys: What a webhook call may be made with.
-            invoker: Runs the functions.
-        """
-        self._functions = {
-            function.name.lower(): function
-            for function in functions
-            if function.trigger.type == "eventGridTrigger"
-        }
-        self._keys = keys
+    def __init__(self, functions: Sequence[Function], key: str, invoker: Invoker) -> None:
+        """Take the functions with an Event Grid trigger, what calls are made with, and who runs functions."""
+        self._functions = {function.name.lower(): function for function in functions}
+        self._key = key
         self._invoker = invoker
 
     async def webhook(self, request: Request) -> Response:
         """Answer Event Grid: the validation handshake, or 202 once every event was worked on.
 
-        When a function fails the answer is 500, and Event Grid delivers again.
+        Raises:
+            InvocationError: A function failed; Event Grid is to deliver again.
         """
         function = self._functions.get(request.query_params.get("functionName", "").lower())
-        return await answer_webhook(request, self._keys, function, self._take)
+        return await answer_webhook(request, self._key, function, self._take)
 
-    async def _take(self, function: Function, events: list[dict[str, Any]]) -> Response:
+    async def _take(self, function: Function, events: list[dict[str, Any]]) -> None:
         invocations = [self._invoker.invoke(function, event_grid_event(event)) for event in events]
-        outcomes = await asyncio.gather(*invocations, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, InvocationError):
-                return problem(500, f"{outcome}; the host's log tells why")
-        return Response(status_code=202)
+        # The one failure is reported only after the others have ended.
+        for outcome in await asyncio.gather(*invocations, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome

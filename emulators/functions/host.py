@@ -1,80 +1,88 @@
 """One running host: everything that serves an app, put together, started and stopped."""
 
 import asyncio
-import hashlib
-import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Coroutine, Mapping
+from functools import partial
+from http import HTTPStatus
 from typing import Any
 
+import msgspec
+from azure.storage.queue import QueueMessage
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from emulators.functions.admin import Admin
-from emulators.functions.bindings import DeliveredMessage, queue_message, timer_request
-from emulators.functions.blob_events import POISON_QUEUE, BlobEvents, trigger_queue
+from emulators.functions.bindings import queue_message, timer_request
+from emulators.functions.blob_events import POISON_QUEUE, BlobEvents
 from emulators.functions.event_grid_events import EventGridEvents
-from emulators.functions.host_json import HostSettings
+from emulators.functions.host_json import HostJson
 from emulators.functions.http_functions import HttpFunctions
 from emulators.functions.http_proxy import HttpProxy
 from emulators.functions.indexing import Function, enabled_functions
-from emulators.functions.invocation import Invoker
-from emulators.functions.queue_listener import Delivery, QueueListener
-from emulators.functions.requests import Keys, problem
-from emulators.functions.storage import HOST_CONNECTION, Queues
+from emulators.functions.invocation import InvocationError, Invoker
+from emulators.functions.queue_listener import Handle, QueueListener
+from emulators.functions.storage import HOST_CONNECTION, Storage, create
 from emulators.functions.timers import Timer
 from emulators.functions.worker import Worker
 
-log = logging.getLogger("host")
-
 
 class FunctionHost:
-    """Serves the functions of one app folder."""
+    """Serves the functions of one app."""
 
     def __init__(
-        self,
-        folder: Path,
-        worker: Worker,
-        host_json: HostSettings,
-        settings: Mapping[str, str],
-        keys: Keys,
-        *,
-        lease: float,
+        self, worker: Worker, host_json: HostJson, settings: Mapping[str, str], key: str, *, lease: float
     ) -> None:
         """Put the host together; nothing is contacted before `start`.
 
         Args:
-            folder: The app's root.
             worker: Has indexed the app.
-            host_json: Its `host.json`.
+            host_json: The app's.
             settings: The app settings, that is, the process environment.
-            keys: What callers have to present.
+            key: What callers have to present.
             lease: Seconds until a message is delivered again whose host has died.
 
         Raises:
-            IndexingError: A function cannot be served.
-            ConnectionSettingError: A connection string is missing.
-            ScheduleError: A timer's schedule cannot be read.
+            UnservableAppError: A function, a schedule or a connection string is not as it should be.
         """
         functions = enabled_functions(worker.functions, settings)
-        self._worker = worker
+
+        def triggered_by(kind: str) -> list[Function]:
+            return [function for function in functions if function.trigger.type == kind]
+
         address = worker.capabilities.get("HttpUri")
+        rules = host_json.extensions.queues
+        host_id = settings.get("AzureFunctionsWebHost__hostid", "local")
+        self._worker = worker
         self._proxy = HttpProxy(address) if address else None
-        self._host_id = settings.get("AzureFunctionsWebHost__hostid") or _host_id(folder)
-        self._queues = Queues(settings, encode=host_json.queues.base64)
-        self._invoker = Invoker(worker, self._queues, timeout=host_json.function_timeout)
-        self._blobs = BlobEvents(functions, self._queues, trigger_queue(self._host_id), keys, self._invoker)
-        self._events = EventGridEvents(functions, keys, self._invoker)
-        self._admin = Admin(functions, self._host_id, keys, self._invoker)
-        self._http = HttpFunctions(functions, host_json.route_prefix, keys, self._invoker, self._proxy)
-        self._listeners = self._make_listeners(functions, host_json, lease)
-        self._timers = [
-            self._timer(function) for function in functions if function.trigger.type == "timerTrigger"
-        ]
+        self._storage = Storage(settings, encode=rules.message_encoding == "base64")
+        self._invoker = Invoker(worker, self._storage, timeout=host_json.function_timeout)
+        self._events = EventGridEvents(triggered_by("eventGridTrigger"), key, self._invoker)
+        prefix = host_json.extensions.http.route_prefix
+        self._http = HttpFunctions(triggered_by("httpTrigger"), prefix, key, self._invoker, self._proxy)
+        self._timers = [self._timer(function) for function in triggered_by("timerTrigger")]
+        self._listeners: dict[QueueListener, Handle] = {}
+        for function in triggered_by("queueTrigger"):
+            connection, queue = function.trigger.text("connection"), function.trigger.text("queueName")
+            listener = QueueListener(self._storage, connection, queue, f"{queue}-poison", rules, lease)
+            self._listeners[listener] = partial(self._deliver, function)
+        blob_functions = triggered_by("blobTrigger")
+        self._blob_queue = f"azure-webjobs-blobtrigger-{host_id}" if blob_functions else None
+        self._blobs = BlobEvents(blob_functions, self._storage, self._blob_queue or "", key, self._invoker)
+        if self._blob_queue:
+            blobs = host_json.extensions.blobs
+            blob_rules = msgspec.structs.replace(
+                rules,
+                batch_size=min(32, blobs.max_degree_of_parallelism),
+                new_batch_threshold=blobs.max_degree_of_parallelism - 1,
+                max_dequeue_count=blobs.poison_blob_threshold,
+            )
+            listener = QueueListener(
+                self._storage, HOST_CONNECTION, self._blob_queue, POISON_QUEUE, blob_rules, lease
+            )
+            self._listeners[listener] = self._blobs.process
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -86,21 +94,19 @@ class FunctionHost:
         """The ASGI application of the host."""
         application = Starlette(
             routes=[
-                Route("/admin/host/status", self._admin.status, methods=["GET"]),
-                Route("/admin/functions", self._admin.list_functions, methods=["GET"]),
-                Route("/admin/functions/{name}", self._admin.invoke, methods=["POST"]),
                 Route("/runtime/webhooks/blobs", self._blobs.webhook, methods=["POST"]),
                 Route("/runtime/webhooks/eventgrid", self._events.webhook, methods=["POST"]),
             ],
-            exception_handlers={404: _not_found, 405: _not_found, 500: _internal_error},
+            exception_handlers={
+                HTTPException: _refused,
+                InvocationError: _failed,
+                ClientDisconnect: _left,
+                Exception: _broken,
+            },
         )
         # Not a route: Starlette's patterns match no path that has a line feed in it, as %0A.
         application.router.default = self._serve_app
         return application
-
-    async def _serve_app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
 
     async def start(self) -> None:
         """Listen on the queues and start the timers.
@@ -111,9 +117,11 @@ class FunctionHost:
         """
         if self._proxy is not None:
             await self._proxy.start()
-        if self._blobs.any:
-            await self._queues.create(HOST_CONNECTION, trigger_queue(self._host_id))
-        runs: list[Coroutine[Any, Any, None]] = [listener.run() for listener in self._listeners]
+        if self._blob_queue:
+            await asyncio.to_thread(create, self._storage.queue(HOST_CONNECTION, self._blob_queue))
+        runs: list[Coroutine[Any, Any, None]] = [
+            listener.run(handle) for listener, handle in self._listeners.items()
+        ]
         runs += [timer.run() for timer in self._timers]
         self._tasks = [asyncio.create_task(run) for run in runs]
 
@@ -126,13 +134,12 @@ class FunctionHost:
         Returns:
             Whether everything ended in time. What did not is delivered again once its lease runs out.
         """
+        in_work: set[asyncio.Task[Any]] = {*self._tasks, *self._http.in_work}
         for listener in self._listeners:
             listener.stop()
+            in_work |= listener.in_work
         for task in self._tasks[len(self._listeners) :]:
             task.cancel()
-        in_work: set[asyncio.Task[Any]] = {*self._tasks, *self._admin.in_work, *self._http.in_work}
-        for listener in self._listeners:
-            in_work |= listener.in_work
         pending: set[asyncio.Task[Any]] = set()
         if in_work:
             _, pending = await asyncio.wait(in_work, timeout=grace)
@@ -142,49 +149,44 @@ class FunctionHost:
         if self._proxy is not None:
             await self._proxy.close()
         if not pending:
-            self._queues.close()
+            self._storage.close()
         return not pending
 
-    def _make_listeners(
-        self, functions: list[Function], host_json: HostSettings, lease: float
-    ) -> list[QueueListener]:
-        listeners = []
-        for function in functions:
-            if function.trigger.type == "queueTrigger":
-                queue = function.trigger.text("queueName")
-                connection = function.trigger.text("connection")
-                delivery = Delivery(connection, queue, f"{queue}-poison", host_json.queues, lease)
-                listeners.append(QueueListener(self._queues, delivery, self._handler(function)))
-        if self._blobs.any:
-            rules = replace(
-                host_json.queues,
-                batch_size=min(32, host_json.blob_parallelism),
-                new_batch_threshold=host_json.blob_parallelism - 1,
-                max_dequeue_count=host_json.poison_blob_threshold,
-            )
-            delivery = Delivery(HOST_CONNECTION, trigger_queue(self._host_id), POISON_QUEUE, rules, lease)
-            listeners.append(QueueListener(self._queues, delivery, self._blobs.process))
-        return listeners
+    async def _serve_app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            response = await self._http.answer(Request(scope, receive))
+            await response(scope, receive, send)
 
-    def _handler(self, function: Function) -> Callable[[DeliveredMessage], Awaitable[object]]:
-        return lambda message: self._invoker.invoke(function, queue_message(message))
+    async def _deliver(self, function: Function, message: QueueMessage, body: str) -> None:
+        await self._invoker.invoke(function, queue_message(message, body))
 
     def _timer(self, function: Function) -> Timer:
-        return Timer(
-            function.name,
-            function.trigger.text("schedule"),
-            lambda past_due: self._invoker.invoke(function, timer_request(past_due=past_due)),
-            run_on_startup=bool(function.trigger.properties.get("runOnStartup")),
-        )
+        async def fire(past_due: bool) -> None:
+            await self._invoker.invoke(function, timer_request(past_due=past_due))
+
+        return Timer(function.name, function.trigger.text("schedule"), fire)
 
 
-def _host_id(folder: Path) -> str:
-    return f"local-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:10]}"
+def _problem(status: int, detail: str) -> Response:
+    """An answer as in RFC 9457 that says what was wrong, and never how it looks inside."""
+    content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return JSONResponse(content, status, media_type="application/problem+json")
 
 
-async def _not_found(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    return problem(404, "nothing is served at this path with this method")
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _problem(
+        404 if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else error.status_code, error.detail
+    )
 
 
-async def _internal_error(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    return problem(500, "the host failed to handle the request; its log tells why")
+async def _failed(_request: Request, error: Exception) -> Response:
+    return _problem(500, f"{error}; the host's log tells why")
+
+
+async def _left(_request: Request, _error: Exception) -> Response:
+    return _problem(400, "the caller left before the whole body had come")
+
+
+async def _broken(_request: Request, _error: Exception) -> Response:
+    return _problem(500, "the host failed to handle the request; its log tells why")

@@ -13,12 +13,12 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 from multidict import CIMultiDict
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from yarl import URL
 
 from emulators.functions.logs import adopt_server_logs
-from emulators.functions.requests import problem
 
 log = logging.getLogger("host.http")
 
@@ -97,7 +97,7 @@ class HttpProxy:
         outcome, _ = await asyncio.gather(sending, leaving, return_exceptions=True)
         if isinstance(outcome, BaseException):
             log.warning("Forwarding failed", extra={"invocation_id": invocation_id, "error": repr(outcome)})
-            return problem(502, "the worker gave no answer; the host's log tells why")
+            raise HTTPException(502, "the worker gave no answer; the host's log tells why")
         response = StreamingResponse(_chunks(outcome), outcome.status)
         response.raw_headers = [
             (name.lower(), value)

@@ -32,15 +32,16 @@ class WorkerError(Exception):
 
 
 class Worker:
-    """The worker after it has indexed an app.
-
-    Attributes:
-        capabilities: What it told its host, such as `HttpUri` when it takes HTTP requests itself.
-        functions: The metadata of each function: `name`, `function_id`, and `raw_bindings`, which are JSON.
-    """
+    """The worker after it has indexed an app: `start` makes one."""
 
     def __init__(self, runtime: Any, capabilities: Mapping[str, str], functions: Sequence[Message]) -> None:
-        """Use `start` instead."""
+        """Take the started runtime and what it told its host.
+
+        Args:
+            runtime: The module.
+            capabilities: Such as `HttpUri` when it takes HTTP requests itself.
+            functions: Of each the `name`, `function_id`, and `raw_bindings`, which are JSON.
+        """
         self._runtime = runtime
         self.capabilities = capabilities
         self.functions = functions
@@ -120,14 +121,15 @@ def set_import_path(folder: Path) -> None:
     Raises:
         WorkerError: The worker is not where it should be.
     """
-    runtime = Path(os.environ.get(RUNTIME_SETTING) or RUNTIME)
+    runtime = Path(os.environ.get(RUNTIME_SETTING) or RUNTIME).resolve()
     if not (runtime / "azure_functions_runtime").is_dir():
         raise WorkerError(
             f"azure-functions-runtime is not in {runtime}: run `make setup`,"
             f" or name its folder in the environment variable {RUNTIME_SETTING}"
         )
-    kept = [entry for entry in sys.path if Path(entry).resolve() not in {CHECKOUT, folder}]
     packages = folder / ".python_packages" / "lib" / "site-packages"
+    moved = {CHECKOUT, folder, packages, runtime}
+    kept = [entry for entry in sys.path if Path(entry).resolve() not in moved]
     sys.path[:] = [str(folder), *([str(packages)] if packages.is_dir() else []), *kept, str(runtime)]
     importlib.invalidate_caches()
 

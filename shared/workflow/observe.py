@@ -33,7 +33,7 @@ def observe(run: Run, services: Services) -> Observation:
 
 
 def _observe_remaining(run: Run, services: Services) -> Observation:
-    """Job and endpoint of a teardown: one that cannot be looked at does not keep the other from being removed."""
+    """Job and endpoint of a teardown; if one cannot be observed, the other is still removed."""
     faults: list[FinetuneError] = []
 
     def look(at: Callable[[str], Seen]) -> Seen | None:

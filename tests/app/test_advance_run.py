@@ -144,7 +144,7 @@ def test_the_intent_is_on_record_before_money_is_spent() -> None:
     noted: list[bool] = []
     submit = world.cloud.submit
 
-    def watch(run: Run, plan: object) -> None:
+    def watch(run: Run, plan: object, *, finetune_config: str | None) -> None:
         noted.append(world.runs.load(run_id).run.billable)
         submit(run, plan, finetune_config=finetune_config)  # type: ignore[arg-type]
 
@@ -418,7 +418,7 @@ def test_a_request_that_comes_during_a_step_is_seen_before_the_next() -> None:
     run_id = upload(world)
     submit = world.cloud.submit
 
-    def meanwhile(run: Run, plan: object) -> None:
+    def meanwhile(run: Run, plan: object, *, finetune_config: str | None) -> None:
         submit(run, plan, finetune_config=finetune_config)  # type: ignore[arg-type]
         cancel_run(run_id, world.services)
 

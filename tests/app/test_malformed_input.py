@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from handlers.events.job_status_changed import RUN_STATUS_CHANGED, handle_job_status_changed
 from handlers.events.notification_message import deliver_notification
 from shared.domain.errors import CorruptRunError
-from shared.domain.run.options import OPTIONS_LIMIT_BYTES, RunOptions, override_options
+from shared.domain.run.options import RunOptions
 from shared.domain.run.record import read_record
+from shared.domain.run.run_json import OPTIONS_LIMIT_BYTES, override_options
 from shared.domain.run.stages import Stage
 from tests.app.builders import OPTIONS, RUN_ID, a_run
 from tests.app.fakes import World

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.run.options import OPTIONS_LIMIT_BYTES, RunOptions, override_options
+from shared.domain.run.options import RunOptions
+from shared.domain.run.run_json import OPTIONS_LIMIT_BYTES, override_options
 from tests.app.builders import OPTIONS
 
 

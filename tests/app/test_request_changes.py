@@ -118,14 +118,16 @@ def test_an_extension_into_the_past_is_refused(hours: float, accepted: bool) -> 
     assert "2026-03-02 12:00 UTC" in caught.value.message
 
 
-@pytest.mark.parametrize("hours", [None, 0, -1, "4", True, [1], {}, 10**400, 24 * 365 + 1])
+@pytest.mark.parametrize("hours", [None, 0, -1, "4", True, [1], {}, 10**400, 24 * 365 + 1, 1e-12, 0.24])
 def test_an_extension_that_means_nothing_is_400(hours: Any) -> None:
-    """Hours are a number above 0, and a year at most."""
+    """Hours are at least a quarter, and a year at most; what is refused leaves idling as it was."""
     world = World()
     world.runs.create(a_run(Stage.LIVE))
+    idle_at = world.runs.load(RUN_ID).run.idle_at
     with pytest.raises(RequestError) as caught:
         extend(RUN_ID, world.services, hours)
     assert caught.value.status == 400
+    assert world.runs.load(RUN_ID).run.idle_at == idle_at is not None
 
 
 def test_retrying_brings_a_suspended_run_back() -> None:

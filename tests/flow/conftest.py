@@ -45,7 +45,9 @@ def storage(azurite: Azurite) -> BlobServiceClient:
 @pytest.fixture(scope="session")
 def shared_emulator(azurite: Azurite) -> Iterator[Emulator]:
     """One Azure ML for all flows; each test resets it."""
-    with Emulator(pace="instant", storage={"devstoreaccount1": azurite.connection_string}) as emulator:
+    with Emulator(
+        pace="instant", strict=True, storage={"devstoreaccount1": azurite.connection_string}
+    ) as emulator:
         yield emulator
 
 

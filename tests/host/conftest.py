@@ -31,7 +31,6 @@ class RunningHost:
     process: ChildProcess
     url: str
     key: str
-    master_key: str
     prefix: str
     storage: str
     exits: ExitStack
@@ -122,7 +121,6 @@ def starter(azurite: Azurite, folder: Path, exits: ExitStack) -> StartHost:
             process=process,
             url=ready["url"],
             key=ready["function_key"],
-            master_key=ready["master_key"],
             prefix=prefix,
             storage=azurite.connection_string,
             exits=exits,

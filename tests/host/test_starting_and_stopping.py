@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from emulators.functions.host_json import HostJsonError, parse_time_span, read_host_json
+from emulators.functions import UnservableAppError
+from emulators.functions.host_json import read_host_json
 from local.azurite import Azurite
 from local.processes import ProcessError, wait_until
 from tests.host.conftest import SECONDS, StartHost, take
@@ -25,7 +26,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 @app.route(route="imports")
 def imports(req: func.HttpRequest) -> str:
-    found = [name for name in ("handlers", "shared", "tests") if importlib.util.find_spec(name)]
+    found = [name for name in ("handlers", "shared", "chaos") if importlib.util.find_spec(name)]
     return f"{own_module.NAME} {found}"
 """
 
@@ -56,15 +57,11 @@ UNSET_CONNECTION = """
 @app.queue_trigger(arg_name="message", queue_name="q", connection="Nowhere")
 def work(message: func.QueueMessage) -> None: ...
 """
-STREAM_BINDING = """
-@app.blob_trigger(arg_name="stream", path="c/{n}", connection="SampleStorage")
-def read(stream: func.InputStream) -> None: ...
-"""
-SHARED_ROUTE = """
-@app.route(route="a")
-def one(req: func.HttpRequest) -> str: ...
-@app.route(route="A")
-def two(req: func.HttpRequest) -> str: ...
+OTHER_TRIGGER = """
+@app.cosmos_db_trigger(
+    arg_name="documents", connection="SampleStorage", database_name="d", container_name="c"
+)
+def read(documents: func.DocumentList) -> None: ...
 """
 NO_BINDING = """
 @app.route(route="a")
@@ -90,10 +87,9 @@ VERSION_2 = '{"version": "2.0"}'
         ("import nothing_of_this_name", VERSION_2, "nothing_of_this_name"),
         (BEGINNING, VERSION_2, "declares no functions"),
         (BEGINNING, '{"version": "1.0"}', "version"),
-        (BEGINNING, "{", "not JSON"),
+        (BEGINNING, "{", "host.json"),
         (BEGINNING + UNSET_CONNECTION, VERSION_2, "Nowhere"),
-        (BEGINNING + STREAM_BINDING, VERSION_2, "azurefunctions-extensions-bindings-blob"),
-        (BEGINNING + SHARED_ROUTE, VERSION_2, "one and two"),
+        (BEGINNING + OTHER_TRIGGER, VERSION_2, "serves no cosmosDBTrigger"),
         (BEGINNING + NO_BINDING, VERSION_2, "declared in Python but not in the function definition"),
         (BEGINNING + BUILTIN_GENERIC, VERSION_2, "binding out has invalid non-type annotation"),
     ],
@@ -155,7 +151,7 @@ def test_a_stuck_function_cannot_hold_up_the_end(start_host: StartHost, tmp_path
     assert wait_until(lambda: not host.process.alive, SECONDS)
     assert time.monotonic() - started < 5
     with pytest.raises(httpx.HTTPError), host.client() as client:
-        client.get("/admin/host/status")
+        client.get("/api/unknown")
 
 
 def test_a_storage_that_hangs_cannot_hold_up_the_end(start_host: StartHost) -> None:
@@ -182,13 +178,15 @@ def test_host_json_is_read_with_its_overrides(tmp_path: Path) -> None:
     path.write_text(
         '{"version": "2.0", "functionTimeout": "00:01:30", "extensions": {"queues": {"batchSize": 4}}}'
     )
-    settings = read_host_json(
-        path, {"AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:05"}
-    )
-    assert settings.function_timeout == 90
-    assert (settings.queues.batch_size, settings.queues.new_batch_threshold) == (4, 2)
-    assert (settings.queues.visibility_timeout, settings.queues.max_dequeue_count) == (5, 5)
-    assert (settings.route_prefix, settings.poison_blob_threshold) == ("api", 5)
+    overrides = {
+        "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "1.02:03:04.5",
+        "AzureFunctionsJobHost__extensions__blobs__poisonBlobThreshold": "3",
+    }
+    host_json = read_host_json(path, overrides)
+    queues, blobs = host_json.extensions.queues, host_json.extensions.blobs
+    assert host_json.function_timeout == 90
+    assert (queues.batch_size, queues.visibility_timeout, queues.max_dequeue_count) == (4, 93_784.5, 5)
+    assert (host_json.extensions.http.route_prefix, blobs.poison_blob_threshold) == ("api", 3)
 
 
 @pytest.mark.parametrize(
@@ -199,11 +197,5 @@ def test_host_json_values_are_checked(tmp_path: Path, extensions: str) -> None:
     """A value of the wrong form is refused, not taken for something else."""
     path = tmp_path / "host.json"
     path.write_text(f'{{"version": "2.0", "extensions": {extensions}}}')
-    with pytest.raises(HostJsonError):
+    with pytest.raises(UnservableAppError, match=r"host\.json.*extensions\.queues"):
         read_host_json(path, {})
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("00:00:30", 30), ("1.02:03:04", 93_784), ("00:00:00.2", 0.2)])
-def test_time_spans(text: str, seconds: float) -> None:
-    """Days, hours, minutes and fractions of seconds are read."""
-    assert parse_time_span(text) == seconds

@@ -67,6 +67,11 @@ def _arguments() -> argparse.Namespace:
         default=defaults.switches.score_script,
         help="how MLflow models without an environment are served (%(default)s); the README says more",
     )
+    add(
+        "--strict",
+        action="store_true",
+        help="answer 501 to query parameters and body fields that the emulator does not read",
+    )
     add("--events-url", metavar="URL", help="post run status changes here as Event Grid events")
     add(
         "--clock",
@@ -103,6 +108,7 @@ def main() -> None:
         storage=_pairs("--storage", arguments.storage),
         quota={family: int(cores) for family, cores in _pairs("--quota", arguments.quota).items()},
         folder=arguments.folder,
+        strict=arguments.strict,
         switches=Switches(score_script=arguments.score_script),
         events_url=arguments.events_url,
     )

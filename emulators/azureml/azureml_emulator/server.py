@@ -119,6 +119,10 @@ class Server:
             if route.plane is not Plane.OPEN and route.plane is not Plane.CONTROL:
                 operations.settle(state)
             refusal = _admit(state, request, route)
+            if route.plane in (Plane.ARM, Plane.REGISTRY, Plane.DATA):
+                for name in request.query:
+                    if name not in ("api-version", *route.query):
+                        state.refuse_unread(request, f"the query parameter {name}")
             response = refusal or route.handler(state, request)
         except ServiceError as error:
             response = error.response

@@ -13,7 +13,7 @@ from emulator_rest import Rest
 @pytest.fixture(scope="session")
 def listening() -> Iterator[Emulator]:
     """One emulator that listens for the whole session."""
-    with Emulator(pace="instant") as running:
+    with Emulator(pace="instant", strict=True) as running:
         yield running
 
 
@@ -50,7 +50,7 @@ def rest_of() -> Iterator[Callable[[Emulator], Rest]]:
 @pytest.fixture(scope="module")
 def sdk_emulator() -> Iterator[Emulator]:
     """One emulator for the module, whose environment this process has meanwhile."""
-    with Emulator(pace="instant") as emulator, pytest.MonkeyPatch.context() as patch:
+    with Emulator(pace="instant", strict=True) as emulator, pytest.MonkeyPatch.context() as patch:
         for name, value in emulator.environment.items():
             patch.setenv(name, value)
         yield emulator

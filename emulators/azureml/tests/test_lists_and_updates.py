@@ -149,3 +149,25 @@ def test_a_command_job_needs_its_compute(rest: Rest) -> None:
     body = {"properties": {"jobType": "Command", "command": "true", "computeId": "/x/computes/absent"}}
     answer = rest("PUT", "/jobs/job", body)
     assert (answer.status_code, "absent" in answer.text) == (400, True)
+
+
+def search(rest: Rest, **given: Any) -> list[str]:
+    """The names of the runs that an MLflow search finds."""
+    path = f"//mlflow/v2.0{rest.settings.workspace_arm_id}/api/2.0/mlflow/runs/search"
+    answer = rest("POST", path, given, version=None)
+    assert answer.status_code == 200, answer.text
+    return [run["info"]["run_name"] for run in answer.json()["runs"]]
+
+
+def test_mlflow_orders_and_picks(rest: Rest) -> None:
+    """`order_by` over attributes and tags, and `IN` and `NOT IN`."""
+    for name in ("b", "a", "c"):
+        body = {"properties": {"jobType": "Command", "command": "true", "tags": {"n": name}}}
+        rest("PUT", f"/jobs/{name}", body)
+    assert search(rest, order_by=["attributes.run_name ASC"]) == ["a", "b", "c"]
+    assert search(rest, order_by=["tags.n DESC"]) == ["c", "b", "a"]
+    picked = search(rest, filter="attributes.run_id IN ('a', 'c')", order_by=["run_name"])
+    assert picked == ["a", "c"]
+    assert search(rest, filter="run_id NOT IN ('a','c')") == ["b"]
+    path = f"//mlflow/v2.0{rest.settings.workspace_arm_id}/api/2.0/mlflow/runs/create"
+    assert rest("POST", path, {}, version=None).status_code == 501

@@ -17,6 +17,7 @@ class Code(StrEnum):
     TOO_MANY_BLANK_LINES = "E004"
     NO_TRAINING_FILE = "E005"
     NO_ROWS = "E006"
+    ANOTHER_KIND = "E007"
     # The line
     INVALID_UTF8 = "E101"
     NUL_CHARACTER = "E102"
@@ -108,6 +109,7 @@ LABELS: dict[Code, str] = {
     Code.TOO_MANY_BLANK_LINES: "too many blank lines",
     Code.NO_TRAINING_FILE: "no training file",
     Code.NO_ROWS: "file has no usable rows",
+    Code.ANOTHER_KIND: "another kind of file",
     Code.INVALID_UTF8: "not UTF-8",
     Code.NUL_CHARACTER: "NUL character",
     Code.INVALID_JSON: "not JSON",

@@ -128,7 +128,7 @@ class RowReader:
                 or sum(map(len, messages)) != 2 * turns
                 or not all(map(_strip, contents))
                 or "\0" in "".join(contents)
-                or (min(map(len, contents)) <= _LONGEST_PLACEHOLDER and any(map(is_placeholder, contents)))
+                or (len(contents[-1]) <= _LONGEST_PLACEHOLDER and is_placeholder(contents[-1]))
             ):
                 return None
             encoded = _dumps(messages, option=_SORTED)
@@ -141,8 +141,8 @@ class RowReader:
             if extra is None or ("prompt" in row and row["prompt"] not in contents[:2]):
                 return None
             repairs = extra
-        if has_markup(encoded):
-            return None
+        if (b"<" in encoded or encoded.find(b"[", 1) > 0) and has_markup(encoded):
+            return None  # prose has neither sign, and one byte is looked for very fast
         compact = _FRAME + len(encoded) + (len(others) - 1 if row else 0)
         if len(line) == compact and _SHORTEST.issuperset(map(type, row.values())):
             # A decoder keeps one of two equal keys. What it kept cannot be written in fewer bytes than these,
@@ -192,7 +192,7 @@ class RowReader:
                 roles not in _ROLE_ORDERS
                 or not all(map(_strip, contents))
                 or "\0" in "".join(contents)
-                or any(map(is_placeholder, contents))
+                or is_placeholder(contents[-1])
                 or (plan.prompt and row["prompt"] not in contents[:2])
             ):
                 return None

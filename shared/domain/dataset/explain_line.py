@@ -55,7 +55,7 @@ def explain_line(line: bytes, reader: RowReader, before: bytes = b"") -> Explana
     Args:
         line: One line without its line end and without spaces around it.
         reader: Knows what is done with rows and turns, by their keys.
-        before: What was taken away before it, so that places are those of the file.
+        before: What was taken away before it, so that columns are those of the file.
 
     Returns:
         Its conversation, if it has one that can be trained on, and every finding, at most one per code.
@@ -118,14 +118,6 @@ def _json_message(error: json.JSONDecodeError, columns: int) -> str:
         return "the file is JSON over several lines; write one object per line (JSON Lines)"
     if error.doc[: error.pos].rstrip(" \t").endswith("\r"):
         return "the lines end with CR alone, as on classic Mac OS; end them with LF"
-    if (
-        error.pos == 0
-        and start[:1] not in tuple('{["-0123456789tfn')
-        and any(mark in start for mark in ",;\t")
-    ):
-        return (
-            "column 1: expecting value (the file looks like CSV; the upload tool converts files named .csv)"
-        )
     return f"column {columns + error.pos + 1}: {error.msg[:1].lower()}{error.msg[1:]}"
 
 
@@ -181,6 +173,8 @@ class _Reading:
 
     def _check_whole(self, row: dict[str, Any], plan: RowPlan) -> Iterator[Finding]:
         """What shows only when all messages are read."""
+        if self.messages and is_placeholder(answer := self.messages[-1]["content"]):
+            yield Finding(Code.PLACEHOLDER, f"the last answer is {answer.strip()!r}, which looks like none")
         if plan.prompt and row["prompt"] not in [message["content"] for message in self.messages[:2]]:
             yield Finding(
                 Code.UNKNOWN_KEY,
@@ -229,7 +223,7 @@ class _Reading:
             fields.get(plan.content) if plan.content else None, number, given=plan.content is not None
         )
         if role == "assistant":
-            yield from _check_answer(fields, plan.weights, content, number)
+            yield from _check_weights(fields, plan.weights, number)
         if role is not None and content is not None:
             self.messages.append({"role": role, "content": content})
         return role
@@ -315,19 +309,13 @@ def _check_content(content: object, number: int, *, given: bool) -> Generator[Fi
     return content
 
 
-def _check_answer(
-    turn: dict[str, Any], weights: tuple[str, ...], content: str | None, number: int
-) -> Iterator[Finding]:
+def _check_weights(turn: dict[str, Any], weights: tuple[str, ...], number: int) -> Iterator[Finding]:
     masks = [key for key in weights if not learns_fully(turn[key])]
     if masks:
         yield Finding(
             Code.MASKED,
             f"message {number}: {quoted(masks)} says that the answer is not to be learned like others,"
             " which the trainer ignores; end the conversation before it",
-        )
-    if content is not None and is_placeholder(content):
-        yield Finding(
-            Code.PLACEHOLDER, f"message {number} is {content.strip()!r}, which looks like no answer"
         )
 
 

@@ -25,6 +25,7 @@ _BOMS = re.compile(rb"(?:\xef\xbb\xbf)+")  # each file that was written to the e
 _FLAGS = {Split.TRAIN: 1, Split.VALIDATION: 2, Split.TEST: 4}
 _MOST_LEFT_OUT = 256  # combinations of keys that are told apart
 
+_LEFT_OUT = (Code.EXTRA_KEYS, Code.EXTRA_MESSAGE_KEYS)
 _REPAIR_MESSAGES = {
     Code.EXTRA_KEYS: "left out {keys}",
     Code.EXTRA_MESSAGE_KEYS: "left out {keys} of the messages",
@@ -47,8 +48,11 @@ class SharedState:
 
     def leave_out(self, keys: tuple[str, ...]) -> None:
         """Count a row some of whose keys, or of its messages' keys, are not in the snapshot."""
-        if keys in self.left_out or len(self.left_out) < _MOST_LEFT_OUT:
-            self.left_out[keys] += 1
+        left_out = self.left_out
+        if keys in left_out:
+            left_out[keys] += 1
+        elif len(left_out) < _MOST_LEFT_OUT:
+            left_out[keys] = 1
 
 
 class FileState(NamedTuple):
@@ -101,13 +105,15 @@ class FileValidator:
         if len(lines) == 1 and has_too_many_values(lines[0]):  # a line so long comes alone
             self._skip_line(Code.TOO_MANY_VALUES, f"the line has more than {MOST_VALUES:,} values")
             return
+        read, accept = self._read, self._accept
         for line in lines:
             self.number += 1
-            conversation = self._read(line)
+            conversation = read(line)
             if conversation is None:
                 self._read_unclean(line)
+                read = self._read
             else:
-                self._accept(conversation, line)
+                accept(conversation, line)
 
     def skip_long_line(self, line: LongLine) -> None:
         """Report a line that is too long to be read."""
@@ -182,8 +188,9 @@ class FileValidator:
         """Count a row that can be trained on and write it."""
         encoded, turns, repairs = conversation
         self.rows += 1
-        for code, keys in repairs:
-            self._repaired(code, keys)
+        if repairs:
+            for code, keys in repairs:
+                self._repaired(code, keys)
         tokens = estimate_tokens(encoded, turns)
         safe = True
         if len(encoded) > self._window and may_exceed(encoded, tokens, self._window):
@@ -199,7 +206,7 @@ class FileValidator:
         self._accept_row(digest, encoded, safe)
 
     def _repaired(self, code: Code, keys: tuple[str, ...]) -> None:
-        if code is Code.EXTRA_KEYS or code is Code.EXTRA_MESSAGE_KEYS:
+        if code in _LEFT_OUT:
             self._shared.leave_out(keys)
         if not self._log.count(code):
             message = _REPAIR_MESSAGES.get(code, "read from {keys}")

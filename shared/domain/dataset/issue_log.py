@@ -44,9 +44,10 @@ class IssueLog:
         self._counts[code] += times
         return True
 
-    def is_full(self, code: Code) -> bool:
-        """Whether no more issues of a code are listed."""
-        return self._counts[code] >= self._limits[code]
+    @property
+    def full(self) -> list[Code]:
+        """The codes of which no more issues are listed."""
+        return [code for code, count in self._counts.items() if count >= self._limits[code]]
 
     @property
     def issues(self) -> list[Issue]:

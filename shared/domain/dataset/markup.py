@@ -18,9 +18,7 @@ _STRIPPED = re.compile(
 
 
 def has_markup(encoded: bytes) -> bool:
-    """Whether encoded messages may hold marks of a template or of media; cheap where there are none."""
-    if b"<" not in encoded and b"INST]" not in encoded:
-        return False
+    """Whether encoded messages hold marks of a template or of media."""
     return bool(_MARKUP.search(encoded) or _MEDIA_MARK.search(encoded))
 
 

@@ -14,6 +14,7 @@ _UNREAD = (
     Code.EXPANDS_TOO_MUCH,
     Code.TOO_MANY_BLANK_LINES,
     Code.NO_TRAINING_FILE,
+    Code.ANOTHER_KIND,
 )
 # Faults of the dataset as a whole: they reject it under either row policy.
 _FATAL = (
@@ -50,7 +51,7 @@ def summarize_outcome(
         _check_splits(log, rules, splits)
     dropped = rows - kept
     share = 100 * dropped / rows if rows else 0.0
-    if rules.row_policy is RowPolicy.DROP and share > rules.max_dropped_percent:
+    if complete and rules.row_policy is RowPolicy.DROP and share > rules.max_dropped_percent:
         message = f"{share:.1f} % of the rows are unusable; {rules.max_dropped_percent:g} % may be dropped"
         log.add(Code.TOO_MANY_DROPPED, message)
     unread = next((issue for issue in log.issues if issue.code in _UNREAD), None)
@@ -61,7 +62,8 @@ def summarize_outcome(
     if dropped and rules.row_policy is RowPolicy.STRICT:
         within = share <= rules.max_dropped_percent
         advice = "correct the rows and upload again" + (', or set row_policy to "drop"' if within else "")
-        return Verdict.REJECTED, f"{_faulty_rows(log, rows, dropped)}; {advice}."
+        stopped = "" if complete else "; the rest was not read"
+        return Verdict.REJECTED, f"{_faulty_rows(log, rows, dropped)}{stopped}; {advice}."
     fatal = next((issue for issue in log.issues if issue.code in _FATAL), None)
     if fatal is not None:
         rest = f"; {_faulty_rows(log, rows, dropped)}" if dropped else ""

@@ -7,6 +7,19 @@ import msgspec
 MEBIBYTE = 1 << 20
 
 
+MAX_LINE_BYTES = 4 * MEBIBYTE
+"""No context window holds a row of megabytes, and a line is held in memory while it is read."""
+
+MAX_BLANK_LINES = 100_000
+"""A file of blank lines costs as much to read as one of rows, and is no dataset."""
+
+MAX_EXPANSION = 200
+"""Decompressed bytes a compressed byte: JSON Lines come to 5 to 50, a decompression bomb to 1,000."""
+
+SPLIT_SEED = 42
+"""Another seed would split the same upload otherwise, so that it would be trained a second time."""
+
+
 class Split(StrEnum):
     """The three files that training reads."""
 
@@ -54,16 +67,16 @@ class ValidationRules(msgspec.Struct, frozen=True, kw_only=True):
     train_percent: int = 80
     validation_percent: int = 10
     test_percent: int = 10
-    seed: int = 42
+    seed: int = SPLIT_SEED
     ignore_keys: tuple[str, ...] = ()
     min_training_rows: int = 10
     min_evaluation_rows: int = 5
     context_window: int = 4096
-    max_line_bytes: int = 4 * MEBIBYTE
-    max_blank_lines: int = 100_000
+    max_line_bytes: int = MAX_LINE_BYTES
+    max_blank_lines: int = MAX_BLANK_LINES
     max_uncompressed_bytes: int = 64 * 1024 * MEBIBYTE
     max_compressed_content_bytes: int = 8 * 1024 * MEBIBYTE
-    max_expansion: int = 200
+    max_expansion: int = MAX_EXPANSION
     issues_per_code: int = 20
     smoke_samples: int = 3
     smoke_sample_bytes: int = 16_384

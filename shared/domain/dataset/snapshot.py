@@ -120,6 +120,8 @@ class SnapshotFile:
     def _flush(self) -> None:
         piece = bytes(self._piece)
         self._piece.clear()
-        self._chain = xxhash.xxh3_128_digest(self._chain + piece)
+        chain = xxhash.xxh3_128(self._chain)
+        chain.update(piece)
+        self._chain = chain.digest()
         self._bytes += len(piece)
         self._sink.write(piece)

@@ -56,6 +56,7 @@ class Splitter:
         self._key = seed_key(rules.seed)
         self._missing = dict(missing)
         self._write = write
+        self._write_train = write[Split.TRAIN]
         self._bounds: list[tuple[int, Split]] = []
         bound = 0
         for split, percent in self._missing.items():
@@ -69,7 +70,13 @@ class Splitter:
     def add(self, digest: int, encoded: bytes, safe: bool) -> None:
         """Take a row, as the digest of its content and its messages; it is written now or later."""
         if self._held is None:
-            self._write[self._split_of(digest)](digest, encoded, safe)
+            # What `_split_of` says of most rows, without the call.
+            if ((digest ^ self._key) * _MIX & _WORD) >> 32 >= self._highest_bound and (
+                digest not in self._assigned
+            ):
+                self._write_train(digest, encoded, safe)
+            else:
+                self._write[self._split_of(digest)](digest, encoded, safe)
             return
         self._held.append((digest, encoded, safe))
         self._held_bytes += len(encoded)

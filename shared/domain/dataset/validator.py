@@ -211,10 +211,10 @@ class Validator:
 
     def _is_lost(self, lines: FileValidator) -> bool:
         """Whether the dataset is rejected whatever is still to come, and enough of its faults are listed."""
-        strict = self._rules.row_policy is RowPolicy.STRICT and lines.kept < lines.rows
-        return any(
-            (code.is_refused_kind or (strict and code.is_error)) and self._log.is_full(code) for code in Code
-        )
+        if lines.kept == lines.rows:
+            return False
+        strict = self._rules.row_policy is RowPolicy.STRICT
+        return any(code.is_refused_kind or (strict and code.is_error) for code in self._log.full)
 
     def report(self) -> DatasetReport:
         """Write what is left of the snapshot and sum up."""

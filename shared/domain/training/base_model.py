@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from shared.domain.errors import InvalidRunError
+from shared.domain.run.options import choose_another
 
 UNSUPPORTED_SIZES = frozenset({"standard_nc6", "standard_nc12", "standard_nc24", "standard_nc24r"})
 """GPU sizes that the fine-tuning components do not support, used when a model brings no allow list
@@ -89,7 +90,7 @@ def check_base_model(model: BaseModel, *, allow_retired: bool, now: datetime) ->
     """
     if allow_retired:
         return
-    remedy = "choose another BASE_MODEL, or set ALLOW_RETIRED_MODEL=true to try it all the same"
+    remedy = f"{choose_another('base_model')}; an operator may allow it: setting ALLOW_RETIRED_MODEL"
     if model.archived:
         raise InvalidRunError(f"model {model.name} version {model.version} is archived: {remedy}")
     if model.finetune_retirement is not None and model.finetune_retirement <= now:
@@ -106,9 +107,11 @@ def check_training_size(model: BaseModel, size: str) -> None:
         InvalidRunError: If the size is not in the model's allow list or, without one, is known not to work.
     """
     if model.finetune_sizes is not None:
-        _check_listed(size, model.finetune_sizes, f"training {model.name}", "COMPUTE_SIZE")
+        _check_listed(size, model.finetune_sizes, f"training {model.name}", "compute_size")
     elif size.lower() in UNSUPPORTED_SIZES:
-        raise InvalidRunError(f"VM size {size} is not supported for fine-tuning: choose another COMPUTE_SIZE")
+        raise InvalidRunError(
+            f"VM size {size} is not supported for fine-tuning: {choose_another('compute_size')}"
+        )
 
 
 def check_deployment_size(model: BaseModel, size: str) -> None:
@@ -118,13 +121,14 @@ def check_deployment_size(model: BaseModel, size: str) -> None:
         InvalidRunError: If the model has an allow list and the size is not in it.
     """
     if model.inference_sizes is not None:
-        _check_listed(size, model.inference_sizes, f"deploying {model.name}", "DEPLOYMENT_INSTANCE_TYPE")
+        _check_listed(size, model.inference_sizes, f"deploying {model.name}", "instance_type")
 
 
-def _check_listed(size: str, allowed: tuple[str, ...], purpose: str, setting: str) -> None:
+def _check_listed(size: str, allowed: tuple[str, ...], purpose: str, option: str) -> None:
     if size.lower() not in {name.lower() for name in allowed}:
         raise InvalidRunError(
-            f"VM size {size} is not allowed for {purpose}: set {setting} to one of {', '.join(allowed)}",
+            f"VM size {size} is not allowed for {purpose}: {choose_another(option)}, "
+            f"to one of {', '.join(allowed)}",
         )
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from shared.domain.errors import InvalidRunError
 from shared.domain.run.observation import Provisioning
-from shared.domain.run.options import SERVERLESS, RunOptions
+from shared.domain.run.options import SERVERLESS, RunOptions, choose_another
 from shared.domain.run.run import Run, TrainingPlan
 from shared.domain.serving.record import StrategyName
 from shared.domain.serving.strategies.catalogue import finetune_config
@@ -40,11 +40,11 @@ def plan_training(
     gpus = services.workspace.gpus_of(size)
     if not gpus:
         fault = "is not offered in the workspace's region" if gpus is None else "has no GPU"
-        raise InvalidRunError(f"VM size {size} {fault}: choose another COMPUTE_SIZE")
+        raise InvalidRunError(f"VM size {size} {fault}: {choose_another('compute_size')}")
     if services.workspace.gpus_of(options.instance_type) is None:
         raise InvalidRunError(
             f"VM size {options.instance_type} is not offered in the workspace's region: "
-            "choose another DEPLOYMENT_INSTANCE_TYPE",
+            f"{choose_another('instance_type')}",
         )
     services.workspace.ensure_datastore()
     plan = TrainingPlan(
@@ -81,7 +81,7 @@ def _training_compute(options: RunOptions, services: Services) -> tuple[str, boo
         raise InvalidRunError(
             f"cluster {options.compute} is in a failed state"
             + (f": {cluster.failure}" if cluster.failure else "")
-            + "; delete it, or choose another COMPUTE_CLUSTER",
+            + f"; delete it, or {choose_another('compute')}",
         )
     # A cluster that is still being created has no say about its size yet.
     return cluster.size or options.compute_size, True

@@ -190,6 +190,6 @@ ROUTES = (
     Route(
         "computes.list", "GET", f"{WORKSPACE}/computes", _list, evidence=Evidence.SDK_VERIFIED, query=PAGING
     ),
-    Route("computes.delete", "DELETE", _ONE, _delete),
+    Route("computes.delete", "DELETE", _ONE, _delete, query=("underlyingResourceAction",)),
     Route("computes.list_nodes", "POST", f"{_ONE}/listNodes", _list_nodes, evidence=Evidence.SDK_VERIFIED),
 )

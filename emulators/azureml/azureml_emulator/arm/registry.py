@@ -179,7 +179,14 @@ ROUTES = (
         _discovery,
         Plane.OPEN,
     ),
-    Route("registry.list_models", "GET", _MODELS, _list_models, Plane.REGISTRY),
+    Route(
+        "registry.list_models",
+        "GET",
+        _MODELS,
+        _list_models,
+        Plane.REGISTRY,
+        query=("$orderBy", "$top", "listViewType"),
+    ),
     Route(
         "registry.get_model",
         "GET",
@@ -195,6 +202,7 @@ ROUTES = (
         _list_components,
         Plane.REGISTRY,
         Evidence.SDK_VERIFIED,
+        query=("$orderBy", "$top", "listViewType"),
     ),
     Route(
         "registry.get_component",

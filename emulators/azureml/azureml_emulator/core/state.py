@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections import deque
@@ -14,11 +15,11 @@ import msgspec
 from azureml_emulator.core import resources
 from azureml_emulator.core.builtin_datastores import builtin_datastores
 from azureml_emulator.core.clock import FAST, Clock, Pace, SystemClock, wire_time
-from azureml_emulator.core.errors import json_object, workspace_error
+from azureml_emulator.core.errors import arm_error, json_object, workspace_error
 from azureml_emulator.core.faults import Faults
 from azureml_emulator.core.generations import Generations
 from azureml_emulator.core.http import Request
-from azureml_emulator.core.request_bodies import type_error
+from azureml_emulator.core.request_bodies import type_error, unread_fields
 from azureml_emulator.core.settings import Settings
 from azureml_emulator.core.store import Database, Table
 from azureml_emulator.core.tokens import Issuer
@@ -28,6 +29,7 @@ from azureml_emulator.storage.blob_store import BlobStore
 Completion = Callable[["EmulatorState", resources.LongRunning], None]
 
 CALLS_KEPT = 10_000
+_log = logging.getLogger(__name__)
 
 
 def _signing_secret(folder: Path | None) -> bytes | None:
@@ -120,7 +122,20 @@ class EmulatorState:
         wrong = type_error(document, kind)
         if wrong is not None:
             raise self.error(400, f"The request is invalid: {wrong}.", code="BadRequest")
+        for unread in unread_fields(document, kind):
+            self.refuse_unread(request, f"the field {unread} of the body")
         return document
+
+    def refuse_unread(self, request: Request, part: str) -> None:
+        """Refuses a part of a request that has no effect here, or logs it.
+
+        Raises:
+            ServiceError: 501, if the emulator is strict.
+        """
+        message = f"The emulator does not read {part} of {request.method} {request.path}."
+        if self.settings.strict:
+            raise arm_error(501, "NotImplemented", message)
+        _log.warning("part of a request was not read", extra={"reason": message})
 
     def not_found(self, code: str, message: str) -> Exception:
         """404 for an asset, job, endpoint or deployment that is not there."""
