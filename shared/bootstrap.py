@@ -11,6 +11,7 @@ from shared.app import App
 from shared.config import Settings
 from shared.once import Once
 from shared.ports import Services
+from shared.serving.admission import Admission
 from shared.serving.endpoint_directory import EndpointDirectory
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def app() -> App:
 def _build() -> App:
     settings = Settings.from_env(os.environ)
     services = build_services(settings, credential())
-    return App(settings, services, EndpointDirectory(services))
+    return App(settings, services, EndpointDirectory(services), Admission(settings.scoring_queue_seconds))
 
 
 APP = Once(_build)

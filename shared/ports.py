@@ -6,7 +6,7 @@ ServiceRefusedError where it will not. Times are UTC throughout.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -272,6 +272,9 @@ class Scoring(Protocol):
 
     async def score_async(self, target: ScoringTarget, request: Upstream) -> Any:
         """Like `score`, as traffic decides, for many requests at once."""
+
+    def stream(self, target: ScoringTarget, request: Upstream) -> AsyncGenerator[bytes, None]:
+        """An answer's bytes as they come; closing the generator ends the request. Raises ScoringError."""
 
 
 class ServingMemory(Protocol):

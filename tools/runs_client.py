@@ -119,7 +119,7 @@ class RunsClient:
         return self._run("DELETE", f"endpoints/{run_id}")
 
     def chat(self, run_id: str, messages: Sequence[Mapping[str, str]], parameters: Mapping[str, Any]) -> str:
-        """The reply of a live model; empty if it answered with no text."""
+        """The reply of a live model."""
         body = {"messages": messages, **parameters}
         answer = self._ask("POST", f"endpoints/{run_id}/score", json=body, timeout=SCORING_SECONDS)
         return str(answer["output"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from handlers.http.requests import Request, read_object
 from handlers.http.responses import Response, json_response
 from shared.app import App
 from shared.domain.errors import ScoringError
+from shared.domain.serving.chat import Chat, Reply
 from shared.domain.serving.score_payload import read_score_request
+from shared.ports import ScoringTarget
 from shared.serving.chat import complete
 
 
@@ -26,7 +26,7 @@ async def score_endpoint(request: Request, app: App) -> Response:
     asked = read_score_request(read_object(request.body))
     target = await app.directory.resolve(endpoint)
     try:
-        replies = await asyncio.gather(*(complete(chat, target, app.services) for chat in asked.chats))
+        replies = [await _reply(chat, target, app) for chat in asked.chats]
     except ScoringError as fault:
         if fault.status == 503:
             # The endpoint may be gone since it was looked up: then that is the answer.
@@ -34,3 +34,8 @@ async def score_endpoint(request: Request, app: App) -> Response:
             await app.directory.resolve(endpoint)
         raise
     return json_response(200, asked.answer(replies))
+
+
+async def _reply(chat: Chat, target: ScoringTarget, app: App) -> Reply:
+    async with app.admission.admit(target):
+        return await complete(chat, target, app.services)

@@ -63,6 +63,14 @@ class AzureSettings(msgspec.Struct, frozen=True, kw_only=True):
             description="Domain of the workspace's endpoints; this app scores, and signs in, nowhere else.",
         ),
     ] = "inference.ml.azure.com"
+    scoring_queue_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=60,
+            description="Seconds that a request waits for its turn on a busy endpoint before it gets 429.",
+        ),
+    ] = 2
 
 
 class DatasetSettings(AzureSettings, frozen=True, kw_only=True):

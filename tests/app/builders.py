@@ -24,7 +24,7 @@ from shared.domain.run.run import (
 )
 from shared.domain.run.stages import Stage
 from shared.domain.serving.attempts import ServingProgress
-from shared.domain.serving.record import OPENAI_ROUTE, Serving, StrategyName
+from shared.domain.serving.record import BATCH_ROUTE, OPENAI_ROUTE, Serving, StrategyName
 from shared.domain.serving.strategies.strategy import MODEL_FOLDER
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -59,12 +59,7 @@ PLAN = TrainingPlan(
 
 PROGRESS = ServingProgress(order=tuple(StrategyName))
 SERVING = Serving(
-    strategy=StrategyName.VLLM_ENVIRONMENT,
-    route=OPENAI_ROUTE,
-    concurrency=8,
-    instances=1,
-    timeout_seconds=180,
-    context_window=16_384,
+    strategy=StrategyName.MLFLOW, route=BATCH_ROUTE, concurrency=1, instances=1, timeout_seconds=180
 )
 
 PATH = (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,8 +28,10 @@ from tests.app.catalogue import COMPONENT, component_body, model_body
 CRASHED = "User container has crashed or terminated: Liveness probe failed."
 
 
-def said(text: str) -> dict[str, Any]:
-    """A reply in OpenAI's dialect."""
+def said(text: str, body: Mapping[str, Any]) -> Any:
+    """A reply in the dialect of the request: OpenAI's, or that of MLflow's server."""
+    if "input_data" in body:
+        return [{"0": text}]
     return {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}
 
 
@@ -48,6 +51,8 @@ class MemoryCloud:
         answers: What deployments reply to scoring.
         deployed: What was asked for, in order.
         crashes: How many of the next deployments fail.
+        chunks: What they stream, and where that breaks off.
+        streaming: Streams that are open.
     """
 
     slow: bool = False
@@ -63,8 +68,10 @@ class MemoryCloud:
     folder: str = MODEL_FOLDER
     seen: dict[str, EndpointStatus] = field(default_factory=dict)
     tags: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    answers: Callable[[Upstream], Any] = lambda _request: said("Hello!")
-    scored: list[tuple[ScoringTarget, Upstream, str | None]] = field(default_factory=list)
+    answers: Callable[[Mapping[str, Any]], Any] = lambda body: said("Hello!", body)
+    chunks: list[bytes | Exception] = field(default_factory=list)
+    streaming: int = 0
+    scored: list[tuple[ScoringTarget, Mapping[str, Any], str | None]] = field(default_factory=list)
     environments: set[ServingEnvironment] = field(default_factory=set)
     deployed: list[Deployment] = field(default_factory=list)
     crashes: int = 0
@@ -214,12 +221,26 @@ class MemoryCloud:
     def score(self, target: ScoringTarget, request: Upstream, *, deployment: str | None) -> Any:
         """See `Scoring.score`."""
         self._meet("score")
-        self.scored.append((target, request, deployment))
-        return self.answers(request)
+        self.scored.append((target, request.body, deployment))
+        return self.answers(request.body)
 
     async def score_async(self, target: ScoringTarget, request: Upstream) -> Any:
         """See `Scoring.score_async`."""
         return self.score(target, request, deployment=None)
+
+    async def stream(self, target: ScoringTarget, request: Upstream) -> AsyncGenerator[bytes, None]:
+        """See `Scoring.stream`."""
+        self._meet("score")
+        self.scored.append((target, request.body, None))
+        self.streaming += 1
+        try:
+            for chunk in self.chunks:
+                if isinstance(chunk, Exception):
+                    raise chunk
+                await asyncio.sleep(0)
+                yield chunk
+        finally:
+            self.streaming -= 1
 
     def settle(self) -> None:
         """Finish every pending operation; jobs complete, what is going is gone."""

@@ -225,7 +225,7 @@ def test_a_failed_job_ends_the_run_in_its_own_words() -> None:
 def test_a_silent_deployment_never_gets_traffic() -> None:
     """Whatever serves it: a model without a word for a test conversation fails its smoke test."""
     world = World()
-    world.cloud.answers = lambda request: [{"0": ""}] if request.path == "/score" else said("")
+    world.cloud.answers = lambda body: said("", body)
     run = drive(world, upload(world), Stage.FAILED)
     assert run.error is not None
     assert run.error.code == "NoServingStrategy"
