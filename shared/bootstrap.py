@@ -64,6 +64,7 @@ def build_services(
     from shared.adapters.storage.reports import BlobReports
     from shared.adapters.storage.run_lock import BlobRunLock
     from shared.adapters.storage.run_store import BlobRunStore
+    from shared.adapters.storage.serving_memory import BlobServingMemory
     from shared.adapters.storage.slots import BlobSlots
     from shared.adapters.telemetry import OpenTelemetry
 
@@ -107,6 +108,7 @@ def build_services(
         metrics=MlflowMetrics(credential, workspace, settings.experiment_name),
         endpoints=endpoints,
         scoring=EndpointScoring(credential, endpoints, domain=settings.scoring_domain),
+        serving_memory=BlobServingMemory(blobs),
         notifications=NotificationQueue(open_queue(settings.storage, credential))
         if settings.webhook_url
         else NoNotifications(),

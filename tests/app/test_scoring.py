@@ -17,13 +17,12 @@ from azureml_emulator import Emulator
 
 from shared.adapters.azureml.scoring import EndpointScoring
 from shared.domain.errors import ScoringError, TransientServiceError
-from shared.domain.serving.chat import Chat
-from shared.domain.serving.dialects import upstream_request
-from shared.domain.serving.record import BATCH_ROUTE
+from shared.domain.serving.chat import Upstream
 from shared.ports import ScoringTarget, Services
+from tests.app.builders import SERVING
 
 NAME = "ft-wire-0123456789"
-ASK = upstream_request(BATCH_ROUTE, Chat(({"role": "user", "content": "Hello?"},)))
+PAYLOAD = Upstream("/score", {}, {"input_data": {"input_string": [[{"role": "user", "content": "Hello?"}]]}})
 
 
 class Scorer:
@@ -33,7 +32,7 @@ class Scorer:
         services.endpoints.create(NAME, auth_mode=auth_mode, tags={})
         seen = services.endpoints.endpoint(NAME)
         assert seen is not None
-        self.target = ScoringTarget(NAME, seen.scoring_uri or "", auth_mode)
+        self.target = ScoringTarget(NAME, seen.scoring_uri or "", auth_mode, SERVING)
         self.services = services
         self.azure_ml = azure_ml
 
@@ -46,7 +45,7 @@ class Scorer:
 
     def score(self) -> Any:
         """Score once."""
-        return self.services.scoring.score(self.target, ASK, deployment=None)
+        return self.services.scoring.score(self.target, PAYLOAD, deployment=None)
 
 
 @pytest.fixture
@@ -105,7 +104,7 @@ def test_an_unreachable_endpoint_is_503(scorer: Scorer) -> None:
     assert caught.value.status == 503
     for uri in ("https://127.0.0.1:1/score", ""):
         with pytest.raises(ScoringError) as caught:
-            scorer.services.scoring.score(scorer.target._replace(uri=uri), ASK, deployment=None)
+            scorer.services.scoring.score(scorer.target._replace(uri=uri), PAYLOAD, deployment=None)
         assert caught.value.status == 503
 
 
@@ -134,7 +133,7 @@ async def test_no_credential_leaves_for_elsewhere(uri: str) -> None:
 
     scoring = EndpointScoring(Nobody(), None, domain="inference.ml.azure.com")  # type: ignore[arg-type]
     with pytest.raises(ScoringError, match="SCORING_DOMAIN") as caught:
-        await scoring.score_async(ScoringTarget(NAME, uri, "aad_token"), ASK)
+        await scoring.score_async(ScoringTarget(NAME, uri, "aad_token", SERVING), PAYLOAD)
     assert (caught.value.status, caught.value.code) == (502, "ForeignAddress")
     await scoring.close()
 
@@ -149,9 +148,9 @@ async def test_an_endpoint_is_signed_in_to_in_its_own_domain() -> None:
             raise ServiceRequestError("no further")
 
     scoring = EndpointScoring(Anybody(), None, domain="inference.ml.azure.com")  # type: ignore[arg-type]
-    target = ScoringTarget(NAME, "https://FT-a.westeurope.inference.ml.azure.com/score", "aad_token")
+    target = ScoringTarget(NAME, "https://FT-a.westeurope.inference.ml.azure.com/score", "aad_token", SERVING)
     with pytest.raises(TransientServiceError):
-        await scoring.score_async(target, ASK)
+        await scoring.score_async(target, PAYLOAD)
     assert asked == ["https://ml.azure.com/.default"]
     await scoring.close()
 
@@ -164,8 +163,8 @@ async def test_credentials_are_kept_between_requests(
     scorer = Scorer(services, azure_ml, mode)
     scorer.answer(200, {"output": "Hi"}, count=None)
     for _ in range(3):
-        assert await services.scoring.score_async(scorer.target, ASK) == {"output": "Hi"}
-    await asyncio.gather(*(services.scoring.score_async(scorer.target, ASK) for _ in range(20)))
+        assert await services.scoring.score_async(scorer.target, PAYLOAD) == {"output": "Hi"}
+    await asyncio.gather(*(services.scoring.score_async(scorer.target, PAYLOAD) for _ in range(20)))
     assert len(azure_ml.calls("endpoints.list_keys")) == (1 if mode == "key" else 0)
     await _close(services)
 
@@ -175,7 +174,7 @@ async def test_a_regenerated_key_is_fetched_once_more(services: Services, azure_
     scorer = Scorer(services, azure_ml, "key")
     scorer.answer(401, {"message": "key_auth_access_denied"})
     scorer.answer(200, {"output": "Hi"}, count=None)
-    assert await services.scoring.score_async(scorer.target, ASK) == {"output": "Hi"}
+    assert await services.scoring.score_async(scorer.target, PAYLOAD) == {"output": "Hi"}
     assert len(azure_ml.calls("endpoints.list_keys")) == 2
     await _close(services)
 
@@ -203,7 +202,9 @@ def test_nesting_at_the_edge_of_what_can_be_sent(scorer: Scorer) -> None:
         for _ in range(depth):
             deep = [deep]
         try:
-            scorer.services.scoring.score(scorer.target, ASK._replace(body={"deep": deep}), deployment=None)
+            scorer.services.scoring.score(
+                scorer.target, Upstream("/score", {}, {"deep": deep}), deployment=None
+            )
         except ScoringError as fault:
             assert fault.status == 400
             refused.append(depth)

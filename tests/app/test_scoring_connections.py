@@ -18,6 +18,7 @@ from shared.adapters.azureml.scoring import EndpointScoring
 from shared.domain.errors import ScoringError
 from shared.domain.serving.chat import Upstream
 from shared.ports import ScoringTarget
+from tests.app.builders import SERVING
 
 BURST = 128
 ANSWER = b'{"output": "Hi"}'
@@ -98,7 +99,7 @@ async def scoring_on(
     scoring = EndpointScoring(tokens or Tokens(), None, domain="127.0.0.1")  # type: ignore[arg-type]
     async with await asyncio.start_server(endpoint.serve, "127.0.0.1", 0, ssl=tls, backlog=BURST) as server:
         port = server.sockets[0].getsockname()[1]
-        yield scoring, ScoringTarget("ft-support", f"https://127.0.0.1:{port}/score", "aad_token")
+        yield scoring, ScoringTarget("ft-support", f"https://127.0.0.1:{port}/score", "aad_token", SERVING)
         await scoring.close()
 
 

@@ -27,14 +27,15 @@ from shared.adapters.sdk_errors import translate
 from shared.domain.errors import ScoringError
 from shared.domain.sanitize import sanitize_text
 from shared.domain.serving.chat import Upstream
+from shared.domain.serving.deployment import REQUEST_SECONDS
 from shared.ports import ScoringTarget
 from shared.single_flight import SingleFlightCache
 
 ML_SCOPE = "https://ml.azure.com/.default"
 DEPLOYMENT_HEADER = "azureml-model-deployment"
 
-RESPONSE_SECONDS = 95
-"""A little over the 90 s that deployments may take, so that the endpoint's own answer wins."""
+RESPONSE_SECONDS = REQUEST_SECONDS + 5
+"""A little over what deployments may take, so that the endpoint's own answer wins."""
 
 CONNECT_SECONDS = 10
 KEEP_SECONDS = 60
@@ -147,7 +148,9 @@ class EndpointScoring:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """The answer before its body is read; one that is not read to its end closes its connection."""
         # Every path of the endpoint's host leads to the model's server, not only its scoring URI's.
-        address, body = self._address(target).with_path(request.path), _encoded(request.body)
+        scoring = self._address(target)
+        address = scoring.with_path(scoring.path.removesuffix("/score") + request.path)
+        body = _encoded(request.body)
         headers = {**request.headers, "Content-Type": "application/json"}
         if deployment is not None:
             headers[DEPLOYMENT_HEADER] = deployment
@@ -262,9 +265,15 @@ def _refusal(upstream: int, headers: Mapping[str, str]) -> ScoringError:
         f"{message}: {reason}" if reason else message,
         code=code,
         upstream_status=upstream,
+        model_status=_model_status(headers),
         request_id=request_id or None,
         retry_after=retry_after(headers),
     )
+
+
+def _model_status(headers: Mapping[str, str]) -> int | None:
+    given = headers.get("ms-azureml-model-error-statuscode", "")
+    return int(given) if given.isascii() and given.isdigit() else None
 
 
 def _unreachable(fault: Exception) -> ScoringError:

@@ -34,5 +34,5 @@ def foreign_kind(start: bytes) -> str | None:
     return None
 
 
-def _is_every_other(places: bytes) -> bool:
-    return len(places) > 2 and 10 * places.count(0) > 9 * len(places)
+def _is_every_other(every_other: bytes) -> bool:
+    return len(every_other) > 2 and 10 * every_other.count(0) > 9 * len(every_other)
