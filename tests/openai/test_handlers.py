@@ -15,9 +15,9 @@ from handlers.http.auth import check_key
 from handlers.http.responses import Response
 from shared.domain.errors import RequestError, ScoringError
 from shared.domain.run.stages import Stage
-from shared.domain.serving.record import OPENAI_ROUTE, UNSETTLED, Serving, StrategyName
+from shared.domain.serving.record import OPENAI_ROUTE, Serving, StrategyName
 from shared.serving.endpoint_directory import LISTED_AGAIN, LISTED_FOR
-from tests.app.builders import NOW, a_run
+from tests.app.builders import NOW, SERVING, a_run
 from tests.app.edge import BY_NAME, app_of, ask
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS
@@ -45,7 +45,7 @@ class Api:
         hours: float = 0,
         stage: Stage = Stage.LIVE,
         dataset: str = "support",
-        serving: Serving = UNSETTLED,
+        serving: Serving = SERVING,
     ) -> None:
         """Store a run that was opened so many hours ago."""
         at = NOW - timedelta(hours=hours)
