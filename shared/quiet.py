@@ -21,6 +21,7 @@ LIBRARIES = (
     "opentelemetry",
     "requests",
     "urllib3",
+    "uvicorn",  # serves HTTP inside the worker
     # The Functions worker's own, which have levels of their own: two lines for each invocation.
     "azure.functions",
     "azure_functions_worker",

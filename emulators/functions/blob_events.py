@@ -18,10 +18,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from emulators.functions.bindings import blob_client
+from emulators.functions.event_grid import answer_webhook
 from emulators.functions.indexing import Function
 from emulators.functions.invocation import Invoker
 from emulators.functions.storage import HOST_CONNECTION, Storage
-from emulators.functions.webhook import answer_webhook
 
 log = logging.getLogger("host.blobs")
 
@@ -40,15 +40,7 @@ class BlobEvents:
     def __init__(
         self, functions: Sequence[Function], storage: Storage, queue: str, key: str, invoker: Invoker
     ) -> None:
-        """Take the functions that have a blob trigger.
-
-        Args:
-            functions: By the webhook and in messages named `Host.Functions.` and their name.
-            storage: Where events wait.
-            queue: The name of the queue they wait on.
-            key: What a webhook call may be made with.
-            invoker: Runs the functions.
-        """
+        """Take the functions that have a blob trigger, and the queue on which events wait for them."""
         self._functions = {f"Host.Functions.{function.name}": function for function in functions}
         self._storage = storage
         self._queue = queue

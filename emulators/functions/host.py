@@ -10,14 +10,14 @@ import msgspec
 from azure.storage.queue import QueueMessage
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from emulators.functions.bindings import queue_message, timer_request
 from emulators.functions.blob_events import POISON_QUEUE, BlobEvents
-from emulators.functions.event_grid_events import EventGridEvents
+from emulators.functions.event_grid import EventGridEvents
 from emulators.functions.host_json import HostJson
 from emulators.functions.http_functions import HttpFunctions
 from emulators.functions.http_proxy import HttpProxy
@@ -40,7 +40,7 @@ class FunctionHost:
         Args:
             worker: Has indexed the app.
             host_json: The app's.
-            settings: The app settings, that is, the process environment.
+            settings: The app settings.
             key: What callers have to present.
             lease: Seconds until a message is delivered again whose host has died.
 
@@ -85,11 +85,6 @@ class FunctionHost:
             self._listeners[listener] = self._blobs.process
         self._tasks: list[asyncio.Task[None]] = []
 
-    @property
-    def addresses(self) -> list[str]:
-        """The HTTP endpoints of the app."""
-        return self._http.addresses
-
     def application(self) -> Starlette:
         """The ASGI application of the host."""
         application = Starlette(
@@ -97,12 +92,7 @@ class FunctionHost:
                 Route("/runtime/webhooks/blobs", self._blobs.webhook, methods=["POST"]),
                 Route("/runtime/webhooks/eventgrid", self._events.webhook, methods=["POST"]),
             ],
-            exception_handlers={
-                HTTPException: _refused,
-                InvocationError: _failed,
-                ClientDisconnect: _left,
-                Exception: _broken,
-            },
+            exception_handlers=dict.fromkeys((HTTPException, InvocationError, Exception), _problem),
         )
         # Not a route: Starlette's patterns match no path that has a line feed in it, as %0A.
         application.router.default = self._serve_app
@@ -148,8 +138,6 @@ class FunctionHost:
         self._worker.close()
         if self._proxy is not None:
             await self._proxy.close()
-        if not pending:
-            self._storage.close()
         return not pending
 
     async def _serve_app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -167,26 +155,13 @@ class FunctionHost:
         return Timer(function.name, function.trigger.text("schedule"), fire)
 
 
-def _problem(status: int, detail: str) -> Response:
+async def _problem(_request: Request, error: Exception) -> Response:
     """An answer as in RFC 9457 that says what was wrong, and never how it looks inside."""
+    status, detail = 500, "the host failed to handle the request; its log tells why"
+    if isinstance(error, HTTPException):
+        # The platform knows no 405: https://github.com/Azure/azure-functions-host/issues/10098
+        status, detail = 404 if error.status_code == 405 else error.status_code, error.detail
+    elif isinstance(error, InvocationError):
+        detail = f"{error}; the host's log tells why"
     content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return JSONResponse(content, status, media_type="application/problem+json")
-
-
-async def _refused(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return _problem(
-        404 if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else error.status_code, error.detail
-    )
-
-
-async def _failed(_request: Request, error: Exception) -> Response:
-    return _problem(500, f"{error}; the host's log tells why")
-
-
-async def _left(_request: Request, _error: Exception) -> Response:
-    return _problem(400, "the caller left before the whole body had come")
-
-
-async def _broken(_request: Request, _error: Exception) -> Response:
-    return _problem(500, "the host failed to handle the request; its log tells why")

@@ -37,12 +37,12 @@ class HttpFunctions:
         invoker: Invoker,
         proxy: HttpProxy | None,
     ) -> None:
-        """Read the routes of functions that have an HTTP trigger.
+        """Read the routes of the functions that have an HTTP trigger.
 
         Args:
-            functions: Which; of two that declare the same route the first is called.
+            functions: Of two that declare the same route the first is called.
             route_prefix: The first segment of their paths; may be empty.
-            key: What calls may be made with.
+            key: What calls are made with.
             invoker: Runs the functions.
             proxy: Where requests go if the worker takes them itself.
 
@@ -57,14 +57,6 @@ class HttpFunctions:
         self._endpoints = sorted(
             map(_endpoint, functions), key=lambda endpoint: endpoint.template.specificity
         )
-
-    @property
-    def addresses(self) -> list[str]:
-        """One line for each endpoint, such as `GET /api/runs`."""
-        return [
-            f"{', '.join(sorted(endpoint.methods)) or '*'} {self._prefix}/{endpoint.template.template}"
-            for endpoint in self._endpoints
-        ]
 
     async def answer(self, request: Request) -> Response:
         """Route, authorise, then invoke and render, or pass on to the worker's server.

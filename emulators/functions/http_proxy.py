@@ -34,10 +34,11 @@ ANSWER_SECONDS = 5.0
 class HttpProxy:
     """Passes requests on to the worker's HTTP server."""
 
+    _session: aiohttp.ClientSession
+
     def __init__(self, address: str) -> None:
         """Connect to nothing yet; `address` is the capability's value."""
         self._address = address
-        self._session: aiohttp.ClientSession | None = None
 
     async def start(self, seconds: float = 30.0) -> None:
         """Open the connection pool, once the server takes connections.
@@ -47,39 +48,30 @@ class HttpProxy:
         """
         url = URL(self._address)
         async with asyncio.timeout(seconds):
-            while self._session is None:
+            while not await _takes_connections(url):
                 await asyncio.sleep(0.01)
-                with contextlib.suppress(OSError):
-                    _, writer = await asyncio.open_connection(url.host, url.port)
-                    writer.close()
-                    self._session = aiohttp.ClientSession(
-                        timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
-                        connector=aiohttp.TCPConnector(limit=0),
-                        auto_decompress=False,
-                        cookie_jar=aiohttp.DummyCookieJar(),
-                        skip_auto_headers=["accept", "accept-encoding", "content-type", "user-agent"],
-                    )
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
+            connector=aiohttp.TCPConnector(limit=0),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=["accept", "accept-encoding", "content-type", "user-agent"],
+        )
         adopt_server_logs()
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        await self._session.close()
 
     async def forward(
         self, request: Request, invocation: asyncio.Task[object], invocation_id: str
     ) -> Response:
-        """Pass one request on.
+        """Pass on a request, whose body has not been read; the answer's body comes as the worker sends it.
 
         When the client leaves, the request to the worker ends, too, so that the function can see it.
 
-        Args:
-            request: Its body has not been read.
-            invocation: The invocation that it belongs to.
-            invocation_id: The invocation's.
-
-        Returns:
-            An answer whose body comes as the worker sends it.
+        Raises:
+            HTTPException: 502; the worker did not answer.
         """
         body_sent = asyncio.Event()
         sending = asyncio.create_task(self._send(request, invocation_id, body_sent))
@@ -109,9 +101,6 @@ class HttpProxy:
     async def _send(
         self, request: Request, invocation_id: str, body_sent: asyncio.Event
     ) -> aiohttp.ClientResponse:
-        if self._session is None:
-            raise RuntimeError("the proxy is not started")
-
         async def body() -> AsyncIterator[bytes]:
             async for chunk in request.stream():
                 yield chunk
@@ -133,6 +122,15 @@ class HttpProxy:
             data=body() if has_body else None,
             allow_redirects=False,
         )
+
+
+async def _takes_connections(url: URL) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(url.host, url.port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def _client_left(request: Request, body_sent: asyncio.Event) -> None:

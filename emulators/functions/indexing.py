@@ -17,19 +17,9 @@ TRIGGERS = {"httpTrigger", "timerTrigger", "queueTrigger", "blobTrigger", "event
 OUTPUTS = {"http", "queue"}
 
 
-class _UnsetSettingError(Exception):
-    """A binding names an app setting that is not set."""
-
-
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One binding of a function, as it would stand in a `function.json`.
-
-    Attributes:
-        type: Such as `queueTrigger` or `queue`.
-        name: The function's parameter, or `$return`.
-        properties: Everything, with `%SETTING%` references resolved.
-    """
+    """One binding of a function, as it would stand in a `function.json`, `%SETTING%`s resolved."""
 
     type: str
     name: str
@@ -42,14 +32,7 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One function of the app.
-
-    Attributes:
-        name: Its name in the app, unique there.
-        worker_id: How the worker names it.
-        trigger: What starts it.
-        outputs: Its output bindings.
-    """
+    """One function of the app; `worker_id` is how the worker names it."""
 
     name: str
     worker_id: str
@@ -58,13 +41,9 @@ class Function:
 
 
 def enabled_functions(indexed: Iterable[Message], settings: Mapping[str, str]) -> list[Function]:
-    """The functions that are to be served.
+    """The functions that are to be served, of those that the worker has indexed.
 
     As on the platform, a function with an unset `%NAME%` is in error, which is logged, and the others go on.
-
-    Args:
-        indexed: The worker's metadata.
-        settings: The app settings.
 
     Raises:
         UnservableAppError: A function has a binding that this host does not serve.
@@ -77,8 +56,9 @@ def enabled_functions(indexed: Iterable[Message], settings: Mapping[str, str]) -
             continue
         try:
             functions.append(_function(metadata, settings))
-        except _UnsetSettingError as error:
-            log.error("Function is in error", extra={"function": metadata.name, "error": str(error)})  # noqa: TRY400
+        except KeyError as unset:
+            error = f"%{unset.args[0]}% is not among the app settings"
+            log.error("Function is in error", extra={"function": metadata.name, "error": error})  # noqa: TRY400
     return functions
 
 
@@ -92,13 +72,8 @@ def _function(metadata: Message, settings: Mapping[str, str]) -> Function:
 
 
 def _binding(raw: dict[str, Any], settings: Mapping[str, str]) -> Binding:
-    def setting(match: re.Match[str]) -> str:
-        try:
-            return settings[match[1]]
-        except KeyError as error:
-            raise _UnsetSettingError(f"{match[0]} is not among the app settings") from error
-
     properties = {
-        key: SETTING.sub(setting, value) if isinstance(value, str) else value for key, value in raw.items()
+        key: SETTING.sub(lambda match: settings[match[1]], value) if isinstance(value, str) else value
+        for key, value in raw.items()
     }
     return Binding(raw["type"], raw["name"], properties)

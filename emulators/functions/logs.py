@@ -37,11 +37,7 @@ _HANDLER = logging.StreamHandler(sys.stderr)
 
 
 def configure_logging(current_invocation: Callable[[], str | None] = lambda: None) -> None:
-    """Send every record to standard error as a JSON line, beside whatever handlers the worker has added.
-
-    Args:
-        current_invocation: Tells the id of the invocation that logs, or None.
-    """
+    """Send every record to standard error as a JSON line, beside whatever handlers the worker has added."""
     _HANDLER.setFormatter(JsonLines(current_invocation))
     logging.getLogger().addHandler(_HANDLER)
     logging.getLogger().setLevel(logging.INFO)

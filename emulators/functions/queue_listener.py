@@ -33,9 +33,9 @@ class QueueListener:
         """Describe the listener; `run` starts it.
 
         Args:
-            storage: Reaches the queue and its poison queue.
+            storage: Reaches both queues.
             connection: The app setting with the connection string of both.
-            queue: Its name.
+            queue: Which one to read.
             poison_queue: Where messages go that failed too often.
             rules: As in `host.json`.
             lease: Seconds that a message stays invisible; renewed at half time while its handler runs.

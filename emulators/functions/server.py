@@ -29,14 +29,7 @@ KEEP_ALIVE_SECONDS = 120
 
 
 async def run_host(options: argparse.Namespace) -> int:
-    """Run the host until a signal.
-
-    Args:
-        options: Of the command line.
-
-    Returns:
-        0 after an orderly stop, 1 when the app cannot be served.
-    """
+    """Run the host as the command line says, until a signal; see `__main__.main`."""
     folder = options.app.resolve()
     configure_logging()
     try:
@@ -45,7 +38,7 @@ async def run_host(options: argparse.Namespace) -> int:
         configure_logging(worker.current_invocation)
         host = FunctionHost(worker, host_json, os.environ, options.key, lease=options.message_lease)
         listener = _listen(options.port)
-        ended = await _serve(host, listener, lambda: _announce(host, listener, options))
+        ended = await _serve(host, listener, lambda: _announce(worker, listener, options))
     except WorkerError as error:
         log.error("Worker refuses the app", extra={"error": str(error), "exception": error.trace})  # noqa: TRY400
         return 1
@@ -106,9 +99,10 @@ async def _serve(host: FunctionHost, listener: socket.socket, ready: Callable[[]
     return ended
 
 
-def _announce(host: FunctionHost, listener: socket.socket, options: argparse.Namespace) -> None:
+def _announce(worker: Worker, listener: socket.socket, options: argparse.Namespace) -> None:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    log.info("Host is ready", extra={"url": url, "routes": host.addresses})
+    names = [function.name for function in worker.functions]
+    log.info("Host is ready", extra={"url": url, "functions": names})
     if options.ready_file is not None:
         # It holds a key, and whoever waits for it must never read half of it.
         unfinished = options.ready_file.with_suffix(".unfinished")

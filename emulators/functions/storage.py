@@ -70,11 +70,6 @@ class Storage:
         with BlobClient.from_connection_string(text, container, name) as client:
             return await asyncio.to_thread(client.exists)
 
-    def close(self) -> None:
-        """Close the connections."""
-        for client in self._clients.values():
-            client.close()
-
     def _connection_string(self, setting: str) -> str:
         try:
             return self._settings[setting]

@@ -27,7 +27,7 @@ class Timer:
         """Check the schedule; `run` starts the timer.
 
         Args:
-            name: The function, for the log.
+            name: Of the function, for the log.
             schedule: NCRONTAB, seconds first; five fields start at the minute.
             fire: Called with whether the invocation is past due.
 

@@ -35,13 +35,7 @@ class Worker:
     """The worker after it has indexed an app: `start` makes one."""
 
     def __init__(self, runtime: Any, capabilities: Mapping[str, str], functions: Sequence[Message]) -> None:
-        """Take the started runtime and what it told its host.
-
-        Args:
-            runtime: The module.
-            capabilities: Such as `HttpUri` when it takes HTTP requests itself.
-            functions: Of each the `name`, `function_id`, and `raw_bindings`, which are JSON.
-        """
+        """Take the started runtime, what it told its host, and the metadata of the functions."""
         self._runtime = runtime
         self.capabilities = capabilities
         self.functions = functions
@@ -84,7 +78,7 @@ class Worker:
             function_id: As in its metadata.
             invocation_id: Unique; the app's log records carry it.
             inputs: A `TypedData` for each input binding.
-            metadata: The trigger's metadata, each a `TypedData`.
+            metadata: Of the trigger, each a `TypedData`, too.
 
         Returns:
             The `InvocationResponse`: `return_value`, and `output_data` for each output that was set.

@@ -136,15 +136,15 @@ def start_host(azurite: Azurite, tmp_path: Path) -> Iterator[StartHost]:
         yield starter(azurite, tmp_path, exits)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def http_host(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHost]:
-    """One host for a module, serving `apps/http`."""
+    """One host for all tests of a process, serving `apps/http`."""
     with ExitStack() as exits:
         yield starter(azurite, tmp_path_factory.mktemp("http"), exits)("http")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def work_host(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHost]:
-    """One host for a module, serving `apps/work`."""
+    """One host for all tests of a process, serving `apps/work`."""
     with ExitStack() as exits:
         yield starter(azurite, tmp_path_factory.mktemp("work"), exits)("work")

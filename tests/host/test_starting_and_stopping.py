@@ -49,10 +49,6 @@ def test_an_app_elsewhere_stands_on_its_own(start_host: StartHost, tmp_path: Pat
 
 
 BEGINNING = "import azure.functions as func\napp = func.FunctionApp()\n"
-UNSET_SCHEDULE = """
-@app.timer_trigger(arg_name="timer", schedule="%UNSET%")
-def tick(timer: func.TimerRequest) -> None: ...
-"""
 UNSET_CONNECTION = """
 @app.queue_trigger(arg_name="message", queue_name="q", connection="Nowhere")
 def work(message: func.QueueMessage) -> None: ...
@@ -63,54 +59,25 @@ OTHER_TRIGGER = """
 )
 def read(documents: func.DocumentList) -> None: ...
 """
-NO_BINDING = """
-@app.route(route="a")
-def one(req: func.HttpRequest, other: str) -> str: ...
-"""
-BUILTIN_GENERIC = """
-@app.route(route="a")
-@app.queue_output(arg_name="out", queue_name="q", connection="SampleStorage")
-def one(req: func.HttpRequest, out: func.Out[list[str]]) -> func.HttpResponse: ...
-"""
-OPEN_ROUTE = """
-@app.route(route="a", auth_level="ANONYMOUS")
-def one(req: func.HttpRequest) -> str:
-    return "x"
-"""
-VERSION_2 = '{"version": "2.0"}'
 
 
 @pytest.mark.parametrize(
-    ("source", "host_json", "reason"),
+    ("source", "reason"),
     [
-        ("app = None", VERSION_2, "Could not find top level function app instances"),
-        ("import nothing_of_this_name", VERSION_2, "nothing_of_this_name"),
-        (BEGINNING, VERSION_2, "declares no functions"),
-        (BEGINNING, '{"version": "1.0"}', "version"),
-        (BEGINNING, "{", "host.json"),
-        (BEGINNING + UNSET_CONNECTION, VERSION_2, "Nowhere"),
-        (BEGINNING + OTHER_TRIGGER, VERSION_2, "serves no cosmosDBTrigger"),
-        (BEGINNING + NO_BINDING, VERSION_2, "declared in Python but not in the function definition"),
-        (BEGINNING + BUILTIN_GENERIC, VERSION_2, "binding out has invalid non-type annotation"),
+        ("import nothing_of_this_name", "nothing_of_this_name"),
+        (BEGINNING, "declares no functions"),
+        (BEGINNING + UNSET_CONNECTION, "Nowhere"),
+        (BEGINNING + OTHER_TRIGGER, "serves no cosmosDBTrigger"),
     ],
 )
 def test_an_app_that_cannot_be_served_says_why(
-    start_host: StartHost, tmp_path: Path, source: str, host_json: str, reason: str
+    start_host: StartHost, tmp_path: Path, source: str, reason: str
 ) -> None:
     """The host ends at once, and its log names the cause."""
-    folder = write_app(tmp_path / "app", source, host_json)
+    folder = write_app(tmp_path / "app", source)
     with pytest.raises(ProcessError, match=r"ended with code 1") as ended:
         start_host(folder)
     assert reason in str(ended.value)
-
-
-def test_an_unset_setting_stops_its_function_alone(start_host: StartHost, tmp_path: Path) -> None:
-    """The log names function and setting, and the other functions are served."""
-    host = start_host(write_app(tmp_path / "app", BEGINNING + UNSET_SCHEDULE + OPEN_ROUTE))
-    with host.client() as client:
-        assert client.get("/api/a").text == "x"
-    errors = [record for record in host.records() if record["message"] == "Function is in error"]
-    assert [(error["function"], "%UNSET%" in error["error"]) for error in errors] == [("tick", True)]
 
 
 def test_a_folder_without_an_app_is_refused(start_host: StartHost, tmp_path: Path) -> None:
@@ -190,12 +157,19 @@ def test_host_json_is_read_with_its_overrides(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "extensions",
-    ['{"queues": {"batchSize": 33}}', '{"queues": {"visibilityTimeout": "5 s"}}', '{"queues": []}'],
+    "content",
+    [
+        "{",
+        "[]",
+        '{"version": "1.0"}',
+        '{"version": "2.0", "extensions": {"queues": {"batchSize": 33}}}',
+        '{"version": "2.0", "extensions": {"queues": {"visibilityTimeout": "5 s"}}}',
+        '{"version": "2.0", "extensions": {"queues": []}}',
+    ],
 )
-def test_host_json_values_are_checked(tmp_path: Path, extensions: str) -> None:
-    """A value of the wrong form is refused, not taken for something else."""
+def test_host_json_is_checked(tmp_path: Path, content: str) -> None:
+    """What is no `host.json`, and a value of the wrong form, is refused, not taken for something else."""
     path = tmp_path / "host.json"
-    path.write_text(f'{{"version": "2.0", "extensions": {extensions}}}')
-    with pytest.raises(UnservableAppError, match=r"host\.json.*extensions\.queues"):
+    path.write_text(content)
+    with pytest.raises(UnservableAppError, match=r"host\.json"):
         read_host_json(path, {})

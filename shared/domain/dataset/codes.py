@@ -63,6 +63,7 @@ class Code(StrEnum):
     SMALL_SPLIT = "W105"
     MAY_BE_LOST = "W106"
     PLACEHOLDER = "W107"
+    LEFT_OUT = "W108"
     # Repairs
     BOM_REMOVED = "R101"
     CRLF = "R102"
@@ -74,6 +75,9 @@ class Code(StrEnum):
     DEVELOPER_ROLE = "R108"
     PARTS_JOINED = "R109"
     ROLE_RENAMED = "R110"
+    CHOSEN_USED = "R111"
+    MARKUP_REMOVED = "R112"
+    SPLIT = "R113"
     SHAREGPT = "R201"
     ALPACA = "R202"
     PROMPT_COMPLETION = "R203"
@@ -149,6 +153,7 @@ LABELS: dict[Code, str] = {
     Code.LEAKED_ROW: "conversation in two splits",
     Code.SMALL_SPLIT: "small evaluation split",
     Code.MAY_BE_LOST: "answers may be beyond the context window",
+    Code.LEFT_OUT: "row left out as asked",
     Code.PLACEHOLDER: "placeholder for an answer",
     Code.BOM_REMOVED: "byte order mark removed",
     Code.CRLF: "Windows line end",
@@ -160,6 +165,9 @@ LABELS: dict[Code, str] = {
     Code.DEVELOPER_ROLE: "developer role became system",
     Code.PARTS_JOINED: "parts of a text joined",
     Code.ROLE_RENAMED: "role renamed",
+    Code.CHOSEN_USED: "chosen answer used",
+    Code.MARKUP_REMOVED: "marks of a chat template removed",
+    Code.SPLIT: "cut before an answer not to be learned",
     Code.SHAREGPT: "converted from ShareGPT",
     Code.ALPACA: "converted from Alpaca",
     Code.PROMPT_COMPLETION: "converted from prompt and completion",

@@ -25,6 +25,15 @@ _FATAL = (
 )
 
 
+_WAYS_OUT = {
+    Code.PREFERENCE: '; with "preference": "use_chosen" in run.json the chosen answers are learned',
+    Code.MEDIA: '; with "vision": "drop_rows" in run.json such rows are left out',
+    Code.TOOL_CALLS: '; with "tools": "drop_rows" in run.json such rows are left out',
+    Code.TEMPLATED_TEXT: '; with "pretemplated": "strip" in run.json the marks are removed',
+}
+"""The setting that makes data of a refused kind usable."""
+
+
 def summarize_outcome(
     log: IssueLog,
     rules: ValidationRules,
@@ -49,7 +58,8 @@ def summarize_outcome(
     """
     if complete:
         _check_splits(log, rules, splits)
-    dropped = rows - kept
+    left_out = log.counts.get(Code.LEFT_OUT, 0)  # as the uploader asked
+    dropped = rows - kept - left_out
     share = 100 * dropped / rows if rows else 0.0
     if complete and rules.row_policy is RowPolicy.DROP and share > rules.max_dropped_percent:
         message = f"{share:.1f} % of the rows are unusable; {rules.max_dropped_percent:g} % may be dropped"
@@ -68,9 +78,10 @@ def summarize_outcome(
     if fatal is not None:
         rest = f"; {_faulty_rows(log, rows, dropped)}" if dropped else ""
         return Verdict.REJECTED, f"{_sentence(fatal)}{rest}."
-    left_out = f"; {dropped:,} unusable rows were left out" if dropped else ""
+    unusable = f"; {dropped:,} unusable rows were left out" if dropped else ""
+    asked = f"; {left_out:,} rows were left out as asked" if left_out else ""
     counts = ", ".join(f"{splits[split].rows:,} for {split}" for split in Split)
-    return Verdict.ACCEPTED, f"{kept:,} rows can be trained on: {counts}{left_out}."
+    return Verdict.ACCEPTED, f"{kept:,} rows can be trained on: {counts}{unusable}{asked}."
 
 
 def _check_splits(log: IssueLog, rules: ValidationRules, splits: Mapping[Split, SplitSummary]) -> None:
@@ -99,7 +110,7 @@ def _refusal(log: IssueLog, issue: Issue, rows: int, *, complete: bool) -> str:
     read = f"{rows:,} rows" if complete else f"the first {rows:,} rows"
     return (
         f"{issue.code.label} ({issue.code}) in {count:,} of {read},"
-        f" the first in {issue.file} line {issue.line}: {issue.message}."
+        f" the first in {issue.file} line {issue.line}: {issue.message}{_WAYS_OUT.get(issue.code, '')}."
     )
 
 
