@@ -39,6 +39,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         compute_size: VM size for training: of serverless compute, or of a cluster yet to be created.
         instance_type: VM size of the deployment.
         instance_count: VMs of the deployment.
+        serving_concurrency: Requests that one VM of the deployment works on at once.
         lifetime_hours: Hours from going live to being deleted.
         idle_minutes: Minutes without a scoring request until the endpoint is deleted; 0 never.
         row_policy: `strict` rejects a dataset that has any faulty row; `drop` leaves such rows out.
@@ -56,6 +57,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     lifetime_hours: Hours
     idle_minutes: Minutes
     row_policy: Literal["strict", "drop"]
+    serving_concurrency: Annotated[int, Meta(ge=1, le=256)] = 8
     force: bool = False
     ignore_keys: IgnoredKeys = ()
     preference: Literal["reject", "use_chosen"] = "reject"

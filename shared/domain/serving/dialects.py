@@ -1,8 +1,8 @@
 """Requests and replies in the dialects of model servers.
 
 Sources: llm-optimized-inference 0.2.58 (the server of the image `foundation-model-inference`) and
-azureml-evaluate-mlflow 0.0.91 (`ChatCompletionPredictor`, the MLflow server's model). Nothing that these servers
-would drop in silence, or fail on, is sent to them: it is translated, or refused by its name.
+azureml-evaluate-mlflow 0.0.91 (`ChatCompletionPredictor`, the MLflow server's model). Nothing that these
+servers would drop in silence, or fail on, is sent to them: it is translated, or refused by its name.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def read_reply(route: Route, answer: Any, chat: Chat) -> Reply:
     """Find the reply in what the server behind `route` answered.
 
     Raises:
-        ScoringError: 502 if the answer is not one of its dialect: `{}` with status 200 is how the vLLM image's
-            `/score` says that the model failed.
+        ScoringError: 502 if the answer is not one of its dialect: `{}` with status 200 is how `/score` of the
+            vLLM image says that the model failed.
     """
     match route.dialect:
         case Dialect.OPENAI:
@@ -56,7 +56,7 @@ def read_reply(route: Route, answer: Any, chat: Chat) -> Reply:
         case Dialect.SCORE:
             text = answer.get("output") if isinstance(answer, Mapping) else None
         case Dialect.SCORE_BATCH:
-            text = _only_text(answer[0] if isinstance(answer, Sequence) and answer else None)
+            text = _only_text(answer[0] if isinstance(answer, list) and answer else None)
     if not isinstance(text, str):
         raise _malformed(answer)
     # The vLLM server has cut the reply there itself.
@@ -143,16 +143,17 @@ def _check_turns(messages: Sequence[Mapping[str, str]]) -> None:
     expected = ["user", "assistant"] * (len(turns) // 2) + ["user"]
     if turns != expected:
         message = (
-            f"messages: the roles are {', '.join(roles)}; this endpoint's model takes an optional system message, "
-            "then user and assistant by turns, the last one a user's"
+            f"messages: the roles are {', '.join(roles)}; this endpoint's model takes an optional system "
+            "message, then user and assistant by turns, the last one a user's"
         )
         raise RequestError(400, message, code="MalformedRequest")
 
 
 def _read_openai(answer: Any) -> Reply:
     choices = answer.get("choices") if isinstance(answer, Mapping) else None
-    choice = choices[0] if isinstance(choices, Sequence) and choices else None
-    message = choice.get("message") if isinstance(choice, Mapping) else None
+    first = choices[0] if isinstance(choices, list) and choices else None
+    choice = first if isinstance(first, Mapping) else {}
+    message = choice.get("message")
     text = message.get("content") if isinstance(message, Mapping) else None
     if not isinstance(text, str):
         raise _malformed(answer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
@@ -68,17 +67,3 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     instances: int
     timeout_seconds: int
     context_window: int | None = None
-
-
-UNSETTLED = Serving(
-    strategy=StrategyName.MLFLOW, route=BATCH_ROUTE, concurrency=1, instances=1, timeout_seconds=90
-)
-"""How a deployment without code serves."""
-
-
-def address_of(scoring_uri: str, route: Route) -> str:
-    """The URL of a route on an endpoint's host, whatever path its scoring URI has."""
-    if not scoring_uri:
-        return ""
-    scheme, host, _, _, _ = urlsplit(scoring_uri)
-    return urlunsplit((scheme, host, route.path, "", ""))
