@@ -15,9 +15,9 @@ from handlers.http.auth import check_key
 from handlers.http.responses import Response
 from shared.domain.errors import RequestError, ScoringError
 from shared.domain.run.stages import Stage
-from shared.domain.serving.record import OPENAI_ROUTE, Serving, StrategyName
+from shared.domain.serving.record import BATCH_ROUTE, OPENAI_ROUTE, Serving, StrategyName
 from shared.serving.endpoint_directory import LISTED_AGAIN, LISTED_FOR
-from tests.app.builders import NOW, SERVING, a_run
+from tests.app.builders import NOW, a_run
 from tests.app.edge import BY_NAME, app_of, ask
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS
@@ -27,6 +27,9 @@ HEADERS = {"authorization": f"Bearer {KEY}"}
 VLLM = Serving(
     strategy=StrategyName.VLLM_ENVIRONMENT, route=OPENAI_ROUTE, concurrency=2, instances=1, timeout_seconds=90
 )
+MLFLOW = Serving(
+    strategy=StrategyName.MLFLOW, route=BATCH_ROUTE, concurrency=1, instances=1, timeout_seconds=90
+)
 OLD, NEW = "ft-support-0000000001", "ft-support-0000000002"
 
 
@@ -35,6 +38,7 @@ class Api:
 
     def __init__(self) -> None:
         self.world = World()
+        self.world.cloud.answers = lambda _: [{"0": "Hello!"}]
         self.app = app_of(self.world, msgspec.structs.replace(SETTINGS, api_keys=KEY))
         self.loop = asyncio.Runner()
 
@@ -45,7 +49,7 @@ class Api:
         hours: float = 0,
         stage: Stage = Stage.LIVE,
         dataset: str = "support",
-        serving: Serving = SERVING,
+        serving: Serving = MLFLOW,
     ) -> None:
         """Store a run that was opened so many hours ago."""
         at = NOW - timedelta(hours=hours)
@@ -238,9 +242,9 @@ def test_the_endpoint_gets_the_notebooks_payload(api: Api) -> None:
     """The conversation and the parameters arrive as Azure ML's chat models take them."""
     api.add(NEW)
     api.chat(temperature=0, max_tokens=5)
-    ((target, payload, _),) = api.world.cloud.scored
+    ((target, request, _),) = api.world.cloud.scored
     assert target.name == NEW
-    assert payload["input_data"] == {
+    assert request["input_data"] == {
         "input_string": [[{"role": "user", "content": "Hello?"}]],
         "parameters": {"do_sample": False, "max_new_tokens": 5},
     }
