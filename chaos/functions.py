@@ -19,8 +19,9 @@ from emulators.functions.worker import Worker
 from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
 from handlers.http.responses import Response
 from shared import bootstrap
+from shared.app import App
 
-REQUESTS: dict[str, Callable[[str, bootstrap.App], Response]] = {
+REQUESTS: dict[str, Callable[[str, App], Response]] = {
     "cancel_run": lambda run_id, app: cancel_run(run_id, app.services),
     "delete_endpoint": lambda run_id, app: delete_endpoint(run_id, app.services),
     "extend_endpoint": lambda run_id, app: extend_endpoint(

@@ -1,8 +1,8 @@
 """One running host: everything that serves an app, put together, started and stopped."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from functools import partial
+from collections import defaultdict
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -18,13 +18,13 @@ from starlette.types import Receive, Scope, Send
 from emulators.functions.bindings import queue_message, timer_request
 from emulators.functions.blob_events import POISON_QUEUE, BlobEvents
 from emulators.functions.event_grid import EventGridEvents
-from emulators.functions.host_json import HostJson
+from emulators.functions.host_json import Blobs, HostJson
 from emulators.functions.http_functions import HttpFunctions
 from emulators.functions.http_proxy import HttpProxy
 from emulators.functions.indexing import Function, enabled_functions
 from emulators.functions.invocation import InvocationError, Invoker
-from emulators.functions.queue_listener import Handle, QueueListener
-from emulators.functions.storage import HOST_CONNECTION, Storage, create
+from emulators.functions.queue_listener import QueueListener
+from emulators.functions.storage import HOST_CONNECTION, Storage
 from emulators.functions.timers import Timer
 from emulators.functions.worker import Worker
 
@@ -47,42 +47,23 @@ class FunctionHost:
         Raises:
             UnservableAppError: A function, a schedule or a connection string is not as it should be.
         """
-        functions = enabled_functions(worker.functions, settings)
-
-        def triggered_by(kind: str) -> list[Function]:
-            return [function for function in functions if function.trigger.type == kind]
-
-        address = worker.capabilities.get("HttpUri")
-        rules = host_json.extensions.queues
-        host_id = settings.get("AzureFunctionsWebHost__hostid", "local")
+        functions: defaultdict[str, list[Function]] = defaultdict(list)
+        for function in enabled_functions(worker.functions, settings):
+            functions[function.trigger.type].append(function)
+        extensions, address = host_json.extensions, worker.capabilities.get("HttpUri")
         self._worker = worker
+        self._rules, self._lease = extensions.queues, lease
         self._proxy = HttpProxy(address) if address else None
-        self._storage = Storage(settings, encode=rules.message_encoding == "base64")
-        self._invoker = Invoker(worker, self._storage, timeout=host_json.function_timeout)
-        self._events = EventGridEvents(triggered_by("eventGridTrigger"), key, self._invoker)
-        prefix = host_json.extensions.http.route_prefix
-        self._http = HttpFunctions(triggered_by("httpTrigger"), prefix, key, self._invoker, self._proxy)
-        self._timers = [self._timer(function) for function in triggered_by("timerTrigger")]
-        self._listeners: dict[QueueListener, Handle] = {}
-        for function in triggered_by("queueTrigger"):
-            connection, queue = function.trigger.text("connection"), function.trigger.text("queueName")
-            listener = QueueListener(self._storage, connection, queue, f"{queue}-poison", rules, lease)
-            self._listeners[listener] = partial(self._deliver, function)
-        blob_functions = triggered_by("blobTrigger")
-        self._blob_queue = f"azure-webjobs-blobtrigger-{host_id}" if blob_functions else None
-        self._blobs = BlobEvents(blob_functions, self._storage, self._blob_queue or "", key, self._invoker)
-        if self._blob_queue:
-            blobs = host_json.extensions.blobs
-            blob_rules = msgspec.structs.replace(
-                rules,
-                batch_size=min(32, blobs.max_degree_of_parallelism),
-                new_batch_threshold=blobs.max_degree_of_parallelism - 1,
-                max_dequeue_count=blobs.poison_blob_threshold,
-            )
-            listener = QueueListener(
-                self._storage, HOST_CONNECTION, self._blob_queue, POISON_QUEUE, blob_rules, lease
-            )
-            self._listeners[listener] = self._blobs.process
+        self._storage = Storage(settings, encode=self._rules.message_encoding == "base64")
+        self._invoker = invoker = Invoker(worker, self._storage, timeout=host_json.function_timeout)
+        prefix = extensions.http.route_prefix
+        self._http = HttpFunctions(functions["httpTrigger"], prefix, key, invoker, self._proxy)
+        self._events = EventGridEvents(functions["eventGridTrigger"], key, invoker)
+        self._blobs = BlobEvents(functions["blobTrigger"], self._storage, _blob_queue(settings), key, invoker)
+        self._timers = [self._timer(function) for function in functions["timerTrigger"]]
+        self._listeners = [self._queue_listener(function) for function in functions["queueTrigger"]]
+        if functions["blobTrigger"]:
+            self._listeners.append(self._blob_listener(_blob_queue(settings), extensions.blobs))
         self._tasks: list[asyncio.Task[None]] = []
 
     def application(self) -> Starlette:
@@ -102,24 +83,15 @@ class FunctionHost:
         """Listen on the queues and start the timers.
 
         Raises:
-            azure.core.exceptions.AzureError: Storage cannot be reached.
-            TimeoutError: The worker's HTTP server does not start.
+            UnservableAppError: The worker's HTTP server does not start.
         """
         if self._proxy is not None:
             await self._proxy.start()
-        if self._blob_queue:
-            await asyncio.to_thread(create, self._storage.queue(HOST_CONNECTION, self._blob_queue))
-        runs: list[Coroutine[Any, Any, None]] = [
-            listener.run(handle) for listener, handle in self._listeners.items()
-        ]
-        runs += [timer.run() for timer in self._timers]
+        runs = [listener.run() for listener in self._listeners] + [timer.run() for timer in self._timers]
         self._tasks = [asyncio.create_task(run) for run in runs]
 
     async def stop(self, grace: float) -> bool:
-        """Take no more work and wait for what is in work.
-
-        Args:
-            grace: Seconds to wait.
+        """Take no more work and wait for what is in work, `grace` seconds at most.
 
         Returns:
             Whether everything ended in time. What did not is delivered again once its lease runs out.
@@ -145,14 +117,33 @@ class FunctionHost:
             response = await self._http.answer(Request(scope, receive))
             await response(scope, receive, send)
 
-    async def _deliver(self, function: Function, message: QueueMessage, body: str) -> None:
-        await self._invoker.invoke(function, queue_message(message, body))
+    def _queue_listener(self, function: Function) -> QueueListener:
+        async def handle(message: QueueMessage, body: str) -> None:
+            await self._invoker.invoke(function, queue_message(message, body))
+
+        connection, name = function.trigger.text("connection"), function.trigger.text("queueName")
+        queue, poison = (self._storage.queue(connection, each) for each in (name, f"{name}-poison"))
+        return QueueListener(self._storage, queue, poison, self._rules, self._lease, handle)
+
+    def _blob_listener(self, name: str, blobs: Blobs) -> QueueListener:
+        rules = msgspec.structs.replace(
+            self._rules,
+            batch_size=min(32, blobs.max_degree_of_parallelism),
+            new_batch_threshold=blobs.max_degree_of_parallelism - 1,
+            max_dequeue_count=blobs.poison_blob_threshold,
+        )
+        queue, poison = (self._storage.queue(HOST_CONNECTION, each) for each in (name, POISON_QUEUE))
+        return QueueListener(self._storage, queue, poison, rules, self._lease, self._blobs.process)
 
     def _timer(self, function: Function) -> Timer:
         async def fire(past_due: bool) -> None:
             await self._invoker.invoke(function, timer_request(past_due=past_due))
 
         return Timer(function.name, function.trigger.text("schedule"), fire)
+
+
+def _blob_queue(settings: Mapping[str, str]) -> str:
+    return f"azure-webjobs-blobtrigger-{settings.get('AzureFunctionsWebHost__hostid', 'local')}"
 
 
 async def _problem(_request: Request, error: Exception) -> Response:

@@ -93,12 +93,9 @@ class HttpFunctions:
 
     def _find(self, request: Request) -> tuple[Function, dict[str, str]]:
         raw_path = request.scope["raw_path"].decode("ascii", "replace").partition("?")[0]
-        path = raw_path.removeprefix(self._prefix)
         other_methods: set[str] = set()
-        for endpoint in self._endpoints:
-            if not raw_path.startswith(f"{self._prefix}/"):
-                break
-            if (values := endpoint.template.match(path)) is None:
+        for endpoint in self._endpoints if raw_path.startswith(f"{self._prefix}/") else ():
+            if (values := endpoint.template.match(raw_path.removeprefix(self._prefix))) is None:
                 continue
             if not endpoint.methods or request.method in endpoint.methods:
                 return endpoint.function, values

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from yarl import URL
 
+from emulators.functions import UnservableAppError
 from emulators.functions.logs import adopt_server_logs
 
 log = logging.getLogger("host.http")
@@ -44,12 +45,13 @@ class HttpProxy:
         """Open the connection pool, once the server takes connections.
 
         Raises:
-            TimeoutError: It does not in time.
+            UnservableAppError: It does not in time.
         """
-        url = URL(self._address)
-        async with asyncio.timeout(seconds):
-            while not await _takes_connections(url):
-                await asyncio.sleep(0.01)
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not await _takes_connections(URL(self._address)):
+            if asyncio.get_running_loop().time() > deadline:
+                raise UnservableAppError(f"the worker's server at {self._address} takes no connections")
+            await asyncio.sleep(0.01)
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
             connector=aiohttp.TCPConnector(limit=0),

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
-from azure.storage.queue import QueueMessage
+from azure.storage.queue import QueueClient, QueueMessage
 
 from emulators.functions.host_json import Queues
 from emulators.functions.storage import Storage, put
@@ -28,24 +28,31 @@ class QueueListener:
     """Reads one queue and hands each message to a handler until it is stopped."""
 
     def __init__(
-        self, storage: Storage, connection: str, queue: str, poison_queue: str, rules: Queues, lease: float
+        self,
+        storage: Storage,
+        queue: QueueClient,
+        poison_queue: QueueClient,
+        rules: Queues,
+        lease: float,
+        handle: Handle,
     ) -> None:
         """Describe the listener; `run` starts it.
 
         Args:
-            storage: Reaches both queues.
-            connection: The app setting with the connection string of both.
-            queue: Which one to read.
+            storage: Decodes messages, and tells when this host has sent one.
+            queue: Is read.
             poison_queue: Where messages go that failed too often.
             rules: As in `host.json`.
             lease: Seconds that a message stays invisible; renewed at half time while its handler runs.
+            handle: Called for each delivery.
         """
         self._decode = storage.decode
-        self._client = storage.queue(connection, queue)
-        self._poison_client = storage.queue(connection, poison_queue)
-        self._bell = storage.bell(queue)
+        self._client = queue
+        self._poison_client = poison_queue
+        self._bell = storage.bell(queue.queue_name)
         self._rules = rules
         self._lease = lease
+        self._handle = handle
         self._stopping = False
         self.in_work: set[asyncio.Task[None]] = set()
 
@@ -54,7 +61,7 @@ class QueueListener:
         self._stopping = True
         self._bell.set()
 
-    async def run(self, handle: Handle) -> None:
+    async def run(self) -> None:
         """Read and deliver until stopped. Storage faults are logged and outlived."""
         pause = FIRST_POLLING_INTERVAL
         threshold = self._rules.new_batch_threshold
@@ -66,7 +73,7 @@ class QueueListener:
             self._bell.clear()
             messages = await self._read()
             for message in messages:
-                task = asyncio.create_task(self._deliver(message, handle))
+                task = asyncio.create_task(self._deliver(message))
                 self.in_work.add(task)
                 task.add_done_callback(self.in_work.discard)
             if messages:
@@ -97,12 +104,12 @@ class QueueListener:
             return []
         return messages
 
-    async def _deliver(self, message: QueueMessage, handle: Handle) -> None:
+    async def _deliver(self, message: QueueMessage) -> None:
         deliveries = int(message.dequeue_count or 1)
         try:
             # If it is over the limit, earlier deliveries never reported back: their host died in the middle.
             tried = deliveries <= self._rules.max_dequeue_count
-            if tried and await self._attempt(message, handle):
+            if tried and await self._attempt(message):
                 await asyncio.to_thread(self._client.delete_message, message)
             elif deliveries >= self._rules.max_dequeue_count:
                 await self._poison(message)
@@ -112,13 +119,13 @@ class QueueListener:
             # The lease runs out and the message comes again.
             self._warn("Delivery could not be settled", error, message)
 
-    async def _attempt(self, message: QueueMessage, handle: Handle) -> bool:
+    async def _attempt(self, message: QueueMessage) -> bool:
         try:
             body = self._decode(cast(str, message.content))
         except ValueError as error:
             self._warn("Message cannot be read", error, message)
             return False
-        handling = asyncio.ensure_future(handle(message, body))
+        handling = asyncio.ensure_future(self._handle(message, body))
         while not handling.done():
             await asyncio.wait({handling}, timeout=self._lease / 2)
             if not handling.done():

@@ -38,9 +38,12 @@ class RouteTemplate:
         Returns:
             A value for each parameter that was present, or None when the path does not match.
         """
-        path = "".join(f"/{_decode(segment)}" for segment in raw_path.strip("/").split("/") if segment)
+        stripped = raw_path.strip("/")
+        path = "".join(f"/{_decode(segment)}" for segment in stripped.split("/")) if stripped else ""
         found = self._expression.fullmatch(path)
-        return found and {name: value for name, value in found.groupdict().items() if value is not None}
+        if found is None:
+            return None
+        return {name: value for name, value in found.groupdict().items() if value is not None}
 
 
 def _part(segment: str) -> tuple[int, str]:

@@ -11,7 +11,6 @@ import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
-from azure.core.exceptions import AzureError
 
 from emulators.functions import UnservableAppError
 from emulators.functions.host import FunctionHost
@@ -42,7 +41,7 @@ async def run_host(options: argparse.Namespace) -> int:
     except WorkerError as error:
         log.error("Worker refuses the app", extra={"error": str(error), "exception": error.trace})  # noqa: TRY400
         return 1
-    except (UnservableAppError, AzureError, OSError) as error:
+    except (UnservableAppError, OSError) as error:
         # The message says what to do; a trace of this host would only hide it.
         log.error("Host cannot start", extra={"error": str(error)})  # noqa: TRY400
         return 1
@@ -90,6 +89,7 @@ async def _serve(host: FunctionHost, listener: socket.socket, ready: Callable[[]
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
+    serving.add_done_callback(lambda _ended: stop.set())
     # The socket listens already: who connects before the server has started only waits.
     ready()
     await stop.wait()

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -84,13 +85,6 @@ def put(client: QueueClient, content: str) -> None:
     try:
         client.send_message(content, **arguments)
     except ResourceNotFoundError:
-        create(client)
+        with contextlib.suppress(ResourceExistsError):
+            client.create_queue()
         client.send_message(content, **arguments)
-
-
-def create(client: QueueClient) -> None:
-    """Make sure that a queue exists."""
-    try:
-        client.create_queue()
-    except ResourceExistsError:
-        return

@@ -14,6 +14,7 @@ from emulators.functions.routes import RouteTemplate
         ("runs", "/runs", {}),
         ("runs", "/RUNS/", {}),
         ("runs", "/runs/1", None),
+        ("runs/{id}", "/runs//1", None),
         ("runs/{id}", "/runs/a%20b", {"id": "a b"}),
         ("runs/{id}", "/runs", None),
         ("runs/{id?}", "/runs", {}),
