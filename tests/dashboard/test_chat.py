@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -29,7 +30,9 @@ class SlowModel:
 
     def answer(self, text: str) -> None:
         """Answer the oldest question."""
-        self._held.pop(0).fulfill(json={"output": text})
+        said = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+        body = f"data: {json.dumps(said)}\n\ndata: [DONE]\n\n"
+        self._held.pop(0).fulfill(body=body, content_type="text/event-stream; charset=utf-8")
 
 
 @pytest.fixture

@@ -82,6 +82,15 @@ def test_the_reply_ends_at_a_stop(client: openai.OpenAI) -> None:
     assert greedy(client, stop=stop) == whole[: whole.index(stop)]
 
 
+def test_what_is_not_offered_is_an_error_that_the_client_knows(client: openai.OpenAI) -> None:
+    """Its other routes are 404 in OpenAI's form."""
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.completions.create(model=DATASET, prompt="Bread")
+    assert caught.value.code == "unknown_url"
+    with pytest.raises(openai.NotFoundError, match="chat/completions"):
+        client.embeddings.create(model=DATASET, input="Bread")
+
+
 def test_models(client: openai.OpenAI, live_stack: LiveStack) -> None:
     """The dataset and its endpoint are both listed, and each can be asked for."""
     assert {DATASET, live_stack.run_id} <= {model.id for model in client.models.list()}

@@ -76,7 +76,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("cancel_run", "202"): _ASKED,
     ("retry_run", "202"): {JSON: {"run": ASKED_RUN, "unreadable": {"run_id": RUN_ID}}},
     ("score", "request"): {JSON: {"short": SCORE_SHORT, "azure": SCORE_AZURE}},
-    ("score", "200"): {JSON: {"reply": SCORED}},
+    ("score", "200"): {JSON: {"reply": SCORED}, "text/event-stream": {"events": EVENTS}},
     ("extend_endpoint", "request"): {JSON: {"four hours": EXTENSION}},
     ("extend_endpoint", "200"): _ASKED,
     ("delete_endpoint", "202"): _ASKED,
