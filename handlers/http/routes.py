@@ -168,7 +168,7 @@ OPENAI = (
         handle=lambda request, app: complete_chat(request, app()),
         blocking=False,
         summary="Create a chat completion",
-        description="OpenAI's form. A parameter that the model's server cannot honour is refused by its name. "
+        description="OpenAI's form. A parameter that the model's server cannot honour is refused by name. "
         "With `stream`, chunks come as they are generated, and a fault in mid-stream is an event with "
         "`error`. `usage` is there if the model's server counts tokens.",
         tag="openai",

@@ -100,6 +100,11 @@ ASKED_RUN: dict[str, Any] = {
             "reply": "Boil equal parts of water and vinegar in it, and rinse it twice.",
         },
     ],
+    "serving": {
+        "order": ["vllm-environment", "vllm-model-image", "mlflow"],
+        "failed": [],
+        "strategy": "vllm-environment",
+    },
     "endpoint": {
         "name": RUN_ID,
         "live_since": "2026-03-01T15:20:00Z",
