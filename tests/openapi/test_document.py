@@ -97,14 +97,15 @@ def test_a_chat_request_is_described_as_it_is_taken() -> None:
     body = DOCUMENT["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]
     for parameters in (
         {"user": "somebody", "metadata": {"a": "b"}, "tools": [], "presence_penalty": 0.0, "logprobs": False},
-        {"reasoning_effort": None, "seed": 7, "temperature": 0},
+        {"reasoning_effort": None, "seed": 7, "presence_penalty": 0.5},
+        {"response_format": {"type": "json_object"}},
     ):
         check(examples.CHAT | parameters, body["schema"])
         assert read_completion(examples.CHAT | parameters)
     for parameters in (
         {"temprature": 1},
         {"tools": [{"type": "function"}]},
-        {"presence_penalty": 0.5},
+        {"presence_penalty": 2.5},
         {"logprobs": 0},
         {"reasoning_effort": "high"},
         {"messages": [{"role": "user", "content": "Hi", "name": "Ann"}]},
