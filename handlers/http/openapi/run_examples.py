@@ -40,6 +40,7 @@ ASKED_RUN: dict[str, Any] = {
         "lifetime_hours": 24,
         "idle_minutes": 60,
         "row_policy": "strict",
+        "serving_concurrency": 8,
         "force": False,
     },
     "history": [{"stage": stage, "at": at} for stage, at in _STAGES.items()],
