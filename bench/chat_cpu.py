@@ -13,10 +13,9 @@ import msgspec
 from handlers.http.openai.chat_completions import complete_chat
 from handlers.http.requests import Request
 from handlers.http.show_run import show_run
-from shared.app import App
 from shared.domain.run.stages import Stage
-from shared.serving.endpoint_directory import EndpointDirectory
 from tests.app.builders import RUN_ID, a_run
+from tests.app.edge import app_of
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS
 
@@ -40,7 +39,7 @@ async def _measure() -> dict[str, Any]:
     world.runs.create(a_run(Stage.LIVE))
     services = world.services
     settings = msgspec.structs.replace(SETTINGS, api_keys=KEY)
-    app = App(settings, services, EndpointDirectory(services))
+    app = app_of(world, settings)
     request = Request("", {}, {}, {"authorization": f"Bearer {KEY}"}, json.dumps(CHAT).encode())
 
     async def show() -> None:

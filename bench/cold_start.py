@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
 from local.stack import Stack
 
@@ -115,11 +116,8 @@ def _start(app: Path, stack: Stack, run_id: str, folder: Path) -> dict[str, floa
             answered = time.perf_counter() - began
             memory = _resident_mebibytes(process.pid)
             looks = _looks_at_jobs(stack)
-            client.post(
-                "/admin/functions/advance_run",
-                headers={"x-functions-key": keys["master_key"]},
-                json={"input": run_id},
-            )
+            with _advance_queue(stack) as queue:
+                queue.send_message(run_id)
             _until(lambda: _looks_at_jobs(stack) > looks)
             advanced = time.perf_counter() - began
         return {
@@ -131,6 +129,12 @@ def _start(app: Path, stack: Stack, run_id: str, folder: Path) -> dict[str, floa
     finally:
         process.terminate()
         process.wait(WAIT_SECONDS)
+
+
+def _advance_queue(stack: Stack) -> QueueClient:
+    return QueueClient.from_connection_string(
+        stack.blob_connection_string, "advance", message_encode_policy=TextBase64EncodePolicy()
+    )
 
 
 def _looks_at_jobs(stack: Stack) -> int:

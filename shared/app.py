@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from shared.config import Settings
 from shared.ports import Services
+from shared.serving.admission import Admission
 from shared.serving.endpoint_directory import EndpointDirectory
 
 
@@ -16,3 +17,4 @@ class App:
     settings: Settings
     services: Services
     directory: EndpointDirectory
+    admission: Admission

@@ -11,6 +11,7 @@ from shared.app import App
 from shared.config import Settings
 from shared.once import Once
 from shared.ports import Services
+from shared.serving.admission import Admission
 from shared.serving.endpoint_directory import EndpointDirectory
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def app() -> App:
 def _build() -> App:
     settings = Settings.from_env(os.environ)
     services = build_services(settings, credential())
-    return App(settings, services, EndpointDirectory(services))
+    return App(settings, services, EndpointDirectory(services), Admission(settings.scoring_queue_seconds))
 
 
 APP = Once(_build)
@@ -63,6 +64,7 @@ def build_services(
     from shared.adapters.storage.reports import BlobReports
     from shared.adapters.storage.run_lock import BlobRunLock
     from shared.adapters.storage.run_store import BlobRunStore
+    from shared.adapters.storage.serving_memory import BlobServingMemory
     from shared.adapters.storage.slots import BlobSlots
     from shared.adapters.telemetry import OpenTelemetry
 
@@ -106,6 +108,7 @@ def build_services(
         metrics=MlflowMetrics(credential, workspace, settings.experiment_name),
         endpoints=endpoints,
         scoring=EndpointScoring(credential, endpoints, domain=settings.scoring_domain),
+        serving_memory=BlobServingMemory(blobs),
         notifications=NotificationQueue(open_queue(settings.storage, credential))
         if settings.webhook_url
         else NoNotifications(),

@@ -6,7 +6,7 @@ ServiceRefusedError where it will not. Times are UTC throughout.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +19,9 @@ from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStat
 from shared.domain.run.run import Metrics, ModelRecord, Run, SourceFile, TrainingPlan
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
+from shared.domain.serving.chat import Upstream
+from shared.domain.serving.deployment import Deployment, ServingEnvironment
+from shared.domain.serving.record import Serving, StrategyName
 from shared.domain.training.base_model import BaseModel
 from shared.domain.training.component import Component
 
@@ -133,6 +136,9 @@ class Datasets(Protocol):
     def save_checkpoint(self, run_id: str, data: bytes) -> None:
         """Keep how far a run's validation is, over what was kept before."""
 
+    def save_finetune_config(self, run_id: str, data: bytes) -> str:
+        """Store a run's fine-tune configuration over an earlier one; returns where training reads it."""
+
     def load_checkpoint(self, run_id: str) -> bytes | None:
         """What was kept last, or None."""
 
@@ -182,8 +188,11 @@ class Workspace(Protocol):
 class Training(Protocol):
     """Training jobs and the models that come of them."""
 
-    def submit(self, run: Run, plan: TrainingPlan) -> None:
-        """Submit the job named like the run. A job of that name that is there already is left as it is."""
+    def submit(self, run: Run, plan: TrainingPlan, *, finetune_config: str | None) -> None:
+        """Submit the job named like the run. A job of that name that is there already is left as it is.
+
+        `finetune_config` is where training reads its fine-tune configuration, if it has one.
+        """
 
     def job(self, name: str) -> JobStatus | None:
         """A job, or None."""
@@ -211,8 +220,23 @@ class Endpoints(Protocol):
     def create(self, name: str, *, auth_mode: str, tags: Mapping[str, str]) -> None:
         """Start creating an endpoint."""
 
-    def deploy(self, name: str, *, model_id: str, instance_type: str, instance_count: int) -> None:
+    def ensure_environment(self, environment: ServingEnvironment) -> str:
+        """Create that version of a workspace environment unless it is there; returns its id."""
+
+    def deploy(
+        self,
+        name: str,
+        deployment: Deployment,
+        *,
+        environment_id: str | None,
+        model_id: str,
+        instance_type: str,
+        instance_count: int,
+    ) -> None:
         """Start creating the endpoint's deployment."""
+
+    def delete_deployment(self, name: str) -> None:
+        """Start deleting the endpoint's deployment; one that is gone is left alone."""
 
     def route_traffic(self, name: str) -> None:
         """Start sending all traffic to the deployment."""
@@ -225,21 +249,42 @@ class Endpoints(Protocol):
 
 
 class ScoringTarget(NamedTuple):
-    """Where and how to score: the endpoint's name, its https address, and its auth mode."""
+    """Where and how to score.
+
+    Attributes:
+        name: Of the endpoint.
+        uri: The endpoint's https address; a request's path takes the place of its path.
+        auth_mode: How to sign in: `aad_token` or `key`.
+        serving: How the deployment serves, from the run's record.
+    """
 
     name: str
     uri: str
     auth_mode: str
+    serving: Serving
 
 
 class Scoring(Protocol):
     """Endpoints' scoring URIs."""
 
-    def score(self, target: ScoringTarget, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
+    def score(self, target: ScoringTarget, request: Upstream, *, deployment: str | None) -> Any:
         """Score once, on a deployment or as traffic decides; the decoded answer. Raises ScoringError."""
 
-    async def score_async(self, target: ScoringTarget, payload: Mapping[str, Any]) -> Any:
+    async def score_async(self, target: ScoringTarget, request: Upstream) -> Any:
         """Like `score`, as traffic decides, for many requests at once."""
+
+    def stream(self, target: ScoringTarget, request: Upstream) -> AsyncGenerator[bytes, None]:
+        """An answer's bytes as they come; closing the generator ends the request. Raises ScoringError."""
+
+
+class ServingMemory(Protocol):
+    """Which strategy served a base model last."""
+
+    def recall(self, key: str) -> StrategyName | None:
+        """The strategy that worked, or None if nothing is known."""
+
+    def remember(self, key: str, strategy: StrategyName) -> None:
+        """Keep that a strategy worked; of two writers at once, either wins."""
 
 
 class Notifications(Protocol):
@@ -300,6 +345,7 @@ class Services:
     metrics: MetricsReader
     endpoints: Endpoints
     scoring: Scoring
+    serving_memory: ServingMemory
     notifications: Notifications
     webhook: Webhook
     telemetry: Telemetry

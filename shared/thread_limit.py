@@ -10,6 +10,9 @@ import asyncio
 import contextvars
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class ThreadLimit:
@@ -19,7 +22,7 @@ class ThreadLimit:
         """Start no thread yet; `name` is how they are called."""
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
-    async def run(self, call: Callable[[], None]) -> None:
+    async def run(self, call: Callable[[], T]) -> T:
         """Make a call in one of the threads, in the caller's context, so that its spans keep their parent."""
         context = contextvars.copy_context()
-        await asyncio.get_running_loop().run_in_executor(self._threads, context.run, call)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, call)

@@ -43,7 +43,7 @@ SETTINGS = {
     "MAX_LIVE_ENDPOINTS": "0",
 }
 ATTRIBUTES = (
-    *("port", "functions_url", "function_key", "master_key", "blob_connection_string", "azureml_url"),
+    *("port", "functions_url", "function_key", "blob_connection_string", "azureml_url"),
     *("ca_bundle", "environment"),
 )
 """What a user of a stack that runs elsewhere knows of it."""

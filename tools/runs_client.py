@@ -10,8 +10,6 @@ from typing import Any, Self
 
 import httpx
 
-from shared.domain.serving.chat_payload import reply_of
-
 STACK = Path(__file__).parents[1] / ".local" / "stack.json"
 URL_SETTING = "FINETUNE_FUNCTIONS_URL"
 KEY_SETTING = "FINETUNE_FUNCTION_KEY"
@@ -121,10 +119,10 @@ class RunsClient:
         return self._run("DELETE", f"endpoints/{run_id}")
 
     def chat(self, run_id: str, messages: Sequence[Mapping[str, str]], parameters: Mapping[str, Any]) -> str:
-        """The reply of a live model; empty if it answered with no text."""
+        """The reply of a live model."""
         body = {"messages": messages, **parameters}
         answer = self._ask("POST", f"endpoints/{run_id}/score", json=body, timeout=SCORING_SECONDS)
-        return reply_of(answer) or ""
+        return str(answer["output"])
 
     def _run(self, method: str, path: str, **options: Any) -> Run:
         run: Run = self._ask(method, path, **options)

@@ -5,29 +5,19 @@ ScriptInvocationContextExtensions and RpcMessageConversionExtensions,
 https://github.com/Azure/azure-functions-host/tree/dev/src/WebJobs.Script.Grpc/MessageExtensions
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from emulators.functions.indexing import Function
 from emulators.functions.messages import Message
 
-
-@dataclass(frozen=True, slots=True)
-class DeliveredMessage:
-    """One delivery of a storage queue message, its body decoded."""
-
-    id: str
-    body: str
-    dequeue_count: int
-    pop_receipt: str
-    inserted_on: datetime | None = None
-    expires_on: datetime | None = None
-    next_visible_on: datetime | None = None
+if TYPE_CHECKING:
+    from azure.storage.queue import QueueMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,51 +32,34 @@ def http_request(
     *,
     method: str,
     url: str,
-    headers: Mapping[str, str],
-    query: Mapping[str, str],
     route: Mapping[str, str],
-    body: bytes,
+    headers: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+    body: bytes = b"",
 ) -> TriggerValue:
     """An HTTP request; the worker asks for bodies as bytes and for no metadata (`RawHttpBodyBytes`)."""
     http = Message(
         method=method,
         url=url,
-        headers=headers,
-        query=query,
+        headers=headers or {},
+        query=query or {},
         params=route,
         body=Message(bytes=body) if body else Message(),
     )
     return TriggerValue(Message(http=http))
 
 
-def http_response(value: Message | None) -> Response:
-    """The answer that a function's return value stands for; 204 if there is none."""
-    if value is None:
-        return Response(status_code=204)
+def http_response(value: Message) -> Response:
+    """The answer that a function's return value stands for."""
     if value.WhichOneof("data") == "string":
         return Response(value.string, media_type="text/plain")
     http = value.http
     headers = {name.lower(): text for name, text in http.headers.items()}
-    response = Response(http.body.bytes, int(http.status_code), headers)
-    for cookie in http.cookies or []:
-        optional: dict[str, Any] = {
-            name: value.value
-            for name in ("domain", "path", "secure")
-            if (value := getattr(cookie, name)) is not None
-        }
-        if cookie.max_age is not None:
-            optional["max_age"] = int(cookie.max_age.value)
-        if cookie.expires is not None:
-            optional["expires"] = datetime.fromtimestamp(cookie.expires.value.seconds, UTC)
-        http_only = cookie.http_only is not None and cookie.http_only.value
-        response.set_cookie(
-            cookie.name, cookie.value, httponly=http_only, samesite=cookie.same_site, **optional
-        )
-    return response
+    return Response(http.body.bytes, int(http.status_code), headers)
 
 
-def queue_message(message: DeliveredMessage) -> TriggerValue:
-    """A queue message; of its metadata texts travel as text, everything else as JSON."""
+def queue_message(message: QueueMessage, body: str) -> TriggerValue:
+    """A queue message, its body decoded; of its metadata texts travel as text, everything else as JSON."""
     times = {
         "InsertionTime": message.inserted_on,
         "ExpirationTime": message.expires_on,
@@ -95,15 +68,13 @@ def queue_message(message: DeliveredMessage) -> TriggerValue:
     metadata = {
         "Id": Message(string=message.id),
         "PopReceipt": Message(string=message.pop_receipt),
-        "QueueTrigger": Message(string=message.body),
+        "QueueTrigger": Message(string=body),
         "DequeueCount": Message(json=json.dumps(message.dequeue_count)),
-        **{
-            name: Message(json=json.dumps(moment.isoformat()))
-            for name, moment in times.items()
-            if moment is not None
-        },
     }
-    return TriggerValue(Message(string=message.body), metadata)
+    for name, moment in times.items():
+        if moment is not None:
+            metadata[name] = Message(json=json.dumps(moment.isoformat()))
+    return TriggerValue(Message(string=body), metadata)
 
 
 def timer_request(*, past_due: bool) -> TriggerValue:
@@ -117,18 +88,13 @@ def event_grid_event(event: Mapping[str, Any]) -> TriggerValue:
     return TriggerValue(Message(json=json.dumps(event)))
 
 
-def blob_client(function: Function, container: str, name: str) -> TriggerValue:
+def blob_client(connection: str, container: str, name: str) -> TriggerValue:
     """A reference to a blob, from which the worker makes an SDK client."""
-    reference = {
-        "Connection": function.trigger.text("connection"),
-        "ContainerName": container,
-        "BlobName": name,
-    }
     binding = Message(
         version="1.0",
         source="AzureStorageBlobs",
         content_type="application/json",
-        content=json.dumps(reference),
+        content=json.dumps({"Connection": connection, "ContainerName": container, "BlobName": name}),
     )
     return TriggerValue(
         Message(model_binding_data=binding), {"BlobTrigger": Message(string=f"{container}/{name}")}
@@ -137,10 +103,7 @@ def blob_client(function: Function, container: str, name: str) -> TriggerValue:
 
 def queue_output(value: Message) -> list[str]:
     """The messages that a queue output stands for: a JSON array is one message an element."""
-    kind = value.WhichOneof("data")
-    if kind == "bytes":
-        return [value.bytes.decode()]
-    if kind == "string":
+    if value.WhichOneof("data") == "string":
         return [value.string]
     decoded = json.loads(value.json)
     items = decoded if isinstance(decoded, list) else [decoded]

@@ -1,138 +1,107 @@
 """One running host: everything that serves an app, put together, started and stopped."""
 
 import asyncio
-import hashlib
-import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import replace
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
+import msgspec
+from azure.storage.queue import QueueMessage
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from emulators.functions.admin import Admin
-from emulators.functions.bindings import DeliveredMessage, queue_message, timer_request
-from emulators.functions.blob_events import POISON_QUEUE, BlobEvents, trigger_queue
-from emulators.functions.event_grid_events import EventGridEvents
-from emulators.functions.host_json import HostSettings
+from emulators.functions.bindings import queue_message, timer_request
+from emulators.functions.blob_events import POISON_QUEUE, BlobEvents
+from emulators.functions.event_grid import EventGridEvents
+from emulators.functions.host_json import Blobs, HostJson
 from emulators.functions.http_functions import HttpFunctions
 from emulators.functions.http_proxy import HttpProxy
 from emulators.functions.indexing import Function, enabled_functions
-from emulators.functions.invocation import Invoker
-from emulators.functions.queue_listener import Delivery, QueueListener
-from emulators.functions.requests import Keys, problem
-from emulators.functions.storage import HOST_CONNECTION, Queues
+from emulators.functions.invocation import InvocationError, Invoker
+from emulators.functions.queue_listener import QueueListener
+from emulators.functions.storage import HOST_CONNECTION, Storage
 from emulators.functions.timers import Timer
 from emulators.functions.worker import Worker
 
-log = logging.getLogger("host")
-
 
 class FunctionHost:
-    """Serves the functions of one app folder."""
+    """Serves the functions of one app."""
 
     def __init__(
-        self,
-        folder: Path,
-        worker: Worker,
-        host_json: HostSettings,
-        settings: Mapping[str, str],
-        keys: Keys,
-        *,
-        lease: float,
+        self, worker: Worker, host_json: HostJson, settings: Mapping[str, str], key: str, *, lease: float
     ) -> None:
         """Put the host together; nothing is contacted before `start`.
 
         Args:
-            folder: The app's root.
             worker: Has indexed the app.
-            host_json: Its `host.json`.
-            settings: The app settings, that is, the process environment.
-            keys: What callers have to present.
+            host_json: The app's.
+            settings: The app settings.
+            key: What callers have to present.
             lease: Seconds until a message is delivered again whose host has died.
 
         Raises:
-            IndexingError: A function cannot be served.
-            ConnectionSettingError: A connection string is missing.
-            ScheduleError: A timer's schedule cannot be read.
+            UnservableAppError: A function, a schedule or a connection string is not as it should be.
         """
-        functions = enabled_functions(worker.functions, settings)
+        functions: defaultdict[str, list[Function]] = defaultdict(list)
+        for function in enabled_functions(worker.functions, settings):
+            functions[function.trigger.type].append(function)
+        extensions, address = host_json.extensions, worker.capabilities.get("HttpUri")
         self._worker = worker
-        address = worker.capabilities.get("HttpUri")
+        self._rules, self._lease = extensions.queues, lease
         self._proxy = HttpProxy(address) if address else None
-        self._host_id = settings.get("AzureFunctionsWebHost__hostid") or _host_id(folder)
-        self._queues = Queues(settings, encode=host_json.queues.base64)
-        self._invoker = Invoker(worker, self._queues, timeout=host_json.function_timeout)
-        self._blobs = BlobEvents(functions, self._queues, trigger_queue(self._host_id), keys, self._invoker)
-        self._events = EventGridEvents(functions, keys, self._invoker)
-        self._admin = Admin(functions, self._host_id, keys, self._invoker)
-        self._http = HttpFunctions(functions, host_json.route_prefix, keys, self._invoker, self._proxy)
-        self._listeners = self._make_listeners(functions, host_json, lease)
-        self._timers = [
-            self._timer(function) for function in functions if function.trigger.type == "timerTrigger"
-        ]
+        self._storage = Storage(settings, encode=self._rules.message_encoding == "base64")
+        self._invoker = invoker = Invoker(worker, self._storage, timeout=host_json.function_timeout)
+        prefix = extensions.http.route_prefix
+        self._http = HttpFunctions(functions["httpTrigger"], prefix, key, invoker, self._proxy)
+        self._events = EventGridEvents(functions["eventGridTrigger"], key, invoker)
+        self._blobs = BlobEvents(functions["blobTrigger"], self._storage, _blob_queue(settings), key, invoker)
+        self._timers = [self._timer(function) for function in functions["timerTrigger"]]
+        self._listeners = [self._queue_listener(function) for function in functions["queueTrigger"]]
+        if functions["blobTrigger"]:
+            self._listeners.append(self._blob_listener(_blob_queue(settings), extensions.blobs))
         self._tasks: list[asyncio.Task[None]] = []
-
-    @property
-    def addresses(self) -> list[str]:
-        """The HTTP endpoints of the app."""
-        return self._http.addresses
 
     def application(self) -> Starlette:
         """The ASGI application of the host."""
         application = Starlette(
             routes=[
-                Route("/admin/host/status", self._admin.status, methods=["GET"]),
-                Route("/admin/functions", self._admin.list_functions, methods=["GET"]),
-                Route("/admin/functions/{name}", self._admin.invoke, methods=["POST"]),
                 Route("/runtime/webhooks/blobs", self._blobs.webhook, methods=["POST"]),
                 Route("/runtime/webhooks/eventgrid", self._events.webhook, methods=["POST"]),
             ],
-            exception_handlers={404: _not_found, 405: _not_found, 500: _internal_error},
+            exception_handlers=dict.fromkeys((HTTPException, InvocationError, Exception), _problem),
         )
         # Not a route: Starlette's patterns match no path that has a line feed in it, as %0A.
         application.router.default = self._serve_app
         return application
 
-    async def _serve_app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            await self._http(scope, receive, send)
-
     async def start(self) -> None:
         """Listen on the queues and start the timers.
 
         Raises:
-            azure.core.exceptions.AzureError: Storage cannot be reached.
-            TimeoutError: The worker's HTTP server does not start.
+            UnservableAppError: The worker's HTTP server does not start.
         """
         if self._proxy is not None:
             await self._proxy.start()
-        if self._blobs.any:
-            await self._queues.create(HOST_CONNECTION, trigger_queue(self._host_id))
-        runs: list[Coroutine[Any, Any, None]] = [listener.run() for listener in self._listeners]
-        runs += [timer.run() for timer in self._timers]
+        runs = [listener.run() for listener in self._listeners] + [timer.run() for timer in self._timers]
         self._tasks = [asyncio.create_task(run) for run in runs]
 
     async def stop(self, grace: float) -> bool:
-        """Take no more work and wait for what is in work.
-
-        Args:
-            grace: Seconds to wait.
+        """Take no more work and wait for what is in work, `grace` seconds at most.
 
         Returns:
             Whether everything ended in time. What did not is delivered again once its lease runs out.
         """
+        in_work: set[asyncio.Task[Any]] = {*self._tasks, *self._http.in_work}
         for listener in self._listeners:
             listener.stop()
+            in_work |= listener.in_work
         for task in self._tasks[len(self._listeners) :]:
             task.cancel()
-        in_work: set[asyncio.Task[Any]] = {*self._tasks, *self._admin.in_work, *self._http.in_work}
-        for listener in self._listeners:
-            in_work |= listener.in_work
         pending: set[asyncio.Task[Any]] = set()
         if in_work:
             _, pending = await asyncio.wait(in_work, timeout=grace)
@@ -141,50 +110,49 @@ class FunctionHost:
         self._worker.close()
         if self._proxy is not None:
             await self._proxy.close()
-        if not pending:
-            self._queues.close()
         return not pending
 
-    def _make_listeners(
-        self, functions: list[Function], host_json: HostSettings, lease: float
-    ) -> list[QueueListener]:
-        listeners = []
-        for function in functions:
-            if function.trigger.type == "queueTrigger":
-                queue = function.trigger.text("queueName")
-                connection = function.trigger.text("connection")
-                delivery = Delivery(connection, queue, f"{queue}-poison", host_json.queues, lease)
-                listeners.append(QueueListener(self._queues, delivery, self._handler(function)))
-        if self._blobs.any:
-            rules = replace(
-                host_json.queues,
-                batch_size=min(32, host_json.blob_parallelism),
-                new_batch_threshold=host_json.blob_parallelism - 1,
-                max_dequeue_count=host_json.poison_blob_threshold,
-            )
-            delivery = Delivery(HOST_CONNECTION, trigger_queue(self._host_id), POISON_QUEUE, rules, lease)
-            listeners.append(QueueListener(self._queues, delivery, self._blobs.process))
-        return listeners
+    async def _serve_app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            response = await self._http.answer(Request(scope, receive))
+            await response(scope, receive, send)
 
-    def _handler(self, function: Function) -> Callable[[DeliveredMessage], Awaitable[object]]:
-        return lambda message: self._invoker.invoke(function, queue_message(message))
+    def _queue_listener(self, function: Function) -> QueueListener:
+        async def handle(message: QueueMessage, body: str) -> None:
+            await self._invoker.invoke(function, queue_message(message, body))
+
+        connection, name = function.trigger.text("connection"), function.trigger.text("queueName")
+        queue, poison = (self._storage.queue(connection, each) for each in (name, f"{name}-poison"))
+        return QueueListener(self._storage, queue, poison, self._rules, self._lease, handle)
+
+    def _blob_listener(self, name: str, blobs: Blobs) -> QueueListener:
+        rules = msgspec.structs.replace(
+            self._rules,
+            batch_size=min(32, blobs.max_degree_of_parallelism),
+            new_batch_threshold=blobs.max_degree_of_parallelism - 1,
+            max_dequeue_count=blobs.poison_blob_threshold,
+        )
+        queue, poison = (self._storage.queue(HOST_CONNECTION, each) for each in (name, POISON_QUEUE))
+        return QueueListener(self._storage, queue, poison, rules, self._lease, self._blobs.process)
 
     def _timer(self, function: Function) -> Timer:
-        return Timer(
-            function.name,
-            function.trigger.text("schedule"),
-            lambda past_due: self._invoker.invoke(function, timer_request(past_due=past_due)),
-            run_on_startup=bool(function.trigger.properties.get("runOnStartup")),
-        )
+        async def fire(past_due: bool) -> None:
+            await self._invoker.invoke(function, timer_request(past_due=past_due))
+
+        return Timer(function.name, function.trigger.text("schedule"), fire)
 
 
-def _host_id(folder: Path) -> str:
-    return f"local-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:10]}"
+def _blob_queue(settings: Mapping[str, str]) -> str:
+    return f"azure-webjobs-blobtrigger-{settings.get('AzureFunctionsWebHost__hostid', 'local')}"
 
 
-async def _not_found(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    return problem(404, "nothing is served at this path with this method")
-
-
-async def _internal_error(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    return problem(500, "the host failed to handle the request; its log tells why")
+async def _problem(_request: Request, error: Exception) -> Response:
+    """An answer as in RFC 9457 that says what was wrong, and never how it looks inside."""
+    status, detail = 500, "the host failed to handle the request; its log tells why"
+    if isinstance(error, HTTPException):
+        # The platform knows no 405: https://github.com/Azure/azure-functions-host/issues/10098
+        status, detail = 404 if error.status_code == 405 else error.status_code, error.detail
+    elif isinstance(error, InvocationError):
+        detail = f"{error}; the host's log tells why"
+    content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return JSONResponse(content, status, media_type="application/problem+json")

@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 from multidict import CIMultiDict
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from yarl import URL
 
+from emulators.functions import UnservableAppError
 from emulators.functions.logs import adopt_server_logs
-from emulators.functions.requests import problem
 
 log = logging.getLogger("host.http")
 
@@ -34,52 +35,45 @@ ANSWER_SECONDS = 5.0
 class HttpProxy:
     """Passes requests on to the worker's HTTP server."""
 
+    _session: aiohttp.ClientSession
+
     def __init__(self, address: str) -> None:
         """Connect to nothing yet; `address` is the capability's value."""
         self._address = address
-        self._session: aiohttp.ClientSession | None = None
 
     async def start(self, seconds: float = 30.0) -> None:
         """Open the connection pool, once the server takes connections.
 
         Raises:
-            TimeoutError: It does not in time.
+            UnservableAppError: It does not in time.
         """
-        url = URL(self._address)
-        async with asyncio.timeout(seconds):
-            while self._session is None:
-                await asyncio.sleep(0.01)
-                with contextlib.suppress(OSError):
-                    _, writer = await asyncio.open_connection(url.host, url.port)
-                    writer.close()
-                    self._session = aiohttp.ClientSession(
-                        timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
-                        connector=aiohttp.TCPConnector(limit=0),
-                        auto_decompress=False,
-                        cookie_jar=aiohttp.DummyCookieJar(),
-                        skip_auto_headers=["accept", "accept-encoding", "content-type", "user-agent"],
-                    )
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not await _takes_connections(URL(self._address)):
+            if asyncio.get_running_loop().time() > deadline:
+                raise UnservableAppError(f"the worker's server at {self._address} takes no connections")
+            await asyncio.sleep(0.01)
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
+            connector=aiohttp.TCPConnector(limit=0),
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=["accept", "accept-encoding", "content-type", "user-agent"],
+        )
         adopt_server_logs()
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
+        await self._session.close()
 
     async def forward(
         self, request: Request, invocation: asyncio.Task[object], invocation_id: str
     ) -> Response:
-        """Pass one request on.
+        """Pass on a request, whose body has not been read; the answer's body comes as the worker sends it.
 
         When the client leaves, the request to the worker ends, too, so that the function can see it.
 
-        Args:
-            request: Its body has not been read.
-            invocation: The invocation that it belongs to.
-            invocation_id: The invocation's.
-
-        Returns:
-            An answer whose body comes as the worker sends it.
+        Raises:
+            HTTPException: 502; the worker did not answer.
         """
         body_sent = asyncio.Event()
         sending = asyncio.create_task(self._send(request, invocation_id, body_sent))
@@ -97,7 +91,7 @@ class HttpProxy:
         outcome, _ = await asyncio.gather(sending, leaving, return_exceptions=True)
         if isinstance(outcome, BaseException):
             log.warning("Forwarding failed", extra={"invocation_id": invocation_id, "error": repr(outcome)})
-            return problem(502, "the worker gave no answer; the host's log tells why")
+            raise HTTPException(502, "the worker gave no answer; the host's log tells why")
         response = StreamingResponse(_chunks(outcome), outcome.status)
         response.raw_headers = [
             (name.lower(), value)
@@ -109,9 +103,6 @@ class HttpProxy:
     async def _send(
         self, request: Request, invocation_id: str, body_sent: asyncio.Event
     ) -> aiohttp.ClientResponse:
-        if self._session is None:
-            raise RuntimeError("the proxy is not started")
-
         async def body() -> AsyncIterator[bytes]:
             async for chunk in request.stream():
                 yield chunk
@@ -133,6 +124,15 @@ class HttpProxy:
             data=body() if has_body else None,
             allow_redirects=False,
         )
+
+
+async def _takes_connections(url: URL) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(url.host, url.port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def _client_left(request: Request, body_sent: asyncio.Event) -> None:

@@ -8,7 +8,7 @@ import uuid
 from emulators.functions.bindings import TriggerValue, queue_output
 from emulators.functions.indexing import Function
 from emulators.functions.messages import Message
-from emulators.functions.storage import Queues
+from emulators.functions.storage import Storage
 from emulators.functions.worker import Worker, WorkerError
 
 log = logging.getLogger("host.invocation")
@@ -17,24 +17,14 @@ log = logging.getLogger("host.invocation")
 class InvocationError(Exception):
     """The function raised, took too long, or its outputs could not be sent; the log has the cause."""
 
-    def __init__(self, function: str, invocation_id: str) -> None:
-        super().__init__(f"{function} failed (invocation {invocation_id})")
-        self.invocation_id = invocation_id
-
 
 class Invoker:
     """Invokes functions."""
 
-    def __init__(self, worker: Worker, queues: Queues, *, timeout: float | None) -> None:
-        """Take who works.
-
-        Args:
-            worker: Runs the functions.
-            queues: Where queue outputs are sent.
-            timeout: Seconds that an invocation may take, or None.
-        """
+    def __init__(self, worker: Worker, storage: Storage, *, timeout: float) -> None:
+        """Take who runs functions, where queue outputs go, and the seconds that an invocation may take."""
         self._worker = worker
-        self._queues = queues
+        self._storage = storage
         self._timeout = timeout
 
     async def invoke(
@@ -69,10 +59,10 @@ class Invoker:
             raise
         except WorkerError as error:
             log.error("Function raised", extra={**fields, "error": str(error), "exception": error.trace})  # noqa: TRY400
-            raise InvocationError(function.name, invocation_id) from error
+            raise InvocationError(f"{function.name} failed (invocation {invocation_id})") from error
         except Exception as error:  # of the time limit, of storage, or of the worker itself
             log.exception("Invocation failed", extra={**fields, "error": type(error).__name__})
-            raise InvocationError(function.name, invocation_id) from error
+            raise InvocationError(f"{function.name} failed (invocation {invocation_id})") from error
         finally:
             milliseconds = round((time.monotonic() - started) * 1000, 1)
             log.info("Executed", extra={**fields, "outcome": outcome, "milliseconds": milliseconds})
@@ -81,10 +71,7 @@ class Invoker:
 
     async def _send_outputs(self, function: Function, response: Message) -> None:
         values = {output.name: output.data for output in response.output_data}
-        values["$return"] = response.return_value
         for binding in function.outputs:
-            value = values.get(binding.name)
-            if binding.type == "queue" and value is not None:
-                await self._queues.send(
-                    binding.text("connection"), binding.text("queueName"), queue_output(value)
-                )
+            if binding.type == "queue" and binding.name in values:
+                bodies = queue_output(values[binding.name])
+                await self._storage.send(binding.text("connection"), binding.text("queueName"), bodies)

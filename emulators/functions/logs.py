@@ -25,8 +25,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        invocation_id = self._current_invocation()
-        if invocation_id is not None:
+        if (invocation_id := self._current_invocation()) is not None:
             fields["invocation_id"] = invocation_id
         fields |= {key: value for key, value in record.__dict__.items() if key not in _STANDARD_FIELDS}
         if record.exc_info:
@@ -34,23 +33,17 @@ class JsonLines(logging.Formatter):
         return json.dumps(fields, default=str, ensure_ascii=False)
 
 
-def configure_logging(level: str, current_invocation: Callable[[], str | None] = lambda: None) -> None:
-    """Send every record to standard error as a JSON line, and to whatever handlers the worker has added.
+_HANDLER = logging.StreamHandler(sys.stderr)
 
-    Args:
-        level: Level of the app's records, from `host.json`.
-        current_invocation: Tells the id of the invocation that logs, or None.
-    """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines(current_invocation))
-    root = logging.getLogger()
-    for earlier in [one for one in root.handlers if isinstance(one.formatter, JsonLines)]:
-        root.removeHandler(earlier)
-    root.addHandler(handler)
-    root.setLevel(level)
+
+def configure_logging(current_invocation: Callable[[], str | None] = lambda: None) -> None:
+    """Send every record to standard error as a JSON line, beside whatever handlers the worker has added."""
+    _HANDLER.setFormatter(JsonLines(current_invocation))
+    logging.getLogger().addHandler(_HANDLER)
+    logging.getLogger().setLevel(logging.INFO)
     # The SDKs write each request and its headers at INFO: noise, and more than a log should keep.
     for chatty in ("azure", "urllib3", "httpx", "httpcore", "asyncio", "uvicorn"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def adopt_server_logs() -> None:

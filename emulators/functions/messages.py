@@ -7,7 +7,6 @@ https://github.com/Azure/azure-functions-language-worker-protobuf
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 
@@ -47,17 +46,10 @@ class StatusResult(Message):
     Success = 1
 
 
-class RpcHttpCookie(Message):
-    """A cookie of an HTTP response."""
-
-    SameSite = SimpleNamespace(Lax="lax", Strict="strict", ExplicitNone="none", **{"None": None})
-
-
 class Messages:
     """Stands for the module of generated messages; each name that it does not hold is a plain message."""
 
     BindingInfo = BindingInfo
-    RpcHttpCookie = RpcHttpCookie
     StatusResult = StatusResult
 
     def __getattr__(self, name: str) -> type[Message]:

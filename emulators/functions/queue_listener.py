@@ -5,103 +5,89 @@ so a host that dies at any point loses nothing: the lease runs out and the messa
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from typing import cast
 
 from azure.core.exceptions import AzureError, ResourceNotFoundError
-from azure.storage.queue import QueueMessage
+from azure.storage.queue import QueueClient, QueueMessage
 
-from emulators.functions.bindings import DeliveredMessage
-from emulators.functions.host_json import QueueSettings
-from emulators.functions.storage import Queues
+from emulators.functions.host_json import Queues
+from emulators.functions.storage import Storage, put
 
 log = logging.getLogger("host.queue")
 
 FIRST_POLLING_INTERVAL = 0.1
 
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """How one queue is delivered.
-
-    Attributes:
-        connection: The app setting that holds its connection string.
-        queue: Its name.
-        poison_queue: Where messages go that failed too often; it shares the connection.
-        rules: As in `host.json`.
-        lease: Seconds that a message stays invisible; renewed at half time while its handler runs.
-    """
-
-    connection: str
-    queue: str
-    poison_queue: str
-    rules: QueueSettings
-    lease: float
+Handle = Callable[[QueueMessage, str], Awaitable[object]]
+"""Takes a message and its decoded body; raising anything means that the delivery failed."""
 
 
 class QueueListener:
     """Reads one queue and hands each message to a handler until it is stopped."""
 
     def __init__(
-        self, queues: Queues, delivery: Delivery, handle: Callable[[DeliveredMessage], Awaitable[object]]
+        self,
+        storage: Storage,
+        queue: QueueClient,
+        poison_queue: QueueClient,
+        rules: Queues,
+        lease: float,
+        handle: Handle,
     ) -> None:
         """Describe the listener; `run` starts it.
 
         Args:
-            queues: Reaches the queue and its poison queue.
-            delivery: The rules.
-            handle: Called for each delivery; raising anything means that the delivery failed.
+            storage: Decodes messages, and tells when this host has sent one.
+            queue: Is read.
+            poison_queue: Where messages go that failed too often.
+            rules: As in `host.json`.
+            lease: Seconds that a message stays invisible; renewed at half time while its handler runs.
+            handle: Called for each delivery.
         """
-        self._queues = queues
-        self._delivery = delivery
+        self._decode = storage.decode
+        self._client = queue
+        self._poison_client = poison_queue
+        self._bell = storage.bell(queue.queue_name)
+        self._rules = rules
+        self._lease = lease
         self._handle = handle
-        self._client = queues.client(delivery.connection, delivery.queue)
-        self._bell = queues.bell(delivery.queue)
         self._stopping = False
-        self._in_work: set[asyncio.Task[None]] = set()
+        self.in_work: set[asyncio.Task[None]] = set()
 
     def stop(self) -> None:
         """Read no more; what is in work goes on."""
         self._stopping = True
         self._bell.set()
 
-    @property
-    def in_work(self) -> set[asyncio.Task[None]]:
-        """The deliveries that have not ended."""
-        return self._in_work
-
     async def run(self) -> None:
         """Read and deliver until stopped. Storage faults are logged and outlived."""
         pause = FIRST_POLLING_INTERVAL
+        threshold = self._rules.new_batch_threshold
+        most = self._rules.batch_size // 2 if threshold is None else threshold
         while not self._stopping:
-            if len(self._in_work) > self._delivery.rules.new_batch_threshold:
-                await asyncio.wait(self._in_work, return_when=asyncio.FIRST_COMPLETED)
+            if len(self.in_work) > most:
+                await asyncio.wait(self.in_work, return_when=asyncio.FIRST_COMPLETED)
                 continue
             self._bell.clear()
             messages = await self._read()
             for message in messages:
                 task = asyncio.create_task(self._deliver(message))
-                self._in_work.add(task)
-                task.add_done_callback(self._in_work.discard)
+                self.in_work.add(task)
+                task.add_done_callback(self.in_work.discard)
             if messages:
                 pause = FIRST_POLLING_INTERVAL
                 continue
-            await self._wait_for_bell(pause)
-            pause = min(pause * 2, max(FIRST_POLLING_INTERVAL, self._delivery.rules.max_polling_interval))
-
-    async def _wait_for_bell(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._bell.wait()
-        except TimeoutError:
-            return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._bell.wait(), pause)
+            pause = min(pause * 2, max(FIRST_POLLING_INTERVAL, self._rules.max_polling_interval))
 
     async def _read(self) -> list[QueueMessage]:
         def receive() -> list[QueueMessage]:
-            size = self._delivery.rules.batch_size
+            size = self._rules.batch_size
             pages = self._client.receive_messages(
-                messages_per_page=size, max_messages=size, visibility_timeout=round(self._delivery.lease)
+                messages_per_page=size, max_messages=size, visibility_timeout=round(self._lease)
             )
             return list(pages)
 
@@ -110,7 +96,7 @@ class QueueListener:
         except ResourceNotFoundError:
             return []  # the queue is made by whoever writes to it first
         except AzureError as error:
-            log.warning("Queue cannot be read", extra={"queue": self._delivery.queue, "error": str(error)})
+            self._warn("Queue cannot be read", error)
             return []
         if self._stopping:
             for message in messages:
@@ -119,40 +105,32 @@ class QueueListener:
         return messages
 
     async def _deliver(self, message: QueueMessage) -> None:
+        deliveries = int(message.dequeue_count or 1)
         try:
-            if int(message.dequeue_count or 1) > self._delivery.rules.max_dequeue_count:
-                # Earlier deliveries never reported back: their host died in the middle.
-                await self._poison(message)
-            elif await self._attempt(message):
+            # If it is over the limit, earlier deliveries never reported back: their host died in the middle.
+            tried = deliveries <= self._rules.max_dequeue_count
+            if tried and await self._attempt(message):
                 await asyncio.to_thread(self._client.delete_message, message)
-            elif int(message.dequeue_count or 1) >= self._delivery.rules.max_dequeue_count:
+            elif deliveries >= self._rules.max_dequeue_count:
                 await self._poison(message)
             else:
-                await self._hide(message, self._delivery.rules.visibility_timeout)
+                await self._hide(message, self._rules.visibility_timeout)
         except AzureError as error:
             # The lease runs out and the message comes again.
-            log.warning(
-                "Delivery could not be settled",
-                extra={"queue": self._delivery.queue, "message_id": message.id, "error": str(error)},
-            )
+            self._warn("Delivery could not be settled", error, message)
 
     async def _attempt(self, message: QueueMessage) -> bool:
         try:
-            delivered = self._queues.decode(message)
+            body = self._decode(cast(str, message.content))
         except ValueError as error:
-            log.warning(
-                "Message cannot be read",
-                extra={"queue": self._delivery.queue, "message_id": message.id, "error": str(error)},
-            )
+            self._warn("Message cannot be read", error, message)
             return False
-        handling = asyncio.ensure_future(self._handle(delivered))
+        handling = asyncio.ensure_future(self._handle(message, body))
         while not handling.done():
-            await asyncio.wait({handling}, timeout=self._delivery.lease / 2)
+            await asyncio.wait({handling}, timeout=self._lease / 2)
             if not handling.done():
-                await self._hide(message, self._delivery.lease)
-        if handling.cancelled():
-            return False
-        return handling.exception() is None
+                await self._hide(message, self._lease)
+        return not handling.cancelled() and handling.exception() is None
 
     async def _hide(self, message: QueueMessage, seconds: float) -> None:
         """Set when the message is delivered next; it gets a new receipt by that."""
@@ -160,22 +138,16 @@ class QueueListener:
             renewed = await asyncio.to_thread(
                 self._client.update_message, message, visibility_timeout=round(seconds)
             )
+            message.pop_receipt = renewed.pop_receipt
         except AzureError as error:
-            log.warning(
-                "Lease could not be set",
-                extra={"queue": self._delivery.queue, "message_id": message.id, "error": str(error)},
-            )
-            return
-        message.pop_receipt = renewed.pop_receipt
+            self._warn("Lease could not be set", error, message)
 
     async def _poison(self, message: QueueMessage) -> None:
-        await self._queues.copy(self._delivery.connection, self._delivery.poison_queue, message)
+        await asyncio.to_thread(put, self._poison_client, cast(str, message.content))
         await asyncio.to_thread(self._client.delete_message, message)
-        log.error(
-            "Message moved to the poison queue",
-            extra={
-                "queue": self._delivery.queue,
-                "message_id": message.id,
-                "poison_queue": self._delivery.poison_queue,
-            },
-        )
+        names = {"queue": self._client.queue_name, "poison_queue": self._poison_client.queue_name}
+        log.error("Message moved to the poison queue", extra={**names, "message_id": message.id})
+
+    def _warn(self, what: str, error: Exception, message: QueueMessage | None = None) -> None:
+        fields = {"queue": self._client.queue_name, "message_id": message and message.id}
+        log.warning(what, extra={**fields, "error": str(error)})

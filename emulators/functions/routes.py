@@ -1,24 +1,16 @@
-"""ASP.NET route templates, as HTTP triggers write them: `runs/{id:int}/{format?}`, `{*path}`.
+"""ASP.NET route templates, as HTTP triggers write them: `runs/{id}/{format?}`, `files/{*path}`.
 
-Source: https://learn.microsoft.com/aspnet/core/fundamentals/routing#route-constraints, which HTTP triggers
+Not werkzeug's rules: those tell `/Runs` from `/runs`, give a HEAD to each GET, and split at `%2F`.
+Source: https://learn.microsoft.com/aspnet/core/fundamentals/routing#route-templates, which HTTP triggers
 follow (https://learn.microsoft.com/azure/azure-functions/functions-bindings-http-webhook-trigger).
 """
 
 import re
 from urllib.parse import unquote
 
-PARAMETER = re.compile(r"\{(?P<all>\*{1,2})?(?P<name>[A-Za-z_]\w*)(?::(?P<kind>\w+))?(?P<optional>\?)?\}")
-CONSTRAINTS = {
-    "int": r"-?\d{1,10}",
-    "long": r"-?\d{1,19}",
-    "bool": "true|false",
-    "alpha": "[a-z]*",
-    "guid": "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
-}
+from emulators.functions import UnservableAppError
 
-
-class RouteTemplateError(ValueError):
-    """A route template cannot be read, or uses a constraint that this host lacks."""
+PARAMETER = re.compile(r"\{(?P<all>\*)?(?P<name>[A-Za-z_]\w*)(?P<optional>\?)?\}")
 
 
 class RouteTemplate:
@@ -28,17 +20,13 @@ class RouteTemplate:
         """Read a template.
 
         Raises:
-            RouteTemplateError: It is not one, or names an unknown constraint.
+            UnservableAppError: It has more than literals and whole parameters as segments.
         """
         self.template = template.strip("/")
-        segments = self.template.split("/") if self.template else []
-        parts = [self._part(segment, last=segment is segments[-1]) for segment in segments]
-        try:
-            self._expression = re.compile("".join(part for _, part in parts), re.IGNORECASE | re.DOTALL)
-        except re.error as error:
-            raise RouteTemplateError(f"{template!r}: {error}") from error
-        self.specificity = (*(rank for rank, _ in parts), 4)
-        """A sort key: literals before constrained parameters before free ones before catch-alls."""
+        parts = [_part(segment) for segment in self.template.split("/") if segment]
+        self._expression = re.compile("".join(part for _, part in parts), re.IGNORECASE | re.DOTALL)
+        self.specificity = (*(rank for rank, _ in parts), 3)
+        """A sort key: literals before parameters before catch-alls."""
 
     def match(self, raw_path: str) -> dict[str, str] | None:
         """The values of the parameters if a path matches.
@@ -57,25 +45,18 @@ class RouteTemplate:
             return None
         return {name: value for name, value in found.groupdict().items() if value is not None}
 
-    def _part(self, segment: str, *, last: bool) -> tuple[int, str]:
-        """The rank of a segment, and the expression that it is."""
-        match = PARAMETER.fullmatch(segment)
-        if match is None:
-            if "{" in segment or "}" in segment:
-                raise RouteTemplateError(
-                    f"{self.template!r}: this host reads a parameter only as a whole segment,"
-                    f" with one constraint of {', '.join(CONSTRAINTS)}"
-                )
-            return 0, f"/{re.escape(segment)}"
-        name, kind = match["name"], match["kind"]
-        if kind is not None and kind not in CONSTRAINTS:
-            raise RouteTemplateError(f"{self.template!r}: unknown constraint {kind!r}")
-        if match["all"]:
-            if not last:
-                raise RouteTemplateError(f"{self.template!r}: a catch-all parameter must come last")
-            return 3, f"(?:/(?P<{name}>.*))?"
-        expression = f"/(?P<{name}>{CONSTRAINTS[kind] if kind else '[^/]+'})"
-        return 1 if kind else 2, f"(?:{expression})?" if match["optional"] else expression
+
+def _part(segment: str) -> tuple[int, str]:
+    """The rank of a segment, and the expression that it is."""
+    match = PARAMETER.fullmatch(segment)
+    if match is None:
+        if "{" in segment or "}" in segment:
+            raise UnservableAppError(f"route segment {segment!r}: this host reads {{x}}, {{x?}} and {{*x}}")
+        return 0, f"/{re.escape(segment)}"
+    if match["all"]:
+        return 2, f"(?:/(?P<{match['name']}>.*))?"
+    expression = f"/(?P<{match['name']}>[^/]+)"
+    return 1, f"(?:{expression})?" if match["optional"] else expression
 
 
 def _decode(segment: str) -> str:

@@ -8,14 +8,12 @@ from typing import Any
 
 from croniter import croniter
 
+from emulators.functions import UnservableAppError
+
 log = logging.getLogger("host.timer")
 
-# An invocation that starts later than this after its tick is past due.
 PAST_DUE = timedelta(seconds=1)
-
-
-class ScheduleError(ValueError):
-    """A schedule is not an NCRONTAB expression of six (or five) fields."""
+"""An invocation that starts later than this after its tick is past due."""
 
 
 class Timer:
@@ -25,45 +23,39 @@ class Timer:
     than one collapse into one.
     """
 
-    def __init__(
-        self,
-        name: str,
-        schedule: str,
-        fire: Callable[[bool], Awaitable[object]],
-        *,
-        run_on_startup: bool = False,
-    ) -> None:
+    def __init__(self, name: str, schedule: str, fire: Callable[[bool], Awaitable[object]]) -> None:
         """Check the schedule; `run` starts the timer.
 
         Args:
-            name: The function, for the log.
+            name: Of the function, for the log.
             schedule: NCRONTAB, seconds first; five fields start at the minute.
             fire: Called with whether the invocation is past due.
-            run_on_startup: Whether to fire once when the host starts.
 
         Raises:
-            ScheduleError: The schedule cannot be read.
+            UnservableAppError: The schedule cannot be read.
         """
         self._name = name
         self._schedule = schedule
+        self._fire = fire
         try:
             self._iterate(datetime.now(UTC))
         except ValueError as error:
-            raise ScheduleError(f"{name}: {schedule!r} is not a schedule, seconds first: {error}") from error
-        self._fire = fire
-        self._run_on_startup = run_on_startup
+            raise UnservableAppError(
+                f"{name}: {schedule!r} is no schedule, seconds first: {error}"
+            ) from error
 
     async def run(self) -> None:
-        """Tick until cancelled. A failed invocation is logged by whoever runs it; the timer goes on."""
-        if self._run_on_startup:
-            await self._tick(past_due=False)
+        """Tick until cancelled. A failed invocation is logged, and the timer goes on."""
         due = self.next_after(datetime.now(UTC))
         while True:
             await asyncio.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
             started = datetime.now(UTC)
             if started < due:
                 continue  # the loop's clock ran ahead of the wall clock
-            await self._tick(past_due=started - due > PAST_DUE)
+            try:
+                await self._fire(started - due > PAST_DUE)
+            except Exception as error:  # the next tick comes whatever this one met
+                log.warning("Timer invocation failed", extra={"function": self._name, "error": str(error)})
             due = self.due_after(due, datetime.now(UTC))
 
     def next_after(self, moment: datetime) -> datetime:
@@ -84,9 +76,3 @@ class Timer:
 
     def _iterate(self, moment: datetime) -> Any:
         return croniter(self._schedule, moment, second_at_beginning=True)
-
-    async def _tick(self, *, past_due: bool) -> None:
-        try:
-            await self._fire(past_due)
-        except Exception as error:  # the next tick comes whatever this one met
-            log.warning("Timer invocation failed", extra={"function": self._name, "error": str(error)})

@@ -65,5 +65,5 @@ def _discreet(discreetly: bool) -> Iterator[None]:
     except FinetuneError as fault:
         if not discreetly:
             raise
-        _log.error("the app cannot be built: %s", fault.message)
+        _log.error("the app cannot be built", extra={"code": fault.code, "reason": fault.message})
         raise not_available() from fault

@@ -40,6 +40,11 @@ def body_too_large() -> RequestError:
     return RequestError(413, f"the body is over {BODY_LIMIT_BYTES // 1024} KiB", code="PayloadTooLarge")
 
 
+def body_cut_short() -> RequestError:
+    """The error for a body whose sender left."""
+    return RequestError(400, "the body ended before its end", code="BodyCutShort")
+
+
 def read_object(body: bytes) -> dict[str, Any]:
     """Read a request body that must be one JSON object.
 

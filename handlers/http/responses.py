@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,10 +13,10 @@ PROBLEM = "application/problem+json"
 
 
 class Response(NamedTuple):
-    """An HTTP answer, and the runs that are to be advanced because of it."""
+    """An HTTP answer, whose body may be made as it is sent, and the runs to advance because of it."""
 
     status: int
-    body: bytes
+    body: bytes | AsyncIterator[bytes]
     content_type: str = JSON
     headers: Mapping[str, str] = {}
     advance: tuple[str, ...] = ()

@@ -15,10 +15,11 @@ from handlers.http.request_changes import Extension, cancel_run, delete_endpoint
 from handlers.http.requests import read_object
 from handlers.http.route import AuthScheme, Content, Route, Success
 from handlers.http.run_views import RunPageView, RunView
-from handlers.http.score_endpoint import ScoreMessages, ScorePayload, score_endpoint
+from handlers.http.score_endpoint import score_endpoint
 from handlers.http.show_run import show_report, show_run
 from shared.domain.dataset import DatasetReport
 from shared.domain.serving.openai_reply import ChatCompletion
+from shared.domain.serving.score_payload import ScoreMessages, ScorePayload
 
 ETAG = {"ETag": "Of what the answer says, for `If-None-Match`; the clock alone does not change it."}
 _KNOWN = Success("The copy that `If-None-Match` names says the same.", headers=ETAG)

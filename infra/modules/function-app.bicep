@@ -82,9 +82,12 @@ var platformSettings = {
   APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED: 'true'
   APPLICATIONINSIGHTS_SDKSTATS_DISABLED: 'true'
   APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED: 'true'
-  // Events take at most 20 threads at once (host.json), each of which mostly waits for Azure: 12 are left for
-  // HTTP. Webhooks, which may take ten seconds each, have threads of their own.
-  PYTHON_THREADPOOL_THREAD_COUNT: '32'
+  // Events take at most 20 threads at once (host.json), each of which mostly waits for Azure. HTTP has threads
+  // of its own, and so have webhooks, which may take ten seconds each.
+  PYTHON_THREADPOOL_THREAD_COUNT: '24'
+  // Replies stream from the worker's own HTTP server, which it starts before 3.13 only if it indexes at its
+  // start.
+  PYTHON_ENABLE_INIT_INDEXING: '1'
 }
 
 resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {

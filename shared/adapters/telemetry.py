@@ -7,9 +7,10 @@ text, prompts, keys or tokens.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import Any, cast
@@ -151,6 +152,20 @@ class _TracedPort:
                     whole.end()
 
             return cast("Callable[..., Any]", iterated)
+
+        if inspect.isasyncgenfunction(call):
+
+            @functools.wraps(call)
+            async def streamed(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+                whole = self._tracer.start_span(name)
+                try:
+                    async with contextlib.aclosing(call(*args, **kwargs)) as items:
+                        async for item in items:
+                            yield item
+                finally:
+                    whole.end()
+
+            return streamed
 
         @functools.wraps(call)
         def called(*args: Any, **kwargs: Any) -> Any:

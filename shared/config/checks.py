@@ -13,6 +13,14 @@ from shared.domain.run.parameters import fault_of_value
 
 _CRON_FIELDS = 6
 
+RESERVED_VARIABLES = frozenset(
+    {
+        *("ENGINE_NAME", "WORKER_COUNT", "MAX_MODEL_LEN", "TENSOR_PARALLEL"),
+        *("AZUREML_MODEL_DIR", "MLFLOW_MODEL_FOLDER", "HOST", "PORT", "MODEL", "SEED", "DEVICE"),
+    }
+)
+"""Variables of the serving container that the app sets itself, or that its server takes for its own."""
+
 _AT_MOST = {
     ("endpoint_max_lifetime_hours", 168): ("endpoint_lifetime_hours", 24),
     ("max_instance_count", 2): ("deployment_instance_count", 1),
@@ -43,6 +51,11 @@ def check_each(values: Mapping[str, Any]) -> list[Problem]:
         fault = fault_of_value(value)
         if fault is not None:
             problems.append(Problem("FINETUNE_PARAMETERS", f"{name[:64]!r} {fault}"))
+    if len(set(values.get("serving", ()))) < len(values.get("serving", ())):
+        problems.append(Problem("SERVING", "names a strategy twice; each is tried once"))
+    if taken := sorted(RESERVED_VARIABLES & {name.upper() for name in values.get("serving_variables", {})}):
+        message = f"must not have {', '.join(taken)}: the app or the container's server sets it"
+        problems.append(Problem("SERVING_VARIABLES", message))
     return problems
 
 

@@ -13,16 +13,19 @@ import msgspec
 from msgspec import Meta
 
 from shared.domain.run.options import Hours, Minutes, Name, ParameterValue
+from shared.domain.serving.record import StrategyName
 
 Names = tuple[Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\*?\Z")], ...]
 """Names of things that are allowed; the environment has them comma-separated."""
 
+_IMAGE = r"\A[a-z0-9][a-z0-9./_-]*:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z"
+
 LISTS = frozenset(
-    {"allowed_computes", "allowed_compute_sizes", "allowed_instance_types", "allowed_parameters"}
+    {"allowed_computes", "allowed_compute_sizes", "allowed_instance_types", "allowed_parameters", "serving"}
 )
 """Settings whose text is a comma-separated list."""
 
-JSON_OBJECTS = frozenset({"finetune_parameters", "prices_per_hour"})
+JSON_OBJECTS = frozenset({"finetune_parameters", "prices_per_hour", "serving_variables"})
 """Settings whose text is a JSON object."""
 
 
@@ -60,6 +63,14 @@ class AzureSettings(msgspec.Struct, frozen=True, kw_only=True):
             description="Domain of the workspace's endpoints; this app scores, and signs in, nowhere else.",
         ),
     ] = "inference.ml.azure.com"
+    scoring_queue_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=60,
+            description="Seconds that a request waits for its turn on a busy endpoint before it gets 429.",
+        ),
+    ] = 2
 
 
 class DatasetSettings(AzureSettings, frozen=True, kw_only=True):
@@ -155,7 +166,39 @@ class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
     ] = 3
 
 
-class BoundSettings(DeploymentSettings, frozen=True, kw_only=True):
+class ServingSettings(DeploymentSettings, frozen=True, kw_only=True):
+    """Serving."""
+
+    serving: Annotated[
+        Annotated[tuple[StrategyName, ...], Meta(min_length=1)],
+        Meta(description="Ways to serve a model, comma-separated, in the order in which they are tried."),
+    ] = tuple(StrategyName)
+    serving_concurrency: Annotated[
+        int,
+        Meta(ge=1, le=256, description="Requests that one VM of a deployment works on at once, with vLLM."),
+    ] = 8
+    vllm_image: Annotated[
+        Annotated[str, Meta(pattern=_IMAGE)], Meta(description="Image and tag of `vllm-environment`.")
+    ] = "mcr.microsoft.com/azureml/curated/foundation-model-inference:94"
+    mlflow_image: Annotated[
+        Annotated[str, Meta(pattern=_IMAGE)],
+        Meta(description="Image and tag of `mlflow`, for a model whose metadata name the vLLM image."),
+    ] = "mcr.microsoft.com/azureml/curated/mlflow-model-inference:21"
+    max_model_len: Annotated[
+        Annotated[int, Meta(ge=16)] | None,
+        Meta(description="Tokens of prompt and reply that vLLM makes room for; empty is the model's number."),
+    ] = None
+    tensor_parallel: Annotated[
+        Annotated[int, Meta(ge=1, le=64)] | None,
+        Meta(description="GPUs that vLLM spreads a model over; empty lets the image decide."),
+    ] = None
+    serving_variables: Annotated[
+        dict[Annotated[str, Meta(pattern=r"\A[A-Za-z_][A-Za-z0-9_]*\Z")], str],
+        Meta(description="JSON object of more variables of the serving container, text to text."),
+    ] = {}
+
+
+class BoundSettings(ServingSettings, frozen=True, kw_only=True):
     """Bounds on what callers may ask for."""
 
     max_training_runs: Annotated[

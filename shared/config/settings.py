@@ -22,6 +22,7 @@ from shared.domain.limits import SUBMISSION_DEADLINE, Limits
 from shared.domain.run.bounds import Bounds
 from shared.domain.run.cost import Prices
 from shared.domain.run.options import RunOptions
+from shared.domain.serving.strategies.strategy import ServingOptions
 
 
 class SettingsError(FinetuneError):
@@ -86,6 +87,19 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             lifetime_hours=self.endpoint_lifetime_hours,
             idle_minutes=self.endpoint_idle_minutes,
             row_policy=self.row_policy,
+            serving_concurrency=self.serving_concurrency,
+        )
+
+    def serving_options(self, options: RunOptions) -> ServingOptions:
+        """How a run's model may be served."""
+        return ServingOptions(
+            order=self.serving,
+            vllm_image=self.vllm_image,
+            mlflow_image=self.mlflow_image,
+            concurrency=options.serving_concurrency,
+            max_model_len=self.max_model_len,
+            tensor_parallel=self.tensor_parallel,
+            variables=self.serving_variables,
         )
 
     def bounds(self) -> Bounds:
@@ -121,6 +135,12 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             train_percent=train,
             validation_percent=validation,
             test_percent=test,
+            ignore_keys=options.ignore_keys,
+            preference=options.preference,
+            vision=options.vision,
+            tools=options.tools,
+            pretemplated=options.pretemplated,
+            mask=options.mask,
             context_window=self.context_window,
             smoke_samples=self.smoke_test_rows,
             max_uncompressed_bytes=self.max_dataset_gibibytes * 2**30,

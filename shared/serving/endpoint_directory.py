@@ -109,7 +109,8 @@ class EndpointDirectory:
 
         run = update_run(self._services.runs, endpoint, use)
         assert run.endpoint is not None
-        return ScoringTarget(endpoint, run.endpoint.scoring_uri, run.endpoint.auth_mode)
+        live = run.endpoint
+        return ScoringTarget(endpoint, live.scoring_uri, live.auth_mode, live.serving)
 
 
 def live_models(entries: Iterable[IndexEntry]) -> dict[str, LiveModel]:

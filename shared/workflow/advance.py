@@ -24,6 +24,7 @@ from shared.ports import Services, StoredRun
 from shared.workflow.notifications import enqueue_stage_changes
 from shared.workflow.observe import observe
 from shared.workflow.save_progress import save_progress
+from shared.workflow.steps.deploy_model import serving_of
 from shared.workflow.steps.table import carry_out
 
 _log = get_logger(__name__)
@@ -127,10 +128,13 @@ def _noted(run: Run, seen: Observation, services: Services) -> Run:
 
 def _with_endpoint(run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
     now = services.now()
+    assert run.serving is not None
+    assert run.serving.route is not None, "the smoke test settles the route"
     facts = EndpointRecord(
         name=run.run_id,
         scoring_uri=(seen.endpoint.scoring_uri if seen.endpoint else None) or "",
         auth_mode=settings.endpoint_auth_mode,
+        serving=serving_of(run, settings.serving_options(run.options), run.serving.route),
         live_since=now,
         expires_at=now + timedelta(hours=run.options.lifetime_hours),
     )

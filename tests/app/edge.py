@@ -15,6 +15,7 @@ from handlers.http.routes import ROUTES
 from shared.app import App
 from shared.config import Settings
 from shared.once import Once
+from shared.serving.admission import Admission
 from shared.serving.endpoint_directory import EndpointDirectory
 from tests.app.fakes import World
 
@@ -24,7 +25,7 @@ BY_NAME = {route.function: route for route in ROUTES}
 def app_of(world: World, settings: Settings) -> App:
     """The app over a world of fakes."""
     services = world.services
-    return App(settings, services, EndpointDirectory(services))
+    return App(settings, services, EndpointDirectory(services), Admission(settings.scoring_queue_seconds))
 
 
 async def ask(

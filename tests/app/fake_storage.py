@@ -23,6 +23,7 @@ from shared.domain.run.names import is_run_id
 from shared.domain.run.record import read_record
 from shared.domain.run.run import Run, SourceFile
 from shared.domain.run.slot_kind import SlotKind
+from shared.domain.serving.record import StrategyName
 from shared.ports import RunPage, SlotHolders, StoredRun
 
 
@@ -258,6 +259,12 @@ class MemoryDatasets:
         """See `Datasets.open_snapshot`."""
         yield MemorySnapshot(run_id, self.files, state)
 
+    def save_finetune_config(self, run_id: str, data: bytes) -> str:
+        """See `Datasets.save_finetune_config`."""
+        path = f"{run_id}/finetune_config.json"
+        self.files[path] = data
+        return f"azureml://datastores/finetune_datasets/paths/{path}"
+
     def save_checkpoint(self, run_id: str, data: bytes) -> None:
         """See `Datasets.save_checkpoint`."""
         self.checkpoints[run_id] = data
@@ -273,6 +280,21 @@ class MemoryDatasets:
     def uri(self, run_id: str, split: Split) -> str:
         """See `Datasets.uri`."""
         return f"azureml://datastores/finetune_datasets/paths/{run_id}/{split}.jsonl"
+
+
+class MemoryServingMemory:
+    """Strategies by key."""
+
+    def __init__(self) -> None:
+        self.worked: dict[str, StrategyName] = {}
+
+    def recall(self, key: str) -> StrategyName | None:
+        """See `ServingMemory.recall`."""
+        return self.worked.get(key)
+
+    def remember(self, key: str, strategy: StrategyName) -> None:
+        """See `ServingMemory.remember`."""
+        self.worked[key] = strategy
 
 
 class MemoryReports:

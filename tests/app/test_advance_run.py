@@ -19,16 +19,17 @@ from shared.domain.errors import (
 )
 from shared.domain.run.observation import (
     ComputeStatus,
-    DeploymentStatus,
     EndpointStatus,
     JobStatus,
     Provisioning,
 )
 from shared.domain.run.run import Metrics, Requests, Run
 from shared.domain.run.stages import Stage
+from shared.domain.serving.record import StrategyName
 from shared.workflow.advance import advance_run
 from shared.workflow.save_progress import update_run
 from tests.app.builders import NOW, RUN_ID, a_run
+from tests.app.fake_azure_ml import said
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, Crash, Trip, advance, drive, rows, stages, upload, whole_life
 
@@ -143,9 +144,9 @@ def test_the_intent_is_on_record_before_money_is_spent() -> None:
     noted: list[bool] = []
     submit = world.cloud.submit
 
-    def watch(run: Run, plan: object) -> None:
+    def watch(run: Run, plan: object, *, finetune_config: str | None) -> None:
         noted.append(world.runs.load(run_id).run.billable)
-        submit(run, plan)  # type: ignore[arg-type]
+        submit(run, plan, finetune_config=finetune_config)  # type: ignore[arg-type]
 
     world.cloud.submit = watch  # type: ignore[method-assign]
     drive(world, run_id, Stage.LIVE)
@@ -221,31 +222,13 @@ def test_a_failed_job_ends_the_run_in_its_own_words() -> None:
     assert "create" not in dict(world.cloud.begun)
 
 
-def test_a_crashed_container_ends_the_run_and_its_endpoint() -> None:
-    """The platform's message stays on the run; the endpoint does not stay."""
-    world = World()
-    world.cloud.slow = True
-    run_id = upload(world)
-    drive(world, run_id, Stage.DEPLOYING)
-    while world.cloud.seen.get(run_id) is None or world.cloud.seen[run_id].deployment is None:
-        world.cloud.settle()
-        advance(world, run_id)
-    world.cloud.seen[run_id] = world.cloud.seen[run_id]._replace(
-        deployment=DeploymentStatus(Provisioning.FAILED, "ResourceNotReady: User container has crashed")
-    )
-    run = drive(world, run_id, Stage.FAILED)
-    assert run.error is not None
-    assert run.error.message == "ResourceNotReady: User container has crashed"
-    assert world.cloud.seen == {}
-
-
 def test_a_silent_deployment_never_gets_traffic() -> None:
-    """One that answers without text fails its smoke test; one that is not up yet is tried again."""
+    """Whatever serves it: a model without a word for a test conversation fails its smoke test."""
     world = World()
-    world.cloud.answers = lambda _payload: {"output": ""}
+    world.cloud.answers = lambda body: said("", body)
     run = drive(world, upload(world), Stage.FAILED)
     assert run.error is not None
-    assert run.error.code == "EmptyReply"
+    assert run.error.code == "NoServingStrategy"
     assert "route_traffic" not in dict(world.cloud.begun)
     assert world.cloud.seen == {}
 
@@ -260,14 +243,25 @@ def test_a_deployment_that_is_not_answering_yet_is_tried_again(status: int, upst
     assert "smoke test" in run.last_fault.message
 
 
-@pytest.mark.parametrize(("status", "upstream"), [(502, 401), (502, 424), (413, 413)])
-def test_a_deployment_that_fails_its_test_is_taken_away(status: int, upstream: int) -> None:
-    """A model that raises, or an endpoint that lets nobody in, is not retried for hours."""
+@pytest.mark.parametrize(
+    ("status", "upstream", "code", "attempts"),
+    [
+        (502, 401, "EndpointUnauthorized", 1),
+        (502, 424, "ModelError", len(StrategyName)),
+        (413, 413, "PayloadTooLarge", 1),
+    ],
+)
+def test_a_deployment_that_fails_its_test_is_taken_away(
+    status: int, upstream: int, code: str, attempts: int
+) -> None:
+    """A model that raises is served in another way, but not where no other way would help."""
     world = World()
-    world.cloud.faults["score"] = [ScoringError(status, "no", code="ModelError", upstream_status=upstream)]
+    fault = ScoringError(status, "no", code=code, upstream_status=upstream)
+    world.cloud.faults["score"] = [fault] * len(StrategyName)
     run = drive(world, upload(world), Stage.FAILED)
     assert run.error is not None
-    assert run.error.message == "smoke test: no"
+    assert run.error.message.endswith("smoke test: no")
+    assert [call for call, _ in world.cloud.begun].count("deploy") == attempts
 
 
 def test_a_model_over_the_loss_limit_is_not_registered() -> None:
@@ -424,8 +418,8 @@ def test_a_request_that_comes_during_a_step_is_seen_before_the_next() -> None:
     run_id = upload(world)
     submit = world.cloud.submit
 
-    def meanwhile(run: Run, plan: object) -> None:
-        submit(run, plan)  # type: ignore[arg-type]
+    def meanwhile(run: Run, plan: object, *, finetune_config: str | None) -> None:
+        submit(run, plan, finetune_config=finetune_config)  # type: ignore[arg-type]
         cancel_run(run_id, world.services)
 
     world.cloud.submit = meanwhile  # type: ignore[method-assign]

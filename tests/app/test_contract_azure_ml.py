@@ -23,10 +23,14 @@ from shared.domain.errors import InvalidRunError, TransientServiceError
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import Provisioning
 from shared.domain.run.run import ModelRecord, Run, TrainingPlan
+from shared.domain.serving.chat import Chat
+from shared.domain.serving.dialects import upstream_request
+from shared.domain.serving.record import BATCH_ROUTE, StrategyName
 from shared.domain.training.component import COMPONENT_NAME
 from shared.ports import ScoringTarget, Services
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.validate_dataset import validate_dataset
+from tests.app.builders import SERVING
 from tests.app.conftest import connected
 from tests.app.fake_storage import MemoryUploads
 from tests.app.fakes import World
@@ -71,7 +75,7 @@ def planned(services: Services) -> tuple[Run, TrainingPlan]:
     assert run_id is not None
     run = services.runs.load(run_id).run
     run = validate_dataset(run, SETTINGS.validation_rules(run.options), services)
-    run = plan_training(run, allow_retired_model=True, services=services)
+    run = plan_training(run, allow_retired_model=True, serving=StrategyName, services=services)
     assert run.plan is not None
     services.workspace.create_compute(run.plan.compute, run.plan.compute_size, max_nodes=1)
     return run, run.plan
@@ -179,10 +183,10 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
     assert (live.state, live.traffic) == (Provisioning.READY, {"main": 100})
     assert (name, name) in list(endpoints.list_owned()), "tags survive an update"
 
-    target = ScoringTarget(name, live.scoring_uri or "", "aad_token")
-    payload = {"input_data": {"input_string": [[{"role": "user", "content": "What is 2 times two?"}]]}}
-    assert services.scoring.score(target, payload, deployment=None)
-    assert services.scoring.score(target, payload, deployment="main")
+    target = ScoringTarget(name, live.scoring_uri or "", "aad_token", SERVING)
+    ask = upstream_request(BATCH_ROUTE, Chat(({"role": "user", "content": "What is 2 times two?"},)))
+    assert services.scoring.score(target, ask, deployment=None)
+    assert services.scoring.score(target, ask, deployment="main")
 
     for _ in range(2):
         endpoints.delete(name)

@@ -27,9 +27,9 @@ def test_the_host_gives_up_when_the_app_suspends() -> None:
     assert host["extensions"]["http"]["routePrefix"] == "api"
 
 
-def test_the_readme_names_every_status() -> None:
+def test_the_api_page_names_every_status() -> None:
     """Each status that an error can have is explained to callers."""
-    text = (ROOT / "README.md").read_text().partition("Errors are `application/problem+json`")[2]
+    text = (ROOT / "docs/api.md").read_text().partition("Errors are `application/problem+json`")[2]
     paragraph = text.partition("\n\n")[0]
     for status in {*STATUSES.values(), 400, 404, 409, 410, 413, 422, 429, 504}:
         assert str(status) in paragraph, status

@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from azure.functions.http import HttpResponseConverter
 
-from handlers.functions import _render
+from handlers.functions import render
 from handlers.http.responses import Response
 from handlers.http.route import AuthScheme
 from handlers.http.routes import ROUTES
@@ -88,7 +87,13 @@ def functions() -> dict[str, list[dict[str, object]]]:
 def test_importing_needs_no_environment_and_is_quick() -> None:
     """A cold start pays for the import: under 0.4 s, or when slow, little over Azure's own packages."""
     bare = seconds("pass")
-    azures_own = seconds("import azure.functions, azurefunctions.extensions.bindings.blob") - bare
+    azures_own = (
+        seconds(
+            "import azure.functions, azurefunctions.extensions.bindings.blob\n"
+            "import azurefunctions.extensions.http.fastapi"
+        )
+        - bare
+    )
     assert seconds("import function_app") - bare < max(IMPORT_SECONDS, OVER_AZURES_OWN * azures_own)
 
 
@@ -206,7 +211,5 @@ def test_triggers_declare_and_hand_over() -> None:
 
 @pytest.mark.parametrize("content_type", ["text/event-stream; charset=utf-8", "text/html", "image/svg+xml"])
 def test_the_worker_sends_the_content_type_as_it_was_chosen(content_type: str) -> None:
-    """Its converter adds a charset to any media type of text; here it finds the header set."""
-    rendered = _render(Response(200, b"", content_type=content_type))
-    sent = HttpResponseConverter.encode(rendered, expected_type=None).value["headers"]
-    assert {name.lower(): datum.value for name, datum in sent.items()} == {"content-type": content_type}
+    """Nothing adds a charset to it."""
+    assert render(Response(200, b"", content_type=content_type)).headers["content-type"] == content_type

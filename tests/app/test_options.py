@@ -32,6 +32,12 @@ def test_everything_can_be_overridden() -> None:
         "idle_minutes": 0,
         "row_policy": "drop",
         "force": True,
+        "ignore_keys": ("lang",),
+        "preference": "use_chosen",
+        "vision": "drop_rows",
+        "tools": "drop_rows",
+        "pretemplated": "strip",
+        "mask": "split",
     }
     assert set(chosen) == {field.name for field in msgspec.structs.fields(RunOptions)}
     options, problems = override_options(defaults, msgspec.json.encode(chosen))

@@ -11,6 +11,7 @@ from shared.domain.errors import InvalidRunError
 from shared.domain.run.observation import ComputeStatus, Provisioning
 from shared.domain.run.run import Requests, Run
 from shared.domain.run.stages import Stage
+from shared.domain.serving.record import StrategyName
 from shared.workflow.steps.claim_content import claim_content
 from shared.workflow.steps.plan_training import content_digest, plan_training
 from tests.app.builders import NOW, OPTIONS, PLAN, RUN_ID, a_run, report
@@ -24,7 +25,7 @@ OTHER = "ft-other-0123456789"
 def plan(world: World, *, allow: bool = False, **options: Any) -> Run:
     """Plan a validated run with some options changed."""
     run = a_run(Stage.VALIDATED, options=msgspec.structs.replace(OPTIONS, **options))
-    return plan_training(run, allow_retired_model=allow, services=world.services)
+    return plan_training(run, allow_retired_model=allow, serving=StrategyName, services=world.services)
 
 
 def test_a_plan_has_everything_that_is_submitted() -> None:

@@ -29,8 +29,9 @@ from shared.domain.errors import (
 )
 from shared.domain.run.observation import EndpointStatus, Provisioning
 from shared.domain.run.stages import Stage
+from shared.domain.serving.chat import Upstream
 from shared.ports import ScoringTarget, Services
-from tests.app.builders import PLAN, RUN_ID, a_run
+from tests.app.builders import PLAN, RUN_ID, SERVING, a_run
 from tests.app.fakes import World
 from tests.app.test_adapters import CALLS
 from tests.app.worlds import SETTINGS
@@ -40,7 +41,7 @@ CALLS_READING = CALLS | {
     "training.submit": lambda services: services.training.submit(a_run(Stage.TRAINING), PLAN),
     "endpoints.route_traffic": lambda services: services.endpoints.route_traffic(RUN_ID),
     "scoring.score": lambda services: services.scoring.score(
-        ScoringTarget(RUN_ID, "https://127.0.0.1:1/score", "key"), {}, deployment=None
+        ScoringTarget(RUN_ID, "https://127.0.0.1:1/score", "key", SERVING), NOTHING, deployment=None
     ),
 }
 """What looks at something; the last one at an endpoint's key."""
@@ -54,6 +55,8 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=10,
 )
+
+NOTHING = Upstream("/score", {}, {})
 
 
 @given(values, st.booleans())
@@ -159,17 +162,17 @@ def test_half_a_pair_from_a_container_is_mended(services: Services, azure_ml: Em
     services.endpoints.create(RUN_ID, auth_mode="key", tags={})
     seen = services.endpoints.endpoint(RUN_ID)
     assert seen is not None
-    target = ScoringTarget(RUN_ID, seen.scoring_uri or "", "key")
+    target = ScoringTarget(RUN_ID, seen.scoring_uri or "", "key", SERVING)
     azure_ml.add_fault(match={"operation": "score"}, status=200, body=json.dumps({f"out{HALF}": [HALF]}))
-    assert services.scoring.score(target, {}, deployment=None) == {"out\ufffd": ["\ufffd"]}
+    assert services.scoring.score(target, NOTHING, deployment=None) == {"out\ufffd": ["\ufffd"]}
     azure_ml.add_fault(match={"operation": "score"}, status=200, body="[" * 100_000)
     with pytest.raises(ScoringError) as caught:
-        services.scoring.score(target, {}, deployment=None)
+        services.scoring.score(target, NOTHING, deployment=None)
     assert caught.value.code == "InvalidResponse"
     odd = {"x-request-id": "\xe9", "ms-azureml-model-error-reason": "\xe9", "Retry-After": "inf"}
     azure_ml.add_fault(match={"operation": "score"}, status=429, body={}, headers=odd)
     with pytest.raises(ScoringError) as caught:
-        services.scoring.score(target, {}, deployment=None)
+        services.scoring.score(target, NOTHING, deployment=None)
     assert problem_of(caught.value).status == 429
 
 

@@ -17,10 +17,12 @@ from azureml_emulator import Emulator
 
 from shared.adapters.azureml.scoring import EndpointScoring
 from shared.domain.errors import ScoringError, TransientServiceError
+from shared.domain.serving.chat import Upstream
 from shared.ports import ScoringTarget, Services
+from tests.app.builders import SERVING
 
 NAME = "ft-wire-0123456789"
-PAYLOAD = {"input_data": {"input_string": [[{"role": "user", "content": "Hello?"}]], "parameters": {}}}
+PAYLOAD = Upstream("/score", {}, {"input_data": {"input_string": [[{"role": "user", "content": "Hello?"}]]}})
 
 
 class Scorer:
@@ -30,7 +32,7 @@ class Scorer:
         services.endpoints.create(NAME, auth_mode=auth_mode, tags={})
         seen = services.endpoints.endpoint(NAME)
         assert seen is not None
-        self.target = ScoringTarget(NAME, seen.scoring_uri or "", auth_mode)
+        self.target = ScoringTarget(NAME, seen.scoring_uri or "", auth_mode, SERVING)
         self.services = services
         self.azure_ml = azure_ml
 
@@ -131,7 +133,7 @@ async def test_no_credential_leaves_for_elsewhere(uri: str) -> None:
 
     scoring = EndpointScoring(Nobody(), None, domain="inference.ml.azure.com")  # type: ignore[arg-type]
     with pytest.raises(ScoringError, match="SCORING_DOMAIN") as caught:
-        await scoring.score_async(ScoringTarget(NAME, uri, "aad_token"), PAYLOAD)
+        await scoring.score_async(ScoringTarget(NAME, uri, "aad_token", SERVING), PAYLOAD)
     assert (caught.value.status, caught.value.code) == (502, "ForeignAddress")
     await scoring.close()
 
@@ -146,7 +148,7 @@ async def test_an_endpoint_is_signed_in_to_in_its_own_domain() -> None:
             raise ServiceRequestError("no further")
 
     scoring = EndpointScoring(Anybody(), None, domain="inference.ml.azure.com")  # type: ignore[arg-type]
-    target = ScoringTarget(NAME, "https://FT-a.westeurope.inference.ml.azure.com/score", "aad_token")
+    target = ScoringTarget(NAME, "https://FT-a.westeurope.inference.ml.azure.com/score", "aad_token", SERVING)
     with pytest.raises(TransientServiceError):
         await scoring.score_async(target, PAYLOAD)
     assert asked == ["https://ml.azure.com/.default"]
@@ -200,7 +202,9 @@ def test_nesting_at_the_edge_of_what_can_be_sent(scorer: Scorer) -> None:
         for _ in range(depth):
             deep = [deep]
         try:
-            scorer.services.scoring.score(scorer.target, {"deep": deep}, deployment=None)
+            scorer.services.scoring.score(
+                scorer.target, Upstream("/score", {}, {"deep": deep}), deployment=None
+            )
         except ScoringError as fault:
             assert fault.status == 400
             refused.append(depth)

@@ -11,6 +11,7 @@ import pytest
 
 from shared.domain.run.run import Requests, Run, SourceFile
 from shared.domain.run.stages import Stage
+from shared.workflow.save_progress import update_run
 from shared.workflow.steps.validate_dataset import CHECKPOINT_EVERY, LONGEST_INVOCATION
 from tests.app.fake_storage import MemoryUploads
 from tests.app.fakes import World
@@ -41,7 +42,7 @@ class SlowUploads(MemoryUploads):
                 raise Crash
             if self.pieces == self.canceled_at:
                 (run_id,) = self._world.runs.blobs
-                self._world.runs.update(run_id, self._canceled)
+                update_run(self._world.runs, run_id, self._canceled)
             yield piece
 
     def _canceled(self, run: Run) -> Run:

@@ -17,9 +17,10 @@ STAGE_SECONDS = 240.0
 
 
 def sample(word: str) -> bytes:
-    """The sample dataset with a word in its first row, so that no other test has trained on the same."""
+    """The sample dataset with a word in its first answer, so that no other test has trained on the same."""
     content = (SAMPLES / "ultrachat-sample.jsonl").read_bytes()
-    return content.replace(b'"content": "', f'"content": "({word}) '.encode(), 1)
+    question, mark, rest = content.partition(b'"role": "user"}, {"content": "')
+    return question + mark + f"({word}) ".encode() + rest
 
 
 def upload(stack: Stack, name: str, content: bytes) -> None:

@@ -33,7 +33,7 @@ def name() -> str:
 def sample() -> bytes:
     """The sample dataset with one row more, so that no test's content is another's duplicate."""
     turns = [{"role": "user", "content": uuid.uuid4().hex}, {"role": "assistant", "content": "So be it."}]
-    row = json.dumps({"prompt": "", "prompt_id": "", "messages": turns})
+    row = json.dumps({"prompt": turns[0]["content"], "prompt_id": "", "messages": turns})
     return (ROOT / "local/samples/ultrachat-sample.jsonl").read_bytes() + row.encode() + b"\n"
 
 

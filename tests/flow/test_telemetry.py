@@ -72,7 +72,7 @@ def dataset() -> bytes:
         {"role": "user", "content": f"{SECRET_WORDS} {uuid.uuid4().hex}"},
         {"role": "assistant", "content": SECRET_WORDS},
     ]
-    row = json.dumps({"prompt": "", "prompt_id": "", "messages": turns}).encode()
+    row = json.dumps({"prompt": turns[0]["content"], "prompt_id": "", "messages": turns}).encode()
     return (ROOT / "local/samples/ultrachat-sample.jsonl").read_bytes() + row + b"\n"
 
 

@@ -8,6 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from emulators.functions.indexing import enabled_functions
+from emulators.functions.messages import Message
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -44,3 +49,19 @@ def test_one_output_that_the_worker_does_not_know_fails_the_whole_app(tmp_path: 
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "FunctionLoadError: cannot load the" in refused.stderr
     assert "has invalid non-type annotation azure.functions._abc.Out[list[str]]" in refused.stderr
+
+
+def test_one_function_is_disabled_or_in_error_without_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    """The platform's own setting takes a function out; a `%SETTING%` that is not set is logged."""
+    timer = {"type": "timerTrigger", "name": "timer", "direction": "IN"}
+    schedules = {"disabled": "%SET%", "served": "0 %SET% * * * *", "in_error": "%UNSET%"}
+    indexed = [
+        Message(name=name, function_id=name, raw_bindings=[json.dumps({**timer, "schedule": schedule})])
+        for name, schedule in schedules.items()
+    ]
+    functions = enabled_functions(indexed, {"AzureWebJobs.disabled.Disabled": "true", "SET": "5"})
+    assert [(function.name, function.trigger.text("schedule")) for function in functions] == [
+        ("served", "0 5 * * * *")
+    ]
+    (error,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert (error.function, "%UNSET%" in error.error) == ("in_error", True)  # type: ignore[attr-defined]

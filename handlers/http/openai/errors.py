@@ -7,6 +7,7 @@ import msgspec
 from handlers.http.errors import problem_of, unforeseen
 from handlers.http.responses import JSON, Response
 from shared.domain.errors import FinetuneError, RequestError
+from shared.domain.serving.chat import UnsupportedParameterError
 from shared.domain.serving.openai_chat import OpenAIRequestError
 
 
@@ -37,7 +38,8 @@ def openai_error(fault: Exception) -> Response:
     """Render an exception; one that was not foreseen is logged, and tells the caller nothing."""
     if isinstance(fault, OpenAIRequestError):
         return _render(RequestError(400, fault.message, code=fault.code), fault.param)
-    return _render(fault if isinstance(fault, FinetuneError) else unforeseen(fault), None)
+    param = fault.param if isinstance(fault, UnsupportedParameterError) else None
+    return _render(fault if isinstance(fault, FinetuneError) else unforeseen(fault), param)
 
 
 def _render(fault: FinetuneError, param: str | None) -> Response:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.request import getproxies
 
@@ -24,14 +26,16 @@ from shared.adapters.http.response_parsing import read_json, retry_after
 from shared.adapters.sdk_errors import translate
 from shared.domain.errors import ScoringError
 from shared.domain.sanitize import sanitize_text
+from shared.domain.serving.chat import Upstream
+from shared.domain.serving.deployment import REQUEST_SECONDS
 from shared.ports import ScoringTarget
 from shared.single_flight import SingleFlightCache
 
 ML_SCOPE = "https://ml.azure.com/.default"
 DEPLOYMENT_HEADER = "azureml-model-deployment"
 
-RESPONSE_SECONDS = 95
-"""A little over the 90 s that deployments may take, so that the endpoint's own answer wins."""
+RESPONSE_SECONDS = REQUEST_SECONDS + 5
+"""A little over what deployments may take, so that the endpoint's own answer wins."""
 
 CONNECT_SECONDS = 10
 KEEP_SECONDS = 60
@@ -52,6 +56,9 @@ _MEANINGS = {
 """Status of a managed endpoint: what we answer, the code, the words
 (source: Azure's "Troubleshoot online endpoints", status code table)."""
 
+
+_WHOLE = aiohttp.ClientTimeout(total=RESPONSE_SECONDS, sock_connect=CONNECT_SECONDS)
+_STREAMING = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=RESPONSE_SECONDS)
 
 ANSWER_LIMIT_BYTES = 16 * 1024 * 1024
 """The longest answer that is read: many times what a model writes, and nothing that fills the memory."""
@@ -85,21 +92,30 @@ class EndpointScoring:
         self._tls = ssl.create_default_context()
         self._session: aiohttp.ClientSession | None = None
 
-    def score(self, target: ScoringTarget, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
+    def score(self, target: ScoringTarget, request: Upstream, *, deployment: str | None) -> Any:
         """See `Scoring.score`."""
-        return asyncio.run(self._once(target, payload, deployment))
+        return asyncio.run(self._once(target, request, deployment))
 
     async def score_async(
         self,
         target: ScoringTarget,
-        payload: Mapping[str, Any],
+        request: Upstream,
         *,
         deployment: str | None = None,
     ) -> Any:
         """Like `score`, for many requests at once; every call must be on the same event loop."""
-        if self._session is None:
-            self._session = self._open()
-        return await self._send(self._session, target, payload, deployment)
+        return await self._score(self._shared(), target, request, deployment)
+
+    async def stream(self, target: ScoringTarget, request: Upstream) -> AsyncGenerator[bytes, None]:
+        """See `Scoring.stream`; on the same event loop as `score_async`."""
+        async with self._response(self._shared(), target, request, None, _STREAMING) as response:
+            if response.status != HTTPStatus.OK:
+                raise _refusal(response.status, response.headers)
+            try:
+                async for chunk in response.content.iter_any():
+                    yield chunk
+            except aiohttp.ClientError as fault:
+                raise ScoringError(502, "the model's reply broke off", code="StreamBroken") from fault
 
     async def close(self) -> None:
         """Close every connection."""
@@ -107,48 +123,66 @@ class EndpointScoring:
             await self._session.close()
             self._session = None
 
-    async def _once(self, target: ScoringTarget, payload: Mapping[str, Any], deployment: str | None) -> Any:
+    async def _once(self, target: ScoringTarget, request: Upstream, deployment: str | None) -> Any:
         async with self._open() as session:
-            return await self._send(session, target, payload, deployment)
+            return await self._score(session, target, request, deployment)
 
-    async def _send(
+    async def _score(
         self,
         session: aiohttp.ClientSession,
         target: ScoringTarget,
-        payload: Mapping[str, Any],
+        request: Upstream,
         deployment: str | None,
     ) -> Any:
-        address, body = self._address(target), _encoded(payload)
+        async with self._response(session, target, request, deployment, _WHOLE) as response:
+            return _answer(_Reply(response.status, response.headers, await _read(response)))
+
+    @asynccontextmanager
+    async def _response(
+        self,
+        session: aiohttp.ClientSession,
+        target: ScoringTarget,
+        request: Upstream,
+        deployment: str | None,
+        timeout: aiohttp.ClientTimeout,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer before its body is read; one that is not read to its end closes its connection."""
+        # Every path of the endpoint's host leads to the model's server, not only its scoring URI's.
+        scoring = self._address(target)
+        address = scoring.with_path(scoring.path.removesuffix("/score") + request.path)
+        body = _encoded(request.body)
+        headers = {**request.headers, "Content-Type": "application/json"}
+        if deployment is not None:
+            headers[DEPLOYMENT_HEADER] = deployment
+
+        async def post(bearer: _Bearer) -> aiohttp.ClientResponse:
+            signed = {**headers, "Authorization": f"Bearer {bearer.text}"}
+            return await session.post(
+                address, data=body, headers=signed, allow_redirects=False, timeout=timeout
+            )
+
         bearer = await self._bearer(target)
-        reply = await self._post(session, address, body, bearer, deployment)
-        if reply.status == 401:
-            # The key was regenerated, or the token revoked: once more, with a new one.
-            self._bearers.discard(target.name, bearer)
-            bearer = await self._bearer(target)
-            reply = await self._post(session, address, body, bearer, deployment)
-        return _answer(reply)
+        try:
+            response = await post(bearer)
+            if response.status == HTTPStatus.UNAUTHORIZED:
+                # The key was regenerated, or the token revoked: once more, with a new one.
+                response.close()
+                self._bearers.discard(target.name, bearer)
+                response = await post(await self._bearer(target))
+            try:
+                yield response
+            finally:
+                if response.content.at_eof():
+                    response.release()
+                else:
+                    response.close()
+        except (aiohttp.ClientError, TimeoutError) as fault:
+            raise _unreachable(fault) from fault
 
     async def _bearer(self, target: ScoringTarget) -> _Bearer:
         return await self._bearers.get(
             target.name, lambda: self._sign_in(target), lifetime=CREDENTIAL_LIFETIME
         )
-
-    async def _post(
-        self,
-        session: aiohttp.ClientSession,
-        address: URL,
-        body: bytes,
-        bearer: _Bearer,
-        deployment: str | None,
-    ) -> _Reply:
-        headers = {"Authorization": f"Bearer {bearer.text}", "Content-Type": "application/json"}
-        if deployment is not None:
-            headers[DEPLOYMENT_HEADER] = deployment
-        try:
-            async with session.post(address, data=body, headers=headers, allow_redirects=False) as response:
-                return _Reply(response.status, response.headers, await _read(response))
-        except (aiohttp.ClientError, TimeoutError) as fault:
-            raise _unreachable(fault) from fault
 
     def _address(self, target: ScoringTarget) -> URL:
         if not target.uri:
@@ -176,11 +210,15 @@ class EndpointScoring:
             raise translate(fault, f"signing in to endpoint {target.name}") from fault
         return _Bearer(text)
 
+    def _shared(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = self._open()
+        return self._session
+
     def _open(self) -> aiohttp.ClientSession:
         """A session without a limit on connections, which belongs to the running event loop."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_SECONDS, ssl=self._tls),
-            timeout=aiohttp.ClientTimeout(total=RESPONSE_SECONDS, sock_connect=CONNECT_SECONDS),
             # The credential is for this endpoint alone, and cookies would outlive a request.
             cookie_jar=aiohttp.DummyCookieJar(),
             # Only where there is a proxy: every request would read ~/.netrc.
@@ -212,20 +250,30 @@ def _answer(reply: _Reply) -> Any:
             return read_json(reply.body)
         except ValueError as fault:
             raise ScoringError(502, "the model's answer is not JSON", code="InvalidResponse") from fault
+    raise _refusal(reply.status, reply.headers)
+
+
+def _refusal(upstream: int, headers: Mapping[str, str]) -> ScoringError:
     status, code, message = _MEANINGS.get(
-        reply.status, (502, "EndpointError", f"the endpoint answered {reply.status}")
+        upstream, (502, "EndpointError", f"the endpoint answered {upstream}")
     )
-    reason = reply.headers.get("ms-azureml-model-error-reason")
+    reason = headers.get("ms-azureml-model-error-reason")
     # Bytes of a header that are no UTF-8 come as halves of surrogate pairs.
-    request_id = sanitize_text(reply.headers.get("x-request-id", ""))
-    raise ScoringError(
+    request_id = sanitize_text(headers.get("x-request-id", ""))
+    return ScoringError(
         status,
         f"{message}: {reason}" if reason else message,
         code=code,
-        upstream_status=reply.status,
+        upstream_status=upstream,
+        model_status=_model_status(headers),
         request_id=request_id or None,
-        retry_after=retry_after(reply.headers),
+        retry_after=retry_after(headers),
     )
+
+
+def _model_status(headers: Mapping[str, str]) -> int | None:
+    given = headers.get("ms-azureml-model-error-statuscode", "")
+    return int(given) if given.isascii() and given.isdigit() else None
 
 
 def _unreachable(fault: Exception) -> ScoringError:

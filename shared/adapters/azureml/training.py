@@ -30,7 +30,8 @@ from shared.domain.run.observation import JobStatus
 from shared.domain.run.options import SERVERLESS
 from shared.domain.run.run import ModelRecord, Run, TrainingPlan
 from shared.domain.sanitize import sanitize_text
-from shared.domain.training.component import COMPONENT_NAME
+from shared.domain.serving.strategies.strategy import MODEL_FOLDER
+from shared.domain.training.component import COMPONENT_NAME, FINETUNE_CONFIG
 from shared.logs import get_logger
 from shared.ports import Datasets
 
@@ -41,8 +42,8 @@ JOB_VERSION = "2024-01-01-preview"
 CANCEL_VERSION = "2023-04-01-preview"
 HISTORY_VERSION = "v1.0"
 
-OUTPUT = "trained_model"
-"""Name of the pipeline's output that holds the MLflow model."""
+OUTPUT = MODEL_FOLDER
+"""Name of the pipeline's output that holds the MLflow model: a registered model keeps it as its folder."""
 
 _DSL = threading.Lock()
 _log = get_logger(__name__)
@@ -73,7 +74,7 @@ class AzureMlTraining:
         self._registry = registry
         self._experiment = experiment
 
-    def submit(self, run: Run, plan: TrainingPlan) -> None:
+    def submit(self, run: Run, plan: TrainingPlan, *, finetune_config: str | None) -> None:
         """See `Training.submit`."""
         with sdk_translated(f"submitting job {run.run_id}"):
             from azure.ai.ml import MLClient
@@ -83,7 +84,7 @@ class AzureMlTraining:
             )
             component = registry.components.get(COMPONENT_NAME, version=plan.component_version)
             with _DSL:
-                job = self._build(component, run, plan)
+                job = self._build(component, run, plan, finetune_config)
             try:
                 # The plan was checked, and the service checks the job: once more on the way would cost more
                 # time than building and sending it.
@@ -137,6 +138,7 @@ class AzureMlTraining:
                 name=str(registered.name),
                 version=str(registered.version),
                 id=sanitize_text(str(registered.id)),
+                folder=sanitize_text(str(registered.path).rstrip("/").rpartition("/")[2]),
             )
 
     def _client(self) -> MLClient:
@@ -144,12 +146,14 @@ class AzureMlTraining:
 
         return MLClient(self._credential, *self._id, enable_telemetry=False, **CALL_LIMITS)
 
-    def _build(self, component: Any, run: Run, plan: TrainingPlan) -> Any:
+    def _build(self, component: Any, run: Run, plan: TrainingPlan, finetune_config: str | None) -> Any:
         from azure.ai.ml import Input
         from azure.ai.ml.dsl import pipeline
 
         def file(split: Split) -> Input:
             return Input(type="uri_file", path=self._datasets.uri(run.run_id, split))
+
+        told = {FINETUNE_CONFIG: Input(type="uri_file", path=finetune_config)} if finetune_config else {}
 
         @pipeline(None, name=plan.display_name)
         def fine_tune() -> dict[str, Any]:
@@ -159,6 +163,7 @@ class AzureMlTraining:
                 validation_file_path=file(Split.VALIDATION),
                 test_file_path=file(Split.TEST),
                 number_of_gpu_to_use_finetuning=plan.gpus_per_node,
+                **told,
                 **_compute_inputs(plan),
                 **plan.parameters,
             )

@@ -26,6 +26,7 @@ BLOCK = 4 * 1024 * 1024
 IN_FLIGHT = 3
 """Blocks of one file on their way at a time; validation goes on checking meanwhile."""
 
+FINETUNE_CONFIG = "finetune_config.json"
 _JSON_LINES = ContentSettings(content_type="application/jsonl")
 
 
@@ -93,7 +94,7 @@ def _ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class BlobDatasets:
-    """The `datasets` container: `<run_id>/<split>.jsonl`."""
+    """The `datasets` container: `<run_id>/<split>.jsonl`, and what training is told beside the rows."""
 
     def __init__(self, service: BlobServiceClient, datastore: str) -> None:
         self._container = service.get_container_client(DATASETS)
@@ -111,6 +112,12 @@ class BlobDatasets:
                 for split in Split
             }
             yield BlobSnapshot(files)
+
+    def save_finetune_config(self, run_id: str, data: bytes) -> str:
+        """See `Datasets.save_finetune_config`."""
+        with translated(f"storing the fine-tune configuration of {run_id}"):
+            self._container.get_blob_client(f"{run_id}/{FINETUNE_CONFIG}").upload_blob(data, overwrite=True)
+        return self._uri(run_id, FINETUNE_CONFIG)
 
     def save_checkpoint(self, run_id: str, data: bytes) -> None:
         """See `Datasets.save_checkpoint`."""
@@ -138,7 +145,10 @@ class BlobDatasets:
 
     def uri(self, run_id: str, split: Split) -> str:
         """See `Datasets.uri`."""
-        return f"azureml://datastores/{self._datastore}/paths/{run_id}/{split}.jsonl"
+        return self._uri(run_id, f"{split}.jsonl")
+
+    def _uri(self, run_id: str, name: str) -> str:
+        return f"azureml://datastores/{self._datastore}/paths/{run_id}/{name}"
 
 
 class BlobSnapshot:

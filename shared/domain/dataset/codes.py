@@ -17,6 +17,7 @@ class Code(StrEnum):
     TOO_MANY_BLANK_LINES = "E004"
     NO_TRAINING_FILE = "E005"
     NO_ROWS = "E006"
+    ANOTHER_KIND = "E007"
     # The line
     INVALID_UTF8 = "E101"
     NUL_CHARACTER = "E102"
@@ -62,6 +63,7 @@ class Code(StrEnum):
     SMALL_SPLIT = "W105"
     MAY_BE_LOST = "W106"
     PLACEHOLDER = "W107"
+    LEFT_OUT = "W108"
     # Repairs
     BOM_REMOVED = "R101"
     CRLF = "R102"
@@ -73,6 +75,9 @@ class Code(StrEnum):
     DEVELOPER_ROLE = "R108"
     PARTS_JOINED = "R109"
     ROLE_RENAMED = "R110"
+    CHOSEN_USED = "R111"
+    MARKUP_REMOVED = "R112"
+    SPLIT = "R113"
     SHAREGPT = "R201"
     ALPACA = "R202"
     PROMPT_COMPLETION = "R203"
@@ -108,6 +113,7 @@ LABELS: dict[Code, str] = {
     Code.TOO_MANY_BLANK_LINES: "too many blank lines",
     Code.NO_TRAINING_FILE: "no training file",
     Code.NO_ROWS: "file has no usable rows",
+    Code.ANOTHER_KIND: "another kind of file",
     Code.INVALID_UTF8: "not UTF-8",
     Code.NUL_CHARACTER: "NUL character",
     Code.INVALID_JSON: "not JSON",
@@ -147,6 +153,7 @@ LABELS: dict[Code, str] = {
     Code.LEAKED_ROW: "conversation in two splits",
     Code.SMALL_SPLIT: "small evaluation split",
     Code.MAY_BE_LOST: "answers may be beyond the context window",
+    Code.LEFT_OUT: "row left out as asked",
     Code.PLACEHOLDER: "placeholder for an answer",
     Code.BOM_REMOVED: "byte order mark removed",
     Code.CRLF: "Windows line end",
@@ -158,6 +165,9 @@ LABELS: dict[Code, str] = {
     Code.DEVELOPER_ROLE: "developer role became system",
     Code.PARTS_JOINED: "parts of a text joined",
     Code.ROLE_RENAMED: "role renamed",
+    Code.CHOSEN_USED: "chosen answer used",
+    Code.MARKUP_REMOVED: "marks of a chat template removed",
+    Code.SPLIT: "cut before an answer not to be learned",
     Code.SHAREGPT: "converted from ShareGPT",
     Code.ALPACA: "converted from Alpaca",
     Code.PROMPT_COMPLETION: "converted from prompt and completion",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 import zstandard
 
 from .codes import Code
+from .file_kind import SNIFFED, foreign_kind
 from .rules import ValidationRules
 
 _PIECE = 256 * 1024
@@ -66,12 +67,24 @@ class FileContent:
             pieces = _unzstd(self._counted())
         else:
             pieces = self._counted()
-        for piece in pieces:
+        for piece in self._checked(pieces):
             self.bytes += len(piece)
             self._check_limits()
             if self._skipped:
                 self._skipped, piece = max(0, self._skipped - len(piece)), piece[self._skipped :]  # noqa: PLW2901
             yield piece
+
+    def _checked(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """The same bytes, once their beginning is not that of another kind of file."""
+        rest = iter(pieces)
+        if self.bytes == 0:
+            start = b""
+            while len(start) < SNIFFED and (piece := next(rest, None)) is not None:
+                start += piece
+            if kind := foreign_kind(start):
+                raise FileFaultError(Code.ANOTHER_KIND, f"the file {kind}")
+            yield start
+        yield from rest
 
     def _counted(self) -> Iterator[bytes]:
         for chunk in self._chunks:

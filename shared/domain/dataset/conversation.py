@@ -5,7 +5,6 @@ again. Both
 write a conversation in one form, so that equal ones have equal bytes.
 """
 
-from collections.abc import Collection
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from .codes import Code
 from .keys import ROLES, learns_fully
 from .layouts import RowPlan, plan_row
 from .markup import has_markup
+from .rules import ValidationRules
 from .turns import TurnPlan, join_parts, meaningful_turn, plan_turn, without_empty
 
 Message = dict[str, str]
@@ -76,13 +76,14 @@ def is_placeholder(text: str) -> bool:
 class RowReader:
     """Reads rows; remembers what is done with rows and turns of the keys that it met."""
 
-    def __init__(self, ignored: Collection[str]) -> None:
+    def __init__(self, rules: ValidationRules) -> None:
         """Set up for one dataset.
 
         Args:
-            ignored: Keys that the uploader allows to be left out.
+            rules: For what the uploader allows.
         """
-        self._ignored = frozenset(ignored)
+        self.rules = rules
+        self._ignored = frozenset(rules.ignore_keys)
         self._rows: dict[tuple[str, ...], RowPlan] = {}
         self._turns: dict[tuple[str, ...], TurnPlan] = {}
         self._extras: dict[tuple[str, ...], Repairs | None] = {}

@@ -15,6 +15,7 @@ from .keys import ROLES, TOOL_ROLES, learns_fully
 from .layouts import RowPlan
 from .markup import find_markup, has_media_mark
 from .naming import kind, quoted
+from .treatments import chosen_row, split_before, strip_messages
 from .turns import NotTextError, join_parts, meaningful_turn, without_empty
 
 BOM = b"\xef\xbb\xbf"
@@ -68,7 +69,14 @@ def explain_line(line: bytes, reader: RowReader, before: bytes = b"") -> Explana
             findings.setdefault(finding.code, finding)
     except _Fault as fault:
         findings.setdefault(fault.finding.code, fault.finding)
-    messages = [] if any(code.is_error for code in findings) else reading.messages
+    asked = reader.rules
+    left_out = (asked.vision != "reject" and Code.MEDIA in findings) or (
+        asked.tools != "reject" and Code.TOOL_CALLS in findings
+    )
+    if left_out or Code.LEFT_OUT in findings:
+        findings = {Code.LEFT_OUT: Finding(Code.LEFT_OUT, "left out, as was asked for such rows")}
+    unusable = any(code.is_error or code is Code.LEFT_OUT for code in findings)
+    messages = [] if unusable else reading.messages
     return Explanation(
         messages, list(findings.values()), tuple(reading.left_out), tuple(reading.left_out_of_messages)
     )
@@ -118,14 +126,6 @@ def _json_message(error: json.JSONDecodeError, columns: int) -> str:
         return "the file is JSON over several lines; write one object per line (JSON Lines)"
     if error.doc[: error.pos].rstrip(" \t").endswith("\r"):
         return "the lines end with CR alone, as on classic Mac OS; end them with LF"
-    if (
-        error.pos == 0
-        and start[:1] not in tuple('{["-0123456789tfn')
-        and any(mark in start for mark in ",;\t")
-    ):
-        return (
-            "column 1: expecting value (the file looks like CSV; the upload tool converts files named .csv)"
-        )
     return f"column {columns + error.pos + 1}: {error.msg[:1].lower()}{error.msg[1:]}"
 
 
@@ -134,26 +134,15 @@ class _Reading:
 
     def __init__(self, reader: RowReader) -> None:
         self._reader = reader
+        self._rules = reader.rules
+        self._masked: int | None = None  # the place of the first answer that is not to be learned
         self.messages: list[Message] = []
         self.left_out: dict[str, None] = {}
         self.left_out_of_messages: dict[str, None] = {}
 
     def check_row(self, whole: _Object) -> Iterator[Finding]:
         """Yield the findings of a row and fill in its messages."""
-        plan, row = self._reader.plan(whole), dict(whole)
-        if plan.fault is not None:
-            row = without_empty(whole)
-            plan = self._reader.plan(row)
-        yield from _check_repeated(whole, plan)
-        if plan.fault is not None:
-            code, message = plan.fault
-            if code is Code.NO_MESSAGES:
-                message = f'the row has {quoted(whole) or "no keys"}, but no "messages"'
-                if "messages" in whole:
-                    raise _Fault(
-                        Code.MESSAGES_NOT_A_LIST, f'"messages" is {kind(whole["messages"])}, not a list'
-                    )
-            raise _Fault(code, message)
+        row, plan = yield from self._plan(whole)
         if plan.layout is not None and plan.layout.code is not None:
             yield Finding(plan.layout.code, f"read from {quoted(plan.used)}")
         self.left_out = dict.fromkeys(key for key in whole if key not in plan.used)
@@ -172,12 +161,44 @@ class _Reading:
             yield Finding(Code.TOO_FEW_MESSAGES, f"{len(turns)} of the 2 messages that a conversation needs")
         roles: list[str | None] = []
         for number, turn in enumerate(turns, 1):
-            role = yield from self._check_turn(
-                turn, number, named=plan.layout is None or plan.layout.code is None
-            )
+            named = plan.layout is None or plan.layout.code is None
+            role = yield from self._check_turn(turn, number, named=named)
             roles.append(role)
         yield from _check_order(roles)
+        yield from self._cut()
         yield from self._check_whole(row, plan)
+
+    def _plan(self, whole: _Object) -> Generator[Finding, None, tuple[dict[str, Any], RowPlan]]:
+        """Settle what the row is read from; raises the fault if it is nothing that can be read."""
+        row, plan = dict(whole), self._reader.plan(whole)
+        if plan.fault is not None:
+            row = without_empty(whole)
+            plan = self._reader.plan(row)
+        yield from _check_repeated(whole, plan)
+        if plan.fault is not None and plan.fault[0] is Code.PREFERENCE and self._rules.preference != "reject":
+            row = _only_chosen(row)
+            plan = self._reader.plan(row)
+            yield Finding(Code.CHOSEN_USED, "kept the chosen answer only")
+        if plan.fault is not None:
+            code, message = plan.fault
+            if code is Code.NO_MESSAGES:
+                message = f'the row has {quoted(whole) or "no keys"}, but no "messages"'
+                if "messages" in whole:
+                    raise _Fault(
+                        Code.MESSAGES_NOT_A_LIST, f'"messages" is {kind(whole["messages"])}, not a list'
+                    )
+            raise _Fault(code, message)
+        return row, plan
+
+    def _cut(self) -> Iterator[Finding]:
+        """End the conversation before an answer that is not to be learned, if the uploader asked for that."""
+        if self._masked is None:
+            return
+        self.messages = split_before(self.messages, self._masked)
+        if self.messages:
+            yield Finding(Code.SPLIT, "cut before the first answer that is not to be learned")
+        else:
+            yield Finding(Code.MASKED, "no answer before the first that is not to be learned")
 
     def _check_whole(self, row: dict[str, Any], plan: RowPlan) -> Iterator[Finding]:
         """What shows only when all messages are read."""
@@ -192,7 +213,13 @@ class _Reading:
             encoded = encode_messages(self.messages)
         except TypeError:  # half a surrogate pair, which is a finding already
             return
-        if mark := find_markup(encoded):
+        mark = find_markup(encoded)
+        if mark and self._rules.pretemplated == "strip":
+            self.messages = strip_messages(self.messages)
+            yield Finding(Code.MARKUP_REMOVED, "removed the marks of a chat template")
+            if not all(message["content"] for message in self.messages):
+                yield Finding(Code.EMPTY_CONTENT, "a message has no text but marks of a template")
+        elif mark:
             yield Finding(
                 Code.TEMPLATED_TEXT,
                 f"a text holds the mark {mark[:40]}, which tokenizers take for a real one; remove it",
@@ -231,10 +258,28 @@ class _Reading:
             fields.get(plan.content) if plan.content else None, number, given=plan.content is not None
         )
         if role == "assistant":
-            yield from _check_weights(fields, plan.weights, number)
+            masks = [key for key in plan.weights if not learns_fully(fields[key])]
+            if masks and self._rules.mask == "split":
+                self._masked = len(self.messages) if self._masked is None else self._masked
+            elif masks:
+                yield Finding(
+                    Code.MASKED,
+                    f"message {number}: {quoted(masks)} says that the answer is not learned like others,"
+                    " which the trainer ignores; end the conversation before it",
+                )
         if role is not None and content is not None:
             self.messages.append({"role": role, "content": content})
         return role
+
+
+def _only_chosen(row: dict[str, Any]) -> dict[str, Any]:
+    try:
+        chosen = chosen_row(row)
+    except (ValueError, AttributeError):
+        raise _Fault(Code.PREFERENCE, "the row does not say which answer is the chosen one") from None
+    if chosen is None:
+        raise _Fault(Code.LEFT_OUT, "the answer is marked as bad")
+    return chosen
 
 
 def _not_a_list(turns: object) -> Iterator[Finding]:
@@ -315,16 +360,6 @@ def _check_content(content: object, number: int, *, given: bool) -> Generator[Fi
             f"message {number} contains half of a \\u surrogate pair; write both halves",
         )
     return content
-
-
-def _check_weights(turn: dict[str, Any], weights: tuple[str, ...], number: int) -> Iterator[Finding]:
-    masks = [key for key in weights if not learns_fully(turn[key])]
-    if masks:
-        yield Finding(
-            Code.MASKED,
-            f"message {number}: {quoted(masks)} says that the answer is not to be learned like others,"
-            " which the trainer ignores; end the conversation before it",
-        )
 
 
 def _has_surrogate(text: str) -> bool:

@@ -43,7 +43,7 @@ class SharedState:
         self.log = log
         self.statistics = statistics
         self.seen = SeenConversations()
-        self.reader = RowReader(rules.ignore_keys)
+        self.reader = RowReader(rules)
         self.left_out: Counter[tuple[str, ...]] = Counter()
 
     def leave_out(self, keys: tuple[str, ...]) -> None:

@@ -83,5 +83,5 @@ def is_empty(value: Any) -> bool:
 
 
 def learns_fully(value: Any) -> bool:
-    """Whether a weight asks for what the trainer does anyway; `True` counts as 1."""
-    return isinstance(value, bool | int | float) and value == 1
+    """Whether a weight asks for what the trainer does anyway, or for nothing; `True` counts as 1."""
+    return is_empty(value) or (isinstance(value, bool | int | float) and value == 1)

@@ -1,6 +1,7 @@
 """What a dataset is held to: limits, split shares, row policy. Values only; `validator` applies them."""
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
@@ -46,6 +47,11 @@ class ValidationRules(msgspec.Struct, frozen=True, kw_only=True):
         test_percent: Share for the test split, taken likewise.
         seed: Chooses which rows go to which split, and which conversations the smoke test uses.
         ignore_keys: Keys of rows and messages that may be left out although they may change what is meant.
+        preference: `use_chosen` learns the chosen answers of preference data, and leaves bad ones out.
+        vision: `drop_rows` leaves out rows with images, sound or video.
+        tools: `drop_rows` leaves out rows that define or call tools.
+        pretemplated: `strip` removes the marks of chat templates from texts.
+        mask: `split` cuts a conversation before the first answer that is not to be learned.
         min_training_rows: Fewer rows than this after the split reject the dataset. Azure ML's own
             minimum is 10 (azureml-acft-contrib-hf-nlp 0.0.91).
         min_evaluation_rows: Fewer rows than this in validation or test draw a warning.
@@ -69,6 +75,11 @@ class ValidationRules(msgspec.Struct, frozen=True, kw_only=True):
     test_percent: int = 10
     seed: int = SPLIT_SEED
     ignore_keys: tuple[str, ...] = ()
+    preference: Literal["reject", "use_chosen"] = "reject"
+    vision: Literal["reject", "drop_rows"] = "reject"
+    tools: Literal["reject", "drop_rows"] = "reject"
+    pretemplated: Literal["reject", "strip"] = "reject"
+    mask: Literal["reject", "split"] = "reject"
     min_training_rows: int = 10
     min_evaluation_rows: int = 5
     context_window: int = 4096

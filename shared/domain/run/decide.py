@@ -14,11 +14,13 @@ from typing import NamedTuple
 
 from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
+from shared.domain.run.attempts import NextAction, attempt_began, next_action
 from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import ComputeStatus, Observation, Provisioning
 from shared.domain.run.run import Failure, Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
+from shared.domain.serving.attempts import concerns_every_strategy
 from shared.domain.serving.deployment import ALL_TRAFFIC
 
 LAST_RESORT = timedelta(minutes=5)
@@ -37,7 +39,11 @@ class Step(StrEnum):
     COLLECT_METRICS = "collect_metrics"
     REGISTER_MODEL = "register_model"
     CREATE_ENDPOINT = "create_endpoint"
+    CHOOSE_SERVING = "choose_serving"
     CREATE_DEPLOYMENT = "create_deployment"
+    FAIL_DEPLOYMENT = "fail_deployment"
+    DELETE_DEPLOYMENT = "delete_deployment"
+    TRY_NEXT_SERVING = "try_next_serving"
     SMOKE_TEST = "smoke_test"
     ROUTE_TRAFFIC = "route_traffic"
     CANCEL_JOB = "cancel_job"
@@ -150,7 +156,7 @@ def after_fault(
         return _overdue(run, Stage.TRAINING, limits.training_deadline, now) or Wait(retry_at)
     stuck = run.faulty_since is not None and now - run.faulty_since > limits.fault_deadline
     # An endpoint costs money while it comes up, whether or not it can be reached.
-    late = run.stage is Stage.DEPLOYING and _overdue(run, run.stage, limits.deployment_deadline, now)
+    late = run.stage is Stage.DEPLOYING and _overdue_deployment(run, limits, now)
     return give_up(run, fault.code, fault.message, now) if stuck or late else Wait(retry_at)
 
 
@@ -245,28 +251,44 @@ def _deploying(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
     decision = _bring_up(run, seen, now, limits)
     if isinstance(decision, Enter):
         return decision
-    return _overdue(run, Stage.DEPLOYING, limits.deployment_deadline, now) or decision
+    overdue = _overdue_deployment(run, limits, now)
+    if overdue is not None and decision == Do(Step.SMOKE_TEST):
+        # It is up and never answered: that is this strategy's failure, not the run's.
+        return Do(Step.FAIL_DEPLOYMENT)
+    return overdue or decision
 
 
 def _bring_up(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
     endpoint = seen.endpoint
     if endpoint is None:
         return Do(Step.CREATE_ENDPOINT)
-    deployment = endpoint.deployment
     if endpoint.state is Provisioning.FAILED:
         return give_up(run, "EndpointFailed", endpoint.failure or "the endpoint failed", now)
-    if deployment is not None and deployment.state is Provisioning.FAILED:
-        return give_up(run, "DeploymentFailed", deployment.failure or "the deployment failed", now)
-    if endpoint.state is Provisioning.READY:
-        if deployment is None:
-            return Do(Step.CREATE_DEPLOYMENT)
-        if deployment.state is Provisioning.READY:
-            if run.smoke_tests is None:
-                return Do(Step.SMOKE_TEST)
-            if endpoint.traffic != ALL_TRAFFIC:
-                return Do(Step.ROUTE_TRAFFIC)
-            return Enter(Stage.LIVE)
-    return Wait(now + limits.operation_poll)
+    if endpoint.state is not Provisioning.READY:
+        return Wait(now + limits.operation_poll)
+    match next_action(run, endpoint.deployment):
+        case NextAction.GIVE_UP:
+            assert run.serving is not None
+            last = run.serving.failed[-1]
+            if concerns_every_strategy(last.code, last.message):
+                return give_up(run, last.code, last.message, now)
+            return give_up(run, "NoServingStrategy", run.serving.explain_failures(), now)
+        case NextAction.SERVE:
+            return Enter(Stage.LIVE) if endpoint.traffic == ALL_TRAFFIC else Do(Step.ROUTE_TRAFFIC)
+        case NextAction.WAIT:
+            return Wait(now + limits.operation_poll)
+        case action:
+            return Do(_ATTEMPT_STEPS[action])
+
+
+_ATTEMPT_STEPS = {
+    NextAction.CHOOSE: Step.CHOOSE_SERVING,
+    NextAction.CREATE: Step.CREATE_DEPLOYMENT,
+    NextAction.TEST: Step.SMOKE_TEST,
+    NextAction.FAIL: Step.FAIL_DEPLOYMENT,
+    NextAction.DELETE: Step.DELETE_DEPLOYMENT,
+    NextAction.TRY_NEXT: Step.TRY_NEXT_SERVING,
+}
 
 
 def _live(run: Run, now: datetime) -> Decision:
@@ -295,6 +317,11 @@ def pending_teardown_steps(seen: Observation) -> list[Step]:
     if seen.endpoint is not None and seen.endpoint.state is not Provisioning.DELETING:
         steps.append(Step.DELETE_ENDPOINT)
     return steps
+
+
+def _overdue_deployment(run: Run, limits: Limits, now: datetime) -> Enter | None:
+    """Each attempt to deploy has the whole deadline."""
+    return _late(run, f"still {Stage.DEPLOYING}", attempt_began(run), limits.deployment_deadline, now)
 
 
 def _overdue(run: Run, stage: Stage, deadline: timedelta, now: datetime) -> Enter | None:

@@ -19,7 +19,7 @@ ParameterValue = str | int | float | bool
 Hours = Annotated[float, Meta(gt=0, le=24 * 365)]
 Minutes = Annotated[float, Meta(ge=0, le=60 * 24 * 365)]
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:-]*\Z")]
-
+IgnoredKeys = Annotated[tuple[Annotated[str, Meta(max_length=80)], ...], Meta(max_length=100)]
 
 _SETTINGS = {"instance_type": "DEPLOYMENT_INSTANCE_TYPE", "compute": "COMPUTE_CLUSTER"}
 
@@ -39,9 +39,12 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         compute_size: VM size for training: of serverless compute, or of a cluster yet to be created.
         instance_type: VM size of the deployment.
         instance_count: VMs of the deployment.
+        serving_concurrency: Requests that one VM of the deployment works on at once.
         lifetime_hours: Hours from going live to being deleted.
         idle_minutes: Minutes without a scoring request until the endpoint is deleted; 0 never.
         row_policy: `strict` rejects a dataset that has any faulty row; `drop` leaves such rows out.
+        ignore_keys, preference, vision, tools, pretemplated, mask: What validation may do with data that it
+            refuses otherwise; see `docs/dataset-rules.md`.
         force: Train even if the same data, parameters and base model were trained before.
     """
 
@@ -54,4 +57,11 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     lifetime_hours: Hours
     idle_minutes: Minutes
     row_policy: Literal["strict", "drop"]
+    serving_concurrency: Annotated[int, Meta(ge=1, le=256)] = 8
     force: bool = False
+    ignore_keys: IgnoredKeys = ()
+    preference: Literal["reject", "use_chosen"] = "reject"
+    vision: Literal["reject", "drop_rows"] = "reject"
+    tools: Literal["reject", "drop_rows"] = "reject"
+    pretemplated: Literal["reject", "strip"] = "reject"
+    mask: Literal["reject", "split"] = "reject"

@@ -29,8 +29,12 @@ NOTEBOOK_DEFAULTS: Mapping[str, ParameterValue] = {
 """Parameters that hold when neither the model nor anybody says otherwise
 (source: the Azure ML chat-completion notebook)."""
 
+FINETUNE_CONFIG = "finetune_config_path"
+"""The input that takes a fine-tune configuration; components have it from 0.0.82 on."""
+
 OWN_INPUTS = frozenset(
     {
+        FINETUNE_CONFIG,
         "mlflow_model_path",
         "train_file_path",
         "validation_file_path",

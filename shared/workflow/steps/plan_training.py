@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import msgspec
 
@@ -10,13 +11,17 @@ from shared.domain.errors import InvalidRunError
 from shared.domain.run.observation import Provisioning
 from shared.domain.run.options import SERVERLESS, RunOptions, choose_another
 from shared.domain.run.run import Run, TrainingPlan
+from shared.domain.serving.record import StrategyName
+from shared.domain.serving.strategies.catalogue import finetune_config
 from shared.domain.training.base_model import check_base_model, check_deployment_size, check_training_size
-from shared.domain.training.component import COMPONENT_NAME, plan_parameters
+from shared.domain.training.component import COMPONENT_NAME, FINETUNE_CONFIG, plan_parameters
 from shared.domain.training.display_name import display_name
 from shared.ports import Services
 
 
-def plan_training(run: Run, *, allow_retired_model: bool, services: Services) -> Run:
+def plan_training(
+    run: Run, *, allow_retired_model: bool, serving: Iterable[StrategyName], services: Services
+) -> Run:
     """Settle what will be submitted, and refuse what cannot work.
 
     Raises:
@@ -54,6 +59,7 @@ def plan_training(run: Run, *, allow_retired_model: bool, services: Services) ->
         gpus_per_node=gpus,
         display_name=display_name(model.name, run.dataset, parameters, gpus),
         create_compute=not exists,
+        finetune_config=finetune_config(serving) if FINETUNE_CONFIG in component.inputs else None,
     )
     return msgspec.structs.replace(run, plan=plan)
 

@@ -35,7 +35,7 @@ class Switches(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=False):
         page_size: Items of a list's page; more come by ``nextLink``.
     """
 
-    score_script: Literal["legacy", "current"] = "legacy"
+    score_script: Literal["current", "legacy"] = "current"
     crash_error: Literal["BadArgument", "ResourceNotReady"] = "BadArgument"
     failed_deployment_status: Literal[404, 424, 502] = 502
     model_dir_injected: bool = True

@@ -22,7 +22,7 @@ from azureml_emulator.training.job_progress import find_job
 _STATUS = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
 _SCHEDULED = ("NotStarted", "Queued", "Preparing", "Starting", "Provisioning")
 _CLAUSE = re.compile(
-    r"""\s*(?P<kind>tags|tag|attributes|attribute|attr|params|metrics|run)?\.?[`"]?(?P<key>[\w.]+)[`"]?\s*"""
+    r"""\s*(?:(?P<kind>tags|tag|attributes|attribute|attr|params|param|metrics|metric|run)\.)?[`"]?(?P<key>[\w.]+)[`"]?\s*"""
     r"""(?P<sign>!=|>=|<=|=|>|<|LIKE|ILIKE|NOT\s+IN|IN)\s*(?P<value>\([^)]*\)|['"]?[^'"]*['"]?)\s*""",
     re.IGNORECASE,
 )
