@@ -60,6 +60,8 @@ def _default(field: msgspec.structs.FieldInfo) -> object:
 def _spelled(value: object) -> str:
     if value in (None, ()):
         return "*none*"
+    if isinstance(value, tuple):
+        return f"`{','.join(value)}`"
     if isinstance(value, bool | dict):
         return f"`{json.dumps(value)}`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
