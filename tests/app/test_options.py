@@ -28,6 +28,7 @@ def test_everything_can_be_overridden() -> None:
         "compute_size": "Standard_ND96asr_v4",
         "instance_type": "Standard_NC48ads_A100_v4",
         "instance_count": 2,
+        "serving_concurrency": 16,
         "lifetime_hours": 0.5,
         "idle_minutes": 0,
         "row_policy": "drop",
