@@ -124,6 +124,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fault_deadline_hours: Annotated[
         Hours, Meta(description="Hours of unbroken faults after which a run is given up.")
     ] = 12
+    refusal_deadline_minutes: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=60 * 24,
+            description="Minutes for which an absence or a refusal must last before a run ends over it.",
+        ),
+    ] = 5
     split_percentages: Annotated[
         str,
         Meta(
@@ -329,6 +337,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             submission_deadline=timedelta(minutes=self.submission_deadline_minutes),
             deployment_deadline=timedelta(minutes=self.deployment_deadline_minutes),
             fault_deadline=timedelta(hours=self.fault_deadline_hours),
+            refusal_deadline=timedelta(minutes=self.refusal_deadline_minutes),
             max_eval_loss=self.max_eval_loss,
             job_poll=timedelta(seconds=self.job_poll_seconds),
             operation_poll=timedelta(seconds=self.operation_poll_seconds),

@@ -24,6 +24,10 @@ _KEPT_BACK = frozenset(
         "claimed",
         "plan",
         "slot",
+        "workspace_id",
+        "refused_since",
+        "job_missing_since",
+        "endpoint_missing_since",
         "trace",
     }
 )

@@ -68,7 +68,7 @@ def test_an_upload_is_carried_to_a_live_endpoint_and_taken_away_when_its_time_is
     later(flow, hours=2)
     run = flow.drive(run_id, Stage.DELETED)
 
-    assert flow.services.endpoints.endpoint(run_id) is None
+    assert flow.services.endpoints.endpoint(run_id, run_id) is None
     assert run.end_reason == "its time was up"
     assert stages(run) == [
         "received",
@@ -155,7 +155,7 @@ def test_what_goes_wrong_in_azure_ml_ends_the_run_in_its_words(
     assert run.error is not None
     assert run.error.code == code
     assert words in run.error.message
-    assert flow.services.endpoints.endpoint(run_id) is None
+    assert flow.services.endpoints.endpoint(run_id, run_id) is None
 
 
 def test_a_quota_refusal_ends_the_run_in_the_services_words(flow: Flow) -> None:
@@ -166,7 +166,7 @@ def test_a_quota_refusal_ends_the_run_in_the_services_words(flow: Flow) -> None:
     assert run.error is not None
     assert run.error.code == "InferencingClientCreateDeploymentFailed"
     assert "Not enough quota available for Standard_NC24ads_A100_v4" in run.error.message
-    assert flow.services.endpoints.endpoint(run_id) is None
+    assert flow.services.endpoints.endpoint(run_id, run_id) is None
 
 
 def test_a_run_can_be_canceled_while_it_trains(flow: Flow) -> None:
@@ -176,7 +176,7 @@ def test_a_run_can_be_canceled_while_it_trains(flow: Flow) -> None:
     flow.drive(run_id, Stage.TRAINING)
     cancel_run(run_id, flow.services)
     flow.drive(run_id, Stage.CANCELED)
-    job = flow.services.training.job(run_id)
+    job = flow.services.training.job(run_id, run_id)
     assert job is not None
     assert job.state.over
 
@@ -191,8 +191,8 @@ def test_the_sweeper_removes_endpoints_whose_run_is_unknown(flow: Flow) -> None:
         tags={"finetune-on-upload-run": "ft-orphan-0123456789"},
     )
     assert reconcile_resources(settings=flow.settings, services=flow.services) == []
-    assert flow.services.endpoints.endpoint("ft-orphan-0123456789") is None
-    assert flow.services.endpoints.endpoint(run_id) is not None
+    assert flow.services.endpoints.endpoint("ft-orphan-0123456789", "ft-orphan-0123456789") is None
+    assert flow.services.endpoints.endpoint(run_id, run_id) is not None
 
 
 def test_the_sweeper_leaves_endpoints_of_other_installations_alone(flow: Flow) -> None:
@@ -204,7 +204,7 @@ def test_the_sweeper_leaves_endpoints_of_other_installations_alone(flow: Flow) -
     ours = build_services(flow.settings, DefaultAzureCredential())
     assert list(ours.endpoints.list_owned()) == []
     reconcile_resources(settings=flow.settings, services=ours)
-    assert ours.endpoints.endpoint("ft-theirs-0123456789") is not None
+    assert ours.endpoints.endpoint("ft-theirs-0123456789", "ft-theirs-0123456789") is not None
 
 
 def test_a_datastore_over_another_account_is_not_used(flow: Flow) -> None:
@@ -252,4 +252,4 @@ def test_deleting_an_endpoint_takes_everything_away(flow: Flow) -> None:
     flow.drive(run_id, Stage.LIVE)
     delete_endpoint(run_id, flow.services)
     flow.drive(run_id, Stage.DELETED)
-    assert flow.services.endpoints.endpoint(run_id) is None
+    assert flow.services.endpoints.endpoint(run_id, run_id) is None

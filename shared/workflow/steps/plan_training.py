@@ -25,6 +25,7 @@ def plan_training(run: Run, *, allow_retired_model: bool, services: Services) ->
         TransientServiceError: If either could not be reached.
     """
     options = run.options
+    workspace_id = services.workspace.id()
     model = services.registry.base_model(options.base_model)
     check_base_model(model, allow_retired=allow_retired_model, now=services.now())
     component = services.registry.component(COMPONENT_NAME)
@@ -55,7 +56,7 @@ def plan_training(run: Run, *, allow_retired_model: bool, services: Services) ->
         display_name=display_name(model.name, run.dataset, parameters, gpus),
         create_compute=not exists,
     )
-    return msgspec.structs.replace(run, plan=plan)
+    return msgspec.structs.replace(run, plan=plan, workspace_id=workspace_id)
 
 
 def content_digest(run: Run, plan: TrainingPlan) -> str:

@@ -17,6 +17,10 @@ REPLY_TOKENS = 200
 """Most tokens of an answer: the Azure ML chat-completion notebook's own `max_new_tokens`."""
 
 RETRYABLE_STATUSES = frozenset({429, 503, 504})
+MODEL_ERROR = 424
+"""What an endpoint answers for any error of its container, also for those of one that is still warming up
+(source: Azure's "Troubleshoot online endpoints", status code table)."""
+
 REPLY_LIMIT = 8_192
 
 
@@ -43,7 +47,8 @@ def _score(target: ScoringTarget, payload: dict[str, Any], services: Services) -
         answer = services.scoring.score(target, payload, deployment=DEPLOYMENT)
     except ScoringError as fault:
         message = f"smoke test: {fault.message}"
-        if fault.status in RETRYABLE_STATUSES or (fault.upstream_status or 0) >= 500:
+        upstream = fault.upstream_status or 0
+        if fault.status in RETRYABLE_STATUSES or upstream >= 500 or upstream == MODEL_ERROR:
             raise TransientServiceError(message, code=fault.code) from fault
         raise ServiceRefusedError(message, code=fault.code) from fault
     reply = reply_of(answer)
