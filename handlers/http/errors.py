@@ -24,6 +24,7 @@ from shared.domain.errors import (
     TransientServiceError,
     UnknownRunError,
     UploadReplacedError,
+    WrongWorkspaceError,
 )
 
 RETRY_SECONDS = 5
@@ -36,6 +37,7 @@ STATUSES: dict[type[FinetuneError], int] = {
     RunBusyError: 503,
     RunChangedError: 503,
     TransientServiceError: 503,
+    WrongWorkspaceError: 503,
     ServiceRefusedError: 502,
     SettingsError: 503,
 }

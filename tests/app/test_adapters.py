@@ -147,7 +147,7 @@ def test_statuses(status: int, transient: bool, services: Services, azure_ml: Em
 def test_another_workspace_is_said_not_to_exist(azure_ml: Emulator, azurite: Azurite) -> None:
     """A wrong name in the settings is named as such, not as a missing endpoint or job."""
     wrong = connected(azure_ml, azurite, AZUREML_WORKSPACE="elsewhere")
-    with pytest.raises(InvalidRunError, match="AZUREML_WORKSPACE"):
+    with pytest.raises(ServiceRefusedError, match="AZUREML_WORKSPACE"):
         wrong.workspace.gpus_of(A100)
     with pytest.raises(FinetuneError) as caught:
         connected(azure_ml, azurite, AZUREML_REGISTRY="elsewhere").registry.base_model("Phi-4")
