@@ -16,8 +16,9 @@ from azureml_emulator import INSTANT
 from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint
 from handlers.timers.reconcile_resources import reconcile_resources
 from shared.adapters.azureml.arm import WorkspaceId
+from shared.adapters.azureml.endpoints import ENDPOINT_VERSION, endpoint_body
 from shared.bootstrap import build_services
-from shared.domain.run.names import RUN_TAG
+from shared.domain.run.names import INSTALLATION_TAG, RUN_TAG
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from tests.flow.conftest import ROOT, Flow, later
@@ -195,16 +196,33 @@ def test_the_sweeper_removes_endpoints_whose_run_is_unknown(flow: Flow) -> None:
     assert flow.services.endpoints.endpoint(run_id, run_id) is not None
 
 
+def put_by_hand(flow: Flow, path: str, body: dict[str, object]) -> None:
+    """Create something in the workspace that the app knows nothing of; `path` has the api-version."""
+    token = DefaultAzureCredential().get_token(f"{flow.emulator.url}/.default").token
+    workspace = WorkspaceId("00000000-0000-0000-0000-000000000001", "local", "local").path
+    with httpx.Client(verify=ssl.create_default_context(cafile=flow.emulator.ca_bundle)) as arm:
+        put = arm.put(
+            f"{flow.emulator.url}{workspace}/{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {token}"},
+        )
+    assert put.status_code == 201
+
+
 def test_the_sweeper_leaves_endpoints_of_other_installations_alone(flow: Flow) -> None:
     """Two installations may share a workspace; neither knows the other's runs."""
-    flow.services.endpoints.create(
-        "ft-theirs-0123456789", auth_mode="key", tags={RUN_TAG: "ft-theirs-0123456789"}
+    theirs = "ft-theirs-0123456789"
+    tags = {RUN_TAG: theirs, INSTALLATION_TAG: "another"}
+    put_by_hand(
+        flow,
+        f"onlineEndpoints/{theirs}?api-version={ENDPOINT_VERSION}",
+        endpoint_body("localregion", "key", tags, {}),
     )
-    flow.storage.get_blob_client("coordination", "installation").upload_blob(b"another", overwrite=True)
-    ours = build_services(flow.settings, DefaultAzureCredential())
-    assert list(ours.endpoints.list_owned()) == []
-    reconcile_resources(settings=flow.settings, services=ours)
-    assert ours.endpoints.endpoint("ft-theirs-0123456789", "ft-theirs-0123456789") is not None
+    assert list(flow.services.endpoints.list_owned()) == []
+    reconcile_resources(settings=flow.settings, services=flow.services)
+    seen = flow.services.endpoints.endpoint(theirs, theirs)
+    assert seen is not None
+    assert seen.foreign
 
 
 def test_a_datastore_over_another_account_is_not_used(flow: Flow) -> None:
@@ -220,16 +238,7 @@ def test_a_datastore_over_another_account_is_not_used(flow: Flow) -> None:
         },
     }
     services = build_services(taken.settings, DefaultAzureCredential())
-    arm = httpx.Client(verify=ssl.create_default_context(cafile=flow.emulator.ca_bundle))
-    token = DefaultAzureCredential().get_token(f"{flow.emulator.url}/.default").token
-    workspace = WorkspaceId("00000000-0000-0000-0000-000000000001", "local", "local").path
-    with arm:
-        put = arm.put(
-            f"{flow.emulator.url}{workspace}/datastores/taken?api-version=2024-10-01-preview",
-            json=body,
-            headers={"Authorization": f"Bearer {token}"},
-        )
-    assert put.status_code == 201
+    put_by_hand(flow, "datastores/taken?api-version=2024-10-01-preview", body)
     other = Flow(flow.emulator, flow.storage, taken.settings, flow.services_of(services), flow.clock)
     run = other.drive(run_id, Stage.FAILED)
     assert run.error is not None
