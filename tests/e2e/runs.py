@@ -19,7 +19,8 @@ STAGE_SECONDS = 240.0
 def sample(word: str) -> bytes:
     """The sample dataset with a word in its first row, so that no other test has trained on the same."""
     content = (SAMPLES / "ultrachat-sample.jsonl").read_bytes()
-    return content.replace(b'"content": "', f'"content": "({word}) '.encode(), 1)
+    first = content.split(b'"prompt": "', 1)[1].split(b'"', 1)[0]
+    return content.replace(first, f"({word}) ".encode() + first)
 
 
 def upload(stack: Stack, name: str, content: bytes) -> None:
