@@ -134,6 +134,7 @@ var defaultSettings = {
   DATASTORE_NAME: 'finetune_datasets'
   ENDPOINT_AUTH_MODE: 'aad_token'
   SCORING_DOMAIN: 'inference.ml.azure.com'
+  SCORING_QUEUE_SECONDS: '2'
   SPLIT_PERCENTAGES: '80,10,10'
   ROW_POLICY: 'strict'
   MAX_DROPPED_PERCENT: '5'

@@ -193,10 +193,9 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
     assert (name, name) in list(endpoints.list_owned()), "tags survive an update"
 
     target = ScoringTarget(name, live.scoring_uri or "", "aad_token", SERVING)
-    chat = Chat(({"role": "user", "content": "What is 2 times two?"},))
-    payload = upstream_request(BATCH_ROUTE, chat)
-    assert services.scoring.score(target, payload, deployment=None)
-    assert services.scoring.score(target, payload, deployment="main")
+    ask = upstream_request(BATCH_ROUTE, Chat(({"role": "user", "content": "What is 2 times two?"},)))
+    assert services.scoring.score(target, ask, deployment=None)
+    assert services.scoring.score(target, ask, deployment="main")
 
     for _ in range(2):
         endpoints.delete(name)
@@ -218,7 +217,7 @@ def test_the_notebooks_choices_reach_the_job(services: Services, azure_ml: Emula
     assert sent["tags"][RUN_TAG] == run.run_id
     assert sent["settings"]["force_rerun"] is True
     assert sent["settings"]["continue_on_step_failure"] is False
-    assert set(sent["outputs"]) == {"trained_model"}
+    assert set(sent["outputs"]) == {"mlflow_model_folder"}
     (node,) = sent["jobs"].values()
     values = {name: given.get("value") or given.get("uri") for name, given in node["inputs"].items()}
     assert values["mlflow_model_path"] == plan.base_model_id
@@ -252,7 +251,7 @@ def test_submissions_of_one_process_do_not_mix(services: Services, azure_ml: Emu
     """Jobs that are submitted at once from several threads each get their own data and name."""
     prepared = [planned(services) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda each: services.training.submit(*each), prepared))
+        list(pool.map(lambda each: submit(services, *each), prepared))
     jobs = {job["name"]: job["properties"] for job in azure_ml.resources("jobs")["jobs"]}
     assert set(jobs) == {run.run_id for run, _ in prepared}
     for name, sent in jobs.items():
@@ -272,9 +271,9 @@ def test_a_submission_that_hangs_holds_up_no_other_and_has_a_deadline(
     limits = {**CALL_LIMITS, "read_timeout": 8, "retry_total": 0}
     monkeypatch.setattr("shared.adapters.azureml.training.CALL_LIMITS", limits)
     with ThreadPoolExecutor(1) as threads:
-        submitting = threads.submit(services.training.submit, hung, hung_plan)
+        submitting = threads.submit(submit, services, hung, hung_plan)
         assert wait_until(lambda: fault.hits > 0, 30)
-        services.training.submit(other, other_plan)
+        submit(services, other, other_plan)
         assert not submitting.done()
         with pytest.raises(TransientServiceError):
             submitting.result(timeout=60)

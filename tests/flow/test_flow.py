@@ -127,17 +127,18 @@ def test_the_same_content_again_is_a_duplicate_unless_forced(flow: Flow) -> None
         (
             {
                 "match": {"operation": "deployment.create"},
+                "count": None,
                 "operation": {
                     "status": "Failed",
                     "error": {"message": "ResourceNotReady: User container has crashed or terminated."},
                 },
             },
-            "DeploymentFailed",
+            "NoServingStrategy",
             "User container has crashed",
         ),
         (
             {"container": {"status": 500, "reason": "no template"}, "count": None},
-            "ModelError",
+            "NoServingStrategy",
             "no template",
         ),
     ],
