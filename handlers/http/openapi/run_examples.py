@@ -40,6 +40,7 @@ ASKED_RUN: dict[str, Any] = {
         "lifetime_hours": 24,
         "idle_minutes": 60,
         "row_policy": "strict",
+        "serving_concurrency": 8,
         "force": False,
     },
     "history": [{"stage": stage, "at": at} for stage, at in _STAGES.items()],
@@ -50,6 +51,7 @@ ASKED_RUN: dict[str, Any] = {
     "error": None,
     "failures": 0,
     "faulty_since": None,
+    "attention": None,
     "last_fault": None,
     "report": {
         "verdict": "accepted",
