@@ -165,9 +165,9 @@ OPENAI = (
         handle=lambda request, app: complete_chat(request, app()),
         blocking=False,
         summary="Create a chat completion",
-        description="OpenAI's form. A parameter that cannot be honoured is refused by its name. With "
-        "`stream` the events come all at once, when the reply is there. `usage` is there only if the "
-        "endpoint counted tokens.",
+        description="OpenAI's form. A parameter that the app cannot honour is refused by its name. With "
+        "`stream`, pieces of the reply arrive as the model's server generates them; a server that cannot "
+        "stream sends the reply in one piece. `usage` is present only if the server counted tokens.",
         tag="openai",
         successes={
             200: Success(
