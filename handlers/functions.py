@@ -83,7 +83,10 @@ async def _dispatch(route: Route, req: fastapi.Request, context: func.Context, i
     async def read() -> Request:
         body = await _read_body(req) if route.request is not None else b""
         whole.set()
-        return Request(str(req.url), req.path_params, req.query_params, req.headers, body)
+        # A parameter that is given twice has a value that none may have, instead of one of the two.
+        names = dict.fromkeys(req.query_params)
+        query = {name: ",".join(req.query_params.getlist(name)) for name in names}
+        return Request(str(req.url), req.path_params, query, req.headers, body)
 
     def in_thread(work: Callable[[], Response]) -> Awaitable[Response]:
         def of_invocation() -> Response:

@@ -16,7 +16,8 @@ import orjson
 
 from shared.domain.dataset import Code
 from shared.domain.dataset.keys import CONTENT_KEYS, CONTEXT_KEYS, HISTORY_KEYS, SYSTEM_KEYS
-from shared.domain.dataset.layouts import LAYOUTS, plan_row
+from shared.domain.dataset.layouts import LAYOUTS
+from shared.domain.dataset.row_plan import plan_row
 
 _NO_NEWLINES = bytes.maketrans(b"\r\n", b"  ")  # within JSON both are white space between tokens only
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 128 Ki

@@ -64,6 +64,8 @@ class HttpProxy:
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
+        # The worker's server is ended with the event loop, and would log that as a failure.
+        logging.getLogger("uvicorn.error").disabled = True
 
     async def forward(
         self, request: Request, invocation: asyncio.Task[object], invocation_id: str

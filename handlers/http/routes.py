@@ -9,6 +9,7 @@ from handlers.http.health import Health, show_health
 from handlers.http.list_runs import RunQuery, list_runs
 from handlers.http.openai.chat_completions import complete_chat
 from handlers.http.openai.models import Model, ModelList, list_models, show_model
+from handlers.http.openai.not_offered import refuse_route
 from handlers.http.openapi.chat_request import ChatCompletionBody
 from handlers.http.openapi.show_openapi import show_openapi
 from handlers.http.request_changes import Extension, cancel_run, delete_endpoint, extend_endpoint, retry_run
@@ -121,7 +122,9 @@ ENDPOINTS = (
         summary="Score",
         description="Straight through to the live endpoint; the answer is the model's own.",
         tag="endpoints",
-        successes={200: Success("What the model answered.", (Content((Any,)),))},
+        successes={
+            200: Success("What the model answered.", (Content((Any,)), Content(media="text/event-stream")))
+        },
         errors=(400, 404, 409, 410, 413, 429, 502, 503, 504),
         request=Content((ScoreMessages, ScorePayload)),
     ),
@@ -165,9 +168,9 @@ OPENAI = (
         handle=lambda request, app: complete_chat(request, app()),
         blocking=False,
         summary="Create a chat completion",
-        description="OpenAI's form. A parameter that the app cannot honour is refused by its name. With "
-        "`stream`, pieces of the reply arrive as the model's server generates them; a server that cannot "
-        "stream sends the reply in one piece. `usage` is present only if the server counted tokens.",
+        description="OpenAI's form. A parameter that the model's server cannot honour is refused by name. "
+        "With `stream`, chunks come as they are generated, and a fault in mid-stream is an event with "
+        "`error`. `usage` is there if the model's server counts tokens.",
         tag="openai",
         successes={
             200: Success(
@@ -207,6 +210,21 @@ OPENAI = (
         successes={200: Success("The model.", (Content((Model,)),))},
         errors=(404, *_BUSY),
         auth=AuthScheme.OWN,
+    ),
+    *(
+        Route(
+            function=f"no_{name}",
+            method="POST",
+            path=f"v1/{name}",
+            handle=lambda _request, _app, name=name: refuse_route(name),
+            summary="Not offered",
+            description="404 in OpenAI's form.",
+            tag="openai",
+            successes={},
+            auth=AuthScheme.OWN,
+            described=False,
+        )
+        for name in ("completions", "embeddings")
     ),
 )
 

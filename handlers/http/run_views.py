@@ -14,6 +14,8 @@ from shared.domain.run.index import IndexEntry, entry_of
 from shared.domain.run.options import ParameterValue
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
+from shared.domain.serving.attempts import ServingProgress
+from shared.domain.serving.record import StrategyName
 from shared.ports import StoredRun
 
 
@@ -82,6 +84,7 @@ class OptionsView(msgspec.Struct, frozen=True, kw_only=True):
     lifetime_hours: float
     idle_minutes: float
     row_policy: str
+    serving_concurrency: int
     force: bool
 
 
@@ -162,6 +165,23 @@ class ModelView(msgspec.Struct, frozen=True, kw_only=True):
     id: str
 
 
+class FailedAttemptView(msgspec.Struct, frozen=True, kw_only=True):
+    """A way of serving the model that did not work."""
+
+    strategy: StrategyName
+    code: str
+    message: str
+    at: datetime
+
+
+class ServingView(msgspec.Struct, frozen=True, kw_only=True):
+    """The attempts to serve the model; the first of `order` that has not failed is in use, or being tried."""
+
+    order: list[StrategyName]
+    failed: list[FailedAttemptView]
+    strategy: Annotated[StrategyName | None, Meta(description="Used or being tried; null: all failed.")]
+
+
 class SmokeTestView(msgspec.Struct, frozen=True, kw_only=True):
     """One test conversation, the answer that the data has, and the answer that the deployment gave."""
 
@@ -193,6 +213,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     job: JobView | None
     metrics: MetricsView | None
     model: ModelView | None
+    serving: ServingView | None
     endpoint: EndpointView | None
     last_used: datetime | None
     upload: UploadView
@@ -226,6 +247,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         job=_public(run.job, JobView | None),
         metrics=_public(run.metrics, MetricsView | None),
         model=_public(run.model, ModelView | None),
+        serving=_serving_view(run.serving),
         endpoint=_endpoint_view(run, now),
         last_used=run.last_used,
         upload=_public(run.source, UploadView),
@@ -267,6 +289,13 @@ def entry_view(entry: IndexEntry, now: datetime) -> EntryView:
         suspended=entry.suspended,
         needs_attention=entry.needs_attention(now),
     )
+
+
+def _serving_view(progress: ServingProgress | None) -> ServingView | None:
+    if progress is None:
+        return None
+    failed = _public(progress.failed, list[FailedAttemptView])
+    return ServingView(order=list(progress.order), failed=failed, strategy=progress.current)
 
 
 def _endpoint_view(run: Run, now: datetime) -> EndpointView | None:

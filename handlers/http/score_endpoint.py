@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from handlers.http.chat_events import stream_reply
 from handlers.http.requests import Request, read_object
 from handlers.http.responses import Response, json_response
 from shared.app import App
 from shared.domain.errors import ScoringError
 from shared.domain.serving.chat import Chat, Reply
+from shared.domain.serving.openai_stream import chunk_writer
 from shared.domain.serving.score_payload import read_score_request
 from shared.ports import ScoringTarget
 from shared.serving.chat import complete
@@ -26,6 +28,10 @@ async def score_endpoint(request: Request, app: App) -> Response:
     asked = read_score_request(read_object(request.body))
     target = await app.directory.resolve(endpoint)
     try:
+        if asked.stream:
+            (chat,) = asked.chats
+            writer = chunk_writer(target.name, app.services.now())
+            return await stream_reply(chat, target, app, writer, include_usage=True)
         replies = [await _reply(chat, target, app) for chat in asked.chats]
     except ScoringError as fault:
         if fault.status == 503:

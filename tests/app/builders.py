@@ -24,6 +24,7 @@ from shared.domain.run.run import (
 )
 from shared.domain.run.stages import Stage
 from shared.domain.serving.attempts import ServingProgress
+from shared.domain.serving.deployment import Deployment
 from shared.domain.serving.record import BATCH_ROUTE, OPENAI_ROUTE, Serving, StrategyName
 from shared.domain.serving.strategies.strategy import MODEL_FOLDER
 
@@ -56,6 +57,9 @@ PLAN = TrainingPlan(
     display_name="Phi-4-support-bs1-cosine-ds2-lora-save_limit1-seqlen-1",
     create_compute=False,
 )
+
+PLAIN = Deployment(None, {"WORKER_COUNT": "1"}, 1)
+"""What Azure ML serves a model with if nothing is chosen."""
 
 PROGRESS = ServingProgress(order=tuple(StrategyName))
 SERVING = Serving(

@@ -23,7 +23,9 @@ from shared.domain.errors import (
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import Provisioning
 from shared.domain.run.run import MetricPoint
+from shared.domain.serving.deployment import ServingEnvironment
 from shared.ports import Services
+from tests.app.builders import PLAIN
 from tests.app.catalogue import PHI_3
 from tests.app.conftest import connected
 
@@ -46,8 +48,12 @@ CALLS: dict[str, Callable[[Services], object]] = {
     "endpoints.endpoint": lambda services: services.endpoints.endpoint(NAME),
     "endpoints.create": lambda services: services.endpoints.create(NAME, auth_mode="key", tags={}),
     "endpoints.deploy": lambda services: services.endpoints.deploy(
-        NAME, model_id=MODEL, instance_type=A100, instance_count=1
+        NAME, PLAIN, environment_id=None, model_id=MODEL, instance_type=A100, instance_count=1
     ),
+    "endpoints.ensure_environment": lambda services: services.endpoints.ensure_environment(
+        ServingEnvironment("image:1")
+    ),
+    "endpoints.delete_deployment": lambda services: services.endpoints.delete_deployment(NAME),
     "endpoints.delete": lambda services: services.endpoints.delete(NAME),
     "endpoints.list_owned": lambda services: list(services.endpoints.list_owned()),
 }
@@ -184,7 +190,9 @@ def test_the_datastore_is_registered_once(services: Services, azure_ml: Emulator
 def deploying(services: Services, auth_mode: str = "key") -> None:
     """An endpoint with a deployment on its way."""
     services.endpoints.create(NAME, auth_mode=auth_mode, tags={RUN_TAG: NAME})
-    services.endpoints.deploy(NAME, model_id=MODEL, instance_type=A100, instance_count=1)
+    services.endpoints.deploy(
+        NAME, PLAIN, environment_id=None, model_id=MODEL, instance_type=A100, instance_count=1
+    )
 
 
 def test_a_quota_refusal_says_how_much_is_missing(services: Services, azure_ml: Emulator) -> None:

@@ -30,7 +30,7 @@ from shared.domain.training.component import COMPONENT_NAME
 from shared.ports import ScoringTarget, Services
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.validate_dataset import validate_dataset
-from tests.app.builders import SERVING
+from tests.app.builders import PLAIN, SERVING
 from tests.app.conftest import connected
 from tests.app.fake_storage import MemoryUploads
 from tests.app.fakes import World
@@ -81,10 +81,17 @@ def planned(services: Services) -> tuple[Run, TrainingPlan]:
     return run, run.plan
 
 
+def submit(services: Services, run: Run, plan: TrainingPlan) -> None:
+    """Submit a planned run, its fine-tune configuration beside its snapshot."""
+    assert plan.finetune_config is not None
+    config = services.datasets.save_finetune_config(run.run_id, msgspec.json.encode(plan.finetune_config))
+    services.training.submit(run, plan, finetune_config=config)
+
+
 def trained(services: Services) -> tuple[Run, TrainingPlan, ModelRecord]:
     """A run whose model is registered."""
     run, plan = planned(services)
-    services.training.submit(run, plan)
+    submit(services, run, plan)
     job = services.training.job(run.run_id)
     assert job is not None
     assert job.state.over, job
@@ -134,7 +141,7 @@ def test_a_job_is_submitted_once(services: Services) -> None:
     run, plan = planned(services)
     assert services.training.job(run.run_id) is None
     for _ in range(2):
-        services.training.submit(run, plan)
+        submit(services, run, plan)
     services.training.cancel("ft-nobody-0123456789")
     job = services.training.job(run.run_id)
     assert job is not None
@@ -170,7 +177,9 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
     assert (name, name) in list(endpoints.list_owned())
 
     for _ in range(2):
-        endpoints.deploy(name, model_id=model.id, instance_type=A100, instance_count=1)
+        endpoints.deploy(
+            name, PLAIN, environment_id=None, model_id=model.id, instance_type=A100, instance_count=1
+        )
     deployed = endpoints.endpoint(name)
     assert deployed is not None
     assert deployed.deployment is not None
@@ -200,7 +209,7 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
 def test_the_notebooks_choices_reach_the_job(services: Services, azure_ml: Emulator) -> None:
     """Name, experiment, tags, data, compute, GPUs and parameters of the job are the plan's."""
     run, plan = planned(services)
-    services.training.submit(run, plan)
+    submit(services, run, plan)
     (job,) = azure_ml.resources("jobs")["jobs"]
     sent = job["properties"]
     assert job["name"] == run.run_id
@@ -208,7 +217,7 @@ def test_the_notebooks_choices_reach_the_job(services: Services, azure_ml: Emula
     assert sent["tags"][RUN_TAG] == run.run_id
     assert sent["settings"]["force_rerun"] is True
     assert sent["settings"]["continue_on_step_failure"] is False
-    assert set(sent["outputs"]) == {"trained_model"}
+    assert set(sent["outputs"]) == {"mlflow_model_folder"}
     (node,) = sent["jobs"].values()
     values = {name: given.get("value") or given.get("uri") for name, given in node["inputs"].items()}
     assert values["mlflow_model_path"] == plan.base_model_id
@@ -226,7 +235,7 @@ def test_a_failed_job_speaks_for_itself(services: Services, azure_ml: Emulator) 
     """The failed step's own message, though the job has none; a history that is closed hides only that."""
     run, plan = planned(services)
     azure_ml.add_fault(job={"child": "chat_completion_finetune", "message": "CUDA out of memory"})
-    services.training.submit(run, plan)
+    submit(services, run, plan)
     job = services.training.job(run.run_id)
     assert job is not None
     assert job.status == "Failed"
@@ -242,7 +251,7 @@ def test_submissions_of_one_process_do_not_mix(services: Services, azure_ml: Emu
     """Jobs that are submitted at once from several threads each get their own data and name."""
     prepared = [planned(services) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda each: services.training.submit(*each), prepared))
+        list(pool.map(lambda each: submit(services, *each), prepared))
     jobs = {job["name"]: job["properties"] for job in azure_ml.resources("jobs")["jobs"]}
     assert set(jobs) == {run.run_id for run, _ in prepared}
     for name, sent in jobs.items():
@@ -262,9 +271,9 @@ def test_a_submission_that_hangs_holds_up_no_other_and_has_a_deadline(
     limits = {**CALL_LIMITS, "read_timeout": 8, "retry_total": 0}
     monkeypatch.setattr("shared.adapters.azureml.training.CALL_LIMITS", limits)
     with ThreadPoolExecutor(1) as threads:
-        submitting = threads.submit(services.training.submit, hung, hung_plan)
+        submitting = threads.submit(submit, services, hung, hung_plan)
         assert wait_until(lambda: fault.hits > 0, 30)
-        services.training.submit(other, other_plan)
+        submit(services, other, other_plan)
         assert not submitting.done()
         with pytest.raises(TransientServiceError):
             submitting.result(timeout=60)

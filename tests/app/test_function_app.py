@@ -36,6 +36,8 @@ FUNCTIONS = {
     "score": "httpTrigger",
     "chat_completions": "httpTrigger",
     "list_models": "httpTrigger",
+    "no_completions": "httpTrigger",
+    "no_embeddings": "httpTrigger",
     "get_model": "httpTrigger",
     "extend_endpoint": "httpTrigger",
     "delete_endpoint": "httpTrigger",
@@ -136,6 +138,8 @@ def test_these_routes_are_open_for_the_host() -> None:
         "chat_completions": AuthScheme.OWN,
         "list_models": AuthScheme.OWN,
         "get_model": AuthScheme.OWN,
+        "no_completions": AuthScheme.OWN,
+        "no_embeddings": AuthScheme.OWN,
     }
 
 

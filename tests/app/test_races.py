@@ -265,10 +265,9 @@ def test_runs_opened_at_once_share_the_slots_that_there_are(
     two = msgspec.structs.replace(SETTINGS, max_training_runs=2)
     names = []
     for number in range(8):
-        put(containers, f"d{number}.jsonl", rows(tag=str(number)))
-        names.append(
-            open_run_for_upload(f"d{number}.jsonl", container="uploads", settings=two, services=services)
-        )
+        path = f"{'abcdefgh'[number]}.jsonl"
+        put(containers, path, rows(tag=str(number)))
+        names.append(open_run_for_upload(path, container="uploads", settings=two, services=services))
     for finished in range(2, 10, 2):
         at_once(*(lambda name=name: advance_run(name, settings=two, services=services) for name in names))
         assert len(world.cloud.jobs) == min(finished, 8)
@@ -288,7 +287,8 @@ def test_runs_that_decide_at_once_have_no_more_endpoints_than_slots(
     names = [f"ft-d{position}-0123456789" for position in range(6)]
     for position, name in enumerate(names):
         late = timedelta(seconds=(position * 5 + number) % 6)
-        services.runs.create(a_run(Stage.TRAINING, run_id=name, now=NOW + late))
+        dataset = "abcdef"[position]
+        services.runs.create(a_run(Stage.TRAINING, run_id=name, dataset=dataset, now=NOW + late))
         world.cloud.jobs[name] = JobStatus("Completed")
     for served in (2, 4, 6):
         at_once(*(partial(advance_run, name, settings=two, services=services) for name in names))

@@ -30,7 +30,7 @@ from shared.domain.run.record import read_record
 from shared.domain.run.run import Run, SourceFile, TrainingPlan
 from shared.domain.run.stages import Stage
 from shared.ports import Services
-from tests.app.builders import NOW, RUN_ID, a_run
+from tests.app.builders import NOW, PLAIN, RUN_ID, a_run
 from tests.app.edge import respond
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, rows
@@ -180,7 +180,9 @@ def stored(stage: Stage, body: bytes) -> World:
         world.cloud.jobs[RUN_ID] = JobStatus("Completed")
     if stage in {Stage.DEPLOYING, Stage.LIVE, Stage.DELETING}:
         world.cloud.create(RUN_ID, auth_mode="aad_token", tags={RUN_TAG: RUN_ID})
-        world.cloud.deploy(RUN_ID, model_id="m", instance_type="s", instance_count=1)
+        world.cloud.deploy(
+            RUN_ID, PLAIN, environment_id=None, model_id="m", instance_type="s", instance_count=1
+        )
         world.cloud.begun.clear()
     world.cloud.slow = True
     return world

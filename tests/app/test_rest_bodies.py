@@ -19,7 +19,9 @@ from shared.adapters.azureml.workspace import compute_body
 from shared.adapters.storage.account import blob_service, datastore_address
 from shared.config import Settings
 from shared.domain.run.names import INSTALLATION_TAG
+from shared.domain.serving.deployment import ENVIRONMENT_NAME, Deployment, ServingEnvironment
 from shared.ports import Services
+from tests.app.builders import PLAIN
 from tests.app.conftest import connected
 from tests.app.worlds import EXAMPLE
 
@@ -95,7 +97,9 @@ def test_the_endpoint(services: Services, sdk: MLClient, puts: list[Put]) -> Non
 def test_the_traffic(services: Services, sdk: MLClient, puts: list[Put]) -> None:
     """The same endpoint with everything on the one deployment."""
     services.endpoints.create(NAME, auth_mode="aad_token", tags=TAGS)
-    services.endpoints.deploy(NAME, model_id=MODEL, instance_type=A100, instance_count=1)
+    services.endpoints.deploy(
+        NAME, PLAIN, environment_id=None, model_id=MODEL, instance_type=A100, instance_count=1
+    )
 
     def update() -> None:
         endpoint = sdk.online_endpoints.get(NAME)
@@ -116,27 +120,63 @@ def _meaning(put: Put) -> Put:
 
 
 def test_the_deployment(services: Services, sdk: MLClient, puts: list[Put]) -> None:
-    """The notebook's deployment: probes after 600 s, 90 s a request, an MLflow model by its id."""
+    """A model by its id in an environment, with variables, probes and limits."""
     from azure.ai.ml.entities import ManagedOnlineDeployment, OnlineRequestSettings, ProbeSettings
 
     services.endpoints.create(NAME, auth_mode="aad_token", tags=TAGS)
+    environment = services.endpoints.ensure_environment(ServingEnvironment("some/image:1"))
     deployment = ManagedOnlineDeployment(
         name="main",
         endpoint_name=NAME,
         model=MODEL,
+        environment=environment,
+        environment_variables={"WORKER_COUNT": "8"},
         instance_type=A100,
         instance_count=2,
-        liveness_probe=ProbeSettings(initial_delay=600),
+        liveness_probe=ProbeSettings(initial_delay=600, period=100, timeout=30, failure_threshold=30),
+        readiness_probe=ProbeSettings(initial_delay=60, period=30, timeout=30, failure_threshold=60),
         request_settings=OnlineRequestSettings(
-            request_timeout_ms=90_000, max_concurrent_requests_per_instance=1
+            request_timeout_ms=180_000, max_concurrent_requests_per_instance=8
         ),
     )
     theirs = sent(puts, lambda: sdk.online_deployments.begin_create_or_update(deployment).result(30))
+    asked = Deployment(ServingEnvironment("some/image:1"), {"WORKER_COUNT": "8"}, 8)
     ours = sent(
         puts,
-        lambda: services.endpoints.deploy(NAME, model_id=MODEL, instance_type=A100, instance_count=2),
+        lambda: services.endpoints.deploy(
+            NAME,
+            asked,
+            environment_id=environment,
+            model_id=MODEL,
+            instance_type=A100,
+            instance_count=2,
+        ),
     )
     assert ours == theirs
+
+
+def test_the_environment(services: Services, sdk: MLClient, puts: list[Put]) -> None:
+    """An image, and where its container answers; a version that is there is not put again."""
+    from azure.ai.ml.entities import Environment
+
+    asked = ServingEnvironment("some/image:2")
+    ours = sent(puts, lambda: services.endpoints.ensure_environment(asked))
+    root = {"path": "/", "port": 5001}
+    same = Environment(
+        name=ENVIRONMENT_NAME,
+        version=asked.version,
+        image="some/image:2",
+        inference_config={
+            "liveness_route": root,
+            "readiness_route": root,
+            "scoring_route": {"path": "/score", "port": 5001},
+        },
+    )
+    theirs = sent(puts, lambda: sdk.environments.create_or_update(same))
+    assert ours == theirs
+    puts.clear()
+    services.endpoints.ensure_environment(asked)
+    assert puts == []
 
 
 def test_the_cluster(services: Services, sdk: MLClient, puts: list[Put]) -> None:

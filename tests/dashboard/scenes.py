@@ -52,7 +52,7 @@ class Scenes:
         self.api.close()
         self._azureml.close()
 
-    def pace(self, name: str) -> None:
+    def pace(self, name: str | Mapping[str, Any]) -> None:
         """How long things take in Azure ML, for what begins from now on."""
         self._azureml.patch("/_emulator/state", json={"pace": name}).raise_for_status()
 

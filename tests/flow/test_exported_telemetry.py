@@ -101,7 +101,9 @@ def test_a_run_is_one_whole_trace(exported: Exported) -> None:
 
 def test_each_request_is_exported_once(exported: Exported) -> None:
     """As many spans as Azure ML saw requests, and each names the same method and path."""
-    sent = Counter(call for call in exported.calls if "/score" not in call[1] and "_emulator" not in call[1])
+    sent = Counter(
+        call for call in exported.calls if "/_scoring/" not in call[1] and "_emulator" not in call[1]
+    )
     seen = Counter(
         tuple(data(span)["name"].split(" ", 1))
         for span in exported.spans

@@ -32,7 +32,8 @@ SCORE_AZURE = {
     "input_data": {"input_string": [CONVERSATION], "parameters": {"max_new_tokens": 200}},
     "params": {},
 }
-SCORED = [{"output": REPLY}]
+SCORED = {"output": REPLY, "finish_reason": "stop"}
+SCORED_AZURE = [{"0": REPLY}]
 
 CHAT = {"model": "support", "messages": CONVERSATION, "temperature": 0, "max_tokens": 200}
 CHAT_STREAM = {**CHAT, "stream": True}
@@ -76,7 +77,10 @@ EXAMPLES: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("cancel_run", "202"): _ASKED,
     ("retry_run", "202"): {JSON: {"run": ASKED_RUN, "unreadable": {"run_id": RUN_ID}}},
     ("score", "request"): {JSON: {"short": SCORE_SHORT, "azure": SCORE_AZURE}},
-    ("score", "200"): {JSON: {"reply": SCORED}},
+    ("score", "200"): {
+        JSON: {"short": SCORED, "azure": SCORED_AZURE},
+        "text/event-stream": {"events": EVENTS},
+    },
     ("extend_endpoint", "request"): {JSON: {"four hours": EXTENSION}},
     ("extend_endpoint", "200"): _ASKED,
     ("delete_endpoint", "202"): _ASKED,

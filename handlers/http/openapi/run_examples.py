@@ -40,6 +40,7 @@ ASKED_RUN: dict[str, Any] = {
         "lifetime_hours": 24,
         "idle_minutes": 60,
         "row_policy": "strict",
+        "serving_concurrency": 8,
         "force": False,
     },
     "history": [{"stage": stage, "at": at} for stage, at in _STAGES.items()],
@@ -100,6 +101,11 @@ ASKED_RUN: dict[str, Any] = {
             "reply": "Boil equal parts of water and vinegar in it, and rinse it twice.",
         },
     ],
+    "serving": {
+        "order": ["vllm-environment", "vllm-model-image", "mlflow"],
+        "failed": [],
+        "strategy": "vllm-environment",
+    },
     "endpoint": {
         "name": RUN_ID,
         "live_since": "2026-03-01T15:20:00Z",

@@ -3,14 +3,16 @@
 Pure: bytes come in as iterables and leave through callables.
 """
 
+from .checkpoint import Checkpoint, read_checkpoint, resumes_at
 from .codes import Code
 from .report import DatasetReport, Issue, SmokeSample, Verdict
 from .report_html import report_html
 from .rules import RowPolicy, Split, ValidationRules
 from .snapshot import NoSink, Sink
-from .validator import DatasetFile, Validator, read_checkpoint, resumes_at, validate_files
+from .validator import DatasetFile, Validator, validate_files
 
 __all__ = [
+    "Checkpoint",
     "Code",
     "DatasetFile",
     "DatasetReport",

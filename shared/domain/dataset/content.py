@@ -78,12 +78,13 @@ class FileContent:
         """The same bytes, once their beginning is not that of another kind of file."""
         rest = iter(pieces)
         if self.bytes == 0:
-            start = b""
+            start = next(rest, b"")
             while len(start) < SNIFFED and (piece := next(rest, None)) is not None:
                 start += piece
-            if kind := foreign_kind(start):
+            if kind := foreign_kind(start[:SNIFFED]):
                 raise FileFaultError(Code.ANOTHER_KIND, f"the file {kind}")
             yield start
+            del start  # a piece may have megabytes
         yield from rest
 
     def _counted(self) -> Iterator[bytes]:

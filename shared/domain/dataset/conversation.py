@@ -13,8 +13,8 @@ import orjson
 
 from .codes import Code
 from .keys import ROLES, learns_fully
-from .layouts import RowPlan, plan_row
 from .markup import has_markup
+from .row_plan import RowPlan, plan_row
 from .rules import ValidationRules
 from .turns import TurnPlan, join_parts, meaningful_turn, plan_turn, without_empty
 

@@ -4,29 +4,19 @@ Messages name the place and what to do. They quote no more of the line than role
 """
 
 import json
-from collections import Counter
 from collections.abc import Generator, Iterator
-from itertools import pairwise
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from .codes import Code
 from .conversation import Message, RowReader, encode_messages, is_placeholder
-from .keys import ROLES, TOOL_ROLES, learns_fully
-from .layouts import RowPlan
+from .keys import TOOL_ROLES, learns_fully
 from .markup import find_markup, has_media_mark
 from .naming import kind, quoted
+from .parsing import Fault, Finding, Object, parse_row
+from .row_plan import RowPlan
 from .treatments import chosen_row, split_before, strip_messages
-from .turns import NotTextError, join_parts, meaningful_turn, without_empty
-
-BOM = b"\xef\xbb\xbf"
-_ROLES = frozenset(("system", "user", "assistant"))
-
-
-class Finding(NamedTuple):
-    """One thing about a line."""
-
-    code: Code
-    message: str
+from .turn_rules import check_content, check_order, check_role
+from .turns import meaningful_turn, without_empty
 
 
 class Explanation(NamedTuple):
@@ -36,18 +26,6 @@ class Explanation(NamedTuple):
     findings: list[Finding]
     left_out: tuple[str, ...] = ()  # keys of the row
     left_out_of_messages: tuple[str, ...] = ()
-
-
-class _Fault(Exception):  # noqa: N818 - ends the reading of one line, never leaves this module
-    def __init__(self, code: Code, message: str) -> None:
-        super().__init__(message)
-        self.finding = Finding(code, message)
-
-
-class _Object(dict[str, Any]):
-    """A JSON object that remembers which keys were given twice."""
-
-    repeated: tuple[str, ...] = ()
 
 
 def explain_line(line: bytes, reader: RowReader, before: bytes = b"") -> Explanation:
@@ -64,10 +42,10 @@ def explain_line(line: bytes, reader: RowReader, before: bytes = b"") -> Explana
     reading = _Reading(reader)
     findings: dict[Code, Finding] = {}
     try:
-        row = _parse(line, before)
+        row = parse_row(line, before)
         for finding in reading.check_row(row):
             findings.setdefault(finding.code, finding)
-    except _Fault as fault:
+    except Fault as fault:
         findings.setdefault(fault.finding.code, fault.finding)
     asked = reader.rules
     left_out = (asked.vision != "reject" and Code.MEDIA in findings) or (
@@ -82,53 +60,6 @@ def explain_line(line: bytes, reader: RowReader, before: bytes = b"") -> Explana
     )
 
 
-def _parse(line: bytes, before: bytes) -> _Object:
-    columns = len(before.replace(BOM, b""))  # which no editor counts
-    try:
-        text = line.decode()
-    except UnicodeDecodeError as error:
-        hint = " (the file looks like UTF-16)" if line[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
-        raise _Fault(
-            Code.INVALID_UTF8,
-            f"byte {len(before) + error.start + 1} is not UTF-8{hint}; save the file as UTF-8",
-        ) from None
-    if "\0" in text:
-        column = columns + text.index("\0") + 1
-        hint = " (the file looks like UTF-16)" if 2 * text.count("\0") >= len(text) - 1 else ""
-        raise _Fault(Code.NUL_CHARACTER, f"NUL character in column {column}{hint}; remove it")
-    try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant, parse_int=float)
-    except json.JSONDecodeError as error:
-        raise _Fault(Code.INVALID_JSON, _json_message(error, columns)) from None
-    except RecursionError:
-        raise _Fault(Code.INVALID_JSON, "values are nested too deeply") from None
-    if isinstance(value, _Object):
-        return value
-    hint = "; write one object per line instead of one array" if isinstance(value, list) else ""
-    raise _Fault(Code.NOT_AN_OBJECT, f"the line holds {kind(value)}, not an object{hint}")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> _Object:
-    value = _Object(pairs)
-    if len(value) != len(pairs):
-        times = Counter(key for key, _ in pairs)
-        value.repeated = tuple(key for key in value if times[key] > 1)
-    return value
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise _Fault(Code.INVALID_JSON, f"{name} is not a JSON value; write null or a number")
-
-
-def _json_message(error: json.JSONDecodeError, columns: int) -> str:
-    start = error.doc.strip()
-    if start in ("[", "{"):
-        return "the file is JSON over several lines; write one object per line (JSON Lines)"
-    if error.doc[: error.pos].rstrip(" \t").endswith("\r"):
-        return "the lines end with CR alone, as on classic Mac OS; end them with LF"
-    return f"column {columns + error.pos + 1}: {error.msg[:1].lower()}{error.msg[1:]}"
-
-
 class _Reading:
     """One row being read."""
 
@@ -140,7 +71,7 @@ class _Reading:
         self.left_out: dict[str, None] = {}
         self.left_out_of_messages: dict[str, None] = {}
 
-    def check_row(self, whole: _Object) -> Iterator[Finding]:
+    def check_row(self, whole: Object) -> Iterator[Finding]:
         """Yield the findings of a row and fill in its messages."""
         row, plan = yield from self._plan(whole)
         if plan.layout is not None and plan.layout.code is not None:
@@ -164,11 +95,11 @@ class _Reading:
             named = plan.layout is None or plan.layout.code is None
             role = yield from self._check_turn(turn, number, named=named)
             roles.append(role)
-        yield from _check_order(roles)
+        yield from check_order(roles)
         yield from self._cut()
         yield from self._check_whole(row, plan)
 
-    def _plan(self, whole: _Object) -> Generator[Finding, None, tuple[dict[str, Any], RowPlan]]:
+    def _plan(self, whole: Object) -> Generator[Finding, None, tuple[dict[str, Any], RowPlan]]:
         """Settle what the row is read from; raises the fault if it is nothing that can be read."""
         row, plan = dict(whole), self._reader.plan(whole)
         if plan.fault is not None:
@@ -184,10 +115,10 @@ class _Reading:
             if code is Code.NO_MESSAGES:
                 message = f'the row has {quoted(whole) or "no keys"}, but no "messages"'
                 if "messages" in whole:
-                    raise _Fault(
+                    raise Fault(
                         Code.MESSAGES_NOT_A_LIST, f'"messages" is {kind(whole["messages"])}, not a list'
                     )
-            raise _Fault(code, message)
+            raise Fault(code, message)
         return row, plan
 
     def _cut(self) -> Iterator[Finding]:
@@ -253,8 +184,8 @@ class _Reading:
         if extra and plan.fault is None:
             self.left_out_of_messages.update(dict.fromkeys(extra))
             yield Finding(Code.EXTRA_MESSAGE_KEYS, f"message {number}: left out {quoted(extra)}")
-        role = yield from _check_role(name, number, given=plan.role is not None, named=named)
-        content = yield from _check_content(
+        role = yield from check_role(name, number, given=plan.role is not None, named=named)
+        content = yield from check_content(
             fields.get(plan.content) if plan.content else None, number, given=plan.content is not None
         )
         if role == "assistant":
@@ -276,9 +207,9 @@ def _only_chosen(row: dict[str, Any]) -> dict[str, Any]:
     try:
         chosen = chosen_row(row)
     except (ValueError, AttributeError):
-        raise _Fault(Code.PREFERENCE, "the row does not say which answer is the chosen one") from None
+        raise Fault(Code.PREFERENCE, "the row does not say which answer is the chosen one") from None
     if chosen is None:
-        raise _Fault(Code.LEFT_OUT, "the answer is marked as bad")
+        raise Fault(Code.LEFT_OUT, "the answer is marked as bad")
     return chosen
 
 
@@ -297,98 +228,13 @@ def _not_a_list(turns: object) -> Iterator[Finding]:
     yield Finding(Code.MESSAGES_NOT_A_LIST, f'"messages" is {kind(turns)}, not a list')
 
 
-def _check_repeated(row: _Object, plan: RowPlan) -> Iterator[Finding]:
+def _check_repeated(row: Object, plan: RowPlan) -> Iterator[Finding]:
     if row.repeated:
         yield Finding(Code.DUPLICATE_KEY, f"the row has {quoted(row.repeated)} twice; keep one")
     for key in plan.used:
         turns = row.get(key)
         for number, turn in enumerate(turns if isinstance(turns, list) else (), 1):
-            if isinstance(turn, _Object) and turn.repeated:
+            if isinstance(turn, Object) and turn.repeated:
                 yield Finding(
                     Code.DUPLICATE_KEY, f"message {number} has {quoted(turn.repeated)} twice; keep one"
                 )
-
-
-def _check_role(
-    name: object, number: int, *, given: bool, named: bool
-) -> Generator[Finding, None, str | None]:
-    if not given:
-        yield Finding(Code.MISSING_KEY, f'message {number} has no "role"')
-        return None
-    if not isinstance(name, str):
-        yield Finding(Code.WRONG_TYPE, f'message {number}: "role" is {kind(name)}, not a string')
-        return None
-    role = ROLES.get(name)
-    if role is None:
-        known = "system, user or assistant"
-        yield Finding(Code.UNKNOWN_ROLE, f"message {number} has role {name[:40]!r}; use {known}")
-    elif name == "developer":
-        yield Finding(Code.DEVELOPER_ROLE, f'message {number}: "developer" is the newer name of "system"')
-    elif name != role and named:
-        yield Finding(Code.ROLE_RENAMED, f"message {number}: role {name!r} became {role!r}")
-    return role
-
-
-def _check_content(content: object, number: int, *, given: bool) -> Generator[Finding, None, str | None]:
-    if not given:
-        yield Finding(Code.MISSING_KEY, f'message {number} has no "content"')
-        return None
-    if isinstance(content, list) and content:
-        try:
-            content = join_parts(content)
-        except NotTextError as fault:
-            if fault.is_media:
-                yield Finding(
-                    Code.MEDIA, f"message {number} has a part of type {fault.kind[:40]!r}, not text"
-                )
-            elif fault.is_tool:
-                yield Finding(Code.TOOL_CALLS, f"message {number} has a part of type {fault.kind[:40]!r}")
-            else:
-                yield Finding(Code.WRONG_TYPE, f"message {number}: a part of its content is no text")
-            return None
-        yield Finding(Code.PARTS_JOINED, f"message {number}: joined the parts of its text")
-    if not isinstance(content, str):
-        yield Finding(Code.WRONG_TYPE, f'message {number}: "content" is {kind(content)}, not a string')
-        return None
-    if not content or content.isspace():
-        yield Finding(Code.EMPTY_CONTENT, f"message {number} has no text")
-    if "\0" in content:
-        yield Finding(Code.NUL_CHARACTER, f"message {number} contains a NUL character (\\u0000); remove it")
-    if not content.isascii() and _has_surrogate(content):
-        yield Finding(
-            Code.UNPAIRED_SURROGATE,
-            f"message {number} contains half of a \\u surrogate pair; write both halves",
-        )
-    return content
-
-
-def _has_surrogate(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
-def _check_order(roles: list[str | None]) -> Iterator[Finding]:
-    """Yield what is wrong with the order of turns; an unknown role is a fault of its own, and left aside."""
-    if not roles:
-        return
-    for number, role in enumerate(roles, 1):
-        if role == "system" and number > 1:
-            yield Finding(
-                Code.SYSTEM_NOT_FIRST, f"message {number} is a system message; only the first may be one"
-            )
-            break
-    turns = [(number, role) for number, role in enumerate(roles, 1) if role != "system"]
-    if turns and turns[0][1] == "assistant":
-        yield Finding(Code.FIRST_NOT_USER, f"message {turns[0][0]} is the assistant's; the user speaks first")
-    for (_, before), (number, role) in pairwise(turns):
-        if role is not None and role == before:
-            yield Finding(
-                Code.ROLES_DO_NOT_ALTERNATE,
-                f"messages {number - 1} and {number} are both the {role}'s; join them or add a turn",
-            )
-            break
-    if roles[-1] in ("user", "system"):
-        yield Finding(Code.LAST_NOT_ASSISTANT, f"the last message is the {roles[-1]}'s; end with the answer")

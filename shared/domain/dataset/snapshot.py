@@ -71,7 +71,7 @@ class SnapshotFile:
         elif self._began_unsafe and self._first is None:
             self._first = encoded
             return
-        else:
+        elif self._rows > 1:  # the first row is written at once
             last, self._last = self._last, encoded
             if last is None:
                 return

@@ -13,8 +13,8 @@ from .keys import (
     WEIGHT_KEYS,
     is_empty,
 )
-from .layouts import unknown_keys
 from .naming import quoted
+from .row_plan import unknown_keys
 
 _TEXT_PARTS = frozenset(("text", "input_text", "output_text"))
 

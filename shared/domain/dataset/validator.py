@@ -7,22 +7,21 @@ from dataclasses import dataclass
 
 import msgspec
 
+from .checkpoint import FORMAT, Checkpoint
 from .codes import Code
-from .content import FileContent, FileFaultError, is_compressed
-from .duplicates import SeenState
+from .content import FileContent, FileFaultError
 from .file_validator import FileState, FileValidator, SharedState
-from .issue_log import IssueLog, LogState
+from .issue_log import IssueLog
 from .lines import LongLine, read_lines
 from .outcome import summarize_outcome
 from .report import DatasetReport, FileSummary, SplitSummary
 from .rules import RowPolicy, Split, ValidationRules
-from .smoke import SmokeSampler, SmokeState
-from .snapshot import Sink, SnapshotFile, SnapshotState
-from .splitting import Splitter, SplitterState, Write
-from .statistics import Statistics, StatisticsState
+from .smoke import SmokeSampler
+from .snapshot import Sink, SnapshotFile
+from .splitting import Splitter, Write
+from .statistics import Statistics
 
 _ORDER = {Split.TRAIN: 0, Split.VALIDATION: 1, Split.TEST: 2}
-_FORMAT = 1  # of what `checkpoint` returns; changes with any state in it
 # A dataset that is rejected anyway is read so far that its report has every kind of fault that is common in
 # it.
 _ENOUGH_BYTES = 16 << 20
@@ -41,31 +40,6 @@ class DatasetFile:
     name: str
     split: Split | None
     chunks: Iterable[bytes]
-
-
-class Checkpoint(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """All that a validation needs to go on in another process.
-
-    Attributes:
-        file: The file being read, by its place in the order of reading.
-        at: How far it was read.
-        sinks: What whoever writes the snapshot needs; not looked at here.
-    """
-
-    format: int
-    rules: ValidationRules
-    names: list[str]
-    file: int
-    at: FileState
-    files: list[FileSummary]
-    log: LogState
-    statistics: StatisticsState
-    seen: SeenState
-    splitter: SplitterState
-    smoke: SmokeState
-    snapshot: dict[Split, SnapshotState]
-    left_out: list[tuple[tuple[str, ...], int]]
-    sinks: bytes = b""
 
 
 def validate_files(
@@ -141,7 +115,7 @@ class Validator:
             sinks: Kept with it, for whoever writes the snapshot.
         """
         state = Checkpoint(
-            format=_FORMAT,
+            format=FORMAT,
             rules=self._rules,
             names=[file.name for file in self._files],
             file=self._current,
@@ -248,23 +222,6 @@ class Validator:
     def _write_test(self, digest: int, encoded: bytes, safe: bool) -> None:
         self._snapshot[Split.TEST].add(digest, encoded, safe)
         self._smoke.add(digest, encoded)
-
-
-def read_checkpoint(data: bytes, names: Sequence[str], rules: ValidationRules) -> Checkpoint | None:
-    """Read what `Validator.checkpoint` wrote; None if files, rules or version are others."""
-    try:
-        state = msgspec.msgpack.decode(data, type=Checkpoint)
-    except msgspec.DecodeError:
-        return None
-    same = state.format == _FORMAT and state.rules == rules and sorted(state.names) == sorted(names)
-    return state if same else None
-
-
-def resumes_at(state: Checkpoint | None, name: str) -> int:
-    """The byte of a file from which a validation that goes on wants its chunks."""
-    if state is None or state.file >= len(state.names) or state.names[state.file] != name:
-        return 0
-    return 0 if is_compressed(name) else state.at.position
 
 
 def _by_key(left_out: Mapping[tuple[str, ...], int]) -> dict[str, int]:

@@ -6,12 +6,14 @@ written with them. Budget guards and the timer read nothing else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from shared.domain.run.run import Run
+from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.sanitize import is_supported_timestamp
 
@@ -22,6 +24,7 @@ MANY_FAILURES = 3
 """Transient faults in a row after which others need not wait for a run's turn."""
 
 _STAGES = {stage.value: stage for stage in Stage}
+_KINDS = {kind.value: kind for kind in SlotKind}
 
 
 class IndexEntry(NamedTuple):
@@ -39,6 +42,9 @@ class IndexEntry(NamedTuple):
         job_unseen: A job was asked for and never seen, so that it may still appear.
         training: See `Run.may_be_training`.
         failing: Many faults in a row kept it from going on.
+        waits_for: The kind of slot that it asked for and was refused, or None.
+        instances: VMs of its endpoint, there or to come.
+        slot_acquired: When it acquired its newest slot, or None.
     """
 
     run_id: str
@@ -54,6 +60,9 @@ class IndexEntry(NamedTuple):
     job_unseen: bool = False
     training: bool = False
     failing: bool = False
+    waits_for: SlotKind | None = None
+    instances: int = 1
+    slot_acquired: datetime | None = None
 
     def is_due(self, now: datetime) -> bool:
         """Whether the timer should have the run advanced."""
@@ -84,6 +93,9 @@ def to_metadata(run: Run) -> dict[str, str]:
         "job_unseen": "1" if run.billable and run.job is None else "",
         "training": "1" if run.may_be_training else "",
         "failing": "1" if run.failures >= MANY_FAILURES else "",
+        "waits_for": run.slot.kind.value if run.slot is not None and not run.slot.acquired else "",
+        "slot_acquired": _render(run.slot.at) if run.slot is not None and run.slot.acquired else "",
+        "instances": str(run.options.instance_count) if run.options.instance_count > 1 else "",
     }
     return {name: value for name, value in facts.items() if value}
 
@@ -108,6 +120,9 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
         job_unseen=facts.get("job_unseen") == "1",
         training=facts.get("training") == "1",
         failing=facts.get("failing") == "1",
+        slot_acquired=_parse(facts.get("slot_acquired")),
+        waits_for=_KINDS.get(facts.get("waits_for", "")),
+        instances=int(count) if re.fullmatch("[1-9][0-9]?", count := facts.get("instances", "")) else 1,
     )
 
 

@@ -6,7 +6,9 @@ Source: OpenAI's API reference, "The chat completion chunk object". A fault in m
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -93,6 +95,11 @@ class ChunkWriter(NamedTuple):
             id=self.id, created=self.created, model=self.model, choices=choices, usage=usage
         )
         return event(chunk)
+
+
+def chunk_writer(model: str, now: datetime) -> ChunkWriter:
+    """Begin a reply of a model under an id of its own."""
+    return ChunkWriter(f"chatcmpl-{uuid.uuid4().hex}", model, int(now.timestamp()))
 
 
 def event(value: Any) -> bytes:

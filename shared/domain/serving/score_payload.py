@@ -46,6 +46,9 @@ class ScoreMessages(ScoreParameters, frozen=True, kw_only=True):
     """The short form: a conversation, and generation parameters beside it."""
 
     messages: Conversation
+    stream: Annotated[
+        bool | None, Meta(description="Server-sent events in OpenAI's form instead of one answer.")
+    ] = None
 
 
 class ScoreInput(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,10 +71,12 @@ class ScoreRequest(NamedTuple):
     Attributes:
         chats: One for each conversation.
         short: Whether the request has the short form, and so has the answer.
+        stream: Whether server-sent events are asked for, which the short form alone has.
     """
 
     chats: tuple[Chat, ...]
     short: bool
+    stream: bool = False
 
     def answer(self, replies: Sequence[Reply]) -> Any:
         """The body of the answer: Azure ML's `[{"0": text}, …]`, or what is known of the one reply."""
@@ -92,9 +97,11 @@ def read_score_request(body: Mapping[str, Any]) -> ScoreRequest:
         return _read_payload(body)
     if "messages" not in body:
         raise _malformed("the body must have either messages or input_data")
-    parameters = {name: value for name, value in body.items() if name != "messages"}
-    messages = _convert({"messages": body["messages"]}, ScoreMessages).messages
-    return ScoreRequest((_chat(messages, _parameters(parameters)),), short=True)
+    own = {name: body[name] for name in ("messages", "stream") if name in body}
+    parameters = {name: value for name, value in body.items() if name not in own}
+    asked = _convert(own, ScoreMessages)
+    chat = _chat(asked.messages, _parameters(parameters))
+    return ScoreRequest((chat,), short=True, stream=bool(asked.stream))
 
 
 def _read_payload(body: Mapping[str, Any]) -> ScoreRequest:
