@@ -20,7 +20,7 @@ from handlers.http.openai.chat_completions import complete_chat
 from handlers.http.openai.errors import respond_openai
 from handlers.http.openai.models import list_models, show_model
 from handlers.http.openapi import show_openapi
-from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
+from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run, start_run
 from handlers.http.responses import Response, read_object
 from handlers.http.score_endpoint import score_endpoint
 from handlers.http.show_run import show_report, show_run
@@ -163,6 +163,24 @@ def post_cancel(req: func.HttpRequest, advance: func.Out[List[str]]) -> func.Htt
 def post_retry(req: func.HttpRequest, advance: func.Out[List[str]]) -> func.HttpResponse:  # noqa: UP006
     """`POST /api/runs/{id}/retry`."""
     return _render(respond(lambda: retry_run(req.route_params["id"], bootstrap.app().services)), advance)
+
+
+@app.function_name("start_run")
+@app.route(route="runs/{id}/start", methods=["POST"])
+@app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
+def post_start(req: func.HttpRequest, advance: func.Out[List[str]]) -> func.HttpResponse:  # noqa: UP006
+    """`POST /api/runs/{id}/start`."""
+    return _render(
+        respond(
+            lambda: start_run(
+                req.route_params["id"],
+                read_object(req.get_body() or b"{}"),
+                most_hours=bootstrap.app().settings.endpoint_max_lifetime_hours,
+                services=bootstrap.app().services,
+            ),
+        ),
+        advance,
+    )
 
 
 @app.function_name("score")

@@ -24,7 +24,7 @@ from tools.runs_view import run_details, runs_table, timeline, urgency, utc_now
 
 DONE, REFUSED, USAGE, UNREACHABLE, NOT_WELL = range(5)
 WELL = frozenset(("live", "deleted"))
-OVER = frozenset(("deleted", "rejected", "duplicate", "failed", "canceled"))
+OVER = frozenset(("stopped", "deleted", "rejected", "duplicate", "failed", "canceled"))
 LOOK_SECONDS = 2.0
 
 

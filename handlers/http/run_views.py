@@ -156,6 +156,6 @@ def _endpoint_view(run: Run, now: datetime) -> EndpointView | None:
 
 
 def _seconds_left(run: Run, now: datetime) -> int | None:
-    if run.stage.terminal or run.ends_at is None:
+    if run.stage.at_rest or run.ends_at is None:
         return None
     return max(0, round((run.ends_at - now).total_seconds()))

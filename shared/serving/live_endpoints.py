@@ -68,4 +68,7 @@ def _must_be_live(run: Run) -> None:
         return
     if run.stage.before_live:
         raise RequestError(409, f"{run.run_id} is not live yet: its run is {run.stage}", code="NotLiveYet")
+    if run.stage is Stage.STOPPED:
+        message = f"{run.run_id} is stopped: POST /api/runs/{run.run_id}/start deploys its model again"
+        raise RequestError(409, message, code="Stopped")
     raise RequestError(410, f"{run.run_id} is gone: its run is {run.stage}", code="EndpointGone")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
 
-from handlers.http.request_changes import cancel_run
+from handlers.http.request_changes import cancel_run, delete_endpoint, start_run
 from handlers.timers.reconcile_resources import reconcile_resources
 from shared.config import Settings
 from shared.domain.errors import (
     CorruptRunError,
+    RequestError,
     RunChangedError,
     ScoringError,
     ServiceRefusedError,
@@ -232,7 +234,7 @@ def test_a_crashed_container_ends_the_run_and_its_endpoint() -> None:
     world.cloud.seen[run_id] = world.cloud.seen[run_id]._replace(
         deployment=DeploymentStatus(Provisioning.FAILED, "ResourceNotReady: User container has crashed")
     )
-    run = drive(world, run_id, Stage.FAILED)
+    run = drive(world, run_id, Stage.STOPPED)
     assert run.error is not None
     assert run.error.message == "ResourceNotReady: User container has crashed"
     assert world.cloud.seen == {}
@@ -242,7 +244,7 @@ def test_a_silent_deployment_never_gets_traffic() -> None:
     """One that answers without text fails its smoke test; one that is not up yet is tried again."""
     world = World()
     world.cloud.answers = lambda _payload: {"output": ""}
-    run = drive(world, upload(world), Stage.FAILED)
+    run = drive(world, upload(world), Stage.STOPPED)
     assert run.error is not None
     assert run.error.code == "EmptyReply"
     assert "route_traffic" not in dict(world.cloud.begun)
@@ -267,7 +269,7 @@ def test_a_deployment_that_fails_its_test_is_taken_away(status: int, upstream: i
     world = World()
     refusal = ScoringError(status, "no", code="ModelError", upstream_status=upstream)
     world.cloud.faults["score"] = [refusal] * 100
-    run = drive(world, upload(world), Stage.FAILED)
+    run = drive(world, upload(world), Stage.STOPPED)
     assert run.error is not None
     assert run.error.message == "smoke test: no"
 
@@ -582,3 +584,65 @@ def test_a_job_that_is_hidden_for_a_while_goes_on() -> None:
     assert advance(world, run_id).attention is None
     assert drive(world, run_id, Stage.LIVE).job is not None
     assert [call for call, _ in world.cloud.begun].count("submit") == 1
+
+
+REFUSED = {
+    "read": Stage.LIVE,
+    "register": Stage.STOPPED,
+    "create": Stage.STOPPED,
+    "deploy": Stage.STOPPED,
+    "route_traffic": Stage.STOPPED,
+}
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+@pytest.mark.parametrize("call", REFUSED)
+def test_whatever_is_refused_after_training_keeps_the_model(call: str, status: int) -> None:
+    """Quota, capacity, policy, a name that is taken: one training, and the run is live or can be started."""
+    world = World()
+    refusal = ServiceRefusedError("not today", code="OutOfCapacity", status=status)
+    world.cloud.faults[call] = [refusal] * 500
+    run = drive(world, upload(world), REFUSED[call])
+    assert [name for name, _ in world.cloud.begun].count("submit") == 1
+    if run.stage is Stage.LIVE:
+        return
+    assert run.error is not None
+    assert (run.error.code, run.error.message) == ("OutOfCapacity", "not today")
+    assert world.cloud.seen == {}
+    (entry,) = world.runs.entries()
+    assert (entry.needs_attention(world.now), entry.due) == (True, None)
+    assert advance(world, run.run_id) == run, "it does nothing by itself"
+
+    world.cloud.faults.clear()
+    body = {"instance_type": "Standard_NC48ads_A100_v4", "lifetime_hours": 2}
+    answers = [start_run(run.run_id, body, most_hours=168, services=world.services) for _ in range(2)]
+    assert [answer.status for answer in answers] == [202, 202]
+    live = drive(world, run.run_id, Stage.LIVE)
+    assert (live.options.instance_type, live.error) == ("Standard_NC48ads_A100_v4", None)
+    assert live.expires_at == world.now + timedelta(hours=2)
+    assert list(world.cloud.models) == [run.run_id]
+    assert [name for name, _ in world.cloud.begun].count("submit") == 1
+    with pytest.raises(RequestError):
+        start_run(run.run_id, {}, most_hours=168, services=world.services)
+
+
+def test_a_stopped_run_can_be_deleted_for_good() -> None:
+    """It has nothing that costs money: it ends at once."""
+    world = World()
+    world.runs.create(a_run(Stage.STOPPED))
+    delete_endpoint(RUN_ID, world.services)
+    assert advance(world, RUN_ID).stage is Stage.DELETED
+    assert world.cloud.begun == []
+
+
+@pytest.mark.parametrize("body", [{"instance_count": 0}, {"lifetime_hours": "long"}, {"size": 1}])
+def test_a_start_that_makes_no_sense_is_refused(body: dict[str, Any]) -> None:
+    """Named, and nothing happens."""
+    world = World()
+    world.runs.create(a_run(Stage.STOPPED))
+    with pytest.raises(RequestError) as caught:
+        start_run(RUN_ID, body, most_hours=168, services=world.services)
+    assert caught.value.status == 400
+    with pytest.raises(RequestError) as caught:
+        start_run(RUN_ID, {"lifetime_hours": 999}, most_hours=168, services=world.services)
+    assert caught.value.status == 422

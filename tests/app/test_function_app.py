@@ -28,6 +28,7 @@ FUNCTIONS = {
     "get_report": "httpTrigger",
     "cancel_run": "httpTrigger",
     "retry_run": "httpTrigger",
+    "start_run": "httpTrigger",
     "score": "httpTrigger",
     "chat_completions": "httpTrigger",
     "list_models": "httpTrigger",
@@ -44,6 +45,7 @@ ROUTES = {
     "get_report": ("GET", "runs/{id}/report"),
     "cancel_run": ("POST", "runs/{id}/cancel"),
     "retry_run": ("POST", "runs/{id}/retry"),
+    "start_run": ("POST", "runs/{id}/start"),
     "score": ("POST", "endpoints/{endpoint}/score"),
     "chat_completions": ("POST", "v1/chat/completions"),
     "list_models": ("GET", "v1/models"),
@@ -147,6 +149,7 @@ def test_there_are_two_queues(functions: dict[str, list[dict[str, object]]]) -> 
         "reconcile_resources",
         "cancel_run",
         "retry_run",
+        "start_run",
         "extend_endpoint",
         "delete_endpoint",
     }

@@ -62,5 +62,6 @@ MODEL = {
     "root": RUN_ID,
 }
 MODELS = {"object": "list", "data": [MODEL]}
+START = {"instance_type": "Standard_NC48ads_A100_v4", "lifetime_hours": 8}
 EXTENSION = {"hours": 4}
 HEALTH = {"status": "ok"}

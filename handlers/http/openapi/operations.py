@@ -10,7 +10,7 @@ from handlers.http.openai.models import Model, ModelList
 from handlers.http.openapi import examples, run_examples
 from handlers.http.openapi.chat_request import ChatCompletionBody
 from handlers.http.openapi.operation import AuthScheme, Content, Operation, Success
-from handlers.http.request_changes import Extension
+from handlers.http.request_changes import Extension, StartOverrides
 from handlers.http.run_views import RunPageView, RunView
 from handlers.http.score_endpoint import ScoreMessages, ScorePayload
 from shared.domain.dataset import DatasetReport
@@ -72,6 +72,22 @@ RUNS = (
         "runs",
         {202: _ASKED},
         (404, 409, *_BUSY),
+    ),
+    Operation(
+        "start_run",
+        "post",
+        "/runs/{id}/start",
+        "Start a stopped run",
+        "Deploys its model again, without training; what the body names overrides the run's options.",
+        "runs",
+        {
+            202: Success(
+                "It will be deployed.",
+                (Content((RunView,), {"run": run_examples.ASKED_RUN}),),
+            ),
+        },
+        (400, 404, 409, 413, 422, *_BUSY),
+        request=Content((StartOverrides,), {"bigger": examples.START, "as it was": {}}),
     ),
     Operation(
         "retry_run",

@@ -100,7 +100,7 @@ def run_cost(run: Run, prices: Prices, now: datetime) -> RunCost:
     live = _hours(_span(run, Stage.LIVE, Stage.DELETING, now), 1)
     training = _hours(_span(run, Stage.TRAINING, Stage.TRAINED, now), _training_nodes(run))
     endpoint = _hours(_span(run, Stage.DEPLOYING, Stage.DELETED, now), run.options.instance_count)
-    gone = run.history[-1].at if run.stage.terminal and live is not None else None
+    gone = run.history[-1].at if run.stage.at_rest and live is not None else None
     saved = _hours(_elapsed(gone, now) if gone else None, run.options.instance_count)
     training_price = prices.of(run.plan.compute_size) if run.plan else None
     endpoint_price = prices.of(run.options.instance_type)
@@ -123,7 +123,7 @@ def _span(run: Run, start: Stage, end: Stage, now: datetime) -> timedelta | None
     begun = run.entered(start)
     if begun is None:
         return None
-    over = run.history[-1].at if run.stage.terminal else now
+    over = run.history[-1].at if run.stage.at_rest else now
     return _elapsed(begun, run.entered(end) or over)
 
 

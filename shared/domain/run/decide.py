@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
-from shared.domain.run.fault_policy import Operation, Outcome
+from shared.domain.run.fault_policy import Operation, Outcome, Phase, phase_of
 from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import ComputeStatus, Observation, Provisioning
 from shared.domain.run.run import Failure, Run
@@ -83,7 +83,7 @@ def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisi
     Raises:
         ValueError: For a terminal run, about which there is nothing to decide.
     """
-    if (asked := _requested_end(run)) is not None:
+    if (asked := _requested(run)) is not None:
         return asked
     match run.stage:
         case Stage.RECEIVED:
@@ -137,12 +137,16 @@ def repeat_at(step: Step, now: datetime, limits: Limits) -> datetime:
     return now + (limits.job_poll if step is Step.ACQUIRE_SLOT else limits.operation_poll)
 
 
-def give_up(run: Run, code: str, message: str, now: datetime) -> Enter:
-    """End a run that cannot go on: at once if nothing can be costing money, else through `deleting`."""
+def give_up(run: Run, code: str, message: str, now: datetime, outcome: Stage | None = None) -> Enter:
+    """End a run that cannot go on: at once if nothing can be costing money, else through `deleting`.
+
+    A run whose job completed does not fail: it stops, and keeps its model until it is started or deleted.
+    """
     error = Failure(code=code, message=message, stage=run.stage, at=now)
-    if run.billable:
-        return Enter(Stage.DELETING, error, Stage.FAILED)
-    return Enter(Stage.FAILED, error)
+    if not run.billable:
+        return Enter(Stage.FAILED, error)
+    trained = phase_of(run) is Phase.AFTER_TRAINING
+    return Enter(Stage.DELETING, error, outcome or (Stage.STOPPED if trained else Stage.FAILED))
 
 
 def after_fault(
@@ -182,6 +186,12 @@ def _lasted(since: datetime | None, deadline: timedelta, now: datetime) -> bool:
     return since is not None and now - since >= deadline
 
 
+def _requested(run: Run) -> Enter | None:
+    """What callers asked for; an end comes before a start."""
+    start = Enter(Stage.TRAINED) if run.start_request is not None else None
+    return _requested_end(run) or start
+
+
 def _requested_end(run: Run) -> Enter | None:
     if run.stage is Stage.DELETING or run.stage.terminal:
         return None
@@ -189,6 +199,8 @@ def _requested_end(run: Run) -> Enter | None:
     if asked.delete_at is None and asked.cancel_at is None:
         return None
     reason = asked.delete_reason or ("canceled" if asked.delete_at is None else "requested")
+    if run.stage is Stage.STOPPED:
+        return Enter(Stage.CANCELED if asked.delete_at is None else Stage.DELETED, reason=reason)
     if not run.billable:
         return Enter(Stage.CANCELED, reason=reason)
     outcome = Stage.DELETED if run.stage is Stage.LIVE else Stage.CANCELED
@@ -267,11 +279,15 @@ def _trained(run: Run, now: datetime, limits: Limits) -> Decision:
         loss = run.metrics.eval_loss
         if loss is None:
             return give_up(
-                run, "EvalLossMissing", "MAX_EVAL_LOSS is set, but training logged no eval_loss", now
+                run,
+                "EvalLossMissing",
+                "MAX_EVAL_LOSS is set, but training logged no eval_loss",
+                now,
+                Stage.FAILED,
             )
         if not loss <= limits.max_eval_loss:
             message = f"evaluation loss {loss:.4f} is over MAX_EVAL_LOSS {limits.max_eval_loss:g}"
-            return give_up(run, "EvalLossTooHigh", message, now)
+            return give_up(run, "EvalLossTooHigh", message, now, Stage.FAILED)
     return Do(Step.REGISTER_MODEL) if run.model is None else Enter(Stage.REGISTERED)
 
 
@@ -329,6 +345,10 @@ def _deleting(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
     if _may_remain(run, seen, now, limits):
         going = seen.endpoint is not None or (seen.job is not None and not seen.job.state.over)
         return Wait(now + (limits.operation_poll if going else limits.job_poll))
+    if run.requests.delete_at is not None and run.outcome is Stage.STOPPED:
+        return Enter(Stage.DELETED)
+    if run.requests.cancel_at is not None and run.outcome is Stage.STOPPED:
+        return Enter(Stage.CANCELED)
     return Enter(run.outcome or Stage.DELETED)
 
 
