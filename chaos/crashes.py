@@ -62,7 +62,7 @@ SCENARIOS = (
     Scenario("cancel while deploying", Stage.CANCELED, Stage.DEPLOYING, stall=True, request="cancel_run"),
     Scenario("delete while live", Stage.DELETED, Stage.LIVE, request="delete_endpoint"),
     Scenario("job fails", Stage.FAILED, Stage.TRAINING, faults=_failing_job),
-    Scenario("every deployment fails", Stage.FAILED, Stage.DEPLOYING, faults=_crashing_deployments),
+    Scenario("every deployment fails", Stage.STOPPED, Stage.DEPLOYING, faults=_crashing_deployments),
     # The last one: the strategy that works then is tried first from then on.
     Scenario(
         "the third deployment works",

@@ -30,6 +30,7 @@ TRANSIENT: dict[str, dict[str, Any]] = {
     "slow body": {"fault": FaultKind.SLOW},
 }
 
+_STOPPED = frozenset({Stage.STOPPED})
 _DELETED = frozenset({Stage.DELETED})
 _FAILED = frozenset({Stage.FAILED})
 _QUOTA = {
@@ -89,15 +90,22 @@ def _operations(fault: str, **outcome: Any) -> tuple[ServiceFault, ...]:
         "endpoint.update": "{run}",
     }
     # A deployment that fails is followed by one of another strategy.
-    again = {"deployment.create"} if outcome["status"] != "Never" else set()
+    deployment = _DELETED if outcome["status"] != "Never" else _STOPPED
+    ends = {
+        "compute.put": _FAILED,
+        "endpoint.create": _STOPPED,
+        "deployment.create": deployment,
+        "endpoint.update": _STOPPED,
+    }
     return tuple(
-        ServiceFault(fault, _DELETED if kind in again else _FAILED, (_operation(kind, target, **outcome),))
+        ServiceFault(fault, ends[kind], (_operation(kind, target, **outcome),))
         for kind, target in begun.items()
     )
 
 
 def _refused(fault: str, method: str, path: str, status: int, body: Any) -> ServiceFault:
-    return ServiceFault(fault, _FAILED, (_on_call(method, path, status, body, None),))
+    end = _STOPPED if "onlineEndpoints" in path else _FAILED
+    return ServiceFault(fault, end, (_on_call(method, path, status, body, None),))
 
 
 SERVICE_FAULTS = (
@@ -120,7 +128,7 @@ SERVICE_FAULTS = (
     _refused("quota refused", "PUT", "/computes/{compute}$", 400, _QUOTA),
     ServiceFault(
         "container answers 500",
-        _FAILED,
+        _STOPPED,
         ({"match": {"target": "{run}/main"}, "count": None, "container": _NO_TEMPLATE},),
     ),
 )

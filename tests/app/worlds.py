@@ -20,7 +20,7 @@ from tests.app.fakes import World
 
 EXAMPLE = json.loads((Path(__file__).parents[2] / "local.settings.json.example").read_text())["Values"]
 SETTINGS = Settings.from_env({**EXAMPLE, "BASE_MODEL": "Phi-4"})
-MOST_ADVANCES = 100
+MOST_ADVANCES = 300
 
 
 def rows(count: int = 60, tag: str = "") -> bytes:
