@@ -56,7 +56,7 @@ def _crashing_deployment(run_id: str) -> list[dict[str, Any]]:
     return [{"match": match, "operation": {"status": "Failed", "error": error}}]
 
 
-MAIN = Scenario("upload to teardown", Stage.DELETED)
+MAIN = Scenario("upload to teardown", Stage.STOPPED)
 SCENARIOS = (
     Scenario("cancel while training", Stage.CANCELED, Stage.TRAINING, stall=True, request="cancel_run"),
     Scenario("cancel while deploying", Stage.CANCELED, Stage.DEPLOYING, stall=True, request="cancel_run"),

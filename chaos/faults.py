@@ -31,7 +31,7 @@ TRANSIENT: dict[str, dict[str, Any]] = {
 }
 
 _STOPPED = frozenset({Stage.STOPPED})
-_DELETED = frozenset({Stage.DELETED})
+_DELETED = frozenset({Stage.STOPPED})
 _FAILED = frozenset({Stage.FAILED})
 _QUOTA = {
     "error": {
