@@ -56,7 +56,7 @@ def _crashing_deployments(run_id: str, count: int | None = None) -> list[dict[st
     return [{"match": match, "operation": {"status": "Failed", "error": error}, "count": count}]
 
 
-MAIN = Scenario("upload to teardown", Stage.DELETED)
+MAIN = Scenario("upload to teardown", Stage.STOPPED)
 SCENARIOS = (
     Scenario("cancel while training", Stage.CANCELED, Stage.TRAINING, stall=True, request="cancel_run"),
     Scenario("cancel while deploying", Stage.CANCELED, Stage.DEPLOYING, stall=True, request="cancel_run"),
@@ -66,7 +66,7 @@ SCENARIOS = (
     # The last one: the strategy that works then is tried first from then on.
     Scenario(
         "the third deployment works",
-        Stage.DELETED,
+        Stage.STOPPED,
         Stage.DEPLOYING,
         faults=partial(_crashing_deployments, count=2),
     ),

@@ -76,7 +76,7 @@ PATH = (
     Stage.DEPLOYING,
     Stage.LIVE,
     Stage.DELETING,
-    Stage.DELETED,
+    Stage.STOPPED,
 )
 """The stages of a run to which nothing happens."""
 
@@ -158,8 +158,8 @@ def a_run(stage: Stage = Stage.RECEIVED, *, now: datetime = NOW, **changes: Any)
 
 
 def _steps_to(stage: Stage) -> tuple[Stage, ...]:
-    if stage is Stage.STOPPED:
-        return (*PATH[: PATH.index(Stage.DELETING) + 1], stage)
+    if stage is Stage.DELETED:
+        return (*PATH[:-1], stage)
     if stage in PATH:
         return PATH[: PATH.index(stage) + 1]
     before = {Stage.REJECTED: 1, Stage.DUPLICATE: 2, Stage.FAILED: 2, Stage.CANCELED: 2}[stage]

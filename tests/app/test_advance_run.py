@@ -46,7 +46,7 @@ WHOLE_LIFE = [
     "deploying",
     "live",
     "deleting",
-    "deleted",
+    "stopped",
 ]
 ONCE = {"create_compute", "submit", "register", "create", "deploy", "route_traffic", "delete"}
 
@@ -76,7 +76,7 @@ def test_an_upload_is_carried_through_every_stage(slow: bool) -> None:
     assert {deployment for _, _, deployment in world.cloud.scored} == {"main"}
     assert world.datasets.files[f"{run_id}/train.jsonl"].startswith(b'{"messages":')
     assert world.reports.load(run_id, html=True)
-    run = drive(world, run_id, Stage.DELETED)
+    run = drive(world, run_id, Stage.STOPPED)
     assert stages(run) == WHOLE_LIFE
     assert sorted(call for call, _ in world.cloud.begun) == sorted(ONCE)
     assert world.cloud.seen == {}
@@ -501,7 +501,7 @@ def test_a_busy_teardown_goes_on_for_days() -> None:
     assert run.last_fault is not None
     assert run.last_fault.code == "ScopeLocked"
     assert next(world.runs.entries()).needs_attention(world.now)
-    drive(world, run_id, Stage.DELETED)
+    drive(world, run_id, Stage.STOPPED)
     assert world.cloud.seen == {}
 
 

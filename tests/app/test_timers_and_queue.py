@@ -132,8 +132,9 @@ def test_a_live_run_whose_endpoint_is_gone_is_ended() -> None:
     world.runs.create(a_run(Stage.LIVE, due=NOW + timedelta(hours=1)))
     assert reconcile_resources(settings=SETTINGS, services=world.services) == [RUN_ID]
     assert advance(world, RUN_ID).attention == f"endpoint {RUN_ID} is not in the workspace"
-    run = drive(world, RUN_ID, Stage.DELETED)
-    assert run.end_reason == "the endpoint was gone"
+    run = drive(world, RUN_ID, Stage.STOPPED)
+    assert run.error is not None
+    assert run.error.code == "EndpointGone"
 
 
 def test_a_live_run_that_cannot_be_looked_at_holds_up_no_other() -> None:

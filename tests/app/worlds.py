@@ -126,7 +126,7 @@ def fragile(services: Services, trip: Trip) -> Services:
 
 
 def whole_life(world: World, trip: Trip, survives: tuple[type[BaseException], ...]) -> Run:
-    """From upload to deleted, with a host that calls again when an invocation fails."""
+    """From upload to stopped, with a host that calls again when an invocation fails."""
     services = fragile(world.services, trip)
     world.uploads.put("support.jsonl", rows())
     file = world.uploads.find("support.jsonl")
@@ -143,7 +143,7 @@ def whole_life(world: World, trip: Trip, survives: tuple[type[BaseException], ..
         except survives:
             continue
         assert run is not None
-        if run.stage.terminal:
+        if run.at_rest:
             return run
         assert run.due is not None
         world.now = max(world.now + timedelta(seconds=1), run.due)

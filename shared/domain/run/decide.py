@@ -348,7 +348,7 @@ def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisio
         return _time_is_up(run, now)
     if seen.endpoint is None or seen.endpoint.foreign:
         if _lasted(run.endpoint_missing_since, limits.refusal_deadline, now):
-            return Enter(Stage.DELETING, outcome=Stage.DELETED, reason="the endpoint was gone")
+            return give_up(run, "EndpointGone", f"endpoint {run.run_id} is no longer in the workspace", now)
         return Wait(now + limits.job_poll, f"endpoint {run.run_id} is not in the workspace")
     return Wait(run.ends_at)
 
@@ -357,7 +357,7 @@ def _time_is_up(run: Run, now: datetime) -> Enter:
     reason = "its time was up"
     if run.expires_at is not None and run.expires_at > now:
         reason = f"not used for {run.options.idle_minutes:g} minutes"
-    return Enter(Stage.DELETING, outcome=Stage.DELETED, reason=reason)
+    return Enter(Stage.DELETING, outcome=Stage.STOPPED, reason=reason)
 
 
 def _deleting(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
