@@ -30,7 +30,7 @@ TRANSIENT: dict[str, dict[str, Any]] = {
     "slow body": {"fault": FaultKind.SLOW},
 }
 
-_STOPPED = _WHOLE = frozenset({Stage.STOPPED})
+_STOPPED = frozenset({Stage.STOPPED})
 _FAILED = frozenset({Stage.FAILED})
 _QUOTA = {
     "error": {
@@ -88,16 +88,10 @@ def _operations(fault: str, **outcome: Any) -> tuple[ServiceFault, ...]:
         "deployment.create": "{run}/main",
         "endpoint.update": "{run}",
     }
-    # A deployment that fails is followed by one of another strategy.
-    deployment = _WHOLE if outcome["status"] != "Never" else _STOPPED
-    ends = {
-        "compute.put": _FAILED,
-        "endpoint.create": _STOPPED,
-        "deployment.create": deployment,
-        "endpoint.update": _STOPPED,
-    }
     return tuple(
-        ServiceFault(fault, ends[kind], (_operation(kind, target, **outcome),))
+        ServiceFault(
+            fault, _FAILED if kind == "compute.put" else _STOPPED, (_operation(kind, target, **outcome),)
+        )
         for kind, target in begun.items()
     )
 
@@ -113,12 +107,12 @@ SERVICE_FAULTS = (
     *_operations("operation never ends", status="Never"),
     ServiceFault(
         "delete fails at first",
-        _WHOLE,
+        _STOPPED,
         (_operation("endpoint.delete", "{run}", status="Failed", error=_BROKEN),),
     ),
-    ServiceFault("delete fails at first", _WHOLE, (_on_call("DELETE", _ENDPOINT, 500, _BROKEN, 9),)),
-    ServiceFault("delete refused at first", _WHOLE, (_on_call("DELETE", _ENDPOINT, 403, _CONFLICT, 9),)),
-    ServiceFault("name still being deleted", _WHOLE, (_on_call("PUT", _ENDPOINT, 409, _CONFLICT, 6),)),
+    ServiceFault("delete fails at first", _STOPPED, (_on_call("DELETE", _ENDPOINT, 500, _BROKEN, 9),)),
+    ServiceFault("delete refused at first", _STOPPED, (_on_call("DELETE", _ENDPOINT, 403, _CONFLICT, 9),)),
+    ServiceFault("name still being deleted", _STOPPED, (_on_call("PUT", _ENDPOINT, 409, _CONFLICT, 6),)),
     ServiceFault("job fails", _FAILED, ({"match": {"target": "{run}"}, "job": _OUT_OF_MEMORY},)),
     ServiceFault("403 from the registry", _FAILED, injections=(_refusal("/registries/azureml/", 99),)),
     _refused("403 for good", "PUT", _ENDPOINT, 403, _CONFLICT),
@@ -157,7 +151,7 @@ def set_faults(world: World, service_fault: ServiceFault, upload: Upload) -> lis
 def _transient(harness: Harness, injection: dict[str, Any], offset: int) -> Verdict:
     plan = [Injection(call=number, **injection) for number in range(offset, 300, SPREAD)]
     host = harness.host(iter([plan]))
-    return harness.assess(host, host.carry(), _WHOLE)
+    return harness.assess(host, host.carry(), _STOPPED)
 
 
 def _service_fault(harness: Harness, service_fault: ServiceFault) -> Verdict:
