@@ -142,9 +142,9 @@ def test_of_two_advances_one_works(world: World, services: Services, containers:
 
     submit = world.cloud.submit
 
-    def meanwhile(run: Run, plan: TrainingPlan) -> None:
+    def meanwhile(run: Run, plan: TrainingPlan, **config: Any) -> None:
         others.extend(at_once(advance, advance, advance))
-        submit(run, plan)
+        submit(run, plan, **config)
 
     world.cloud.submit = meanwhile  # type: ignore[method-assign]
     worker = advance()

@@ -14,7 +14,7 @@ from shared.domain.serving.dialects import read_reply, upstream_request
 from shared.domain.serving.record import Route
 from shared.domain.serving.strategies.catalogue import STRATEGIES
 from shared.ports import ScoringTarget, Services
-from shared.workflow.steps.deploy_model import fail_attempt, memory_key, serving_of
+from shared.workflow.steps.deploy_model import fail_attempt, is_proven, memory_key, serving_of
 
 REPLY_TOKENS = 200
 """Most tokens of an answer: the Azure ML chat-completion notebook's own `max_new_tokens`."""
@@ -52,19 +52,13 @@ def smoke_test(run: Run, endpoint: EndpointStatus, settings: Settings, services:
                 raise ScoringError(502, "the deployment answered, but with no text", code="EmptyReply")
         except (ScoringError, RequestError) as fault:
             message = f"smoke test: {fault.message}"
-            if isinstance(fault, ScoringError) and not _is_proven(run, settings, services):
+            if isinstance(fault, ScoringError) and not is_proven(run, settings, services):
                 raise TransientServiceError(message, code=fault.code) from fault
             return fail_attempt(run, fault.code, message, services)
         tests.append(SmokeTest(prompt=list(messages), expected=expected, reply=text[:REPLY_LIMIT]))
     progress = msgspec.structs.replace(run.serving, route=routes[0])
     services.serving_memory.remember(memory_key(run, options), run.serving.current)
     return msgspec.structs.replace(run, serving=progress, smoke_tests=tuple(tests) if samples else ())
-
-
-def _is_proven(run: Run, settings: Settings, services: Services) -> bool:
-    """Whether the test has failed again and again for long enough."""
-    deadline = settings.limits().refusal_deadline
-    return run.faulty_since is not None and services.now() - run.faulty_since >= deadline
 
 
 def _ask(

@@ -95,7 +95,7 @@ def _choose_serving(run: Run, _seen: Observation, settings: Settings, services: 
 
 
 def _create_deployment(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
-    return create_deployment(run, settings.serving_options(run.options), services)
+    return create_deployment(run, settings.serving_options(run.options), settings, services)
 
 
 def _fail_deployment(run: Run, seen: Observation, _settings: Settings, services: Services) -> Run:
