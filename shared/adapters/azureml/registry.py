@@ -27,7 +27,7 @@ class AzureMlRegistries:
     """The registries that base models and the component come from; see `Registry`."""
 
     def __init__(self, arm: Arm, discovery_url: str, *, models: str, components: str) -> None:
-        self._open = lambda name: AzureMlRegistry(arm, discovery_url, name)
+        self._arm, self._discovery_url = arm, discovery_url
         self._models, self._components = models, components
         self._known: dict[str, AzureMlRegistry] = {}
 
@@ -45,7 +45,9 @@ class AzureMlRegistries:
         return self._registry(self._components).component(name)
 
     def _registry(self, name: str) -> AzureMlRegistry:
-        return self._known.setdefault(name, self._open(name))
+        if name not in self._known:
+            self._known[name] = AzureMlRegistry(self._arm, self._discovery_url, name)
+        return self._known[name]
 
 
 class AzureMlRegistry:
@@ -114,7 +116,8 @@ class AzureMlRegistry:
             )
             if self._root is None:
                 raise InvalidRunError(
-                    f"there is no registry {self._name}: check AZUREML_REGISTRY, COMPONENT_REGISTRY and BASE_MODEL",
+                    f"there is no registry {self._name}: check AZUREML_REGISTRY, COMPONENT_REGISTRY "
+                    "and BASE_MODEL",
                     code="RegistryNotFound",
                 )
         return self._root

@@ -47,8 +47,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The choices of one run: the app's settings, with the upload's `run.json` over them.
 
     Attributes:
-        base_model: `<name>` for the newest version in the registry, or `<name>:<version>`; a model of any
-            registry as `azureml://registries/<registry>/models/<name>/versions/<version>`; or `hf:<owner>/<name>`.
+        base_model: `<name>` for the newest version in the registry, or `<name>:<version>`; or a model of any
+            registry as `azureml://registries/<registry>/models/<name>/versions/<version>`; or
+            `hf:<owner>/<name>`.
         parameters: Inputs of the fine-tuning component, checked against the component itself in preflight.
         compute: Cluster of the workspace, or `serverless`.
         compute_size: VM size for training: of serverless compute, or of a cluster yet to be created.

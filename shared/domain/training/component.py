@@ -99,7 +99,7 @@ USUAL_WINDOW = 4096
 def context_window(
     model_window: int | None, setting: int | None, chosen: Mapping[str, ParameterValue]
 ) -> int:
-    """How many tokens of a row training keeps: the model's own window, or less if a setting or a run says so."""
+    """How many tokens of a row training keeps: the model's own window, or less if a setting says so."""
     asked = chosen.get(MAX_SEQ_LENGTH)
     shorter = asked if isinstance(asked, int) and asked > 0 else None
     return min(filter(None, (model_window, setting, shorter)), default=USUAL_WINDOW)
@@ -113,8 +113,8 @@ def check_model_input(component: Component, given: ModelInput) -> None:
     """
     if given not in component.inputs:
         raise InvalidRunError(
-            f"component {COMPONENT_NAME} {component.version} has no input {given}, by which this base model is "
-            "handed over: choose another BASE_MODEL, or a COMPONENT_REGISTRY with a newer component",
+            f"component {COMPONENT_NAME} {component.version} has no input {given}, by which this base model "
+            "is handed over: choose another BASE_MODEL, or a COMPONENT_REGISTRY with a newer component",
             code="ModelInputNotOffered",
         )
 
