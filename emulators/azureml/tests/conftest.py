@@ -54,7 +54,10 @@ def rest_of() -> Iterator[Callable[[Emulator], Rest]]:
 @pytest.fixture(scope="module")
 def sdk_emulator() -> Iterator[Emulator]:
     """One emulator for the module, whose environment this process has meanwhile."""
-    with Emulator(pace="instant", strict=True, switches=EVERY_MODEL_STARTS) as emulator, pytest.MonkeyPatch.context() as patch:
+    with (
+        Emulator(pace="instant", strict=True, switches=EVERY_MODEL_STARTS) as emulator,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         for name, value in emulator.environment.items():
             patch.setenv(name, value)
         yield emulator
