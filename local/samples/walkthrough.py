@@ -249,7 +249,7 @@ def score(workspace: Any, endpoint: str, folder: Path) -> tuple[list[dict[str, s
     rows = (folder / "test_gen.jsonl").read_bytes().removesuffix(b"\n").split(b"\n")
     messages = json.loads(random.choice(rows))["messages"]  # noqa: S311  # a sample, not a secret
     parameters = {"temperature": 0.6, "top_p": 0.9, "do_sample": True, "max_new_tokens": 200}
-    payload = {"input_data": {"input_string": [messages], "parameters": parameters}, "params": {}}
+    payload = {"input_data": {"input_string": [messages[:-1]], "parameters": parameters}, "params": {}}
     request = folder / "sample_score.json"
     request.write_text(json.dumps(payload))
     response = workspace.online_endpoints.invoke(
