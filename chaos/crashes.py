@@ -56,17 +56,17 @@ def _crashing_deployments(run_id: str, count: int | None = None) -> list[dict[st
     return [{"match": match, "operation": {"status": "Failed", "error": error}, "count": count}]
 
 
-MAIN = Scenario("upload to teardown", Stage.DELETED)
+MAIN = Scenario("upload to teardown", Stage.STOPPED)
 SCENARIOS = (
     Scenario("cancel while training", Stage.CANCELED, Stage.TRAINING, stall=True, request="cancel_run"),
     Scenario("cancel while deploying", Stage.CANCELED, Stage.DEPLOYING, stall=True, request="cancel_run"),
     Scenario("delete while live", Stage.DELETED, Stage.LIVE, request="delete_endpoint"),
     Scenario("job fails", Stage.FAILED, Stage.TRAINING, faults=_failing_job),
-    Scenario("every deployment fails", Stage.FAILED, Stage.DEPLOYING, faults=_crashing_deployments),
+    Scenario("every deployment fails", Stage.STOPPED, Stage.DEPLOYING, faults=_crashing_deployments),
     # The last one: the strategy that works then is tried first from then on.
     Scenario(
         "the third deployment works",
-        Stage.DELETED,
+        Stage.STOPPED,
         Stage.DEPLOYING,
         faults=partial(_crashing_deployments, count=2),
     ),

@@ -30,7 +30,7 @@ TRANSIENT: dict[str, dict[str, Any]] = {
     "slow body": {"fault": FaultKind.SLOW},
 }
 
-_DELETED = frozenset({Stage.DELETED})
+_STOPPED = _WHOLE = frozenset({Stage.STOPPED})
 _FAILED = frozenset({Stage.FAILED})
 _QUOTA = {
     "error": {
@@ -89,15 +89,22 @@ def _operations(fault: str, **outcome: Any) -> tuple[ServiceFault, ...]:
         "endpoint.update": "{run}",
     }
     # A deployment that fails is followed by one of another strategy.
-    again = {"deployment.create"} if outcome["status"] != "Never" else set()
+    deployment = _WHOLE if outcome["status"] != "Never" else _STOPPED
+    ends = {
+        "compute.put": _FAILED,
+        "endpoint.create": _STOPPED,
+        "deployment.create": deployment,
+        "endpoint.update": _STOPPED,
+    }
     return tuple(
-        ServiceFault(fault, _DELETED if kind in again else _FAILED, (_operation(kind, target, **outcome),))
+        ServiceFault(fault, ends[kind], (_operation(kind, target, **outcome),))
         for kind, target in begun.items()
     )
 
 
 def _refused(fault: str, method: str, path: str, status: int, body: Any) -> ServiceFault:
-    return ServiceFault(fault, _FAILED, (_on_call(method, path, status, body, None),))
+    end = _STOPPED if "onlineEndpoints" in path else _FAILED
+    return ServiceFault(fault, end, (_on_call(method, path, status, body, None),))
 
 
 SERVICE_FAULTS = (
@@ -106,12 +113,12 @@ SERVICE_FAULTS = (
     *_operations("operation never ends", status="Never"),
     ServiceFault(
         "delete fails at first",
-        _DELETED,
+        _WHOLE,
         (_operation("endpoint.delete", "{run}", status="Failed", error=_BROKEN),),
     ),
-    ServiceFault("delete fails at first", _DELETED, (_on_call("DELETE", _ENDPOINT, 500, _BROKEN, 9),)),
-    ServiceFault("delete refused at first", _DELETED, (_on_call("DELETE", _ENDPOINT, 403, _CONFLICT, 9),)),
-    ServiceFault("name still being deleted", _DELETED, (_on_call("PUT", _ENDPOINT, 409, _CONFLICT, 6),)),
+    ServiceFault("delete fails at first", _WHOLE, (_on_call("DELETE", _ENDPOINT, 500, _BROKEN, 9),)),
+    ServiceFault("delete refused at first", _WHOLE, (_on_call("DELETE", _ENDPOINT, 403, _CONFLICT, 9),)),
+    ServiceFault("name still being deleted", _WHOLE, (_on_call("PUT", _ENDPOINT, 409, _CONFLICT, 6),)),
     ServiceFault("job fails", _FAILED, ({"match": {"target": "{run}"}, "job": _OUT_OF_MEMORY},)),
     ServiceFault("403 from the registry", _FAILED, injections=(_refusal("/registries/azureml/", 99),)),
     _refused("403 for good", "PUT", _ENDPOINT, 403, _CONFLICT),
@@ -120,7 +127,7 @@ SERVICE_FAULTS = (
     _refused("quota refused", "PUT", "/computes/{compute}$", 400, _QUOTA),
     ServiceFault(
         "container answers 500",
-        _FAILED,
+        _STOPPED,
         ({"match": {"target": "{run}/main"}, "count": None, "container": _NO_TEMPLATE},),
     ),
 )
@@ -150,7 +157,7 @@ def set_faults(world: World, service_fault: ServiceFault, upload: Upload) -> lis
 def _transient(harness: Harness, injection: dict[str, Any], offset: int) -> Verdict:
     plan = [Injection(call=number, **injection) for number in range(offset, 300, SPREAD)]
     host = harness.host(iter([plan]))
-    return harness.assess(host, host.carry(), _DELETED)
+    return harness.assess(host, host.carry(), _WHOLE)
 
 
 def _service_fault(harness: Harness, service_fault: ServiceFault) -> Verdict:

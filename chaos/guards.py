@@ -76,7 +76,7 @@ def _contested(alter: str | None, point: str) -> Verdict:
 
 def _assessed(harness: Harness, hosts: list[Host], ends: list[Stage | None], *, met: int) -> Verdict:
     most = harness.world.most_endpoints_at_once()
-    deleted = frozenset({Stage.DELETED})
+    deleted = frozenset({Stage.STOPPED})
     verdicts = [
         harness.assess(host, end, deleted, holds=most == SLOTS) for host, end in zip(hosts, ends, strict=True)
     ]

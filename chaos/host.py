@@ -89,7 +89,7 @@ class Host:
                 entry = self.world.entry(self.upload.run_id)
                 if entry is None or entry.stage is None:
                     return None
-                if entry.stage.terminal:
+                if entry.stage.at_rest:
                     return entry.stage
                 if entry.stage not in self._seen:
                     self._seen.add(entry.stage)

@@ -52,7 +52,7 @@ def _stuck(harness: Harness) -> Verdict:
 
     end = host.carry(watch)
     return harness.assess(
-        host, end, frozenset({Stage.DELETED}), faults=[fault], holds=bool(seen) and all(seen)
+        host, end, frozenset({Stage.STOPPED}), faults=[fault], holds=bool(seen) and all(seen)
     )
 
 
@@ -61,7 +61,7 @@ def _dropped(harness: Harness, lost: int) -> Verdict:
     host.drops = lost
     end = host.carry()
     met = lost - host.drops
-    return harness.assess(host, end, frozenset({Stage.DELETED}), injected=met)
+    return harness.assess(host, end, frozenset({Stage.STOPPED}), injected=met)
 
 
 def _corrupt(harness: Harness) -> Verdict:
@@ -88,9 +88,9 @@ def _corrupt(harness: Harness) -> Verdict:
     end = host.carry(spoil)
     met = sum(host.faults.values())
     verdict = harness.assess(
-        host, end, frozenset({Stage.DELETED}), injected=met, holds=bool(suspended) and all(suspended)
+        host, end, frozenset({Stage.STOPPED}), injected=met, holds=bool(suspended) and all(suspended)
     )
-    beside = harness.assess(neighbour, next(iter(ended), None), frozenset({Stage.DELETED}), injected=0)
+    beside = harness.assess(neighbour, next(iter(ended), None), frozenset({Stage.STOPPED}), injected=0)
     return verdict._replace(
         runs=2,
         expected=verdict.expected + beside.expected,

@@ -17,7 +17,7 @@ from chaos.wire import FaultKind, Injection
 from chaos.worker import Invocation
 from shared.domain.run.stages import Stage
 
-ENDED = frozenset({Stage.DELETED})
+ENDED = frozenset({Stage.STOPPED})
 AT_ONCE = 10
 DUPLICATED_RUNS = 3
 
@@ -78,7 +78,7 @@ def canceled(harness: Harness, number: int) -> Verdict:
     host, end = _paused(harness, number, cancel)
     # It is unknown before its record is there, and live when its last write was under way.
     unheard = any(accepted) is False
-    expected = ENDED if unheard else frozenset({Stage.CANCELED, Stage.DELETED})
+    expected = ENDED if unheard else frozenset({Stage.CANCELED, Stage.DELETED, Stage.STOPPED})
     holds = unheard or harness.world.record(host.upload.run_id).requests.cancel_at is not None
     return harness.assess(host, end, expected, holds=holds)
 
@@ -142,10 +142,10 @@ def _ten_times(harness: Harness) -> Verdict:
     for _ in range(50):
         entry = harness.world.entry(host.upload.run_id)
         assert entry is not None
-        if entry.stage is None or entry.stage.terminal:
+        if entry.stage is None or entry.stage.at_rest:
             break
         host.now = max(host.now + timedelta(seconds=1), entry.due or host.now)
         deliver("advance_run", host.upload.run_id)
     entry = harness.world.entry(host.upload.run_id)
-    end = entry.stage if entry and entry.stage and entry.stage.terminal else None
+    end = entry.stage if entry and entry.stage and entry.stage.at_rest else None
     return harness.assess(host, end, ENDED, injected=events)

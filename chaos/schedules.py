@@ -44,13 +44,11 @@ def _schedule(harness: Harness, rng: random.Random) -> Verdict:
             host.deliver(request, "" if request == "reconcile_resources" else host.upload.run_id)
 
     end = host.carry(interfere)
-    expected = {Stage.DELETED}
+    expected = {Stage.STOPPED}
     if service_fault is not None:
         expected |= service_fault.end
-    if request == "cancel_run":
-        expected.add(Stage.CANCELED)
-    if request == "delete_endpoint":
-        expected.add(Stage.CANCELED)
+    if request in {"cancel_run", "delete_endpoint"}:
+        expected |= {Stage.CANCELED, Stage.DELETED}
     return harness.assess(host, end, frozenset(expected), faults=faults)
 
 

@@ -10,7 +10,8 @@ export function actionsFor({ run, suspended }, done) {
   const { stage, run_id: id } = run;
   const stuck = suspended !== null || run.failures > 0;
   return [
-    stuck && !isOver(stage) && retryButton(id, done),
+    stuck && !isOver(stage) && stage !== "stopped" && retryButton(id, done),
+    stage === "stopped" && button("start", "Start again …", () => start(run, done)),
     stage === "live" && button("extend", "Extend …", () => extend(run, done)),
     stage === "live" && button("delete", "Delete endpoint …", () => remove(run, done), "danger"),
     beforeLive(stage) && button("cancel", "Cancel run …", () => cancel(run, done), "danger"),
@@ -31,6 +32,17 @@ function retry(id, done) {
     label: "Retry now",
     act: () => api.retry(id),
     said: "The run is looked at again.",
+  }, done);
+}
+
+function start(run, done) {
+  const { instance_count: count, instance_type: size, lifetime_hours: hours } = run.options;
+  return confirm({
+    title: `Deploy ${run.dataset} again?`,
+    body: [`Its model gets an endpoint on ${count} × ${size} for ${hours} h, without training. It costs money until it is stopped.`],
+    label: "Start again",
+    act: () => api.start(run.run_id),
+    said: "The model is deployed again.",
   }, done);
 }
 

@@ -65,6 +65,7 @@ export async function reportPage(id) {
 
 export const cancel = (id) => change("POST", `runs/${encodeURIComponent(id)}/cancel`);
 export const retry = (id) => change("POST", `runs/${encodeURIComponent(id)}/retry`);
+export const start = (id) => change("POST", `runs/${encodeURIComponent(id)}/start`, {});
 export const remove = (endpoint) => change("DELETE", `endpoints/${encodeURIComponent(endpoint)}`);
 export const extend = (endpoint, hours) => change("POST", `endpoints/${encodeURIComponent(endpoint)}/extend`, { hours });
 

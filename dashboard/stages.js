@@ -5,7 +5,7 @@ export const PATH = ["received", "validated", "training", "trained", "registered
 
 const TO_LIVE = PATH.indexOf("live");
 const ENDED = new Set(["deleted", "rejected", "duplicate", "failed", "canceled"]);
-const TONES = { live: "good", failed: "bad", rejected: "bad", deleting: "warn", duplicate: "calm", deleted: "calm", canceled: "calm" };
+const TONES = { live: "good", failed: "bad", rejected: "bad", deleting: "warn", duplicate: "calm", stopped: "warn", deleted: "calm", canceled: "calm" };
 
 const MEANINGS = {
   received: "The upload is known and about to be checked.",
@@ -16,6 +16,7 @@ const MEANINGS = {
   deploying: "The endpoint comes up and is tried out before it gets traffic.",
   live: "The endpoint answers.",
   deleting: "Job and endpoint are being taken away, until both are seen to be gone.",
+  stopped: "The trained model is kept, and nothing of this run costs money. It can be started again.",
   deleted: "Endpoint deleted. Nothing of this run costs money.",
   rejected: "The upload cannot be used. Nothing was asked of Azure ML.",
   duplicate: "An earlier run has the same rows, parameters and base model.",
@@ -34,12 +35,12 @@ const OVERDUE = {
 
 /** Why a run that nobody suspended needs a person, or null. */
 export function lastingOf({ needs_attention, stage }) {
-  if (!needs_attention) return null;
+  if (!needs_attention || stage === "stopped") return null;
   return stage === "deleting" ? LONG_TEARDOWN : OVERDUE;
 }
 
 export const isOver = (stage) => ENDED.has(stage);
-export const isMoving = (stage) => !ENDED.has(stage) && stage !== "live" && stage !== null;
+export const isMoving = (stage) => !ENDED.has(stage) && stage !== "live" && stage !== "stopped" && stage !== null;
 export const beforeLive = (stage) => PATH.indexOf(stage) >= 0 && PATH.indexOf(stage) < TO_LIVE;
 export const meaning = (stage) => MEANINGS[stage] ?? "The record of this run cannot be read.";
 export const nameOf = (stage) => stage ?? "unreadable";
@@ -52,7 +53,7 @@ export function tone(stage) {
 
 /** How much of the way to a live endpoint lies behind, from 0 to 1. */
 export function progress(stage) {
-  if (stage === "deleting" || stage === "deleted") return 1;
+  if (["deleting", "stopped", "deleted"].includes(stage)) return 1;
   return Math.max(0, PATH.indexOf(stage)) / TO_LIVE;
 }
 
@@ -60,7 +61,7 @@ export function progress(stage) {
 export function groupOf(entry) {
   if (entry.needs_attention) return "attention";
   if (entry.stage === "live") return "live";
-  return isOver(entry.stage) ? "ended" : "moving";
+  return isOver(entry.stage) || entry.stage === "stopped" ? "ended" : "moving";
 }
 
 const ORDER = ["attention", "moving", "live", "ended"];

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import httpx
 
 # Where nothing more happens; a run that is live goes on living without us.
-_OVER = frozenset(("live", "deleted", "rejected", "duplicate", "failed", "canceled"))
+_OVER = frozenset(("live", "stopped", "deleted", "rejected", "duplicate", "failed", "canceled"))
 PATIENCE_SECONDS = 120.0
 """For the run to appear, and for an app that does not answer."""
 

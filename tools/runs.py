@@ -1,4 +1,4 @@
-"""Runs from the terminal: list, show, follow, cancel, retry, extend, delete, chat.
+"""Runs from the terminal: list, show, follow, cancel, start, retry, extend, delete, chat.
 
 Tables on a terminal, JSON when piped. Exit codes: 0 done; 1 the app said no; 2 a wrong command line;
 3 the app cannot be reached; 4 the run did not go well, or nothing was done.
@@ -24,8 +24,9 @@ from tools.runs_view import run_details, runs_table, timeline, urgency, utc_now
 
 DONE, REFUSED, USAGE, UNREACHABLE, NOT_WELL = range(5)
 WELL = frozenset(("live", "deleted"))
-OVER = frozenset(("deleted", "rejected", "duplicate", "failed", "canceled"))
+OVER = frozenset(("stopped", "deleted", "rejected", "duplicate", "failed", "canceled"))
 LOOK_SECONDS = 2.0
+_START = ("instance_type", "instance_count", "lifetime_hours", "idle_minutes")
 
 
 class Terminal:
@@ -84,6 +85,12 @@ class Terminal:
     def retry(self, options: argparse.Namespace) -> int:
         """Have a run looked at now."""
         self._show(self.client.retry(self.client.find(options.run)))
+        return DONE
+
+    def start(self, options: argparse.Namespace) -> int:
+        """Deploy the model of a stopped run again."""
+        chosen = {name: getattr(options, name) for name in _START}
+        self._show(self.client.start(self.client.find(options.run), **chosen))
         return DONE
 
     def extend(self, options: argparse.Namespace) -> int:
@@ -250,6 +257,11 @@ def _parser() -> argparse.ArgumentParser:
     command("show", "show one run")
     command("follow", "watch a run until it is live or over")
     command("retry", "have a suspended or waiting run looked at again")
+    starting = command("start", "deploy the model of a stopped run again")
+    starting.add_argument("--instance-type", help="VM size (default: as it was, like the others)")
+    starting.add_argument("--instance-count", type=int, help="VMs")
+    starting.add_argument("--lifetime-hours", type=float, help="hours from going live to being stopped")
+    starting.add_argument("--idle-minutes", type=float, help="minutes without a request; 0 never")
     for name, text in (("cancel", "stop a run"), ("delete", "delete a run's endpoint")):
         ending = command(name, text)
         ending.add_argument("--yes", action="store_true", help="do not ask; needed where nobody can be")

@@ -110,6 +110,11 @@ class RunsClient:
         """Have a run looked at now."""
         return self._run("POST", f"runs/{run_id}/retry")
 
+    def start(self, run_id: str, **options: Any) -> Run:
+        """Have the model of a stopped run deployed again, with other options where they are given."""
+        given = {name: value for name, value in options.items() if value is not None}
+        return self._run("POST", f"runs/{run_id}/start", json=given)
+
     def extend(self, run_id: str, hours: float) -> Run:
         """Have an endpoint live longer."""
         return self._run("POST", f"endpoints/{run_id}/extend", json={"hours": hours})

@@ -17,12 +17,13 @@ STYLES = {
     "failed": BAD,
     "rejected": BAD,
     "deleting": WARN,
+    "stopped": WARN,
     "deleted": CALM,
     "duplicate": CALM,
     "canceled": CALM,
 }
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-_ORDER = {"live": 2, "deleted": 3, "duplicate": 3, "canceled": 3, "failed": 3, "rejected": 3}
+_ORDER = {"live": 2, "stopped": 3, "deleted": 3, "duplicate": 3, "canceled": 3, "failed": 3, "rejected": 3}
 
 
 def urgency(entry: dict[str, Any]) -> tuple[int, str]:

@@ -16,8 +16,11 @@ from msgspec import Meta
 
 from handlers.http.responses import Response, json_response
 from handlers.http.run_views import run_view
+from shared.config import Settings
 from shared.domain.errors import CorruptRunError, RequestError
-from shared.domain.run.run import Requests, Run
+from shared.domain.run.bounds import check_options, check_run_cost
+from shared.domain.run.options import Hours, Minutes, Name, RunOptions
+from shared.domain.run.run import Requests, Run, StartRequest, started_options
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.save_progress import update_run
@@ -69,7 +72,7 @@ def delete_endpoint(endpoint: str, services: Services, *, reason: str = "request
     def delete(run: Run) -> Run:
         if run.stage.terminal:
             raise RequestError(404, f"{endpoint} is gone: its run is {run.stage}", code="EndpointGone")
-        if not run.stage.has_endpoint:
+        if not run.stage.has_endpoint and run.stage is not Stage.STOPPED:
             message = f"{endpoint} has no endpoint yet, its run is {run.stage}: cancel the run instead"
             raise RequestError(409, message, code="NoEndpointYet")
         request = {"delete_at": run.requests.delete_at or services.now(), "delete_reason": reason}
@@ -124,6 +127,67 @@ def extend_endpoint(
     return _accepted(endpoint, extend, services, status=200)
 
 
+class StartOverrides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be different when a stopped run is deployed again."""
+
+    instance_type: Annotated[Name | None, Meta(description="VM size of the deployment.")] = None
+    instance_count: Annotated[
+        Annotated[int, Meta(ge=1, le=50)] | None, Meta(description="VMs of the deployment.")
+    ] = None
+    lifetime_hours: Annotated[Hours | None, Meta(description="Hours from going live to being stopped.")] = (
+        None
+    )
+    idle_minutes: Annotated[
+        Minutes | None, Meta(description="Minutes without a request until it is stopped; 0 never.")
+    ] = None
+
+
+def start_run(run_id: str, body: dict[str, Any], *, settings: Settings, services: Services) -> Response:
+    """Deploy the model of a stopped run again, without training; asking twice is asking once.
+
+    Args:
+        run_id: The run.
+        body: `StartOverrides`; an empty object keeps the run's options.
+        settings: They hold the operator's bounds.
+        services: The ports.
+
+    Raises:
+        UnknownRunError: If there is no such run.
+        RequestError: 400 for other bodies, 409 unless the run is stopped, 422 over a bound.
+    """
+    try:
+        given = msgspec.convert(body, StartOverrides)
+    except (msgspec.ValidationError, OverflowError) as fault:
+        raise RequestError(
+            400, f"the body must name options to change: {fault}", code="InvalidStart"
+        ) from fault
+
+    def start(run: Run) -> Run:
+        if run.stage is not Stage.STOPPED:
+            raise RequestError(409, f"{run_id} is not stopped: it is {run.stage}", code="NotStopped")
+        if run.requests.delete_at is not None or run.requests.cancel_at is not None:
+            raise RequestError(409, f"{run_id} is about to be deleted", code="EndpointGoing")
+        if run.start_request is not None:
+            return run
+        request = StartRequest(at=services.now(), after=len(run.history), **msgspec.structs.asdict(given))
+        _within_bounds(started_options(run, request), settings, request)
+        return _with_request(run, services.now(), start=request)
+
+    return _accepted(run_id, start, services)
+
+
+def _within_bounds(options: RunOptions, settings: Settings, request: StartRequest) -> None:
+    """Hold what a start changes to the bounds of `run.json`; what it leaves was within them at the upload."""
+    bounds = settings.bounds()
+    problems = [
+        problem
+        for problem in check_options(options, settings.default_options(), bounds)
+        if getattr(request, problem.name, None) is not None
+    ] or check_run_cost(options, bounds)
+    if problems:
+        raise RequestError(422, "; ".join(map(str, problems)), code="OverBounds")
+
+
 def retry_run(run_id: str, services: Services) -> Response:
     """Have a suspended or waiting run looked at again, now.
 
@@ -134,6 +198,9 @@ def retry_run(run_id: str, services: Services) -> Response:
 
     def retry(run: Run) -> Run:
         _must_go_on(run)
+        if run.stage is Stage.STOPPED:
+            message = f"{run_id} is stopped: POST /api/runs/{run_id}/start deploys its model again"
+            raise RequestError(409, message, code="Stopped")
         return _with_request(run, services.now(), retry_at=services.now())
 
     services.runs.resume(run_id)

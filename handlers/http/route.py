@@ -71,6 +71,7 @@ class Route:
         query: A struct whose fields are the query's parameters.
         headers: Request headers by name, and what they mean.
         request: The body that it takes.
+        body_optional: Whether a request may come without it.
     """
 
     function: str
@@ -89,3 +90,4 @@ class Route:
     query: type[msgspec.Struct] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     request: Content | None = None
+    body_optional: bool = False

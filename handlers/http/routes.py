@@ -12,7 +12,15 @@ from handlers.http.openai.models import Model, ModelList, list_models, show_mode
 from handlers.http.openai.not_offered import refuse_route
 from handlers.http.openapi.chat_request import ChatCompletionBody
 from handlers.http.openapi.show_openapi import show_openapi
-from handlers.http.request_changes import Extension, cancel_run, delete_endpoint, extend_endpoint, retry_run
+from handlers.http.request_changes import (
+    Extension,
+    StartOverrides,
+    cancel_run,
+    delete_endpoint,
+    extend_endpoint,
+    retry_run,
+    start_run,
+)
 from handlers.http.requests import read_object
 from handlers.http.route import AuthScheme, Content, Route, Success
 from handlers.http.run_views import RunPageView, RunView
@@ -92,6 +100,26 @@ RUNS = (
         tag="runs",
         successes={202: _ASKED},
         errors=(404, 409, *_BUSY),
+    ),
+    Route(
+        function="start_run",
+        method="POST",
+        path="runs/{id}/start",
+        handle=lambda request, app: start_run(
+            request.path["id"],
+            read_object(request.body or b"{}"),
+            settings=app().settings,
+            services=app().services,
+        ),
+        advances=True,
+        summary="Start a stopped run",
+        description="Deploys its model again, without training; what the body names replaces the run's "
+        "options, within the operator's bounds.",
+        tag="runs",
+        successes={202: Success("It will be deployed.", (_RUN_BODY,))},
+        errors=(400, 404, 409, 413, 422, *_BUSY),
+        request=Content((StartOverrides,)),
+        body_optional=True,
     ),
     Route(
         function="retry_run",

@@ -205,6 +205,9 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     error: FailureView | None
     failures: int
     faulty_since: datetime | None
+    attention: Annotated[
+        str | None, Meta(description="Why a person should look though the run goes on by itself.")
+    ]
     last_fault: FailureView | None
     attention: Annotated[
         str | None, Meta(description="Why a person should look, though the run goes on by itself.")
@@ -242,6 +245,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         error=_public(run.error, FailureView | None),
         failures=run.failures,
         faulty_since=run.faulty_since,
+        attention=run.attention,
         last_fault=_public(run.last_fault, FailureView | None),
         attention=run.attention,
         report=_public(run.report, ReportSummaryView | None),
@@ -317,6 +321,6 @@ def _endpoint_view(run: Run, now: datetime) -> EndpointView | None:
 
 
 def _seconds_left(run: Run, now: datetime) -> int | None:
-    if run.stage.terminal or run.ends_at is None:
+    if run.stage.at_rest or run.ends_at is None:
         return None
     return max(0, round((run.ends_at - now).total_seconds()))

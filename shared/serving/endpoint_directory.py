@@ -58,7 +58,7 @@ class EndpointDirectory:
 
         Raises:
             UnknownRunError: If there is no such endpoint.
-            RequestError: 409 if it is not live yet, 410 if it was deleted.
+            RequestError: 409 if it is not live yet or stopped, 410 if it was deleted.
         """
         return await self._targets.get(endpoint, lambda: self._use(endpoint), lifetime=LOOK_AGAIN)
 
@@ -138,4 +138,7 @@ def _must_be_live(run: Run) -> None:
         return
     if run.stage.before_live:
         raise RequestError(409, f"{run.run_id} is not live yet: its run is {run.stage}", code="NotLiveYet")
+    if run.stage is Stage.STOPPED:
+        message = f"{run.run_id} is stopped: POST /api/runs/{run.run_id}/start deploys its model again"
+        raise RequestError(409, message, code="Stopped")
     raise RequestError(410, f"{run.run_id} is gone: its run is {run.stage}", code="EndpointGone")

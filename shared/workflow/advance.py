@@ -29,7 +29,7 @@ from shared.domain.run.decide import (
 from shared.domain.run.fault_policy import Operation, Outcome, fault_kind, outcome_of, phase_of
 from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import Observation, note
-from shared.domain.run.run import WITHOUT_FAULT, EndpointRecord, Failure, Run, enter
+from shared.domain.run.run import WITHOUT_FAULT, EndpointRecord, Failure, Run, enter, restart
 from shared.domain.run.stages import Stage
 from shared.logs import get_logger
 from shared.ports import Services, StoredRun
@@ -69,7 +69,7 @@ def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
     done: set[Step] = set()
     if stored.run.failures and stored.run.due is not None and stored.run.due > services.now():
         return stored.run
-    while not stored.run.stage.terminal:
+    while not stored.run.at_rest:
         run, operation = stored.run, Operation.LOOK
         try:
             seen = observe(run, services)
@@ -106,6 +106,9 @@ def _apply(decision: Decision, run: Run, seen: Observation, settings: Settings, 
     match decision:
         case Wait(until, attention):
             return msgspec.structs.replace(run, due=until, **{**WITHOUT_FAULT, "attention": attention})
+        case Enter(Stage.TRAINED) if (start := run.start_request) is not None:
+            _report_stage(run, Stage.TRAINED, services)
+            return restart(run, start, services.now())
         case Enter(stage, error, outcome, reason):
             if stage is Stage.LIVE:
                 run = _with_endpoint(run, seen, settings, services)

@@ -76,7 +76,7 @@ PATH = (
     Stage.DEPLOYING,
     Stage.LIVE,
     Stage.DELETING,
-    Stage.DELETED,
+    Stage.STOPPED,
 )
 """The stages of a run to which nothing happens."""
 
@@ -151,13 +151,15 @@ def a_run(stage: Stage = Stage.RECEIVED, *, now: datetime = NOW, **changes: Any)
         options=OPTIONS,
         stage=stage,
         history=history,
-        due=None if stage.terminal else now,
+        due=None if stage.at_rest else now,
         **facts,
     )
     return msgspec.structs.replace(run, **changes)
 
 
 def _steps_to(stage: Stage) -> tuple[Stage, ...]:
+    if stage is Stage.DELETED:
+        return (*PATH[:-1], stage)
     if stage in PATH:
         return PATH[: PATH.index(stage) + 1]
     before = {Stage.REJECTED: 1, Stage.DUPLICATE: 2, Stage.FAILED: 2, Stage.CANCELED: 2}[stage]

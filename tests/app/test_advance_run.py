@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
 
-from handlers.http.request_changes import cancel_run
+from handlers.http.request_changes import cancel_run, delete_endpoint, start_run
 from handlers.timers.reconcile_resources import reconcile_resources
 from shared.config import Settings
 from shared.domain.errors import (
     CorruptRunError,
+    RequestError,
     RunChangedError,
     ScoringError,
     ServiceRefusedError,
@@ -44,7 +46,7 @@ WHOLE_LIFE = [
     "deploying",
     "live",
     "deleting",
-    "deleted",
+    "stopped",
 ]
 ONCE = {"create_compute", "submit", "register", "create", "deploy", "route_traffic", "delete"}
 
@@ -74,7 +76,7 @@ def test_an_upload_is_carried_through_every_stage(slow: bool) -> None:
     assert {deployment for _, _, deployment in world.cloud.scored} == {"main"}
     assert world.datasets.files[f"{run_id}/train.jsonl"].startswith(b'{"messages":')
     assert world.reports.load(run_id, html=True)
-    run = drive(world, run_id, Stage.DELETED)
+    run = drive(world, run_id, Stage.STOPPED)
     assert stages(run) == WHOLE_LIFE
     assert sorted(call for call, _ in world.cloud.begun) == sorted(ONCE)
     assert world.cloud.seen == {}
@@ -221,7 +223,7 @@ def test_a_silent_deployment_never_gets_traffic() -> None:
     """Whatever serves it: a model without a word for a test conversation fails its smoke test."""
     world = World()
     world.cloud.answers = lambda body: said("", body)
-    run = drive(world, upload(world), Stage.FAILED)
+    run = drive(world, upload(world), Stage.STOPPED)
     assert run.error is not None
     assert run.error.code == "NoServingStrategy"
     assert "route_traffic" not in dict(world.cloud.begun)
@@ -255,7 +257,7 @@ def test_a_deployment_that_fails_its_test_is_taken_away(
     world = World()
     fault = ScoringError(status, "no", code=code, upstream_status=upstream)
     world.cloud.faults["score"] = [fault] * 200
-    run = drive(world, upload(world), Stage.FAILED)
+    run = drive(world, upload(world), Stage.STOPPED)
     assert run.error is not None
     assert run.error.message.endswith("smoke test: no")
     assert [call for call, _ in world.cloud.begun].count("deploy") == attempts
@@ -499,7 +501,7 @@ def test_a_busy_teardown_goes_on_for_days() -> None:
     assert run.last_fault is not None
     assert run.last_fault.code == "ScopeLocked"
     assert next(world.runs.entries()).needs_attention(world.now)
-    drive(world, run_id, Stage.DELETED)
+    drive(world, run_id, Stage.STOPPED)
     assert world.cloud.seen == {}
 
 
@@ -571,3 +573,104 @@ def test_a_job_that_is_hidden_for_a_while_goes_on() -> None:
     assert advance(world, run_id).attention is None
     assert drive(world, run_id, Stage.LIVE).job is not None
     assert [call for call, _ in world.cloud.begun].count("submit") == 1
+
+
+BIGGER = msgspec.structs.replace(SETTINGS, allowed_instance_types=("Standard_NC48ads_A100_v4",))
+REFUSED = {
+    "read": Stage.LIVE,
+    "register": Stage.STOPPED,
+    "create": Stage.STOPPED,
+    "deploy": Stage.STOPPED,
+    "route_traffic": Stage.STOPPED,
+}
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+@pytest.mark.parametrize("call", REFUSED)
+def test_whatever_is_refused_after_training_keeps_the_model(call: str, status: int) -> None:
+    """Quota, capacity, policy, a name that is taken: one training, and the run is live or can be started."""
+    world = World()
+    refusal = ServiceRefusedError("not today", code="OutOfCapacity", status=status)
+    world.cloud.faults[call] = [refusal] * 500
+    run = drive(world, upload(world), REFUSED[call])
+    assert [name for name, _ in world.cloud.begun].count("submit") == 1
+    if run.stage is Stage.LIVE:
+        return
+    assert run.error is not None
+    assert (run.error.code, run.error.message) == ("OutOfCapacity", "not today")
+    assert world.cloud.seen == {}
+    (entry,) = world.runs.entries()
+    assert (entry.needs_attention(world.now), entry.due) == (True, None)
+    assert advance(world, run.run_id) == run, "it does nothing by itself"
+
+    world.cloud.faults.clear()
+    body = {"instance_type": "Standard_NC48ads_A100_v4", "lifetime_hours": 2}
+    answers = [start_run(run.run_id, body, settings=BIGGER, services=world.services) for _ in range(2)]
+    assert [answer.status for answer in answers] == [202, 202]
+    live = drive(world, run.run_id, Stage.LIVE)
+    assert (live.options.instance_type, live.error) == ("Standard_NC48ads_A100_v4", None)
+    assert live.expires_at == world.now + timedelta(hours=2)
+    assert list(world.cloud.models) == [run.run_id]
+    assert [name for name, _ in world.cloud.begun].count("submit") == 1
+    with pytest.raises(RequestError):
+        start_run(run.run_id, {}, settings=SETTINGS, services=world.services)
+
+
+def test_a_stopped_run_can_be_deleted_for_good() -> None:
+    """It has nothing that costs money: it ends at once."""
+    world = World()
+    world.runs.create(a_run(Stage.STOPPED))
+    delete_endpoint(RUN_ID, world.services)
+    assert advance(world, RUN_ID).stage is Stage.DELETED
+    assert world.cloud.begun == []
+
+
+@pytest.mark.parametrize("body", [{"instance_count": 0}, {"lifetime_hours": "long"}, {"size": 1}])
+def test_a_start_that_makes_no_sense_is_refused(body: dict[str, Any]) -> None:
+    """Named, and nothing happens."""
+    world = World()
+    world.runs.create(a_run(Stage.STOPPED))
+    with pytest.raises(RequestError) as caught:
+        start_run(RUN_ID, body, settings=SETTINGS, services=world.services)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "setting"),
+    [
+        ("lifetime_hours", 999, "ENDPOINT_MAX_LIFETIME_HOURS"),
+        ("instance_count", 5, "MAX_INSTANCE_COUNT"),
+        ("instance_type", "Standard_ND96isr_H100_v5", "ALLOWED_INSTANCE_TYPES"),
+        ("idle_minutes", 0.5, "idle_minutes"),
+    ],
+)
+def test_a_start_is_held_to_the_bounds_of_run_json(option: str, value: Any, setting: str) -> None:
+    """The message names the option and the setting; what the run has already is not held against it."""
+    world = World()
+    strange = msgspec.structs.replace(a_run().options, compute="no-longer-allowed")
+    world.runs.create(a_run(Stage.STOPPED, options=strange))
+    with pytest.raises(RequestError) as caught:
+        start_run(RUN_ID, {option: value}, settings=SETTINGS, services=world.services)
+    assert (caught.value.status, option in caught.value.message) == (422, True)
+    assert setting in caught.value.message
+    assert start_run(RUN_ID, {}, settings=SETTINGS, services=world.services).status == 202
+
+
+def test_a_model_that_no_strategy_serves_is_kept_and_tried_anew_when_started() -> None:
+    """The reasons are on the stopped run; a start forgets the failed attempts."""
+    world = World()
+    world.cloud.faults["deploy"] = [
+        ServiceRefusedError("no such image", code="BadArgument", status=400)
+    ] * 500
+    stopped = drive(world, upload(world), Stage.STOPPED)
+    assert stopped.error is not None
+    assert (stopped.error.code, stopped.error.message.count("no such image")) == (
+        "NoServingStrategy",
+        len(StrategyName),
+    )
+    world.cloud.faults.clear()
+    start_run(stopped.run_id, {}, settings=SETTINGS, services=world.services)
+    live = drive(world, stopped.run_id, Stage.LIVE)
+    assert live.serving is not None
+    assert live.serving.failed == ()
+    assert live.smoke_tests

@@ -35,7 +35,7 @@ from shared.domain.run.observation import (
     aspects_of,
     note,
 )
-from shared.domain.run.run import Failure, Metrics, Requests, Run
+from shared.domain.run.run import Failure, Metrics, Requests, Run, StartRequest, enter, restart
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import TRANSITIONS, Stage
 from tests.app.builders import NOW, PLAN, a_run, report
@@ -132,7 +132,7 @@ def every_case(stage: Stage) -> Iterator[tuple[Run, Observation, Limits, Decisio
                     yield noted, seen, limits, decide(noted, seen, now, limits)
 
 
-DELETING = [stage for stage in Stage if not stage.terminal]
+DELETING = [stage for stage in Stage if not stage.at_rest]
 
 
 @pytest.mark.parametrize("stage", DELETING)
@@ -373,7 +373,7 @@ def test_a_live_endpoint_ends_by_time_or_by_idling() -> None:
     idle, expiry = timedelta(minutes=60), timedelta(hours=24)
     assert decide(run, THERE, NOW, LIMITS) == Wait(NOW + idle)
     ended = decide(run, THERE, NOW + idle, LIMITS)
-    assert ended == Enter(Stage.DELETING, outcome=Stage.DELETED, reason="not used for 60 minutes")
+    assert ended == Enter(Stage.DELETING, outcome=Stage.STOPPED, reason="not used for 60 minutes")
 
     used = msgspec.structs.replace(run, last_used=NOW + timedelta(minutes=59))
     assert decide(used, THERE, NOW + idle, LIMITS) == Wait(NOW + timedelta(minutes=119))
@@ -381,7 +381,7 @@ def test_a_live_endpoint_ends_by_time_or_by_idling() -> None:
     extended = msgspec.structs.replace(run, requests=Requests(extended_to=NOW + 2 * expiry))
     assert decide(extended, THERE, NOW + expiry, LIMITS) == Wait(NOW + 2 * expiry)
     ended = decide(extended, THERE, NOW + 2 * expiry, LIMITS)
-    assert ended == Enter(Stage.DELETING, outcome=Stage.DELETED, reason="its time was up")
+    assert ended == Enter(Stage.DELETING, outcome=Stage.STOPPED, reason="its time was up")
 
     idling = msgspec.structs.replace(run, options=msgspec.structs.replace(run.options, idle_minutes=0))
     assert decide(idling, THERE, NOW, LIMITS) == Wait(NOW + expiry)
@@ -431,7 +431,8 @@ def test_a_refusal_ends_the_run_once_it_is_proven(stage: Stage) -> None:
         if stage in {Stage.RECEIVED, Stage.VALIDATED}:
             assert decision.stage is Stage.FAILED
         else:
-            assert (decision.stage, decision.outcome) == (Stage.DELETING, Stage.FAILED)
+            kept = Stage.FAILED if stage is Stage.TRAINING else Stage.STOPPED
+            assert (decision.stage, decision.outcome) == (Stage.DELETING, kept)
 
 
 @pytest.mark.parametrize("outcome", Outcome)
@@ -528,3 +529,34 @@ def test_unknown_job_words_are_watched_and_stopped() -> None:
     assert unknown.state is JobState.UNKNOWN
     assert isinstance(decide(a_run(Stage.TRAINING), Observation(job=unknown), NOW, LIMITS), Wait)
     assert decide(a_run(Stage.DELETING), Observation(job=unknown), NOW, LIMITS) == Do(Step.CANCEL_JOB)
+
+
+def test_a_trained_model_is_never_thrown_away() -> None:
+    """Once the job completed, nothing but MAX_EVAL_LOSS and a caller ends a run: it stops with its model."""
+    gates = {"EvalLossMissing", "EvalLossTooHigh"}
+    for stage in (Stage.TRAINED, Stage.REGISTERED, Stage.DEPLOYING):
+        for run, _, _, decision in every_case(stage):
+            asked = run.requests.cancel_at or run.requests.delete_at
+            if not isinstance(decision, Enter) or asked or decision.stage is not Stage.DELETING:
+                continue
+            assert decision.error is not None
+            gate = decision.error.code in gates
+            assert decision.outcome is (Stage.FAILED if gate else Stage.STOPPED), decision.error
+
+
+def test_a_stopped_run_goes_on_when_it_is_asked_to() -> None:
+    """Once for each request; one that was made for an earlier stop starts nothing."""
+    run = a_run(Stage.STOPPED)
+    assert run.at_rest
+    request = StartRequest(at=NOW, after=len(run.history), instance_type="Standard_NC48ads_A100_v4")
+    asked = msgspec.structs.replace(run, requests=Requests(start=request))
+    assert not asked.at_rest
+    assert decide(asked, Observation(), NOW, LIMITS) == Enter(Stage.TRAINED)
+    started = restart(asked, request, NOW)
+    assert (started.stage, started.due, started.endpoint, started.error) == (Stage.TRAINED, NOW, None, None)
+    assert started.options.instance_type == "Standard_NC48ads_A100_v4"
+    assert started.options.lifetime_hours == run.options.lifetime_hours
+    later = enter(enter(started, Stage.DELETING, NOW), Stage.STOPPED, NOW)
+    assert later.at_rest, "the request was for the stop before"
+    ended = msgspec.structs.replace(asked, requests=Requests(start=request, delete_at=NOW))
+    assert decide(ended, Observation(), NOW, LIMITS) == Enter(Stage.DELETED, reason="requested")

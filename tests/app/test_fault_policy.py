@@ -130,7 +130,7 @@ def test_each_step_is_an_operation() -> None:
 
 def test_each_stage_has_its_phase() -> None:
     """A billable run may have a job before it is in training."""
-    phases = {stage: phase_of(a_run(stage)) for stage in Stage if not stage.terminal}
+    phases = {stage: phase_of(a_run(stage)) for stage in Stage if not stage.at_rest}
     assert phases == {
         Stage.RECEIVED: Phase.BEFORE_TRAINING,
         Stage.VALIDATED: Phase.BEFORE_TRAINING,

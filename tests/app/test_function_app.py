@@ -33,6 +33,7 @@ FUNCTIONS = {
     "get_report": "httpTrigger",
     "cancel_run": "httpTrigger",
     "retry_run": "httpTrigger",
+    "start_run": "httpTrigger",
     "score": "httpTrigger",
     "chat_completions": "httpTrigger",
     "list_models": "httpTrigger",
@@ -165,6 +166,7 @@ def test_there_are_two_queues(functions: dict[str, list[dict[str, object]]]) -> 
         "reconcile_resources",
         "cancel_run",
         "retry_run",
+        "start_run",
         "extend_endpoint",
         "delete_endpoint",
     }

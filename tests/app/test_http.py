@@ -262,7 +262,7 @@ def test_a_run_is_shown_in_every_stage(stage: Stage) -> None:
         assert view["endpoint"]["seconds_left"] == 3600
         assert view["smoke_test"][0]["reply"] == "Hey!"
     elif view["endpoint"]:
-        assert (view["endpoint"]["seconds_left"] is None) is stage.terminal
+        assert (view["endpoint"]["seconds_left"] is None) is stage.at_rest
 
 
 def test_an_unchanged_run_is_not_sent_again() -> None:

@@ -31,7 +31,7 @@ def test_what_is_written_is_read(dataset: str, stage: Stage) -> None:
     assert (read.dataset, read.stage, read.due) == (dataset, stage, run.due)
     assert (read.opened, read.entered) == (run.opened_at, run.history[-1].at)
     assert read.billable == run.billable
-    assert read.expires == (None if stage.terminal else run.expires_at)
+    assert read.expires == (None if stage.at_rest else run.expires_at)
 
 
 @given(

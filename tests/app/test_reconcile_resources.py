@@ -177,8 +177,8 @@ def test_a_run_whose_endpoint_was_removed_ends_once_it_is_back() -> None:
     world.runs.suspend(RUN_ID, "why", until=NOW)
     world.now = NOW + LIMITS.deployment_deadline + timedelta(minutes=1)
     reconcile(world)
-    run = drive(world, RUN_ID, Stage.FAILED)
-    assert (run.stage, run.error and run.error.code) == (Stage.FAILED, "DeadlineExceeded")
+    run = drive(world, RUN_ID, Stage.STOPPED)
+    assert (run.stage, run.error and run.error.code) == (Stage.STOPPED, "DeadlineExceeded")
     assert world.cloud.begun == [("delete", RUN_ID)]
 
 

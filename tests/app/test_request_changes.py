@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
+from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run, start_run
 from handlers.http.responses import Response
 from shared.domain.errors import CorruptRunError, RequestError
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.fakes import World
+from tests.app.worlds import SETTINGS
 
 
 def extend(run_id: str, services: Services, hours: Any = 1) -> Response:
@@ -23,14 +24,20 @@ def extend(run_id: str, services: Services, hours: Any = 1) -> Response:
     return extend_endpoint(run_id, {"hours": hours}, most_hours=168, services=services)
 
 
-WITH_ENDPOINT = {Stage.DEPLOYING, Stage.LIVE, Stage.DELETING}
+def start(run_id: str, services: Services) -> Response:
+    """Start as it was."""
+    return start_run(run_id, {}, settings=SETTINGS, services=services)
+
+
+WITH_ENDPOINT = {Stage.DEPLOYING, Stage.LIVE, Stage.DELETING, Stage.STOPPED}
 EXPECTED: dict[str, tuple[Callable[[str, Services], Response], Callable[[Stage], int]]] = {
     "cancel": (cancel_run, lambda stage: 409 if stage.terminal else 202),
-    "retry": (retry_run, lambda stage: 409 if stage.terminal else 202),
+    "retry": (retry_run, lambda stage: 409 if stage.at_rest else 202),
     "delete": (
         delete_endpoint,
         lambda stage: 404 if stage.terminal else 202 if stage in WITH_ENDPOINT else 409,
     ),
+    "start": (start, lambda stage: 202 if stage is Stage.STOPPED else 409),
     "extend": (extend, lambda stage: 200 if stage is Stage.LIVE else 409),
 }
 

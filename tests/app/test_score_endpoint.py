@@ -114,16 +114,18 @@ def test_any_object_is_a_payload_or_400(body: dict[str, Any]) -> None:
         assert asked.chats
 
 
-@pytest.mark.parametrize("stage", [Stage.RECEIVED, Stage.DEPLOYING, Stage.LIVE, Stage.DELETING, Stage.FAILED])
+@pytest.mark.parametrize(
+    "stage", [Stage.RECEIVED, Stage.DEPLOYING, Stage.LIVE, Stage.DELETING, Stage.STOPPED, Stage.FAILED]
+)
 async def test_only_a_live_endpoint_is_scored(stage: Stage) -> None:
-    """409 before, 410 after, and the endpoint is not asked in either case."""
+    """409 before and while stopped, 410 after, and the endpoint is not asked in either case."""
     world, app = live(stage=stage)
     if stage is Stage.LIVE:
         await score(app, {"messages": MESSAGES})
         return
     with pytest.raises(RequestError) as caught:
         await score(app, {"messages": MESSAGES})
-    assert caught.value.status == (409 if stage.before_live else 410)
+    assert caught.value.status == (409 if stage.before_live or stage is Stage.STOPPED else 410)
     assert world.cloud.scored == []
 
 

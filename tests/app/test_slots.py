@@ -277,7 +277,7 @@ def test_a_canceled_job_keeps_its_slot_until_it_has_stopped() -> None:
     ("kind", "stages"),
     [
         (SlotKind.TRAINING, {Stage.RECEIVED, Stage.VALIDATED, Stage.TRAINING}),
-        (SlotKind.ENDPOINT, {stage for stage in Stage if not stage.terminal}),
+        (SlotKind.ENDPOINT, {stage for stage in Stage if not stage.at_rest}),
     ],
 )
 def test_a_slot_is_kept_until_it_is_needed_no_more(kind: SlotKind, stages: set[Stage]) -> None:

@@ -16,7 +16,7 @@ from shared.domain.run.observation import EndpointStatus, Provisioning
 from shared.domain.run.stages import Stage
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.fakes import World
-from tests.app.worlds import SETTINGS, advance, upload
+from tests.app.worlds import SETTINGS, advance, drive, upload
 
 SOON = NOW + timedelta(seconds=1)
 
@@ -116,15 +116,14 @@ def test_the_reconciliation_deletes_orphans_and_nothing_else() -> None:
 
 
 def test_an_orphan_that_cannot_be_deleted_holds_up_no_other() -> None:
-    """The next ones are deleted all the same."""
+    """The next ones are deleted all the same, and runs that lost their endpoint are still named."""
     world = World()
     for number in range(3):
         with_endpoint(world, named(number), named(number))
-    with_endpoint(world, RUN_ID, RUN_ID)
     world.runs.create(a_run(Stage.LIVE))
     world.cloud.faults["delete"] = [ServiceRefusedError("locked"), TransientServiceError("busy")]
-    assert reconcile_resources(settings=SETTINGS, services=world.services) == []
-    assert set(world.cloud.seen) == {named(0), named(1), RUN_ID}
+    assert reconcile_resources(settings=SETTINGS, services=world.services) == [RUN_ID]
+    assert set(world.cloud.seen) == {named(0), named(1)}
 
 
 def test_a_live_run_whose_endpoint_is_gone_is_ended() -> None:
@@ -132,24 +131,21 @@ def test_a_live_run_whose_endpoint_is_gone_is_ended() -> None:
     world = World()
     world.runs.create(a_run(Stage.LIVE, due=NOW + timedelta(hours=1)))
     assert reconcile_resources(settings=SETTINGS, services=world.services) == [RUN_ID]
-    run = advance(world, RUN_ID)
-    assert (run.stage, bool(run.attention)) == (Stage.LIVE, True)
-    for _ in range(2):  # the endpoint is gone for long enough, and then so is everything else
-        world.now += timedelta(minutes=SETTINGS.refusal_deadline_minutes)
-        run = advance(world, RUN_ID)
-    assert run.stage is Stage.DELETED
-    assert run.end_reason == "the endpoint was gone"
+    assert advance(world, RUN_ID).attention == f"endpoint {RUN_ID} is not in the workspace"
+    run = drive(world, RUN_ID, Stage.STOPPED)
+    assert run.error is not None
+    assert run.error.code == "EndpointGone"
 
 
 def test_a_live_run_that_cannot_be_looked_at_holds_up_no_other() -> None:
-    """Each is named; advancing it finds out whether its record can be read and its endpoint seen."""
+    """A record that cannot be read is found when it is advanced; endpoints are listed in one call."""
     world = World()
     for number in range(3):
         world.runs.create(a_run(Stage.LIVE, run_id=named(number), due=SOON))
     world.runs.corrupt(named(1))
     world.busy("endpoint")
-    named_runs = reconcile_resources(settings=SETTINGS, services=world.services)
-    assert named_runs == [named(0), named(1), named(2)]
+    lost = reconcile_resources(settings=SETTINGS, services=world.services)
+    assert lost == [named(0), named(1), named(2)]
 
 
 def test_a_suspended_runs_endpoint_does_not_outlive_its_time() -> None:

@@ -20,7 +20,7 @@ from tests.app.fakes import World
 
 EXAMPLE = json.loads((Path(__file__).parents[2] / "local.settings.json.example").read_text())["Values"]
 SETTINGS = Settings.from_env({**EXAMPLE, "BASE_MODEL": "Phi-4"})
-MOST_ADVANCES = 100
+MOST_ADVANCES = 300
 
 
 def rows(count: int = 60, tag: str = "") -> bytes:
@@ -126,7 +126,7 @@ def fragile(services: Services, trip: Trip) -> Services:
 
 
 def whole_life(world: World, trip: Trip, survives: tuple[type[BaseException], ...]) -> Run:
-    """From upload to deleted, with a host that calls again when an invocation fails."""
+    """From upload to stopped, with a host that calls again when an invocation fails."""
     services = fragile(world.services, trip)
     world.uploads.put("support.jsonl", rows())
     file = world.uploads.find("support.jsonl")
@@ -143,7 +143,7 @@ def whole_life(world: World, trip: Trip, survives: tuple[type[BaseException], ..
         except survives:
             continue
         assert run is not None
-        if run.stage.terminal:
+        if run.at_rest:
             return run
         assert run.due is not None
         world.now = max(world.now + timedelta(seconds=1), run.due)

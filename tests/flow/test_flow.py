@@ -67,7 +67,7 @@ def test_an_upload_is_carried_to_a_live_endpoint_and_taken_away_when_its_time_is
     later(flow, hours=2)
     assert flow.advance(run_id).stage is Stage.LIVE, "an extended endpoint outlives its first expiry"
     later(flow, hours=2)
-    run = flow.drive(run_id, Stage.DELETED)
+    run = flow.drive(run_id, Stage.STOPPED)
 
     assert flow.services.endpoints.endpoint(run_id, run_id) is None
     assert run.end_reason == "its time was up"
@@ -89,7 +89,7 @@ def test_an_endpoint_that_nobody_uses_is_deleted(flow: Flow) -> None:
     run_id = flow.upload(f"{name()}.jsonl", sample())
     flow.drive(run_id, Stage.LIVE)
     later(flow, minutes=61)
-    assert flow.drive(run_id, Stage.DELETED).end_reason == "not used for 60 minutes"
+    assert flow.drive(run_id, Stage.STOPPED).end_reason == "not used for 60 minutes"
 
 
 def test_a_broken_dataset_is_rejected_before_azure_ml_hears_of_it(flow: Flow) -> None:
@@ -272,7 +272,9 @@ def test_a_live_run_whose_endpoint_was_deleted_by_hand_ends(flow: Flow) -> None:
     flow.drive(run_id, Stage.LIVE)
     flow.services.endpoints.delete(run_id)
     assert reconcile_resources(settings=flow.settings, services=flow.services) == [run_id]
-    assert flow.drive(run_id, Stage.DELETED).end_reason == "the endpoint was gone"
+    error = flow.drive(run_id, Stage.STOPPED).error
+    assert error is not None
+    assert error.code == "EndpointGone"
 
 
 def test_deleting_an_endpoint_takes_everything_away(flow: Flow) -> None:

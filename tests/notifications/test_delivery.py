@@ -54,14 +54,14 @@ def told(world: World) -> list[dict[str, Any]]:
 def test_a_life_is_told_stage_by_stage() -> None:
     """Each entry of the history is one event, with an id of its own and the record's own time."""
     world = World()
-    run = drive(world, upload(world), Stage.DELETED)
+    run = drive(world, upload(world), Stage.STOPPED)
     read_out(world)
     events = told(world)
     assert [event["data"]["stage"] for event in events] == [stage.value for stage in PATH]
     assert [event["id"] for event in events] == [f"{run.run_id}/{index}" for index in range(len(PATH))]
     assert [msgspec.convert(event["time"], type(NOW)) for event in events] == [e.at for e in run.history]
     assert {event["subject"] for event in events} == {run.run_id}
-    assert [event["data"]["over"] for event in events] == [False] * (len(PATH) - 1) + [True]
+    assert [event["data"]["over"] for event in events] == [False] * len(PATH)
 
 
 def test_a_notice_is_put_down_before_the_record_is_written() -> None:
@@ -98,7 +98,7 @@ def test_every_record_with_a_new_stage_is_written_after_its_notice() -> None:
         return write(run, etag)
 
     world.runs.create, world.runs.replace = watched_create, watched_write  # type: ignore[method-assign]
-    drive(world, upload(world), Stage.DELETED)
+    drive(world, upload(world), Stage.STOPPED)
     world.uploads.put("bad/run.json", b"[]")
     upload(world, "bad/train.jsonl")
     assert "rejected" in {
@@ -176,7 +176,7 @@ def test_a_queue_that_is_down_holds_no_run_up() -> None:
     """The run goes its whole way; only its notifications are lost."""
     world = World()
     world.notifications.faults["enqueue"] = [TransientServiceError("down") for _ in PATH]
-    drive(world, upload(world), Stage.DELETED)
+    drive(world, upload(world), Stage.STOPPED)
     assert world.notifications.waiting == []
 
 

@@ -101,7 +101,7 @@ def _operation(route: Route, schema_of: dict[str, Any], components: dict[str, An
         described["parameters"] = parameters
     if route.request is not None:
         described["requestBody"] = {
-            "required": True,
+            "required": not route.body_optional,
             "content": _media(route.request, schema_of, examples.of(route.function, "request")),
         }
     return described

@@ -64,6 +64,7 @@ MODEL = {
     "root": RUN_ID,
 }
 MODELS = {"object": "list", "data": [MODEL]}
+START = {"instance_type": "Standard_NC48ads_A100_v4", "lifetime_hours": 8}
 EXTENSION = {"hours": 4}
 HEALTH = {"status": "ok"}
 
@@ -75,6 +76,8 @@ EXAMPLES: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("get_run", "200"): {JSON: {"run": RUN}},
     ("get_report", "200"): {JSON: {"rejected": REPORT}},
     ("cancel_run", "202"): _ASKED,
+    ("start_run", "request"): {JSON: {"bigger": START, "as it was": {}}},
+    ("start_run", "202"): _ASKED,
     ("retry_run", "202"): {JSON: {"run": ASKED_RUN, "unreadable": {"run_id": RUN_ID}}},
     ("score", "request"): {JSON: {"short": SCORE_SHORT, "azure": SCORE_AZURE}},
     ("score", "200"): {

@@ -94,7 +94,7 @@ def check_options(options: RunOptions, defaults: RunOptions, bounds: Bounds) -> 
     if 0 < options.idle_minutes < LEAST_IDLE_MINUTES:
         message = f"is {options.idle_minutes:g}; it is 0 for never, or at least {LEAST_IDLE_MINUTES}"
         problems.append(Problem("idle_minutes", message))
-    return problems or _cost(options, bounds)
+    return problems or check_run_cost(options, bounds)
 
 
 def check_parameters(chosen: Mapping[str, ParameterValue], bounds: Bounds) -> list[Problem]:
@@ -160,7 +160,8 @@ def _most(key: str, value: float, most: float, setting: str) -> list[Problem]:
     return [Problem(key, message)]
 
 
-def _cost(options: RunOptions, bounds: Bounds) -> list[Problem]:
+def check_run_cost(options: RunOptions, bounds: Bounds) -> list[Problem]:
+    """Hold what a run may cost at most to MAX_RUN_COST."""
     if bounds.max_run_cost is None:
         return []
     cost = most_cost(options, bounds.training_deadline_hours, bounds.prices)

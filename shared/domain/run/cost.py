@@ -98,7 +98,7 @@ def run_cost(run: Run, prices: Prices, now: datetime) -> RunCost:
     live = _hours(_span(run, Stage.LIVE, Stage.DELETING, now), 1)
     training = _hours(_span(run, Stage.TRAINING, Stage.TRAINED, now), _training_nodes(run))
     endpoint = _hours(_span(run, Stage.DEPLOYING, Stage.DELETED, now), run.options.instance_count)
-    gone = run.history[-1].at if run.stage.terminal and live is not None else None
+    gone = run.history[-1].at if run.stage.at_rest and live is not None else None
     saved = _hours(_elapsed(gone, now) if gone else None, run.options.instance_count)
     training_price = prices.of(run.plan.compute_size) if run.plan else None
     endpoint_price = prices.of(run.options.instance_type)
@@ -117,12 +117,16 @@ def run_cost(run: Run, prices: Prices, now: datetime) -> RunCost:
 
 
 def _span(run: Run, start: Stage, end: Stage, now: datetime) -> timedelta | None:
-    """From entering a stage to entering another, or else to the run's end or now; None if it never began."""
-    begun = run.entered(start)
-    if begun is None:
-        return None
-    over = run.history[-1].at if run.stage.terminal else now
-    return _elapsed(begun, run.entered(end) or over)
+    """From each entry into a stage to that into another, or else to rest or now; None if it never began."""
+    total, begun = None, None
+    for entry in run.history:
+        if entry.stage is start:
+            begun = entry.at
+        elif begun is not None and (entry.stage is end or entry.stage.at_rest):
+            total, begun = (total or timedelta()) + _elapsed(begun, entry.at), None
+    if begun is not None:
+        total = (total or timedelta()) + _elapsed(begun, now)
+    return total
 
 
 def _elapsed(start: datetime, end: datetime) -> timedelta:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
 from shared.domain.run.attempts import NextAction, attempt_began, next_action
-from shared.domain.run.fault_policy import Operation, Outcome
+from shared.domain.run.fault_policy import Operation, Outcome, Phase, phase_of
 from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import ComputeStatus, Observation, Provisioning
 from shared.domain.run.run import Failure, Run
@@ -89,7 +89,7 @@ def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisi
     Raises:
         ValueError: For a terminal run, about which there is nothing to decide.
     """
-    if (asked := _requested_end(run)) is not None:
+    if (asked := _requested(run)) is not None:
         return asked
     match run.stage:
         case Stage.RECEIVED:
@@ -143,12 +143,16 @@ def repeat_at(step: Step, now: datetime, limits: Limits) -> datetime:
     return now + (limits.job_poll if step is Step.ACQUIRE_SLOT else limits.operation_poll)
 
 
-def give_up(run: Run, code: str, message: str, now: datetime) -> Enter:
-    """End a run that cannot go on: at once if nothing can be costing money, else through `deleting`."""
+def give_up(run: Run, code: str, message: str, now: datetime, outcome: Stage | None = None) -> Enter:
+    """End a run that cannot go on: at once if nothing can be costing money, else through `deleting`.
+
+    A run whose job completed does not fail: it stops, and keeps its model until it is started or deleted.
+    """
     error = Failure(code=code, message=message, stage=run.stage, at=now)
-    if run.billable:
-        return Enter(Stage.DELETING, error, Stage.FAILED)
-    return Enter(Stage.FAILED, error)
+    if not run.billable:
+        return Enter(Stage.FAILED, error)
+    trained = phase_of(run) is Phase.AFTER_TRAINING
+    return Enter(Stage.DELETING, error, outcome or (Stage.STOPPED if trained else Stage.FAILED))
 
 
 def after_fault(
@@ -174,7 +178,7 @@ def after_fault(
         return give_up(run, fault.code, fault.message, now)
     if run.stage is Stage.TRAINING:
         # A job that cannot be seen may be doing well.
-        return _overdue(run, Stage.TRAINING, limits.training_deadline, now) or wait
+        return _overdue_training(run, limits, now) or wait
     if run.stage is Stage.LIVE:
         # An endpoint that cannot be seen may be answering, until its time is up.
         return wait if run.ends_at is not None and run.ends_at > now else _time_is_up(run, now)
@@ -188,6 +192,12 @@ def _lasted(since: datetime | None, deadline: timedelta, now: datetime) -> bool:
     return since is not None and now - since >= deadline
 
 
+def _requested(run: Run) -> Enter | None:
+    """What callers asked for; an end comes before a start."""
+    start = Enter(Stage.TRAINED) if run.start_request is not None else None
+    return _requested_end(run) or start
+
+
 def _requested_end(run: Run) -> Enter | None:
     if run.stage is Stage.DELETING or run.stage.terminal:
         return None
@@ -195,6 +205,8 @@ def _requested_end(run: Run) -> Enter | None:
     if asked.delete_at is None and asked.cancel_at is None:
         return None
     reason = asked.delete_reason or ("canceled" if asked.delete_at is None else "requested")
+    if run.stage is Stage.STOPPED:
+        return Enter(Stage.CANCELED if asked.delete_at is None else Stage.DELETED, reason=reason)
     if not run.billable:
         return Enter(Stage.CANCELED, reason=reason)
     outcome = Stage.DELETED if run.stage is Stage.LIVE else Stage.CANCELED
@@ -244,7 +256,7 @@ def _training(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
         message = f"job {run.run_id} is no longer in the workspace"
         if _lasted(run.job_missing_since, limits.refusal_deadline, now):
             return give_up(run, "JobNotFound", message, now)
-        late = _overdue(run, Stage.TRAINING, limits.training_deadline, now)
+        late = _overdue_training(run, limits, now)
         return late or Wait(now + limits.job_poll, message)
     if seen.job.foreign:
         return _name_taken(run, "job", now)
@@ -262,7 +274,7 @@ def _training(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
             )
             return Enter(Stage.DELETING, error, Stage.CANCELED)
         case _:
-            late = _overdue(run, Stage.TRAINING, limits.training_deadline, now)
+            late = _overdue_training(run, limits, now)
             return late or Wait(now + limits.job_poll)
 
 
@@ -273,11 +285,15 @@ def _trained(run: Run, now: datetime, limits: Limits) -> Decision:
         loss = run.metrics.eval_loss
         if loss is None:
             return give_up(
-                run, "EvalLossMissing", "MAX_EVAL_LOSS is set, but training logged no eval_loss", now
+                run,
+                "EvalLossMissing",
+                "MAX_EVAL_LOSS is set, but training logged no eval_loss",
+                now,
+                Stage.FAILED,
             )
         if not loss <= limits.max_eval_loss:
             message = f"evaluation loss {loss:.4f} is over MAX_EVAL_LOSS {limits.max_eval_loss:g}"
-            return give_up(run, "EvalLossTooHigh", message, now)
+            return give_up(run, "EvalLossTooHigh", message, now, Stage.FAILED)
     return Do(Step.REGISTER_MODEL) if run.model is None else Enter(Stage.REGISTERED)
 
 
@@ -332,7 +348,7 @@ def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisio
         return _time_is_up(run, now)
     if seen.endpoint is None or seen.endpoint.foreign:
         if _lasted(run.endpoint_missing_since, limits.refusal_deadline, now):
-            return Enter(Stage.DELETING, outcome=Stage.DELETED, reason="the endpoint was gone")
+            return give_up(run, "EndpointGone", f"endpoint {run.run_id} is no longer in the workspace", now)
         return Wait(now + limits.job_poll, f"endpoint {run.run_id} is not in the workspace")
     return Wait(run.ends_at)
 
@@ -341,7 +357,7 @@ def _time_is_up(run: Run, now: datetime) -> Enter:
     reason = "its time was up"
     if run.expires_at is not None and run.expires_at > now:
         reason = f"not used for {run.options.idle_minutes:g} minutes"
-    return Enter(Stage.DELETING, outcome=Stage.DELETED, reason=reason)
+    return Enter(Stage.DELETING, outcome=Stage.STOPPED, reason=reason)
 
 
 def _deleting(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
@@ -351,6 +367,10 @@ def _deleting(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
     if _may_remain(run, seen, now, limits):
         going = seen.endpoint is not None or (seen.job is not None and not seen.job.state.over)
         return Wait(now + (limits.operation_poll if going else limits.job_poll))
+    if run.requests.delete_at is not None and run.outcome is Stage.STOPPED:
+        return Enter(Stage.DELETED)
+    if run.requests.cancel_at is not None and run.outcome is Stage.STOPPED:
+        return Enter(Stage.CANCELED)
     return Enter(run.outcome or Stage.DELETED)
 
 
@@ -380,7 +400,7 @@ def pending_teardown_steps(seen: Observation) -> list[Step]:
 
 def _overdue_deployment(run: Run, limits: Limits, now: datetime) -> Enter | None:
     """Each attempt to deploy has the whole deadline."""
-    return _late(run, f"still {Stage.DEPLOYING}", attempt_began(run), limits.deployment_deadline, now)
+    return _overdue_since(run, attempt_began(run), limits.deployment_deadline, now)
 
 
 def _name_taken(run: Run, what: str, now: datetime) -> Enter:
@@ -388,8 +408,12 @@ def _name_taken(run: Run, what: str, now: datetime) -> Enter:
     return give_up(run, f"{what.capitalize()}NameTaken", message, now)
 
 
-def _overdue(run: Run, stage: Stage, deadline: timedelta, now: datetime) -> Enter | None:
-    late = _late(run, f"still {stage}", run.entered(stage), deadline, now)
+def _overdue_training(run: Run, limits: Limits, now: datetime) -> Enter | None:
+    return _overdue_since(run, run.entered(Stage.TRAINING), limits.training_deadline, now)
+
+
+def _overdue_since(run: Run, since: datetime | None, deadline: timedelta, now: datetime) -> Enter | None:
+    late = _late(run, f"still {run.stage}", since, deadline, now)
     if late is not None and run.failures and run.last_fault is not None:
         # What kept the run from going on says more than that it took too long.
         return give_up(run, run.last_fault.code, run.last_fault.message, now)

@@ -95,7 +95,7 @@ def to_metadata(run: Run) -> dict[str, str]:
         "due": _render(run.due),
         "opened": _render(run.opened_at),
         "entered": _render(run.history[-1].at),
-        "expires": _render(run.expires_at) if not run.stage.terminal else "",
+        "expires": _render(run.expires_at) if not run.stage.at_rest else "",
         "billable": "1" if run.billable else "",
         "job_open": "1" if run.billable and not run.job_is_over else "",
         "training": "1" if run.may_be_training else "",
@@ -103,10 +103,17 @@ def to_metadata(run: Run) -> dict[str, str]:
         "waits_for": run.slot.kind.value if run.slot is not None and not run.slot.acquired else "",
         "slot_acquired": _render(run.slot.at) if run.slot is not None and run.slot.acquired else "",
         "instances": str(run.options.instance_count) if run.options.instance_count > 1 else "",
-        "attention": quote((run.attention or "")[:ATTENTION_LIMIT], safe=" "),
+        "attention": quote((run.attention or _stopped_by(run))[:ATTENTION_LIMIT], safe=" "),
         "workspace": run.workspace_id or "",
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def _stopped_by(run: Run) -> str:
+    """What stopped a run that was to be live: somebody has to start it again, or delete it."""
+    if run.stage is not Stage.STOPPED or run.error is None:
+        return ""
+    return f"{run.error.code}: {run.error.message}"
 
 
 def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:

@@ -100,8 +100,8 @@ def stage_change(run: Run, index: int) -> StageChange:
     entry = run.history[index]
     left = {earlier.stage for earlier in run.history[:index]}
     error = run.error if run.error is not None and run.error.stage in left else None
-    leaving = entry.stage is Stage.DELETING or entry.stage.terminal
-    lives = run.endpoint is not None and run.endpoint.live_since <= entry.at and not entry.stage.terminal
+    leaving = entry.stage is Stage.DELETING or entry.stage.at_rest
+    lives = run.endpoint is not None and run.endpoint.live_since <= entry.at and not entry.stage.at_rest
     return StageChange(
         run_id=run.run_id,
         dataset=run.dataset,

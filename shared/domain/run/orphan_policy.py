@@ -48,7 +48,7 @@ def may_delete_endpoint(
 
 def outlives_its_run(entry: IndexEntry | None, now: datetime, limits: Limits) -> bool:
     """Whether a run's endpoint should be gone: the run is over or unknown, or cannot end it in time."""
-    if entry is None or (entry.stage is not None and entry.stage.terminal):
+    if entry is None or (entry.stage is not None and entry.stage.at_rest):
         return True
     patience = limits.deployment_deadline
     if entry.stage is Stage.DELETING:

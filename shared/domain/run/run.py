@@ -164,6 +164,22 @@ class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: Moment
 
 
+class StartRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Deploy the model of a stopped run again, with other options where they are given.
+
+    Attributes:
+        at: When it was asked for (UTC).
+        after: How many stages the run had entered by then; once it has entered another, this was acted on.
+    """
+
+    at: Moment
+    after: int
+    instance_type: Name | None = None
+    instance_count: int | None = None
+    lifetime_hours: float | None = None
+    idle_minutes: float | None = None
+
+
 class Requests(msgspec.Struct, frozen=True, kw_only=True):
     """What callers asked for; the next advance acts on it.
 
@@ -177,6 +193,7 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True):
     extended_to: Moment | None = None
     extension_keys: tuple[str, ...] = ()
     retry_at: Moment | None = None
+    start: StartRequest | None = None
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
@@ -254,9 +271,22 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return next((entry.at for entry in reversed(self.history) if entry.stage is stage), None)
 
     @property
+    def start_request(self) -> StartRequest | None:
+        """The request to start a stopped run that was not acted on yet."""
+        start = self.requests.start
+        waits = self.stage is Stage.STOPPED and start is not None and start.after == len(self.history)
+        return start if waits else None
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether there is nothing to do for the run until somebody asks for something."""
+        asked = self.start_request or self.requests.delete_at or self.requests.cancel_at
+        return self.stage.terminal or (self.stage is Stage.STOPPED and not asked)
+
+    @property
     def may_be_training(self) -> bool:
         """Whether a job of the run may be using compute: it was asked for, and was not seen to be over."""
-        return self.billable and not self.job_is_over and not self.stage.terminal
+        return self.billable and not self.job_is_over and not self.stage.at_rest
 
     @property
     def job_is_over(self) -> bool:
@@ -272,7 +302,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         """When the endpoint's time is up: its own expiry or what callers extended it to, the later."""
         if self.endpoint is None:
             return None
-        return max(self.endpoint.expires_at, self.requests.extended_to or self.endpoint.expires_at)
+        return max(self.endpoint.expires_at, self._extended_to or self.endpoint.expires_at)
+
+    @property
+    def _extended_to(self) -> datetime | None:
+        """What callers extended this endpoint to; an extension of the one before a restart is past."""
+        extended = self.requests.extended_to
+        if self.endpoint is None or extended is None or extended <= self.endpoint.live_since:
+            return None
+        return extended
 
     @property
     def idle_at(self) -> datetime | None:
@@ -280,7 +318,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         if self.endpoint is None or self.options.idle_minutes == 0:
             return None
         used = max(self.last_used or self.endpoint.live_since, self.endpoint.live_since)
-        if self.requests.extended_to is not None:
+        if self._extended_to is not None:
             return None
         return used + timedelta(minutes=self.options.idle_minutes)
 
@@ -337,12 +375,40 @@ def enter(run: Run, stage: Stage, now: datetime, error: Failure | None = None) -
         run,
         stage=stage,
         history=(*run.history, StageEntry(stage=stage, at=now)),
-        due=None if stage.terminal else now,
+        due=None if stage.at_rest else now,
         error=error or run.error,
         job_missing_since=None,
         endpoint_missing_since=None,
         **WITHOUT_FAULT,
     )
+
+
+def started_options(run: Run, start: StartRequest) -> RunOptions:
+    """The options of a run with those over them that a start names."""
+    given = {
+        name: value
+        for name in ("instance_type", "instance_count", "lifetime_hours", "idle_minutes")
+        if (value := getattr(start, name)) is not None
+    }
+    changed: RunOptions = msgspec.structs.replace(run.options, **given)
+    return changed
+
+
+def restart(run: Run, start: StartRequest, now: datetime) -> Run:
+    """Have a stopped run deploy its model again: what was true of its last endpoint is forgotten."""
+    fresh = msgspec.structs.replace(
+        run,
+        options=started_options(run, start),
+        outcome=None,
+        end_reason=None,
+        error=None,
+        slot=None,
+        serving=None,
+        smoke_tests=None,
+        endpoint=None,
+        last_fault=None,
+    )
+    return enter(fresh, Stage.TRAINED, now)
 
 
 WITHOUT_FAULT: dict[str, Any] = {

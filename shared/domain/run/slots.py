@@ -146,5 +146,5 @@ def _done(kind: SlotKind, entry: IndexEntry) -> bool:
     if entry.stage is None:
         return False
     if kind is SlotKind.ENDPOINT:
-        return entry.stage.terminal
+        return entry.stage.at_rest
     return not entry.training and entry.stage not in _AHEAD[kind]

@@ -24,6 +24,8 @@ class Stage(StrEnum):
     # The endpoint answers with all its traffic on the fine-tuned model.
     DELETING = "deleting"
     # Job and endpoint are being taken away; `outcome` says where the run ends once they are verified gone.
+    STOPPED = "stopped"
+    # Nothing that costs money is left, and the trained model is kept; a start request deploys it again.
     DELETED = "deleted"
     # The endpoint had its time and is verified gone.
     REJECTED = "rejected"
@@ -39,6 +41,11 @@ class Stage(StrEnum):
     def terminal(self) -> bool:
         """Whether the run is over: no move leads out, and nothing of it costs money."""
         return not TRANSITIONS[self]
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the run does nothing unless it is asked to: it is over, or it waits with its model."""
+        return self.terminal or self is Stage.STOPPED
 
     @property
     def has_endpoint(self) -> bool:
@@ -61,7 +68,8 @@ TRANSITIONS: dict[Stage, frozenset[Stage]] = {
     Stage.REGISTERED: frozenset({Stage.DEPLOYING, Stage.DELETING}),
     Stage.DEPLOYING: frozenset({Stage.LIVE, Stage.DELETING}),
     Stage.LIVE: frozenset({Stage.DELETING}),
-    Stage.DELETING: frozenset({Stage.DELETED, Stage.FAILED, Stage.CANCELED}),
+    Stage.DELETING: frozenset({Stage.STOPPED, Stage.DELETED, Stage.FAILED, Stage.CANCELED}),
+    Stage.STOPPED: frozenset({Stage.TRAINED, Stage.DELETED, Stage.CANCELED}),
     Stage.DELETED: frozenset(),
     Stage.REJECTED: frozenset(),
     Stage.DUPLICATE: frozenset(),

@@ -7,13 +7,15 @@ from collections.abc import Callable
 import msgspec
 
 from shared.config import Settings
+from shared.domain.errors import FinetuneError
 from shared.domain.run.decide import Step
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import EndpointStatus, Observation
-from shared.domain.run.run import Run, TrainingPlan
+from shared.domain.run.run import Metrics, Run, TrainingPlan
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import Stage
 from shared.domain.training.component import context_window
+from shared.logs import get_logger
 from shared.ports import Services
 from shared.workflow.audit import audit
 from shared.workflow.slots import acquire_slot
@@ -22,6 +24,8 @@ from shared.workflow.steps.deploy_model import choose_serving, create_deployment
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.smoke_test import smoke_test
 from shared.workflow.steps.validate_dataset import validate_dataset
+
+_log = get_logger(__name__)
 
 CarryOut = Callable[[Run, Observation, Settings, Services], Run]
 
@@ -77,8 +81,17 @@ def _submit_job(run: Run, _seen: Observation, _settings: Settings, services: Ser
     return msgspec.structs.replace(run, job_submitted_at=run.job_submitted_at or services.now())
 
 
-def _collect_metrics(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
-    return msgspec.structs.replace(run, metrics=services.metrics.read(run.run_id))
+def _collect_metrics(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
+    try:
+        return msgspec.structs.replace(run, metrics=services.metrics.read(run.run_id))
+    except FinetuneError as fault:
+        limits, now = settings.limits(), services.now()
+        lasted = run.faulty_since is not None and now - run.faulty_since >= limits.refusal_deadline
+        if limits.max_eval_loss is not None or not lasted:
+            raise
+        # Nothing depends on them but MAX_EVAL_LOSS: the model is deployed without.
+        _log.warning("metrics cannot be read", extra={"run_id": run.run_id, "code": fault.code})
+        return msgspec.structs.replace(run, metrics=Metrics(latest={}, history={}))
 
 
 def _register_model(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
