@@ -134,7 +134,7 @@ $(RUNTIME_READY): requirements-runtime.txt $(PYTHON_READY)
 	@touch $@
 
 # What deployed packages contain besides the app, for each Python of this machine: tests need no registry then.
-$(PACKAGES_READY): requirements.txt $(PYTHON_READY)
+$(PACKAGES_READY): requirements.txt tools/vendor.py $(PYTHON_READY)
 	@echo "Installing the app's requirements for Azure into $(VENV)/packages …"
 	@$(BIN)/python -m tools.package --prepare
 	@touch $@

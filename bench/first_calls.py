@@ -32,7 +32,7 @@ def main() -> None:
         async def build() -> object:
             return cached()
 
-        print(json.dumps(asyncio.run(_loop(bootstrap.app_async if way == "once" else build))))
+        print(json.dumps(asyncio.run(_loop(bootstrap.APP.get_async if way == "once" else build))))
 
 
 def _threads(build) -> dict[str, float]:

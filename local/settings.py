@@ -34,6 +34,7 @@ LOCAL_PACE = {
     "RECONCILE_SCHEDULE": "*/15 * * * * *",
     "JOB_POLL_SECONDS": "1",
     "OPERATION_POLL_SECONDS": "1",
+    "REFUSAL_DEADLINE_MINUTES": "0.05",
     "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:02",
     "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:01",
 }

@@ -56,10 +56,9 @@ def build_services(
     from shared.adapters.azureml.training import AzureMlTraining
     from shared.adapters.azureml.workspace import AzureMlWorkspace
     from shared.adapters.http.webhook import HttpWebhook
-    from shared.adapters.storage.account import blob_service, datastore_address
+    from shared.adapters.storage.account import blob_service, datastore_address, installation_name
     from shared.adapters.storage.content_index import BlobContentIndex
     from shared.adapters.storage.datasets import BlobDatasets, BlobUploads
-    from shared.adapters.storage.installation import BlobInstallation
     from shared.adapters.storage.notification_queue import NoNotifications, NotificationQueue, open_queue
     from shared.adapters.storage.reports import BlobReports
     from shared.adapters.storage.run_lock import BlobRunLock
@@ -85,7 +84,7 @@ def build_services(
         compute_identity=settings.compute_identity_id,
     )
     datasets = BlobDatasets(blobs, settings.datastore_name)
-    endpoints = AzureMlEndpoints(arm, workspace_id, workspace, installation=BlobInstallation(blobs).name)
+    endpoints = AzureMlEndpoints(arm, workspace_id, workspace, installation=installation_name(blobs))
     plain = Services(
         runs=BlobRunStore(blobs),
         run_lock=BlobRunLock(blobs),

@@ -170,7 +170,10 @@ class Registry(Protocol):
 
 
 class Workspace(Protocol):
-    """Compute and storage of the Azure ML workspace."""
+    """The Azure ML workspace itself, its compute and its storage."""
+
+    def id(self) -> str:
+        """The workspace's immutable id, which no other workspace ever has, whatever its name."""
 
     def compute(self, name: str) -> ComputeStatus | None:
         """A cluster, or None."""
@@ -194,8 +197,8 @@ class Training(Protocol):
         `finetune_config` is where training reads its fine-tune configuration, if it has one.
         """
 
-    def job(self, name: str) -> JobStatus | None:
-        """A job, or None."""
+    def job(self, name: str, run_id: str) -> JobStatus | None:
+        """A job, or None; `foreign` unless it carries the run's tag."""
 
     def cancel(self, name: str) -> None:
         """Start canceling a job; one that is over or gone is left alone."""
@@ -214,8 +217,8 @@ class MetricsReader(Protocol):
 class Endpoints(Protocol):
     """Online endpoints. Operations are started, never waited for."""
 
-    def endpoint(self, name: str) -> EndpointStatus | None:
-        """An endpoint with its deployment, or None."""
+    def endpoint(self, name: str, run_id: str) -> EndpointStatus | None:
+        """An endpoint with its deployment, or None; `foreign` unless it carries the run's tag and ours."""
 
     def create(self, name: str, *, auth_mode: str, tags: Mapping[str, str]) -> None:
         """Start creating an endpoint."""

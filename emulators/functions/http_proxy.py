@@ -28,6 +28,9 @@ HOP_BY_HOP = {
     *("connection", "expect", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"),
     *("te", "trailer", "transfer-encoding", "upgrade"),
 }
+KEEP_SECONDS = 3.0
+"""How long an idle connection is kept: the worker's server closes its own after 5 s, and a request that meets
+that moment gets no answer."""
 ANSWER_SECONDS = 5.0
 """How long the worker's server may still answer after the invocation has failed."""
 
@@ -54,7 +57,7 @@ class HttpProxy:
             await asyncio.sleep(0.01)
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_SECONDS),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=["accept", "accept-encoding", "content-type", "user-agent"],

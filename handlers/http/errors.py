@@ -22,6 +22,7 @@ from shared.domain.errors import (
     TransientServiceError,
     UnknownRunError,
     UploadReplacedError,
+    WrongWorkspaceError,
 )
 from shared.logs import get_logger
 
@@ -35,6 +36,7 @@ STATUSES: dict[type[FinetuneError], int] = {
     RunBusyError: 503,
     RunChangedError: 503,
     TransientServiceError: 503,
+    WrongWorkspaceError: 503,
     ServiceRefusedError: 502,
     SettingsError: 503,
 }

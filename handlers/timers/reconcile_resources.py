@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from handlers.http.request_changes import delete_endpoint
+from collections.abc import Iterable
+
+import msgspec
+
 from shared.config import Settings
+from shared.domain.errors import CorruptRunError, UnknownRunError
+from shared.domain.run.index import IndexEntry
 from shared.domain.run.names import is_run_id
-from shared.domain.run.orphan_policy import may_cancel_job, may_delete_endpoint
+from shared.domain.run.orphan_policy import is_in, may_cancel_job, may_delete_endpoint
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.logs import get_logger
 from shared.ports import Services
+from shared.workflow.audit import audit
+from shared.workflow.save_progress import update_run
 
 _log = get_logger(__name__)
 
@@ -17,65 +25,113 @@ def reconcile_resources(*, settings: Settings, services: Services) -> list[str]:
     """Log the runs that need a person, stop orphans, and find live runs that lost their endpoint.
 
     An orphan is a job or an endpoint of this app whose run is over or unknown, or past its deadline with
-    nobody to advance it.
+    nobody to advance it. Runs of another workspace than the one that the settings name are left alone.
 
     Returns:
         The runs to advance.
     """
-    now, limits = services.now(), settings.limits()
     entries = list(services.runs.entries())
-    for entry in entries:
-        if entry.needs_attention(now):
-            # An alert watches for this line; it ends when the line no longer comes. It must come while
-            # Azure ML is down, too: nothing is asked of it before.
-            _log.error("a run needs attention", extra={"run_id": entry.run_id, "stage": entry.stage})
-    for entry in entries:
-        if is_run_id(entry.run_id) and may_cancel_job(entry, now, limits):
-            _cancel_orphan(entry.run_id, services)
+    _report_attention(entries, services)
+    workspace = services.workspace.id()
+    found = _cancel_orphans(entries, workspace, settings, services)
     # Endpoints first: a run's record is always older than its endpoint, so that none listed here can
     # lack its record in the listing below.
     endpoints = dict(services.endpoints.list_owned())
     entries = list(services.runs.entries())
-    runs = {entry.run_id: entry for entry in entries}
-    for endpoint, run_id in endpoints.items():
-        if may_delete_endpoint(runs.get(run_id), now, limits):
-            _delete_orphan(endpoint, run_id, services)
-    live = [entry for entry in entries if entry.stage is Stage.LIVE]
-    lost = [
-        entry.run_id for entry in live if entry.run_id not in endpoints and _has_lost(entry.run_id, services)
-    ]
+    found |= _delete_orphans(endpoints, entries, workspace, settings, services)
+    _tell_of_ended_runs(entries, found, services)
+    here = [entry for entry in entries if is_in(entry, workspace)]
+    lost = [entry.run_id for entry in here if entry.stage is Stage.LIVE and entry.run_id not in endpoints]
     # Advancing a run writes its index entry anew, or finds that its record cannot be read either.
     unlisted = [entry.run_id for entry in entries if entry.stage is None and entry.suspended is None]
     return lost + [run_id for run_id in unlisted if is_run_id(run_id)]
 
 
-def _cancel_orphan(run_id: str, services: Services) -> None:
+def _report_attention(entries: Iterable[IndexEntry], services: Services) -> None:
+    for entry in entries:
+        if entry.needs_attention(services.now()):
+            # An alert watches for this line; it ends when the line no longer comes. It must come while
+            # Azure ML is down, too: nothing is asked of it before.
+            extra = {
+                "run_id": entry.run_id,
+                "stage": entry.stage,
+                "reason": entry.attention or entry.suspended,
+            }
+            _log.error("a run needs attention", extra=extra)
+
+
+def _cancel_orphans(
+    entries: Iterable[IndexEntry], workspace: str, settings: Settings, services: Services
+) -> set[str]:
+    """Cancel jobs that no run will stop; returns the runs whose job was found at work."""
+    now, limits = services.now(), settings.limits()
+    return {
+        entry.run_id
+        for entry in entries
+        if is_run_id(entry.run_id)
+        and is_in(entry, workspace)
+        and may_cancel_job(entry, now, limits)
+        and _cancel_orphan(entry.run_id, services)
+    }
+
+
+def _cancel_orphan(run_id: str, services: Services) -> bool:
     try:
-        job = services.training.job(run_id)
-        if job is None or job.state.over:
-            return
-        _log.warning("canceling an orphaned job", extra={"run_id": run_id, "status": job.status})
+        job = services.training.job(run_id, run_id)
+        if job is None or job.foreign or job.state.over:
+            return False
+        audit("cancel job", run_id, run_id, f"no run will stop it; it is {job.status}")
         services.training.cancel(run_id)
     except Exception:  # as for endpoints: the next reconciliation tries again
         _log.warning("an orphaned job may go on for now", exc_info=True, extra={"run_id": run_id})
+    return True
 
 
-def _delete_orphan(endpoint: str, run_id: str, services: Services) -> None:
-    extra = {"endpoint": endpoint, "run_id": run_id}
-    _log.warning("deleting an orphaned endpoint", extra=extra)
+def _delete_orphans(
+    endpoints: dict[str, str],
+    entries: Iterable[IndexEntry],
+    workspace: str,
+    settings: Settings,
+    services: Services,
+) -> set[str]:
+    """Delete endpoints that no run will delete; returns the runs whose endpoint was found."""
+    runs = {entry.run_id: entry for entry in entries}
+    found = set()
+    for endpoint, run_id in endpoints.items():
+        entry = runs.get(run_id)
+        if may_delete_endpoint(endpoint, run_id, entry, workspace, services.now(), settings.limits()):
+            _delete_orphan(endpoint, run_id, entry.stage if entry is not None else None, services)
+            found.add(run_id)
+    return found
+
+
+def _delete_orphan(endpoint: str, run_id: str, stage: Stage | None, services: Services) -> None:
+    audit("delete endpoint", endpoint, run_id, f"no run will delete it; its run is {stage or 'unknown'}")
     try:
         services.endpoints.delete(endpoint)
     except Exception:  # the next reconciliation tries again, and the other endpoints must not wait for it
+        extra = {"endpoint": endpoint, "run_id": run_id}
         _log.warning("an orphaned endpoint stays for now", exc_info=True, extra=extra)
 
 
-def _has_lost(run_id: str, services: Services) -> bool:
-    try:
-        if services.endpoints.endpoint(run_id) is not None:
-            return False
-        _log.warning("the endpoint of a live run is gone", extra={"run_id": run_id})
-        delete_endpoint(run_id, services, reason="the endpoint was gone")
-    except Exception:  # a record that cannot be read, or an answer that nobody foresaw: the others go on
-        _log.warning("a live run could not be looked at", exc_info=True, extra={"run_id": run_id})
-        return False
-    return True
+def _tell_of_ended_runs(entries: Iterable[IndexEntry], found: set[str], services: Services) -> None:
+    """Put on the record of a run that is over that something of it was found, or is found no more."""
+    for entry in entries:
+        if (
+            entry.stage is None
+            or not entry.stage.terminal
+            or (entry.run_id in found) == bool(entry.attention)
+        ):
+            continue
+        attention = f"the run is {entry.stage}, but its job or endpoint was found and is being removed"
+        try:
+            _put_attention(entry.run_id, attention if entry.run_id in found else None, services)
+        except (CorruptRunError, UnknownRunError):
+            _log.warning("a run that is over cannot be told about", extra={"run_id": entry.run_id})
+
+
+def _put_attention(run_id: str, attention: str | None, services: Services) -> None:
+    def put(run: Run) -> Run:
+        return msgspec.structs.replace(run, attention=attention) if run.stage.terminal else run
+
+    update_run(services.runs, run_id, put)

@@ -61,8 +61,8 @@ def translate(fault: AzureError, doing: str) -> FinetuneError:
     message = message or fault.message or f"HTTP {status}"
     if status is None or status in TRANSIENT_STATUSES:
         asked = retry_after(getattr(fault.response, "headers", None) or {})
-        return TransientServiceError(f"{doing}: {message}", code=code, retry_after=asked)
-    return ServiceRefusedError(f"{doing}: {message}", code=code)
+        return TransientServiceError(f"{doing}: {message}", code=code, retry_after=asked, status=status)
+    return ServiceRefusedError(f"{doing}: {message}", code=code, status=status)
 
 
 def service_error(body: Any) -> tuple[str | None, str | None]:

@@ -262,6 +262,14 @@ class PaceSettings(BoundSettings, frozen=True, kw_only=True):
     fault_deadline_hours: Annotated[
         Hours, Meta(description="Hours of unbroken faults after which a run is given up.")
     ] = 12
+    refusal_deadline_minutes: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=60 * 24,
+            description="Minutes for which an absence or a refusal must last before a run ends over it.",
+        ),
+    ] = 5
     job_poll_seconds: Annotated[
         float, Meta(gt=0, le=86_400, description="Seconds between looks at a training job.")
     ] = 60

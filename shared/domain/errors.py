@@ -2,7 +2,8 @@
 
 FinetuneError
 ├── TransientServiceError     a service is busy or unreachable; trying again later may help
-├── ServiceRefusedError       a service said no, and will say no again
+├── ServiceRefusedError       a service said no; whether it will say so again, `fault_policy` knows
+├── WrongWorkspaceError       the app's workspace is not the one that the run was planned in
 ├── InvalidRunError           what the user asked for cannot be done; the message says what to change
 ├── UnknownRunError           no run of that name
 ├── RunBusyError              another worker holds the run
@@ -40,17 +41,40 @@ class TransientServiceError(FinetuneError):
 
     Attributes:
         retry_after: Seconds that the service asked to wait, or None.
+        status: HTTP status code of the answer, or None if there was none.
     """
 
     retryable = True
 
-    def __init__(self, message: str, *, code: str | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retry_after: float | None = None,
+        status: int | None = None,
+    ) -> None:
         super().__init__(message, code=code)
         self.retry_after = retry_after
+        self.status = status
 
 
 class ServiceRefusedError(FinetuneError):
-    """A service refused for good; `message` is the service's own text."""
+    """A service refused; `message` is the service's own text.
+
+    Attributes:
+        status: HTTP status code of the refusal, or None if it did not come as one.
+    """
+
+    def __init__(self, message: str, *, code: str | None = None, status: int | None = None) -> None:
+        super().__init__(message, code=code)
+        self.status = status
+
+
+class WrongWorkspaceError(FinetuneError):
+    """The settings name another Azure ML workspace than the one that a run was planned in."""
+
+    retryable = True
 
 
 class InvalidRunError(FinetuneError):

@@ -19,6 +19,7 @@ class Limits(NamedTuple):
         training_deadline: Longest that a run may be in `training`.
         deployment_deadline: Longest that it may be in `deploying`.
         fault_deadline: Longest that a step may go on failing before the run is given up.
+        refusal_deadline: How long an absence or a refusal must last before a run ends over it.
         max_eval_loss: Evaluation loss (nats per token) above which a model is not deployed, or None.
         job_poll: How long to leave a running job alone.
         operation_poll: How long to leave a running control-plane operation alone.
@@ -29,6 +30,7 @@ class Limits(NamedTuple):
     training_deadline: timedelta = timedelta(hours=72)
     deployment_deadline: timedelta = timedelta(hours=2)
     fault_deadline: timedelta = timedelta(hours=12)
+    refusal_deadline: timedelta = timedelta(minutes=5)
     max_eval_loss: float | None = None
     job_poll: timedelta = timedelta(seconds=60)
     operation_poll: timedelta = timedelta(seconds=10)

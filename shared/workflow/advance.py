@@ -14,10 +14,22 @@ import msgspec
 from shared.config import Settings
 from shared.domain.backoff import backoff
 from shared.domain.errors import FinetuneError, RunBusyError, TransientServiceError
-from shared.domain.run.decide import COSTLY, Decision, Do, Enter, Step, Wait, after_fault, decide, repeat_at
+from shared.domain.run.decide import (
+    COSTLY,
+    Decision,
+    Do,
+    Enter,
+    Step,
+    Wait,
+    after_fault,
+    decide,
+    operation_of,
+    repeat_at,
+)
+from shared.domain.run.fault_policy import Operation, Outcome, fault_kind, outcome_of, phase_of
 from shared.domain.run.job_status import JobState
-from shared.domain.run.observation import Observation, Provisioning
-from shared.domain.run.run import EndpointRecord, Failure, JobRecord, Run, enter
+from shared.domain.run.observation import Observation, note
+from shared.domain.run.run import WITHOUT_FAULT, EndpointRecord, Failure, Run, enter
 from shared.domain.run.stages import Stage
 from shared.logs import get_logger
 from shared.ports import Services, StoredRun
@@ -58,22 +70,25 @@ def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
     if stored.run.failures and stored.run.due is not None and stored.run.due > services.now():
         return stored.run
     while not stored.run.stage.terminal:
-        run = stored.run
+        run, operation = stored.run, Operation.LOOK
         try:
             seen = observe(run, services)
+            run = note(run, seen, services.now())
             decision = decide(run, seen, services.now(), settings.limits())
             if isinstance(decision, Do) and decision.step in done:
                 decision = Wait(repeat_at(decision.step, services.now(), settings.limits()))
+            if isinstance(decision, Do):
+                operation = operation_of(decision.step)
             changed = _apply(decision, run, seen, settings, services)
         except FinetuneError as fault:
-            decision, changed = _after_fault(run, fault, settings, services)
+            decision, changed = _after_fault(run, fault, operation, settings, services)
         except Exception as surprise:  # a teardown goes on whatever it meets
             if run.stage is not Stage.DELETING:
                 raise
             # Suspending the run would leave running what the teardown has yet to remove.
             _log.exception("a teardown met an error nobody foresaw", extra={"run_id": run.run_id})
             unforeseen = FinetuneError(str(surprise), code=type(surprise).__name__)
-            decision, changed = _after_fault(run, unforeseen, settings, services)
+            decision, changed = _after_fault(run, unforeseen, operation, settings, services)
         enqueue_stage_changes(changed, len(run.history), services)
         stored = save_progress(services.runs, stored, changed, yield_to_callers=not isinstance(decision, Do))
         if isinstance(decision, Wait) and stored.run == changed:
@@ -86,10 +101,11 @@ def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:
 
 
 def _apply(decision: Decision, run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
-    run = _noted(run, seen, services)
+    if seen.job is not None and seen.job.state is JobState.UNKNOWN:
+        _log.warning("unknown job status", extra={"run_id": run.run_id, "status": seen.job.status})
     match decision:
-        case Wait(until):
-            return msgspec.structs.replace(run, due=until, failures=0, faulty_since=None)
+        case Wait(until, attention):
+            return msgspec.structs.replace(run, due=until, **{**WITHOUT_FAULT, "attention": attention})
         case Enter(stage, error, outcome, reason):
             if stage is Stage.LIVE:
                 run = _with_endpoint(run, seen, settings, services)
@@ -103,27 +119,13 @@ def _apply(decision: Decision, run: Run, seen: Observation, settings: Settings, 
             _log.info("step begins", extra={"run_id": run.run_id, "step": step.value})
             with services.telemetry.span(step.value, run):
                 changed = carry_out(step, run, seen, settings, services)
-            return msgspec.structs.replace(changed, due=services.now(), failures=0, faulty_since=None)
+            return msgspec.structs.replace(changed, due=services.now(), **WITHOUT_FAULT)
 
 
 def _report_stage(run: Run, stage: Stage, services: Services) -> None:
     _log.info("run enters a stage", extra={"run_id": run.run_id, "stage": stage.value})
     seconds = (services.now() - run.history[-1].at).total_seconds()
     services.telemetry.entered(stage, run.stage, seconds)
-
-
-def _noted(run: Run, seen: Observation, services: Services) -> Run:
-    if seen.compute is not None:
-        # A cluster that another run asked for is waited for just as long.
-        since = run.compute_requested_at or services.now()
-        ready = seen.compute.state is Provisioning.READY
-        run = msgspec.structs.replace(run, compute_requested_at=None if ready else since)
-    if seen.job is None:
-        return run
-    if seen.job.state is JobState.UNKNOWN:
-        _log.warning("unknown job status", extra={"run_id": run.run_id, "status": seen.job.status})
-    facts = JobRecord(name=run.run_id, status=seen.job.status, studio_url=seen.job.studio_url)
-    return msgspec.structs.replace(run, job=facts)
 
 
 def _with_endpoint(run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
@@ -142,36 +144,36 @@ def _with_endpoint(run: Run, seen: Observation, settings: Settings, services: Se
 
 
 def _after_fault(
-    run: Run,
-    fault: FinetuneError,
-    settings: Settings,
-    services: Services,
+    run: Run, fault: FinetuneError, operation: Operation, settings: Settings, services: Services
 ) -> tuple[Decision, Run]:
     now = services.now()
     failure = Failure(code=fault.code, message=fault.message, stage=run.stage, at=now)
+    outcome = outcome_of(fault_kind(fault), operation, phase_of(run))
+    same = run.last_fault is not None and run.last_fault.code == fault.code
     faulty = msgspec.structs.replace(
         run,
         failures=run.failures + 1,
         faulty_since=run.faulty_since or now,
+        refused_since=((run.refused_since if same else None) or now) if outcome is Outcome.PROVE else None,
         last_fault=failure,
     )
-    retry_at = None
-    if fault.retryable:
-        asked = fault.retry_after if isinstance(fault, TransientServiceError) else None
-        retry_at = now + backoff(faulty.failures, services.jitter(), asked)
-    decision = after_fault(faulty, failure, retry_at=retry_at, now=now, limits=settings.limits())
+    asked = fault.retry_after if isinstance(fault, TransientServiceError) else None
+    retry_at = now + backoff(faulty.failures, services.jitter(), asked)
+    decision = after_fault(faulty, failure, outcome, retry_at=retry_at, now=now, limits=settings.limits())
     _log.warning(
         "run met a fault",
         extra={
             "run_id": run.run_id,
             "stage": run.stage.value,
             "code": fault.code,
+            "operation": operation.value,
+            "outcome": outcome.value,
             "failures": faulty.failures,
         },
     )
     services.telemetry.met_fault(run.stage, fault.code, retried=isinstance(decision, Wait))
     if isinstance(decision, Wait):
-        return decision, msgspec.structs.replace(faulty, due=decision.until)
+        return decision, msgspec.structs.replace(faulty, due=decision.until, attention=decision.attention)
     _report_stage(run, decision.stage, services)
-    ended = msgspec.structs.replace(faulty, outcome=decision.outcome)
+    ended = msgspec.structs.replace(faulty, outcome=decision.outcome, end_reason=decision.reason)
     return decision, enter(ended, decision.stage, now, decision.error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from shared.domain.errors import FinetuneError
+from shared.domain.errors import FinetuneError, ServiceRefusedError, WrongWorkspaceError
 from shared.domain.run.decide import pending_teardown_steps
 from shared.domain.run.observation import Aspect, Observation, aspects_of
 from shared.domain.run.run import Run
@@ -21,24 +21,47 @@ def observe(run: Run, services: Services) -> Observation:
     Raises:
         TransientServiceError: If a service could not be reached.
         ServiceRefusedError: If a service may not be asked.
+        WrongWorkspaceError: If the app's settings name another workspace than the run's, or none.
     """
+    check_workspace(run, services)
     if run.stage is Stage.DELETING:
         return _observe_remaining(run, services)
     aspects = aspects_of(run)
     return Observation(
-        job=services.training.job(run.run_id) if Aspect.JOB in aspects else None,
+        job=services.training.job(run.run_id, run.run_id) if Aspect.JOB in aspects else None,
         compute=services.workspace.compute(run.options.compute) if Aspect.COMPUTE in aspects else None,
-        endpoint=services.endpoints.endpoint(run.run_id) if Aspect.ENDPOINT in aspects else None,
+        endpoint=services.endpoints.endpoint(run.run_id, run.run_id) if Aspect.ENDPOINT in aspects else None,
     )
+
+
+def check_workspace(run: Run, services: Services) -> None:
+    """Make sure that the app looks where the run is: absence anywhere else proves nothing.
+
+    Raises:
+        WrongWorkspaceError: If the settings name another workspace, or one that does not answer for itself.
+        TransientServiceError: If the workspace could not be reached.
+    """
+    if run.workspace_id is None:
+        return
+    try:
+        found = services.workspace.id()
+    except ServiceRefusedError as fault:
+        message = f"the workspace of {run.run_id} cannot be read, nothing is touched: {fault.message}"
+        raise WrongWorkspaceError(message) from fault
+    if found != run.workspace_id:
+        raise WrongWorkspaceError(
+            f"{run.run_id} is in the workspace with id {run.workspace_id}, but AZUREML_WORKSPACE names "
+            f"the one with id {found}: nothing is touched until the setting is put right"
+        )
 
 
 def _observe_remaining(run: Run, services: Services) -> Observation:
     """Job and endpoint of a teardown; if one cannot be observed, the other is still removed."""
     faults: list[FinetuneError] = []
 
-    def look(at: Callable[[str], Seen]) -> Seen | None:
+    def look(at: Callable[[str, str], Seen]) -> Seen | None:
         try:
-            return at(run.run_id)
+            return at(run.run_id, run.run_id)
         except FinetuneError as fault:
             faults.append(fault)
             return None

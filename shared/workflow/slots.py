@@ -8,7 +8,7 @@ from shared.config import Settings
 from shared.domain.errors import FinetuneError
 from shared.domain.limits import Limits
 from shared.domain.run.index import IndexEntry
-from shared.domain.run.orphan_policy import may_cancel_job, may_delete_endpoint
+from shared.domain.run.orphan_policy import may_cancel_job, outlives_its_run
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.slots import current_holders, may_acquire, may_still_use
@@ -61,7 +61,7 @@ def _released(
     Azure ML is asked only about runs whose job or endpoint `reconcile_resources` removes, so about few.
     """
     now = services.now()
-    removable = may_cancel_job if kind is SlotKind.TRAINING else may_delete_endpoint
+    removable = may_cancel_job if kind is SlotKind.TRAINING else outlives_its_run
     candidates = [
         entry.run_id
         for entry in entries
@@ -73,8 +73,8 @@ def _released(
 def _is_gone(kind: SlotKind, run_id: str, services: Services) -> bool:
     try:
         if kind is SlotKind.ENDPOINT:
-            return services.endpoints.endpoint(run_id) is None
-        job = services.training.job(run_id)
+            return services.endpoints.endpoint(run_id, run_id) is None
+        job = services.training.job(run_id, run_id)
     except FinetuneError:
         # A resource that cannot be read may exist.
         return False

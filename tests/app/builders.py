@@ -30,6 +30,7 @@ from shared.domain.serving.strategies.strategy import MODEL_FOLDER
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RUN_ID = "ft-support-0123456789"
+WORKSPACE = "5a7e1b3c-0000-4000-8000-000000000001"
 DIGEST = "d" * 64
 
 OPTIONS = RunOptions(
@@ -114,6 +115,7 @@ def a_run(stage: Stage = Stage.RECEIVED, *, now: datetime = NOW, **changes: Any)
             "plan": PLAN,
             "claimed": True,
             "billable": True,
+            "workspace_id": WORKSPACE,
             "job": JobRecord(name=RUN_ID, status="Completed" if Stage.TRAINED in steps else "Running"),
         }
     if Stage.REGISTERED in steps:

@@ -23,6 +23,7 @@ from shared.domain.serving.strategies.strategy import MODEL_FOLDER
 from shared.domain.training.base_model import BaseModel, parse_base_model
 from shared.domain.training.component import Component, parse_component
 from shared.ports import ScoringTarget
+from tests.app.builders import WORKSPACE
 from tests.app.catalogue import COMPONENT, component_body, model_body
 
 CRASHED = "User container has crashed or terminated: Liveness probe failed."
@@ -58,6 +59,7 @@ class MemoryCloud:
     slow: bool = False
     hidden: bool = False
     month: str = "2026-05"
+    workspace: str = WORKSPACE
     faults: dict[str, list[Exception]] = field(default_factory=dict)
     begun: list[tuple[str, str]] = field(default_factory=list)
     computes: dict[str, ComputeStatus] = field(default_factory=dict)
@@ -96,6 +98,11 @@ class MemoryCloud:
             raise InvalidRunError(f"registry azureml has no component {name}", code="ComponentNotFound")
         return parse_component(component_body())
 
+    def id(self) -> str:
+        """See `Workspace.id`."""
+        self._meet("id")
+        return self.workspace
+
     def compute(self, name: str) -> ComputeStatus | None:
         """See `Workspace.compute`."""
         self._meet("compute")
@@ -124,7 +131,7 @@ class MemoryCloud:
         assert (finetune_config is None) is (plan.finetune_config is None)
         self.jobs.setdefault(run.run_id, JobStatus("Running" if self.slow else "Completed"))
 
-    def job(self, name: str) -> JobStatus | None:
+    def job(self, name: str, run_id: str) -> JobStatus | None:
         """See `Training.job`."""
         self._meet("job")
         return None if self.hidden else self.jobs.get(name)
@@ -151,10 +158,11 @@ class MemoryCloud:
         assert job in self.jobs
         return self.logged
 
-    def endpoint(self, name: str) -> EndpointStatus | None:
+    def endpoint(self, name: str, run_id: str) -> EndpointStatus | None:
         """See `Endpoints.endpoint`."""
         self._meet("endpoint")
-        return self.seen.get(name)
+        found = self.seen.get(name)
+        return found and found._replace(foreign=self.tags.get(name, {RUN_TAG: run_id})[RUN_TAG] != run_id)
 
     def create(self, name: str, *, auth_mode: str, tags: Mapping[str, str]) -> None:
         """See `Endpoints.create`."""

@@ -42,10 +42,10 @@ CALLS: dict[str, Callable[[Services], object]] = {
     "workspace.gpus_of": lambda services: services.workspace.gpus_of(A100),
     "workspace.create_compute": lambda services: services.workspace.create_compute("gpus", A100, max_nodes=1),
     "workspace.ensure_datastore": lambda services: services.workspace.ensure_datastore(),
-    "training.job": lambda services: services.training.job(NAME),
+    "training.job": lambda services: services.training.job(NAME, NAME),
     "training.cancel": lambda services: services.training.cancel(NAME),
     "metrics.read": lambda services: services.metrics.read(NAME),
-    "endpoints.endpoint": lambda services: services.endpoints.endpoint(NAME),
+    "endpoints.endpoint": lambda services: services.endpoints.endpoint(NAME, NAME),
     "endpoints.create": lambda services: services.endpoints.create(NAME, auth_mode="key", tags={}),
     "endpoints.deploy": lambda services: services.endpoints.deploy(
         NAME, PLAIN, environment_id=None, model_id=MODEL, instance_type=A100, instance_count=1
@@ -116,7 +116,7 @@ def test_a_token_service_that_asks_for_an_hour_gets_two_seconds(
     """No invocation sleeps for as long as an answer likes: if this one did, the test would not end."""
     monkeypatch.setattr(retries, "LONGEST_SLEEP_SECONDS", 0.01)
     azure_ml.add_fault(match={"path": "/token"}, status=429, headers={"Retry-After": "3600"}, count=2)
-    assert services.endpoints.endpoint(NAME) is None
+    assert services.endpoints.endpoint(NAME, NAME) is None
     assert [call["status"] for call in azure_ml.calls() if "/token" in call["path"]] == [429, 429, 200]
 
 
@@ -151,7 +151,7 @@ def test_statuses(status: int, transient: bool, services: Services, azure_ml: Em
     headers = {"Retry-After": "0"}
     azure_ml.add_fault(match={"operation": "endpoints.get"}, status=status, headers=headers, count=None)
     with pytest.raises(TransientServiceError if transient else ServiceRefusedError) as caught:
-        services.endpoints.endpoint(NAME)
+        services.endpoints.endpoint(NAME, NAME)
     assert f"looking at endpoint {NAME}" in caught.value.message
     if isinstance(caught.value, TransientServiceError):
         assert caught.value.retry_after == 0
@@ -160,7 +160,7 @@ def test_statuses(status: int, transient: bool, services: Services, azure_ml: Em
 def test_another_workspace_is_said_not_to_exist(azure_ml: Emulator, azurite: Azurite) -> None:
     """A wrong name in the settings is named as such, not as a missing endpoint or job."""
     wrong = connected(azure_ml, azurite, AZUREML_WORKSPACE="elsewhere")
-    with pytest.raises(InvalidRunError, match="AZUREML_WORKSPACE"):
+    with pytest.raises(ServiceRefusedError, match="AZUREML_WORKSPACE"):
         wrong.workspace.gpus_of(A100)
     with pytest.raises(FinetuneError) as caught:
         connected(azure_ml, azurite, AZUREML_REGISTRY="elsewhere").registry.base_model("Phi-4")
@@ -207,7 +207,7 @@ def test_a_crashed_container_says_why(services: Services, azure_ml: Emulator) ->
     message = "ResourceNotReady: User container has crashed or terminated: out of memory"
     azure_ml.add_fault(match={"operation": "deployment.create"}, operation={"error": {"message": message}})
     deploying(services)
-    seen = services.endpoints.endpoint(NAME)
+    seen = services.endpoints.endpoint(NAME, NAME)
     assert seen is not None
     assert seen.deployment is not None
     assert seen.deployment.state is Provisioning.FAILED
@@ -215,7 +215,7 @@ def test_a_crashed_container_says_why(services: Services, azure_ml: Emulator) ->
 
     for nothing in ({"status": 204}, {"status": 200, "body": "<html>"}, {"status": 403}):
         fault = azure_ml.add_fault(match={"path": "mfeOperationsStatus"}, count=1, **nothing)
-        seen = services.endpoints.endpoint(NAME)
+        seen = services.endpoints.endpoint(NAME, NAME)
         assert seen is not None
         assert seen.deployment is not None
         assert (seen.deployment.state, seen.deployment.failure) == (Provisioning.FAILED, None)

@@ -92,7 +92,7 @@ def trained(services: Services) -> tuple[Run, TrainingPlan, ModelRecord]:
     """A run whose model is registered."""
     run, plan = planned(services)
     submit(services, run, plan)
-    job = services.training.job(run.run_id)
+    job = services.training.job(run.run_id, run.run_id)
     assert job is not None
     assert job.state.over, job
     return run, plan, services.training.register(run, plan)
@@ -139,15 +139,15 @@ def test_sizes_are_known_by_their_gpus(services: Services) -> None:
 def test_a_job_is_submitted_once(services: Services) -> None:
     """Submitting again leaves the job as it is; it completes, and canceling it then changes nothing."""
     run, plan = planned(services)
-    assert services.training.job(run.run_id) is None
+    assert services.training.job(run.run_id, run.run_id) is None
     for _ in range(2):
         submit(services, run, plan)
     services.training.cancel("ft-nobody-0123456789")
-    job = services.training.job(run.run_id)
+    job = services.training.job(run.run_id, run.run_id)
     assert job is not None
     assert job.status == "Completed"
     services.training.cancel(run.run_id)
-    assert services.training.job(run.run_id) == job
+    assert services.training.job(run.run_id, run.run_id) == job
 
 
 @both
@@ -168,10 +168,10 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
     """Made, deployed to, given traffic, scored, deleted: each twice, as after a death in between."""
     run, _, model = trained(services)
     name, endpoints = run.run_id, services.endpoints
-    assert endpoints.endpoint(name) is None
+    assert endpoints.endpoint(name, name) is None
     for _ in range(2):
         endpoints.create(name, auth_mode="aad_token", tags={RUN_TAG: name})
-    bare = endpoints.endpoint(name)
+    bare = endpoints.endpoint(name, name)
     assert bare is not None
     assert (bare.state, bare.traffic, bare.deployment) == (Provisioning.READY, {}, None)
     assert (name, name) in list(endpoints.list_owned())
@@ -180,14 +180,14 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
         endpoints.deploy(
             name, PLAIN, environment_id=None, model_id=model.id, instance_type=A100, instance_count=1
         )
-    deployed = endpoints.endpoint(name)
+    deployed = endpoints.endpoint(name, name)
     assert deployed is not None
     assert deployed.deployment is not None
     assert (deployed.deployment.state, deployed.traffic) == (Provisioning.READY, {})
 
     for _ in range(2):
         endpoints.route_traffic(name)
-    live = endpoints.endpoint(name)
+    live = endpoints.endpoint(name, name)
     assert live is not None
     assert (live.state, live.traffic) == (Provisioning.READY, {"main": 100})
     assert (name, name) in list(endpoints.list_owned()), "tags survive an update"
@@ -199,10 +199,10 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
 
     for _ in range(2):
         endpoints.delete(name)
-    assert endpoints.endpoint(name) is None
+    assert endpoints.endpoint(name, name) is None
     assert list(endpoints.list_owned()) == []
     endpoints.route_traffic(name)
-    assert endpoints.endpoint(name) is None
+    assert endpoints.endpoint(name, name) is None
 
 
 @pytest.mark.parametrize("services", ["azure"], indirect=True)
@@ -236,14 +236,14 @@ def test_a_failed_job_speaks_for_itself(services: Services, azure_ml: Emulator) 
     run, plan = planned(services)
     azure_ml.add_fault(job={"child": "chat_completion_finetune", "message": "CUDA out of memory"})
     submit(services, run, plan)
-    job = services.training.job(run.run_id)
+    job = services.training.job(run.run_id, run.run_id)
     assert job is not None
     assert job.status == "Failed"
     assert job.failure is not None
     assert "CUDA out of memory" in job.failure
 
     azure_ml.add_fault(match={"path": "history/v1.0"}, status=403, count=None)
-    assert services.training.job(run.run_id) == job._replace(failure=None)
+    assert services.training.job(run.run_id, run.run_id) == job._replace(failure=None)
 
 
 @pytest.mark.parametrize("services", ["azure"], indirect=True)

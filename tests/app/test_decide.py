@@ -14,7 +14,6 @@ from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
 from shared.domain.run.decide import (
     COSTLY,
-    LAST_RESORT,
     Decision,
     Do,
     Enter,
@@ -23,6 +22,7 @@ from shared.domain.run.decide import (
     after_fault,
     decide,
 )
+from shared.domain.run.fault_policy import Outcome
 from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import (
     Aspect,
@@ -33,6 +33,7 @@ from shared.domain.run.observation import (
     Observation,
     Provisioning,
     aspects_of,
+    note,
 )
 from shared.domain.run.run import Failure, Metrics, Requests, Run
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
@@ -41,6 +42,7 @@ from tests.app.builders import NOW, PLAN, a_run, report
 
 LIMITS = Limits()
 LATER = NOW + timedelta(hours=1)
+LONG_AGO = NOW - LIMITS.refusal_deadline
 JOB_WORDS = ("Running", "CancelRequested", "Completed", "Failed", "Canceled", "Paused", "Reticulating")
 TRAFFIC: tuple[dict[str, int], ...] = ({}, {"main": 100}, {"main": 50}, {"other": 100})
 SLOTS = (
@@ -51,8 +53,8 @@ FAULT = Failure(code="Busy", message="try again", stage=Stage.TRAINING, at=NOW)
 
 
 def jobs() -> list[JobStatus | None]:
-    """No job, and one in each kind of state."""
-    return [None, *map(JobStatus, JOB_WORDS)]
+    """No job, one in each kind of state, and somebody else's."""
+    return [None, *map(JobStatus, JOB_WORDS), JobStatus("Running", foreign=True)]
 
 
 def endpoints() -> list[EndpointStatus | None]:
@@ -64,6 +66,7 @@ def endpoints() -> list[EndpointStatus | None]:
             EndpointStatus(state, "https://e/score", traffic, deployment)
             for state, traffic, deployment in itertools.product(Provisioning, TRAFFIC, deployments)
         ),
+        EndpointStatus(Provisioning.READY, "https://e/score", {"main": 100}, foreign=True),
     ]
 
 
@@ -125,7 +128,8 @@ def every_case(stage: Stage) -> Iterator[tuple[Run, Observation, Limits, Decisio
         for seen in observations(run):
             for now in (NOW, NOW + timedelta(days=30)):
                 for limits in (LIMITS, Limits(max_eval_loss=2.0)):
-                    yield run, seen, limits, decide(run, seen, now, limits)
+                    noted = note(run, seen, NOW)
+                    yield noted, seen, limits, decide(noted, seen, now, limits)
 
 
 DELETING = [stage for stage in Stage if not stage.terminal]
@@ -156,8 +160,8 @@ def test_no_run_ends_over_something_that_costs_money(stage: Stage) -> None:
             continue
         if run.billable:
             assert stage is Stage.DELETING
-            assert seen.endpoint is None
-            assert seen.job is None or seen.job.state.over
+            assert seen.endpoint is None or seen.endpoint.foreign
+            assert seen.job is None or seen.job.foreign or seen.job.state.over
         else:
             assert stage in {Stage.RECEIVED, Stage.VALIDATED}
 
@@ -257,7 +261,7 @@ def test_a_terminal_run_is_not_decided_upon() -> None:
 
 def test_a_run_looks_only_at_what_its_stage_needs() -> None:
     """Each look is a call: `live` and `trained` make none, `training` sees its job alone."""
-    assert aspects_of(a_run(Stage.LIVE)) == frozenset()
+    assert aspects_of(a_run(Stage.LIVE)) == {Aspect.ENDPOINT}
     assert aspects_of(a_run(Stage.TRAINED)) == frozenset()
     assert aspects_of(a_run(Stage.TRAINING)) == {Aspect.JOB}
     assert aspects_of(a_run(Stage.VALIDATED)) == frozenset()
@@ -313,7 +317,7 @@ def test_a_quiet_run_takes_the_straight_path() -> None:
         (a_run(Stage.DEPLOYING), Observation(endpoint=deployed), Do(Step.SMOKE_TEST)),
         (a_run(Stage.DEPLOYING, smoke_tests=()), Observation(endpoint=deployed), Do(Step.ROUTE_TRAFFIC)),
         (a_run(Stage.DEPLOYING, smoke_tests=()), Observation(endpoint=live), Enter(Stage.LIVE)),
-        (a_run(Stage.DELETING), Observation(), Enter(Stage.DELETED)),
+        (a_run(Stage.DELETING, endpoint_missing_since=LONG_AGO), Observation(), Enter(Stage.DELETED)),
     ]
     for run, seen, expected in cases:
         assert decide(run, seen, NOW, LIMITS) == expected
@@ -360,24 +364,27 @@ def test_the_loss_gate_holds_a_model_back(loss: float | None) -> None:
     assert decide(passing, Observation(), NOW, Limits(max_eval_loss=2.0)) == Do(Step.REGISTER_MODEL)
 
 
+THERE = Observation(endpoint=EndpointStatus(Provisioning.READY, "https://e/score", {"main": 100}))
+
+
 def test_a_live_endpoint_ends_by_time_or_by_idling() -> None:
     """The nearer of expiry and idle limit is waited for; using it or extending it moves the end."""
     run = a_run(Stage.LIVE)
     idle, expiry = timedelta(minutes=60), timedelta(hours=24)
-    assert decide(run, Observation(), NOW, LIMITS) == Wait(NOW + idle)
-    ended = decide(run, Observation(), NOW + idle, LIMITS)
+    assert decide(run, THERE, NOW, LIMITS) == Wait(NOW + idle)
+    ended = decide(run, THERE, NOW + idle, LIMITS)
     assert ended == Enter(Stage.DELETING, outcome=Stage.DELETED, reason="not used for 60 minutes")
 
     used = msgspec.structs.replace(run, last_used=NOW + timedelta(minutes=59))
-    assert decide(used, Observation(), NOW + idle, LIMITS) == Wait(NOW + timedelta(minutes=119))
+    assert decide(used, THERE, NOW + idle, LIMITS) == Wait(NOW + timedelta(minutes=119))
 
     extended = msgspec.structs.replace(run, requests=Requests(extended_to=NOW + 2 * expiry))
-    assert decide(extended, Observation(), NOW + expiry, LIMITS) == Wait(NOW + 2 * expiry)
-    ended = decide(extended, Observation(), NOW + 2 * expiry, LIMITS)
+    assert decide(extended, THERE, NOW + expiry, LIMITS) == Wait(NOW + 2 * expiry)
+    ended = decide(extended, THERE, NOW + 2 * expiry, LIMITS)
     assert ended == Enter(Stage.DELETING, outcome=Stage.DELETED, reason="its time was up")
 
     idling = msgspec.structs.replace(run, options=msgspec.structs.replace(run.options, idle_minutes=0))
-    assert decide(idling, Observation(), NOW, LIMITS) == Wait(NOW + expiry)
+    assert decide(idling, THERE, NOW, LIMITS) == Wait(NOW + expiry)
 
 
 def test_extending_to_an_earlier_time_takes_nothing_away() -> None:
@@ -393,63 +400,126 @@ def test_a_teardown_that_cannot_remove_one_thing_still_removes_the_other() -> No
     assert steps == {Do(Step.CANCEL_JOB), Do(Step.DELETE_ENDPOINT)}
 
 
-def fault_at(stage: Stage, *, retry: bool, since: timedelta | None = None, **changes: Any) -> Wait | Enter:
-    """What becomes of a run of that stage whose step failed."""
-    run = a_run(stage, failures=1, faulty_since=NOW - since if since else NOW, **changes)
-    return after_fault(run, FAULT, retry_at=LATER if retry else None, now=NOW, limits=LIMITS)
+def fault_at(
+    stage: Stage, outcome: Outcome, *, since: timedelta = timedelta(), **changes: Any
+) -> Wait | Enter:
+    """What becomes of a run of that stage whose step failed, for the first time so long ago."""
+    run = a_run(stage, failures=1, faulty_since=NOW - since, refused_since=NOW - since, **changes)
+    return after_fault(run, FAULT, outcome, retry_at=LATER, now=NOW, limits=LIMITS)
 
 
 @pytest.mark.parametrize("stage", DELETING)
-def test_a_transient_fault_is_waited_out(stage: Stage) -> None:
-    """The run stays where it is and is due when it may try again."""
-    assert fault_at(stage, retry=True) == Wait(LATER)
+def test_a_fault_that_may_pass_is_waited_out(stage: Stage) -> None:
+    """The run stays where it is and is due when it may try again; whatever may need a person says so."""
+    assert fault_at(stage, Outcome.RETRY) == Wait(LATER)
+    for outcome in (Outcome.WAIT, Outcome.HOLD, Outcome.PROVE):
+        assert fault_at(stage, outcome) == Wait(LATER, "Busy: try again")
 
 
 @pytest.mark.parametrize("stage", [stage for stage in DELETING if stage is not Stage.DELETING])
-def test_a_permanent_fault_ends_the_run_with_its_message(stage: Stage) -> None:
-    """At once where nothing can cost money, else through `deleting`."""
-    decision = fault_at(stage, retry=False)
-    assert isinstance(decision, Enter)
-    assert decision.error is not None
-    assert (decision.error.code, decision.error.message) == ("Busy", "try again")
-    if stage in {Stage.RECEIVED, Stage.VALIDATED}:
-        assert decision.stage is Stage.FAILED
-    else:
-        assert (decision.stage, decision.outcome) == (Stage.DELETING, Stage.FAILED)
+def test_a_refusal_ends_the_run_once_it_is_proven(stage: Stage) -> None:
+    """Not before it was repeated for so long; what needs no proof ends it at once."""
+    almost = LIMITS.refusal_deadline - timedelta(seconds=1)
+    assert isinstance(fault_at(stage, Outcome.PROVE, since=almost), Wait)
+    for decision in (
+        fault_at(stage, Outcome.PROVE, since=LIMITS.refusal_deadline),
+        fault_at(stage, Outcome.END),
+    ):
+        assert isinstance(decision, Enter)
+        assert decision.error is not None
+        assert (decision.error.code, decision.error.message) == ("Busy", "try again")
+        if stage in {Stage.RECEIVED, Stage.VALIDATED}:
+            assert decision.stage is Stage.FAILED
+        else:
+            assert (decision.stage, decision.outcome) == (Stage.DELETING, Stage.FAILED)
 
 
-def test_a_teardown_is_never_given_up() -> None:
-    """Refused or busy, for days: `deleting` tries again."""
-    assert fault_at(Stage.DELETING, retry=False) == Wait(NOW + LAST_RESORT)
-    assert fault_at(Stage.DELETING, retry=True, since=timedelta(days=9)) == Wait(LATER)
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_teardown_is_never_given_up(outcome: Outcome) -> None:
+    """Whatever it meets, for days: `deleting` tries again."""
+    assert isinstance(fault_at(Stage.DELETING, outcome, since=timedelta(days=9)), Wait)
+
+
+@pytest.mark.parametrize("stage", DELETING)
+def test_in_another_workspace_nothing_ends(stage: Stage) -> None:
+    """However long the setting stays wrong, and whatever deadline passes meanwhile."""
+    now = NOW + timedelta(days=400)
+    run = a_run(stage, failures=9, faulty_since=NOW)
+    decision = after_fault(run, FAULT, Outcome.HOLD, retry_at=LATER, now=now, limits=LIMITS)
+    assert isinstance(decision, Wait)
 
 
 def test_faults_without_end_end_the_run() -> None:
-    """Past the fault deadline a run is given up, except where a job may be doing well unseen."""
+    """Past the fault deadline a run is given up, except where a job or an endpoint may do well unseen."""
     long = LIMITS.fault_deadline + timedelta(seconds=1)
     for stage in (Stage.RECEIVED, Stage.VALIDATED, Stage.TRAINED, Stage.REGISTERED, Stage.DEPLOYING):
-        assert isinstance(fault_at(stage, retry=True, since=long), Enter)
-    assert fault_at(Stage.TRAINING, retry=True, since=long) == Wait(LATER)
+        assert isinstance(fault_at(stage, Outcome.RETRY, since=long), Enter)
+    assert fault_at(Stage.TRAINING, Outcome.RETRY, since=long) == Wait(LATER)
+    assert fault_at(Stage.LIVE, Outcome.RETRY, since=long) == Wait(LATER)
 
 
 def test_an_endpoint_that_cannot_be_reached_costs_no_more_than_its_deadline() -> None:
-    """Faults in `deploying` are bounded by the deployment deadline, not by the longer fault deadline."""
-    run = a_run(Stage.DEPLOYING, failures=9, faulty_since=NOW)
-    now = NOW + LIMITS.deployment_deadline + timedelta(seconds=1)
-    decision = after_fault(run, FAULT, retry_at=now + timedelta(minutes=1), now=now, limits=LIMITS)
-    assert isinstance(decision, Enter)
-    assert decision.stage is Stage.DELETING
-    assert decision.error is not None
-    assert decision.error.message == "try again"
+    """Faults in `deploying` are bounded by the deployment deadline, and in `live` by the endpoint's time."""
+    for stage, longest in (
+        (Stage.DEPLOYING, LIMITS.deployment_deadline),
+        (Stage.LIVE, timedelta(minutes=60)),
+    ):
+        run = a_run(stage, failures=9, faulty_since=NOW)
+        now = NOW + longest + timedelta(seconds=1)
+        retry_at = now + timedelta(minutes=1)
+        decision = after_fault(run, FAULT, Outcome.WAIT, retry_at=retry_at, now=now, limits=LIMITS)
+        assert isinstance(decision, Enter)
+        assert decision.stage is Stage.DELETING
 
 
 def test_a_job_out_of_sight_is_given_up_at_its_deadline() -> None:
     """Blind for longer than training may last, the run stops waiting and cancels."""
     run = a_run(Stage.TRAINING, failures=9, faulty_since=NOW)
     now = NOW + LIMITS.training_deadline + timedelta(seconds=1)
-    decision = after_fault(run, FAULT, retry_at=now, now=now, limits=LIMITS)
+    decision = after_fault(run, FAULT, Outcome.RETRY, retry_at=now, now=now, limits=LIMITS)
     assert isinstance(decision, Enter)
     assert decision.stage is Stage.DELETING
+
+
+ABSENT: dict[Stage, tuple[str, dict[str, Any], Stage]] = {
+    Stage.TRAINING: ("job_missing_since", {}, Stage.DELETING),
+    Stage.LIVE: ("endpoint_missing_since", {}, Stage.DELETING),
+    Stage.DELETING: ("endpoint_missing_since", {"outcome": Stage.DELETED}, Stage.DELETED),
+}
+
+
+@pytest.mark.parametrize("stage", ABSENT)
+def test_one_absence_proves_nothing(stage: Stage) -> None:
+    """A job or an endpoint that is not there is looked for again, for minutes, before anything follows."""
+    field, changes, end = ABSENT[stage]
+    run = note(a_run(stage, **changes), Observation(), NOW)
+    assert getattr(run, field) == NOW
+    almost = NOW + LIMITS.refusal_deadline - timedelta(seconds=1)
+    assert note(run, Observation(), almost) == run, "since when it has been missing, not when last looked for"
+    assert isinstance(decide(run, Observation(), almost, LIMITS), Wait)
+    ended = decide(run, Observation(), NOW + LIMITS.refusal_deadline, LIMITS)
+    assert isinstance(ended, Enter)
+    assert ended.stage is end
+    there = Observation(job=JobStatus("Running"), endpoint=EndpointStatus(Provisioning.READY, None, {}))
+    assert getattr(note(run, there, almost), field) is None, "seen again"
+
+
+def test_somebody_elses_resources_are_left_alone() -> None:
+    """A job or an endpoint of the run's name without its tags is neither used nor removed."""
+    job, endpoint = JobStatus("Running", foreign=True), THERE.endpoint
+    assert endpoint is not None
+    seen = Observation(job=job, endpoint=endpoint._replace(foreign=True))
+    ready = a_run(Stage.VALIDATED, plan=PLAN, claimed=True, billable=True)
+    for run, code in ((ready, "JobNameTaken"), (a_run(Stage.DEPLOYING), "EndpointNameTaken")):
+        taken = decide(run, seen, NOW, LIMITS)
+        assert isinstance(taken, Enter)
+        assert taken.error is not None
+        assert taken.error.code == code
+    for stage in (Stage.VALIDATED, Stage.TRAINING, Stage.DEPLOYING, Stage.LIVE, Stage.DELETING):
+        run = note(a_run(stage, plan=PLAN, claimed=True, billable=True), seen, NOW)
+        decision = decide(run, seen, NOW, LIMITS)
+        assert not isinstance(decision, Do), (stage, decision)
+        assert run.job is None or run.job.status != "Running" or stage is Stage.TRAINING
 
 
 def test_unknown_job_words_are_watched_and_stopped() -> None:

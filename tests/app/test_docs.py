@@ -75,7 +75,7 @@ def test_functions_named_in_walks_exist(name: str) -> None:
 
 
 def _names_in(path: str, function: str) -> set[str]:
-    """What a function's code names; of a constant of its module and of the table of routes, what those name."""
+    """What a function names; of a constant of its module and of the table of routes, what those name."""
     found: ast.AST = ast.parse((ROOT / path).read_text())
     constants = {
         node.target.id: node.value

@@ -42,8 +42,15 @@ class Caller:
         if whole:
             self.messages.put_nowait({"type": "http.request", "body": b"", "more_body": False})
         scope = {
-            "type": "http", "method": route.method, "path": "/api", "raw_path": b"/api", "headers": [],
-            "query_string": query.encode(), "server": ("host", 80), "scheme": "http", "path_params": {},
+            "type": "http",
+            "method": route.method,
+            "path": "/api",
+            "raw_path": b"/api",
+            "headers": [],
+            "query_string": query.encode(),
+            "server": ("host", 80),
+            "scheme": "http",
+            "path_params": {},
         }
         self.request = fastapi.Request(scope, self._receive)
         self.context = SimpleNamespace(invocation_id="the-id", thread_local_storage=threading.local())

@@ -32,7 +32,6 @@ def test_everything_can_be_overridden() -> None:
         "lifetime_hours": 0.5,
         "idle_minutes": 0,
         "row_policy": "drop",
-        "serving_concurrency": 16,
         "force": True,
         "ignore_keys": ("lang",),
         "preference": "use_chosen",

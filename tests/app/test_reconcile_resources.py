@@ -17,7 +17,7 @@ from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import EndpointStatus, JobStatus, Provisioning
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
-from tests.app.builders import NOW, RUN_ID, a_run
+from tests.app.builders import NOW, RUN_ID, WORKSPACE, a_run
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, advance, drive, rows, upload
 
@@ -46,7 +46,7 @@ def lose_submission(world: World) -> str:
     world.cloud.faults["submit"] = [TransientServiceError("no answer")]
     advance(world, run_id)
     cancel_run(run_id, world.services)
-    assert advance(world, run_id).stage is Stage.CANCELED
+    drive(world, run_id, Stage.CANCELED)
     return run_id
 
 
@@ -104,7 +104,7 @@ def test_a_run_that_waits_its_turn_for_long_keeps_its_job() -> None:
 
 
 @pytest.mark.parametrize("surprise", [KeyError("properties"), ServiceRefusedError("locked")])
-@pytest.mark.parametrize("call", ["job", "cancel", "delete", "endpoint"])
+@pytest.mark.parametrize("call", ["job", "cancel", "delete"])
 def test_one_surprise_holds_up_no_other(call: str, surprise: Exception) -> None:
     """Whatever one run's job or endpoint answers, those of the others are seen to."""
     world = with_everything(a_run(Stage.DELETED), job="Running")
@@ -116,11 +116,10 @@ def test_one_surprise_holds_up_no_other(call: str, surprise: Exception) -> None:
     world.cloud.jobs[suspended.run_id] = JobStatus("Running")
     world.now = NOW + LIMITS.training_deadline
     world.cloud.faults[call] = [surprise]
-    reconcile(world)
+    assert lost.run_id in reconcile(world)
     reconcile(world)
     assert world.cloud.jobs[suspended.run_id].status == "Canceled"
     assert world.cloud.seen == {}
-    assert world.runs.load(lost.run_id).run.requests.delete_at is not None
 
 
 def test_a_time_that_lies_far_ahead_stops_no_reconciliation() -> None:
@@ -178,7 +177,7 @@ def test_a_run_whose_endpoint_was_removed_ends_once_it_is_back() -> None:
     world.runs.suspend(RUN_ID, "why", until=NOW)
     world.now = NOW + LIMITS.deployment_deadline + timedelta(minutes=1)
     reconcile(world)
-    run = advance(world, RUN_ID)
+    run = drive(world, RUN_ID, Stage.FAILED)
     assert (run.stage, run.error and run.error.code) == (Stage.FAILED, "DeadlineExceeded")
     assert world.cloud.begun == [("delete", RUN_ID)]
 
@@ -277,7 +276,7 @@ def test_a_reconciliation_asks_about_few_jobs() -> None:
     late = lose_submission(world)
     world.runs.create(a_run(Stage.TRAINING, now=world.now))
     looks: list[str] = []
-    world.cloud.job = looks.append  # type: ignore[method-assign,assignment]
+    world.cloud.job = lambda name, _run: looks.append(name)  # type: ignore[method-assign,assignment]
     reconcile(world)
     assert looks == [late]
     world.now += timedelta(days=1)
@@ -299,3 +298,43 @@ def test_who_needs_a_person_is_said_though_azure_ml_is_down(
     (line,) = (one for one in caplog.records if one.message.startswith("a run needs attention "))
     assert line.levelno == logging.ERROR
     assert (line.__dict__["run_id"], line.__dict__["stage"]) == (RUN_ID, Stage.DELETING)
+
+
+def test_what_a_run_that_is_over_left_behind_is_told() -> None:
+    """Its job or endpoint goes, the run asks for attention, and no more once nothing is found."""
+    for stage in (Stage.FAILED, Stage.CANCELED, Stage.DELETED):
+        world = with_everything(a_run(stage, billable=True, workspace_id=WORKSPACE, job=None), job="Running")
+        reconcile(world)
+        assert world.cloud.jobs[RUN_ID].status == "Canceled"
+        assert world.cloud.seen == {}
+        (entry,) = world.runs.entries()
+        assert entry.needs_attention(world.now)
+        assert entry.stage is stage
+        reconcile(world)
+        (entry,) = world.runs.entries()
+        assert not entry.needs_attention(world.now)
+
+
+def test_every_deletion_is_one_audit_line(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever wonders where an endpoint went finds which run it was of, and why it had to go."""
+    world = with_everything(a_run(Stage.DELETED), job="Completed")
+    with caplog.at_level(logging.WARNING, "finetune.audit"):
+        reconcile(world)
+    (line,) = (one for one in caplog.records if one.name == "finetune.audit")
+    facts = {name: line.__dict__[name] for name in ("action", "resource", "run_id", "reason")}
+    assert facts == {
+        "action": "delete endpoint",
+        "resource": RUN_ID,
+        "run_id": RUN_ID,
+        "reason": "no run will delete it; its run is deleted",
+    }
+
+
+@pytest.mark.parametrize("name", ["ft-copy-0123456789", "my-chat", f"{RUN_ID}-copy"])
+def test_a_copy_of_an_endpoint_is_left_alone(name: str) -> None:
+    """Whoever exports an endpoint and deploys it under another name takes its tags along."""
+    world = with_everything(a_run(Stage.DELETED), job="Completed")
+    world.cloud.seen[name] = EndpointStatus(Provisioning.READY, None, {})
+    world.cloud.tags[name] = {RUN_TAG: RUN_ID}
+    reconcile(world)
+    assert list(world.cloud.seen) == [name]

@@ -262,7 +262,7 @@ def test_such_times_in_the_index_are_unreadable(name: str) -> None:
         world.runs.blobs[RUN_ID].metadata |= {
             "suspended": "x",
             "suspended_until": "",
-            "job_unseen": "1",
+            "job_open": "1",
             name: time,
         }
         if time in EXTREME_TIMES[:6]:

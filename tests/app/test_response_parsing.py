@@ -132,8 +132,8 @@ def test_a_resource_is_absent_only_if_the_service_says_so(services: Services, az
     for body in ("", "null"):
         azure_ml.add_fault(match={"operation": "endpoints.get"}, status=200, body=body)
         with pytest.raises(TransientServiceError):
-            services.endpoints.endpoint(RUN_ID)
-    assert services.endpoints.endpoint(RUN_ID) is None
+            services.endpoints.endpoint(RUN_ID, RUN_ID)
+    assert services.endpoints.endpoint(RUN_ID, RUN_ID) is None
 
 
 @pytest.mark.parametrize("details", [5, "no", {"message": "no"}, [None, "no"]])
@@ -160,7 +160,7 @@ def test_half_a_pair_from_azure_ml_is_mended(services: Services, azure_ml: Emula
 def test_half_a_pair_from_a_container_is_mended(services: Services, azure_ml: Emulator) -> None:
     """In a reply, and in the headers of an error, whose bytes need not be UTF-8 either."""
     services.endpoints.create(RUN_ID, auth_mode="key", tags={})
-    seen = services.endpoints.endpoint(RUN_ID)
+    seen = services.endpoints.endpoint(RUN_ID, RUN_ID)
     assert seen is not None
     target = ScoringTarget(RUN_ID, seen.scoring_uri or "", "key", SERVING)
     azure_ml.add_fault(match={"operation": "score"}, status=200, body=json.dumps({f"out{HALF}": [HALF]}))
@@ -251,5 +251,5 @@ def test_no_retry_after_breaks_an_answer(services: Services, azure_ml: Emulator)
     headers = {"Retry-After": "inf"}
     azure_ml.add_fault(match={"operation": "endpoints.get"}, status=429, headers=headers, count=None)
     with pytest.raises(FinetuneError) as caught:
-        services.endpoints.endpoint(RUN_ID)
+        services.endpoints.endpoint(RUN_ID, RUN_ID)
     assert problem_of(caught.value).headers["Retry-After"] == "5"

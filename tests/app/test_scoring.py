@@ -30,7 +30,7 @@ class Scorer:
 
     def __init__(self, services: Services, azure_ml: Emulator, auth_mode: str) -> None:
         services.endpoints.create(NAME, auth_mode=auth_mode, tags={})
-        seen = services.endpoints.endpoint(NAME)
+        seen = services.endpoints.endpoint(NAME, NAME)
         assert seen is not None
         self.target = ScoringTarget(NAME, seen.scoring_uri or "", auth_mode, SERVING)
         self.services = services

@@ -116,35 +116,40 @@ def test_the_reconciliation_deletes_orphans_and_nothing_else() -> None:
 
 
 def test_an_orphan_that_cannot_be_deleted_holds_up_no_other() -> None:
-    """The next ones are deleted all the same, and expired runs are still named."""
+    """The next ones are deleted all the same."""
     world = World()
     for number in range(3):
         with_endpoint(world, named(number), named(number))
     with_endpoint(world, RUN_ID, RUN_ID)
     world.runs.create(a_run(Stage.LIVE))
     world.cloud.faults["delete"] = [ServiceRefusedError("locked"), TransientServiceError("busy")]
-    assert reconcile_resources(settings=SETTINGS, services=world.services) == [RUN_ID]
+    assert reconcile_resources(settings=SETTINGS, services=world.services) == []
     assert set(world.cloud.seen) == {named(0), named(1), RUN_ID}
 
 
 def test_a_live_run_whose_endpoint_is_gone_is_ended() -> None:
-    """Somebody deleted it by hand: the run finds out and says why."""
+    """Somebody deleted it by hand: the run wants attention, and ends when that has lasted."""
     world = World()
     world.runs.create(a_run(Stage.LIVE, due=NOW + timedelta(hours=1)))
     assert reconcile_resources(settings=SETTINGS, services=world.services) == [RUN_ID]
     run = advance(world, RUN_ID)
+    assert (run.stage, bool(run.attention)) == (Stage.LIVE, True)
+    for _ in range(2):  # the endpoint is gone for long enough, and then so is everything else
+        world.now += timedelta(minutes=SETTINGS.refusal_deadline_minutes)
+        run = advance(world, RUN_ID)
     assert run.stage is Stage.DELETED
     assert run.end_reason == "the endpoint was gone"
 
 
 def test_a_live_run_that_cannot_be_looked_at_holds_up_no_other() -> None:
-    """A record that cannot be changed, or a busy service, is left for the next reconciliation."""
+    """Each is named; advancing it finds out whether its record can be read and its endpoint seen."""
     world = World()
     for number in range(3):
         world.runs.create(a_run(Stage.LIVE, run_id=named(number), due=SOON))
     world.runs.corrupt(named(1))
     world.busy("endpoint")
-    assert reconcile_resources(settings=SETTINGS, services=world.services) == [named(2)]
+    named_runs = reconcile_resources(settings=SETTINGS, services=world.services)
+    assert named_runs == [named(0), named(1), named(2)]
 
 
 def test_a_suspended_runs_endpoint_does_not_outlive_its_time() -> None:

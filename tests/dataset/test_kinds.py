@@ -225,13 +225,15 @@ def test_a_refused_kind_is_listed_once_and_counted(row: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("empty", [None, "", [], {}])
-@pytest.mark.parametrize("key", ["tools", "images", "chosen", "lang", "weight", "reasoning_content"])
+@pytest.mark.parametrize(
+    "key", ["prompt", "tools", "images", "chosen", "lang", "weight", "reasoning_content"]
+)
 def test_a_key_without_a_value_means_nothing(key: str, empty: Any) -> None:
     """Tables put a null wherever another row has something."""
     for row in (
         _with(**{key: empty}),
         _answer(**{key: empty}),
-        {"prompt": "a", "completion": "b", key: empty},
+        {"question": "a", "completion": "b", key: empty},
     ):
         checked = _beside(row)
         assert checked.report.accepted, checked.report.reason

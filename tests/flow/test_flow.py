@@ -16,8 +16,9 @@ from azureml_emulator import INSTANT
 from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint
 from handlers.timers.reconcile_resources import reconcile_resources
 from shared.adapters.azureml.arm import WorkspaceId
+from shared.adapters.azureml.endpoints import ENDPOINT_VERSION, endpoint_body
 from shared.bootstrap import build_services
-from shared.domain.run.names import RUN_TAG
+from shared.domain.run.names import INSTALLATION_TAG, RUN_TAG
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from tests.flow.conftest import ROOT, Flow, later
@@ -68,7 +69,7 @@ def test_an_upload_is_carried_to_a_live_endpoint_and_taken_away_when_its_time_is
     later(flow, hours=2)
     run = flow.drive(run_id, Stage.DELETED)
 
-    assert flow.services.endpoints.endpoint(run_id) is None
+    assert flow.services.endpoints.endpoint(run_id, run_id) is None
     assert run.end_reason == "its time was up"
     assert stages(run) == [
         "received",
@@ -175,7 +176,7 @@ def test_what_goes_wrong_in_azure_ml_ends_the_run_in_its_words(
     assert run.error is not None
     assert run.error.code == code
     assert words in run.error.message
-    assert flow.services.endpoints.endpoint(run_id) is None
+    assert flow.services.endpoints.endpoint(run_id, run_id) is None
 
 
 def test_a_quota_refusal_ends_the_run_in_the_services_words(flow: Flow) -> None:
@@ -186,7 +187,7 @@ def test_a_quota_refusal_ends_the_run_in_the_services_words(flow: Flow) -> None:
     assert run.error is not None
     assert run.error.code == "InferencingClientCreateDeploymentFailed"
     assert "Not enough quota available for Standard_NC24ads_A100_v4" in run.error.message
-    assert flow.services.endpoints.endpoint(run_id) is None
+    assert flow.services.endpoints.endpoint(run_id, run_id) is None
 
 
 def test_a_run_can_be_canceled_while_it_trains(flow: Flow) -> None:
@@ -196,7 +197,7 @@ def test_a_run_can_be_canceled_while_it_trains(flow: Flow) -> None:
     flow.drive(run_id, Stage.TRAINING)
     cancel_run(run_id, flow.services)
     flow.drive(run_id, Stage.CANCELED)
-    job = flow.services.training.job(run_id)
+    job = flow.services.training.job(run_id, run_id)
     assert job is not None
     assert job.state.over
 
@@ -211,20 +212,37 @@ def test_the_sweeper_removes_endpoints_whose_run_is_unknown(flow: Flow) -> None:
         tags={"finetune-on-upload-run": "ft-orphan-0123456789"},
     )
     assert reconcile_resources(settings=flow.settings, services=flow.services) == []
-    assert flow.services.endpoints.endpoint("ft-orphan-0123456789") is None
-    assert flow.services.endpoints.endpoint(run_id) is not None
+    assert flow.services.endpoints.endpoint("ft-orphan-0123456789", "ft-orphan-0123456789") is None
+    assert flow.services.endpoints.endpoint(run_id, run_id) is not None
+
+
+def put_by_hand(flow: Flow, path: str, body: dict[str, object]) -> None:
+    """Create something in the workspace that the app knows nothing of; `path` has the api-version."""
+    token = DefaultAzureCredential().get_token(f"{flow.emulator.url}/.default").token
+    workspace = WorkspaceId("00000000-0000-0000-0000-000000000001", "local", "local").path
+    with httpx.Client(verify=ssl.create_default_context(cafile=flow.emulator.ca_bundle)) as arm:
+        put = arm.put(
+            f"{flow.emulator.url}{workspace}/{path}",
+            json=body,
+            headers={"Authorization": f"Bearer {token}"},
+        )
+    assert put.status_code == 201
 
 
 def test_the_sweeper_leaves_endpoints_of_other_installations_alone(flow: Flow) -> None:
     """Two installations may share a workspace; neither knows the other's runs."""
-    flow.services.endpoints.create(
-        "ft-theirs-0123456789", auth_mode="key", tags={RUN_TAG: "ft-theirs-0123456789"}
+    theirs = "ft-theirs-0123456789"
+    tags = {RUN_TAG: theirs, INSTALLATION_TAG: "another"}
+    put_by_hand(
+        flow,
+        f"onlineEndpoints/{theirs}?api-version={ENDPOINT_VERSION}",
+        endpoint_body("localregion", "key", tags, {}),
     )
-    flow.storage.get_blob_client("coordination", "installation").upload_blob(b"another", overwrite=True)
-    ours = build_services(flow.settings, DefaultAzureCredential())
-    assert list(ours.endpoints.list_owned()) == []
-    reconcile_resources(settings=flow.settings, services=ours)
-    assert ours.endpoints.endpoint("ft-theirs-0123456789") is not None
+    assert list(flow.services.endpoints.list_owned()) == []
+    reconcile_resources(settings=flow.settings, services=flow.services)
+    seen = flow.services.endpoints.endpoint(theirs, theirs)
+    assert seen is not None
+    assert seen.foreign
 
 
 def test_a_datastore_over_another_account_is_not_used(flow: Flow) -> None:
@@ -240,16 +258,7 @@ def test_a_datastore_over_another_account_is_not_used(flow: Flow) -> None:
         },
     }
     services = build_services(taken.settings, DefaultAzureCredential())
-    arm = httpx.Client(verify=ssl.create_default_context(cafile=flow.emulator.ca_bundle))
-    token = DefaultAzureCredential().get_token(f"{flow.emulator.url}/.default").token
-    workspace = WorkspaceId("00000000-0000-0000-0000-000000000001", "local", "local").path
-    with arm:
-        put = arm.put(
-            f"{flow.emulator.url}{workspace}/datastores/taken?api-version=2024-10-01-preview",
-            json=body,
-            headers={"Authorization": f"Bearer {token}"},
-        )
-    assert put.status_code == 201
+    put_by_hand(flow, "datastores/taken?api-version=2024-10-01-preview", body)
     other = Flow(flow.emulator, flow.storage, taken.settings, flow.services_of(services), flow.clock)
     run = other.drive(run_id, Stage.FAILED)
     assert run.error is not None
@@ -272,4 +281,4 @@ def test_deleting_an_endpoint_takes_everything_away(flow: Flow) -> None:
     flow.drive(run_id, Stage.LIVE)
     delete_endpoint(run_id, flow.services)
     flow.drive(run_id, Stage.DELETED)
-    assert flow.services.endpoints.endpoint(run_id) is None
+    assert flow.services.endpoints.endpoint(run_id, run_id) is None

@@ -21,7 +21,7 @@ from local.processes import ChildProcess, wait_until
 
 APPS = Path(__file__).parent / "apps"
 ROOT = Path(__file__).parents[2]
-SECONDS = 30.0
+SECONDS = 120.0
 
 
 @dataclass

@@ -91,10 +91,10 @@ def test_a_message_that_always_kills_its_host_is_poison(start_host: StartHost, t
 def test_a_long_invocation_keeps_its_message(start_host: StartHost, tmp_path: Path) -> None:
     """The lease is renewed while the function runs: nobody else gets the message meanwhile."""
     gate = tmp_path / "gate"
-    host = start_host("work", arguments=("--message-lease", "1"))
+    host = start_host("work", arguments=("--message-lease", "4"))
     orders = host.queue("work")
     orders.send_message(json.dumps({"wait_for": str(gate)}))
     assert wait_until(gate.with_suffix(".reached").exists, SECONDS)
-    assert not wait_until(lambda: len(list(orders.peek_messages())) > 0, 2.5)
+    assert not wait_until(lambda: len(list(orders.peek_messages())) > 0, 6)
     gate.touch()
     assert [json.loads(result)["count"] for result in take(host.queue("results"), 1)] == [1]

@@ -51,6 +51,7 @@ ASKED_RUN: dict[str, Any] = {
     "error": None,
     "failures": 0,
     "faulty_since": None,
+    "attention": None,
     "last_fault": None,
     "report": {
         "verdict": "accepted",

@@ -6,7 +6,7 @@ Bodies and api-versions are those that azure-ai-ml 1.35.2 sends for `ManagedOnli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.adapters.azureml.arm import Arm, WorkspaceId
@@ -35,7 +35,7 @@ class AzureMlEndpoints:
         workspace_id: WorkspaceId,
         workspace: AzureMlWorkspace,
         *,
-        installation: Callable[[], str],
+        installation: str,
     ) -> None:
         self._arm = arm
         self._installation = installation
@@ -43,17 +43,19 @@ class AzureMlEndpoints:
         self._workspace = workspace
         self._environments = AzureMlEnvironments(arm, workspace_id)
 
-    def endpoint(self, name: str) -> EndpointStatus | None:
+    def endpoint(self, name: str, run_id: str) -> EndpointStatus | None:
         """See `Endpoints.endpoint`."""
         found = self._arm.get(
             f"{self._root}/{name}",
-            _read_endpoint,
+            lambda body: _read_endpoint(body, (run_id, self._installation)),
             api_version=ENDPOINT_VERSION,
             doing=f"looking at endpoint {name}",
         )
         if found is None:
             return None
         seen, operation = found
+        if seen.foreign:
+            return seen
         return seen._replace(
             deployment=self._deployment(name) if seen.state is not Provisioning.DELETING else None,
             failure=self._failure(operation) if seen.state is Provisioning.FAILED else None,
@@ -61,7 +63,7 @@ class AzureMlEndpoints:
 
     def create(self, name: str, *, auth_mode: str, tags: Mapping[str, str]) -> None:
         """See `Endpoints.create`."""
-        ours = {**tags, INSTALLATION_TAG: self._installation()}
+        ours = {**tags, INSTALLATION_TAG: self._installation}
         body = endpoint_body(self._workspace.location, auth_mode, ours, {})
         self._put(name, body, f"creating endpoint {name}")
 
@@ -125,7 +127,7 @@ class AzureMlEndpoints:
         )
         for name, run_id, installation in listed:
             # Another installation may share the workspace; its endpoints are its own to keep or to remove.
-            if run_id and installation == self._installation():
+            if run_id and installation == self._installation:
                 yield name, run_id
 
     def key(self, name: str) -> str | None:
@@ -166,7 +168,7 @@ class AzureMlEndpoints:
             return None
 
 
-def _read_endpoint(body: Any) -> tuple[EndpointStatus, str | None]:
+def _read_endpoint(body: Any, owner: tuple[str, str]) -> tuple[EndpointStatus, str | None]:
     facts = body["properties"]
     state, operation = _read_state(body)
     shares = {key: int(share) for key, share in (facts.get("traffic") or {}).items()}
@@ -175,6 +177,7 @@ def _read_endpoint(body: Any) -> tuple[EndpointStatus, str | None]:
         state=state,
         scoring_uri=str(uri) if uri else None,
         traffic={key: share for key, share in shares.items() if share},
+        foreign=_read_tags(body)[1:] != owner,
     )
     return seen, operation
 

@@ -141,5 +141,5 @@ def _translate(fault: Any, job: str) -> TransientServiceError | ServiceRefusedEr
     status = fault.get_http_status_code()
     message = f"reading the metrics of job {job}: {fault.message}"
     if status in {400, 401, 403, 404}:
-        return ServiceRefusedError(message, code=str(fault.error_code))
-    return TransientServiceError(message, code=str(fault.error_code))
+        return ServiceRefusedError(message, code=str(fault.error_code), status=status)
+    return TransientServiceError(message, code=str(fault.error_code), status=status)

@@ -94,15 +94,15 @@ class AzureMlTraining:
             except ResourceExistsError:
                 _log.info("the job was there already", extra={"run_id": run.run_id})
 
-    def job(self, name: str) -> JobStatus | None:
+    def job(self, name: str, run_id: str) -> JobStatus | None:
         """See `Training.job`."""
         seen = self._arm.get(
             f"{self._id.path}/jobs/{name}",
-            _read_job,
+            lambda body: _read_job(body, run_id),
             api_version=JOB_VERSION,
             doing=f"looking at job {name}",
         )
-        if seen is None or seen.state is not JobState.FAILED:
+        if seen is None or seen.foreign or seen.state is not JobState.FAILED:
             return seen
         return seen._replace(failure=self._why(name))
 
@@ -204,7 +204,7 @@ class AzureMlTraining:
         )
         if api is None:
             raise ServiceRefusedError(
-                "the workspace's discovery address answers 404", code="DiscoveryNotFound"
+                "the workspace's discovery address answers 404", code="DiscoveryNotFound", status=404
             )
         return f"{api}/history/v1.0{self._id.path}"
 
@@ -230,10 +230,11 @@ def _lineage(run: Run, plan: TrainingPlan) -> dict[str, str]:
     }
 
 
-def _read_job(body: Any) -> JobStatus:
+def _read_job(body: Any, run_id: str) -> JobStatus:
     facts = body["properties"]
+    foreign = (facts.get("tags") or {}).get(RUN_TAG) != run_id
     studio = ((facts.get("services") or {}).get("Studio") or {}).get("endpoint")
-    return JobStatus(str(facts.get("status") or ""), str(studio) if studio else None)
+    return JobStatus(str(facts.get("status") or ""), str(studio) if studio else None, foreign=foreign)
 
 
 def _failed_step(children: Any) -> str | None:

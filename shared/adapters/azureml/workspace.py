@@ -6,12 +6,12 @@ a test holds them equal to the SDK's own.
 
 from __future__ import annotations
 
-from functools import cached_property
+import time
 from typing import Any, NamedTuple, NoReturn
 
 from shared.adapters.azureml.arm import Arm, WorkspaceId
 from shared.adapters.storage.account import DATASETS, DatastoreAddress
-from shared.domain.errors import InvalidRunError
+from shared.domain.errors import InvalidRunError, ServiceRefusedError
 from shared.domain.run.observation import ComputeStatus, provisioning
 
 WORKSPACE_VERSION = "2024-10-01-preview"
@@ -22,9 +22,14 @@ IDLE_BEFORE_SCALE_DOWN = "PT2M"
 """How long a node may idle: short, since each GPU node is paid by the minute."""
 
 
-class WorkspaceFacts(NamedTuple):
-    """What ARM says of the workspace: its region, and where its other services are."""
+FACTS_SECONDS = 30.0
+"""How long what ARM said of the workspace is used again: another may have taken its name since."""
 
+
+class WorkspaceFacts(NamedTuple):
+    """What ARM says of the workspace: its immutable id, its region, and where its other services are."""
+
+    id: str
     location: str
     discovery_url: str
     tracking_uri: str
@@ -47,16 +52,25 @@ class AzureMlWorkspace:
         self._datastore = datastore
         self._account = account
         self._compute_identity = compute_identity
+        self._read: tuple[WorkspaceFacts, float] | None = None
 
-    @cached_property
+    @property
     def facts(self) -> WorkspaceFacts:
-        """The workspace as ARM describes it; it hardly ever changes."""
-        return self._arm.get(
-            self._workspace.path,
-            _read_workspace,
-            api_version=WORKSPACE_VERSION,
-            doing=f"reading workspace {self._workspace.workspace}",
-        ) or _missing(self._workspace)
+        """The workspace as ARM described it less than `FACTS_SECONDS` ago."""
+        facts, read_at = self._read or (None, 0.0)
+        if facts is None or time.monotonic() - read_at > FACTS_SECONDS:
+            facts = self._arm.get(
+                self._workspace.path,
+                _read_workspace,
+                api_version=WORKSPACE_VERSION,
+                doing=f"reading workspace {self._workspace.workspace}",
+            ) or _missing(self._workspace)
+            self._read = (facts, time.monotonic())
+        return facts
+
+    def id(self) -> str:
+        """See `Workspace.id`."""
+        return self.facts.id
 
     @property
     def location(self) -> str:
@@ -161,7 +175,12 @@ def datastore_body(account: DatastoreAddress) -> dict[str, Any]:
 
 def _read_workspace(body: Any) -> WorkspaceFacts:
     facts = body["properties"]
-    return WorkspaceFacts(str(body["location"]), str(facts["discoveryUrl"]), str(facts["mlFlowTrackingUri"]))
+    return WorkspaceFacts(
+        id=str(facts["workspaceId"]),
+        location=str(body["location"]),
+        discovery_url=str(facts["discoveryUrl"]),
+        tracking_uri=str(facts["mlFlowTrackingUri"]),
+    )
 
 
 def _read_compute(body: Any) -> ComputeStatus:
@@ -185,8 +204,9 @@ def _read_container(body: Any) -> tuple[str, str]:
 
 
 def _missing(workspace: WorkspaceId) -> NoReturn:
-    raise InvalidRunError(
+    raise ServiceRefusedError(
         f"there is no workspace {workspace.workspace} in resource group {workspace.resource_group}: "
         "check AZURE_SUBSCRIPTION_ID, AZURE_RESOURCE_GROUP and AZUREML_WORKSPACE",
         code="WorkspaceNotFound",
+        status=404,
     )

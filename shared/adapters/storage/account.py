@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -63,3 +64,12 @@ def storage_code(fault: HttpResponseError) -> str:
     """The storage service's own error code, e.g. `LeaseAlreadyPresent`; empty when it gave none."""
     code = getattr(fault, "error_code", None) or ""
     return str(getattr(code, "value", code))
+
+
+def installation_name(service: BlobServiceClient) -> str:
+    """Name this installation: tells its resources from those of others that share the workspace.
+
+    It follows from the account and its container, so that nothing has to be stored that could be damaged.
+    """
+    container = service.get_container_client(COORDINATION).container_name
+    return hashlib.sha256(f"{service.account_name}/{container}".encode()).hexdigest()[:32]

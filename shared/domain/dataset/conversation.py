@@ -5,6 +5,7 @@ again. Both
 write a conversation in one form, so that equal ones have equal bytes.
 """
 
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import msgspec
 import orjson
 
 from .codes import Code
-from .keys import ROLES, learns_fully
+from .keys import ROLES, is_empty, learns_fully
 from .markup import has_markup
 from .row_plan import RowPlan, plan_row
 from .rules import ValidationRules
@@ -66,6 +67,11 @@ def encode_messages(messages: list[Message]) -> bytes:
 def decode_messages(encoded: bytes) -> list[Message]:
     """Read messages back: slower than `orjson`, which takes twelve times their size for a moment."""
     return msgspec.json.decode(encoded, type=list[Message])
+
+
+def asks_first(prompt: object, contents: Sequence[str]) -> bool:
+    """Whether a row's `prompt` says nothing that its messages do not: it is the first question, or empty."""
+    return prompt in contents[:2] or is_empty(prompt)
 
 
 def is_placeholder(text: str) -> bool:
@@ -139,7 +145,7 @@ class RowReader:
         repairs: Repairs = ()
         if row:
             extra = self._extra_repairs(row)
-            if extra is None or ("prompt" in row and row["prompt"] not in contents[:2]):
+            if extra is None or ("prompt" in row and not asks_first(row["prompt"], contents)):
                 return None
             repairs = extra
         if (b"<" in encoded or encoded.find(b"[", 1) > 0) and has_markup(encoded):
@@ -194,7 +200,7 @@ class RowReader:
                 or not all(map(_strip, contents))
                 or "\0" in "".join(contents)
                 or is_placeholder(contents[-1])
-                or (plan.prompt and row["prompt"] not in contents[:2])
+                or (plan.prompt and not asks_first(row["prompt"], contents))
             ):
                 return None
             encoded = _dumps(messages, option=_SORTED)

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
 from .codes import Code
-from .conversation import Message, RowReader, encode_messages, is_placeholder
+from .conversation import Message, RowReader, asks_first, encode_messages, is_placeholder
 from .keys import TOOL_ROLES, learns_fully
 from .markup import find_markup, has_media_mark
 from .naming import kind, quoted
@@ -135,7 +135,9 @@ class _Reading:
         """What shows only when all messages are read."""
         if self.messages and is_placeholder(answer := self.messages[-1]["content"]):
             yield Finding(Code.PLACEHOLDER, f"the last answer is {answer.strip()!r}, which looks like none")
-        if plan.prompt and row["prompt"] not in [message["content"] for message in self.messages[:2]]:
+        if plan.prompt and not asks_first(
+            row["prompt"], [message["content"] for message in self.messages[:2]]
+        ):
             yield Finding(
                 Code.UNKNOWN_KEY,
                 'the row has "prompt", which is not its first question; remove it, or name it in ignore_keys',

@@ -38,7 +38,7 @@ def parse_row(line: bytes, before: bytes) -> Object:
 
     Args:
         line: One line without its line end and without spaces around it.
-        before: Characters removed before it, so that columns are those of the file.
+        before: What was taken away before it, so that columns are those of the file.
 
     Raises:
         Fault: It is no JSON object.

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
 from shared.domain.run.attempts import NextAction, attempt_began, next_action
+from shared.domain.run.fault_policy import Operation, Outcome
 from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import ComputeStatus, Observation, Provisioning
 from shared.domain.run.run import Failure, Run
@@ -22,9 +23,6 @@ from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.serving.attempts import concerns_every_strategy
 from shared.domain.serving.deployment import ALL_TRAFFIC
-
-LAST_RESORT = timedelta(minutes=5)
-"""Between attempts at a teardown that the service refuses."""
 
 
 class Step(StrEnum):
@@ -70,9 +68,10 @@ class Enter(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Look again at `until`."""
+    """Look again at `until`; `attention` says why a person should look meanwhile, if one should."""
 
     until: datetime
+    attention: str | None = None
 
 
 Decision = Do | Enter | Wait
@@ -82,7 +81,7 @@ def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisi
     """Say what happens to `run` next.
 
     Args:
-        run: The record; its stage must not be terminal.
+        run: The record, with what was seen on it (`note`); its stage must not be terminal.
         seen: What `aspects_of(run)` asked to look at.
         now: UTC.
         limits: The app's bounds.
@@ -106,11 +105,34 @@ def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisi
         case Stage.DEPLOYING:
             return _deploying(run, seen, now, limits)
         case Stage.LIVE:
-            return _live(run, now)
+            return _live(run, seen, now, limits)
         case Stage.DELETING:
             return _deleting(run, seen, now, limits)
         case _:
             raise ValueError(f"{run.run_id} is {run.stage}: there is nothing to decide")
+
+
+def operation_of(step: Step) -> Operation:
+    """What a step is, where it is asked what a fault of it means."""
+    return _OPERATIONS.get(step, Operation.PREPARE)
+
+
+_OPERATIONS = {
+    Step.SUBMIT_JOB: Operation.SUBMIT,
+    **dict.fromkeys(
+        (
+            Step.COLLECT_METRICS,
+            Step.REGISTER_MODEL,
+            Step.CREATE_ENDPOINT,
+            Step.CREATE_DEPLOYMENT,
+            Step.ROUTE_TRAFFIC,
+        ),
+        Operation.FINISH,
+    ),
+    Step.SMOKE_TEST: Operation.TEST,
+    Step.CANCEL_JOB: Operation.REMOVE,
+    Step.DELETE_ENDPOINT: Operation.REMOVE,
+}
 
 
 def repeat_at(step: Step, now: datetime, limits: Limits) -> datetime:
@@ -130,34 +152,40 @@ def give_up(run: Run, code: str, message: str, now: datetime) -> Enter:
 
 
 def after_fault(
-    run: Run,
-    fault: Failure,
-    *,
-    retry_at: datetime | None,
-    now: datetime,
-    limits: Limits,
+    run: Run, fault: Failure, outcome: Outcome, *, retry_at: datetime, now: datetime, limits: Limits
 ) -> Wait | Enter:
     """Say what happens to a run whose step or observation failed.
 
     Args:
-        run: The record as it was before the fault, `faulty_since` included.
+        run: The record with the fault on it: `faulty_since`, and `refused_since` where it has to be proven.
         fault: What went wrong.
-        retry_at: When to try again, or None if that can never help.
+        outcome: What the fault means (`fault_policy`).
+        retry_at: When to try again, if the run goes on.
         now: UTC.
         limits: The app's bounds.
     """
-    if run.stage is Stage.DELETING:
-        # Whatever the reason, something that costs money may still be there.
-        return Wait(retry_at or now + LAST_RESORT)
-    if retry_at is None:
+    attention = f"{fault.code}: {fault.message}" if outcome is not Outcome.RETRY else None
+    wait = Wait(retry_at, attention)
+    if outcome is Outcome.HOLD or run.stage is Stage.DELETING:
+        # Whatever the reason, something that costs money may be there.
+        return wait
+    proven = outcome is Outcome.PROVE and _lasted(run.refused_since, limits.refusal_deadline, now)
+    if outcome is Outcome.END or proven:
         return give_up(run, fault.code, fault.message, now)
     if run.stage is Stage.TRAINING:
         # A job that cannot be seen may be doing well.
-        return _overdue(run, Stage.TRAINING, limits.training_deadline, now) or Wait(retry_at)
+        return _overdue(run, Stage.TRAINING, limits.training_deadline, now) or wait
+    if run.stage is Stage.LIVE:
+        # An endpoint that cannot be seen may be answering, until its time is up.
+        return wait if run.ends_at is not None and run.ends_at > now else _time_is_up(run, now)
     stuck = run.faulty_since is not None and now - run.faulty_since > limits.fault_deadline
     # An endpoint costs money while it comes up, whether or not it can be reached.
     late = run.stage is Stage.DEPLOYING and _overdue_deployment(run, limits, now)
-    return give_up(run, fault.code, fault.message, now) if stuck or late else Wait(retry_at)
+    return give_up(run, fault.code, fault.message, now) if stuck or late else wait
+
+
+def _lasted(since: datetime | None, deadline: timedelta, now: datetime) -> bool:
+    return since is not None and now - since >= deadline
 
 
 def _requested_end(run: Run) -> Enter | None:
@@ -193,7 +221,7 @@ def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
         return Do(Step.CLAIM)
     if run.billable:
         if seen.job is not None:
-            return Enter(Stage.TRAINING)
+            return _name_taken(run, "job", now) if seen.job.foreign else Enter(Stage.TRAINING)
         late = _late(run, "the job is not to be seen", run.job_submitted_at, limits.submission_deadline, now)
         return late or Do(Step.SUBMIT_JOB)
     if run.plan.create_compute and (seen.compute is None or seen.compute.state is not Provisioning.READY):
@@ -213,7 +241,13 @@ def _bring_up_compute(
 
 def _training(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
     if seen.job is None:
-        return give_up(run, "JobNotFound", f"job {run.run_id} is no longer in the workspace", now)
+        message = f"job {run.run_id} is no longer in the workspace"
+        if _lasted(run.job_missing_since, limits.refusal_deadline, now):
+            return give_up(run, "JobNotFound", message, now)
+        late = _overdue(run, Stage.TRAINING, limits.training_deadline, now)
+        return late or Wait(now + limits.job_poll, message)
+    if seen.job.foreign:
+        return _name_taken(run, "job", now)
     match seen.job.state:
         case JobState.COMPLETED:
             return Enter(Stage.TRAINED)
@@ -262,6 +296,8 @@ def _bring_up(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
     endpoint = seen.endpoint
     if endpoint is None:
         return Do(Step.CREATE_ENDPOINT)
+    if endpoint.foreign:
+        return _name_taken(run, "endpoint", now)
     if endpoint.state is Provisioning.FAILED:
         return give_up(run, "EndpointFailed", endpoint.failure or "the endpoint failed", now)
     if endpoint.state is not Provisioning.READY:
@@ -291,9 +327,17 @@ _ATTEMPT_STEPS = {
 }
 
 
-def _live(run: Run, now: datetime) -> Decision:
-    if run.ends_at is not None and run.ends_at > now:
-        return Wait(run.ends_at)
+def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
+    if run.ends_at is None or run.ends_at <= now:
+        return _time_is_up(run, now)
+    if seen.endpoint is None or seen.endpoint.foreign:
+        if _lasted(run.endpoint_missing_since, limits.refusal_deadline, now):
+            return Enter(Stage.DELETING, outcome=Stage.DELETED, reason="the endpoint was gone")
+        return Wait(now + limits.job_poll, f"endpoint {run.run_id} is not in the workspace")
+    return Wait(run.ends_at)
+
+
+def _time_is_up(run: Run, now: datetime) -> Enter:
     reason = "its time was up"
     if run.expires_at is not None and run.expires_at > now:
         reason = f"not used for {run.options.idle_minutes:g} minutes"
@@ -304,17 +348,32 @@ def _deleting(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
     if steps := pending_teardown_steps(seen):
         # After a fault the other one's turn comes: a refusal to remove one must not keep the other.
         return Do(steps[run.failures % len(steps)])
-    if seen.endpoint is not None or (seen.job is not None and not seen.job.state.over):
-        return Wait(now + limits.operation_poll)
+    if _may_remain(run, seen, now, limits):
+        going = seen.endpoint is not None or (seen.job is not None and not seen.job.state.over)
+        return Wait(now + (limits.operation_poll if going else limits.job_poll))
     return Enter(run.outcome or Stage.DELETED)
 
 
+def _may_remain(run: Run, seen: Observation, now: datetime, limits: Limits) -> bool:
+    """Whether job or endpoint may still be there: seen, or not to be seen for too short a time."""
+    if seen.endpoint is not None:
+        endpoint = not seen.endpoint.foreign
+    else:
+        lasted = _lasted(run.endpoint_missing_since, limits.refusal_deadline, now)
+        endpoint = run.entered(Stage.DEPLOYING) is not None and not lasted
+    if seen.job is not None:
+        return endpoint or not (seen.job.foreign or seen.job.state.over)
+    lasted = _lasted(run.job_missing_since, limits.refusal_deadline, now)
+    return endpoint or (run.may_be_training and not lasted)
+
+
 def pending_teardown_steps(seen: Observation) -> list[Step]:
-    """The steps that take away what was seen to be left of a run."""
+    """The steps that take away what was seen to be left of a run; what is somebody else's is left alone."""
     steps = []
-    if seen.job is not None and seen.job.state in {JobState.ACTIVE, JobState.UNKNOWN}:
+    job, endpoint = seen.job, seen.endpoint
+    if job is not None and not job.foreign and job.state in {JobState.ACTIVE, JobState.UNKNOWN}:
         steps.append(Step.CANCEL_JOB)
-    if seen.endpoint is not None and seen.endpoint.state is not Provisioning.DELETING:
+    if endpoint is not None and not endpoint.foreign and endpoint.state is not Provisioning.DELETING:
         steps.append(Step.DELETE_ENDPOINT)
     return steps
 
@@ -324,8 +383,17 @@ def _overdue_deployment(run: Run, limits: Limits, now: datetime) -> Enter | None
     return _late(run, f"still {Stage.DEPLOYING}", attempt_began(run), limits.deployment_deadline, now)
 
 
+def _name_taken(run: Run, what: str, now: datetime) -> Enter:
+    message = f"the workspace has a {what} {run.run_id} that is not this run's; it was left as it is"
+    return give_up(run, f"{what.capitalize()}NameTaken", message, now)
+
+
 def _overdue(run: Run, stage: Stage, deadline: timedelta, now: datetime) -> Enter | None:
-    return _late(run, f"still {stage}", run.entered(stage), deadline, now)
+    late = _late(run, f"still {stage}", run.entered(stage), deadline, now)
+    if late is not None and run.failures and run.last_fault is not None:
+        # What kept the run from going on says more than that it took too long.
+        return give_up(run, run.last_fault.code, run.last_fault.message, now)
+    return late
 
 
 def _late(run: Run, what: str, since: datetime | None, deadline: timedelta, now: datetime) -> Enter | None:

@@ -23,6 +23,9 @@ ALERT_SECONDS = 3600
 MANY_FAILURES = 3
 """Transient faults in a row after which others need not wait for a run's turn."""
 
+ATTENTION_LIMIT = 400
+"""Characters of the reason for attention that the index keeps; the record has it whole."""
+
 _STAGES = {stage.value: stage for stage in Stage}
 _KINDS = {kind.value: kind for kind in SlotKind}
 
@@ -39,12 +42,14 @@ class IndexEntry(NamedTuple):
         billable: See `Run.billable`.
         suspended: Why the timer leaves the run alone, or None.
         suspended_until: When the timer tries a suspended run again; None leaves that to people.
-        job_unseen: A job was asked for and never seen, so that it may still appear.
+        job_open: A job was asked for and not seen to be over, so that it may still appear.
         training: See `Run.may_be_training`.
         failing: Many faults in a row kept it from going on.
         waits_for: The kind of slot that it asked for and was refused, or None.
         instances: VMs of its endpoint, there or to come.
         slot_acquired: When it acquired its newest slot, or None.
+        attention: See `Run.attention`.
+        workspace: See `Run.workspace_id`.
     """
 
     run_id: str
@@ -57,12 +62,14 @@ class IndexEntry(NamedTuple):
     billable: bool
     suspended: str | None
     suspended_until: datetime | None = None
-    job_unseen: bool = False
+    job_open: bool = False
     training: bool = False
     failing: bool = False
     waits_for: SlotKind | None = None
     instances: int = 1
     slot_acquired: datetime | None = None
+    attention: str | None = None
+    workspace: str | None = None
 
     def is_due(self, now: datetime) -> bool:
         """Whether the timer should have the run advanced."""
@@ -70,11 +77,11 @@ class IndexEntry(NamedTuple):
         return due is not None and due <= now
 
     def needs_attention(self, now: datetime) -> bool:
-        """Whether a person should look: suspended, unreadable, a teardown that will not end, or left behind.
+        """Whether a person should look: suspended, unreadable, refused, an endless teardown, or left behind.
 
         Nobody manages to advance a run that is long overdue: its record or its lease cannot be written.
         """
-        if self.suspended is not None or self.stage is None:
+        if self.suspended is not None or self.attention is not None or self.stage is None:
             return True
         teardown = self.stage is Stage.DELETING and _ago(self.entered, now) > ALERT_SECONDS
         return teardown or (not self.stage.terminal and _ago(self.due, now) > ALERT_SECONDS)
@@ -90,12 +97,14 @@ def to_metadata(run: Run) -> dict[str, str]:
         "entered": _render(run.history[-1].at),
         "expires": _render(run.expires_at) if not run.stage.terminal else "",
         "billable": "1" if run.billable else "",
-        "job_unseen": "1" if run.billable and run.job is None else "",
+        "job_open": "1" if run.billable and not run.job_is_over else "",
         "training": "1" if run.may_be_training else "",
         "failing": "1" if run.failures >= MANY_FAILURES else "",
         "waits_for": run.slot.kind.value if run.slot is not None and not run.slot.acquired else "",
         "slot_acquired": _render(run.slot.at) if run.slot is not None and run.slot.acquired else "",
         "instances": str(run.options.instance_count) if run.options.instance_count > 1 else "",
+        "attention": quote((run.attention or "")[:ATTENTION_LIMIT], safe=" "),
+        "workspace": run.workspace_id or "",
     }
     return {name: value for name, value in facts.items() if value}
 
@@ -117,12 +126,14 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
         billable=facts.get("billable") == "1",
         suspended=unquote(suspended) if suspended is not None else None,
         suspended_until=_parse(facts.get("suspended_until")),
-        job_unseen=facts.get("job_unseen") == "1",
+        job_open=facts.get("job_open") == "1",
         training=facts.get("training") == "1",
         failing=facts.get("failing") == "1",
         slot_acquired=_parse(facts.get("slot_acquired")),
         waits_for=_KINDS.get(facts.get("waits_for", "")),
         instances=int(count) if re.fullmatch("[1-9][0-9]?", count := facts.get("instances", "")) else 1,
+        attention=unquote(facts["attention"]) if facts.get("attention") else None,
+        workspace=facts.get("workspace") or None,
     )
 
 

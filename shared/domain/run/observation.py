@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from shared.domain.run.job_status import JobState, job_state
-from shared.domain.run.run import Run
+from shared.domain.run.run import JobRecord, Run
 from shared.domain.run.stages import Stage
 
 
@@ -35,11 +38,17 @@ def provisioning(state: str | None) -> Provisioning:
 
 
 class JobStatus(NamedTuple):
-    """A job as Azure ML shows it. `failure` is filled when it failed: the root's or a child's own message."""
+    """A job as Azure ML shows it.
+
+    Attributes:
+        failure: Filled when it failed: the root's or a child's own message.
+        foreign: It does not carry the run's tag: somebody else's job has the run's name.
+    """
 
     status: str
     studio_url: str | None = None
     failure: str | None = None
+    foreign: bool = False
 
     @property
     def state(self) -> JobState:
@@ -63,13 +72,18 @@ class DeploymentStatus(NamedTuple):
 
 
 class EndpointStatus(NamedTuple):
-    """An endpoint with its traffic (percent by deployment) and its one deployment, if there is one."""
+    """An endpoint with its traffic (percent by deployment) and its one deployment, if there is one.
+
+    Attributes:
+        foreign: It does not carry the tags of the run and of this installation: it is somebody else's.
+    """
 
     state: Provisioning
     scoring_uri: str | None
     traffic: dict[str, int]
     deployment: DeploymentStatus | None = None
     failure: str | None = None
+    foreign: bool = False
 
 
 class Aspect(StrEnum):
@@ -97,9 +111,28 @@ def aspects_of(run: Run) -> frozenset[Aspect]:
             return frozenset({Aspect.COMPUTE}) if run.plan.create_compute else frozenset()
         case Stage.TRAINING:
             return frozenset({Aspect.JOB})
-        case Stage.DEPLOYING:
+        case Stage.DEPLOYING | Stage.LIVE:
             return frozenset({Aspect.ENDPOINT})
         case Stage.DELETING:
             return frozenset({Aspect.JOB, Aspect.ENDPOINT})
         case _:
             return frozenset()
+
+
+def note(run: Run, seen: Observation, now: datetime) -> Run:
+    """Put what was seen on the record: the job's status, and since when something has been missing."""
+    aspects = aspects_of(run)
+    noted: dict[str, Any] = {}
+    if seen.compute is not None:
+        # A cluster that another run asked for is waited for just as long.
+        ready = seen.compute.state is Provisioning.READY
+        noted["compute_requested_at"] = None if ready else run.compute_requested_at or now
+    if Aspect.JOB in aspects:
+        missing = seen.job is None
+        noted["job_missing_since"] = (run.job_missing_since or now) if missing else None
+    if Aspect.ENDPOINT in aspects:
+        missing = seen.endpoint is None or seen.endpoint.foreign
+        noted["endpoint_missing_since"] = (run.endpoint_missing_since or now) if missing else None
+    if seen.job is not None and not seen.job.foreign:
+        noted["job"] = JobRecord(name=run.run_id, status=seen.job.status, studio_url=seen.job.studio_url)
+    return msgspec.structs.replace(run, **noted)

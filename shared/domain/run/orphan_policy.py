@@ -11,22 +11,43 @@ from datetime import datetime, timedelta
 
 from shared.domain.limits import Limits
 from shared.domain.run.index import IndexEntry
+from shared.domain.run.names import is_run_id
 from shared.domain.run.stages import Stage
 
 LATE = timedelta(days=1)
-"""How long after a run's end a job is looked for that was asked for and never seen."""
+"""How long after a run's end a job is looked for that was asked for and not seen to be over."""
 
 _BEFORE_THE_JOBS_END = frozenset({Stage.VALIDATED, Stage.TRAINING, None})
 
 
-def may_delete_endpoint(entry: IndexEntry | None, now: datetime, limits: Limits) -> bool:
-    """Whether an endpoint of ours is to go: its run is over or unknown, or past its time and cannot end it.
+def is_in(entry: IndexEntry, workspace: str) -> bool:
+    """Whether what a run has is in that workspace; a run that was not planned yet has nothing anywhere."""
+    return entry.workspace in {None, workspace}
+
+
+def may_delete_endpoint(
+    endpoint: str, run_id: str, entry: IndexEntry | None, workspace: str, now: datetime, limits: Limits
+) -> bool:
+    """Whether an endpoint that carries this installation's tags is to be deleted.
+
+    Its name must be the run's: whoever copies an endpoint copies its tags, too. Its run must be in this
+    workspace.
 
     Args:
-        entry: The run that the endpoint's tag names; None if there is none.
+        endpoint: The endpoint's name.
+        run_id: The run that its tag names.
+        entry: That run, or None if there is none.
+        workspace: Immutable id of the workspace that the endpoint is in.
         now: UTC.
         limits: The app's bounds.
     """
+    if not is_run_id(run_id) or endpoint != run_id or (entry is not None and not is_in(entry, workspace)):
+        return False
+    return outlives_its_run(entry, now, limits)
+
+
+def outlives_its_run(entry: IndexEntry | None, now: datetime, limits: Limits) -> bool:
+    """Whether a run's endpoint should be gone: the run is over or unknown, or cannot end it in time."""
     if entry is None or (entry.stage is not None and entry.stage.terminal):
         return True
     patience = limits.deployment_deadline
@@ -42,11 +63,11 @@ def may_delete_endpoint(entry: IndexEntry | None, now: datetime, limits: Limits)
 def may_cancel_job(entry: IndexEntry, now: datetime, limits: Limits) -> bool:
     """Whether a job of that run, if one is at work, is to be canceled.
 
-    A request to submit may arrive after everybody has stopped waiting for it: of a run that is over, the
-    job is looked for that nobody ever saw.
+    A request to submit may arrive after everybody has stopped waiting for it, and a job may be hidden for a
+    while: of a run that is over, the job is looked for that nobody saw to be over.
     """
     if entry.stage is not None and entry.stage.terminal:
-        return entry.job_unseen and not _past(entry.entered, LATE, now)
+        return entry.job_open and not _past(entry.entered, LATE, now)
     if entry.stage is Stage.DELETING:
         return _past(entry.entered, limits.deployment_deadline, now)
     if entry.stage not in _BEFORE_THE_JOBS_END:

@@ -182,6 +182,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         due: When the run should next be looked at (UTC); None once it is over.
+        workspace_id: Immutable id of the workspace that the run was planned in, and that all of it is in.
         billable: True from before the first call that may cost money. A run that never got there
             can end at once; any other ends through `deleting`, where absence is verified.
         outcome: Where `deleting` leads.
@@ -191,6 +192,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         job_submitted_at: When Azure ML first accepted the job (UTC).
         failures: Transient faults in a row; sets the backoff, cleared by any step that succeeds.
         faulty_since: When that row of faults began (UTC).
+        refused_since: Since when the same refusal has been repeated (UTC).
+        attention: Why a person should look though the run goes on by itself, or None.
+        job_missing_since: Since when a job that should be there is not (UTC).
+        endpoint_missing_since: The same of the endpoint (UTC).
         last_fault: The newest of those faults, kept for people to see.
         serving: The attempts to serve the model; None until the first strategy is chosen.
         smoke_sample: Test conversations to try the deployment with.
@@ -206,12 +211,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     stage: Stage
     history: Annotated[tuple[StageEntry, ...], msgspec.Meta(min_length=1)]
     due: Moment | None
+    workspace_id: str | None = None
     billable: bool = False
     outcome: Stage | None = None
     end_reason: str | None = None
     error: Failure | None = None
     failures: int = 0
     faulty_since: Moment | None = None
+    refused_since: Moment | None = None
+    attention: str | None = None
+    job_missing_since: Moment | None = None
+    endpoint_missing_since: Moment | None = None
     last_fault: Failure | None = None
     report: ReportSummary | None = None
     smoke_sample: tuple[SmokeSample, ...] = ()
@@ -244,8 +254,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def may_be_training(self) -> bool:
         """Whether a job of the run may be using compute: it was asked for, and was not seen to be over."""
-        over = self.job is not None and job_state(self.job.status).over
-        return self.billable and not over and not self.stage.terminal
+        return self.billable and not self.job_is_over and not self.stage.terminal
+
+    @property
+    def job_is_over(self) -> bool:
+        """Whether the job was seen to have ended."""
+        return self.job is not None and job_state(self.job.status).over
 
     def holds_slot(self, kind: SlotKind) -> bool:
         """Whether the run has acquired a slot of that kind."""
@@ -323,9 +337,19 @@ def enter(run: Run, stage: Stage, now: datetime, error: Failure | None = None) -
         history=(*run.history, StageEntry(stage=stage, at=now)),
         due=None if stage.terminal else now,
         error=error or run.error,
-        failures=0,
-        faulty_since=None,
+        job_missing_since=None,
+        endpoint_missing_since=None,
+        **WITHOUT_FAULT,
     )
+
+
+WITHOUT_FAULT: dict[str, Any] = {
+    "failures": 0,
+    "faulty_since": None,
+    "refused_since": None,
+    "attention": None,
+}
+"""The fields of a run that is doing well."""
 
 
 def same_progress(one: Run, other: Run) -> bool:

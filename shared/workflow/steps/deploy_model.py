@@ -6,10 +6,11 @@ import hashlib
 
 import msgspec
 
+from shared.config import Settings
 from shared.domain.errors import ServiceRefusedError
 from shared.domain.run.observation import EndpointStatus, Provisioning
 from shared.domain.run.run import Run
-from shared.domain.serving.attempts import ServingProgress
+from shared.domain.serving.attempts import ServingProgress, concerns_every_strategy
 from shared.domain.serving.deployment import REQUEST_SECONDS
 from shared.domain.serving.record import Route, Serving, StrategyName
 from shared.domain.serving.strategies.catalogue import STRATEGIES, order_of
@@ -23,11 +24,12 @@ def choose_serving(run: Run, options: ServingOptions, services: Services) -> Run
     return msgspec.structs.replace(run, serving=ServingProgress(order=order_of(options.order, worked)))
 
 
-def create_deployment(run: Run, options: ServingOptions, services: Services) -> Run:
-    """Ask for the present strategy's deployment; a refusal ends the attempt, and not the run.
+def create_deployment(run: Run, options: ServingOptions, settings: Settings, services: Services) -> Run:
+    """Ask for the present strategy's deployment; a refusal that lasts ends the attempt, and not the run.
 
     Raises:
         TransientServiceError: If Azure ML could not be reached.
+        ServiceRefusedError: If it refuses what no other strategy would change, or has not refused for long.
     """
     model, strategy = _served(run), STRATEGIES[_current(run)]
     if (obstacle := strategy.obstacle(model)) is not None:
@@ -47,6 +49,8 @@ def create_deployment(run: Run, options: ServingOptions, services: Services) -> 
             instance_count=run.options.instance_count,
         )
     except ServiceRefusedError as refusal:
+        if concerns_every_strategy(refusal.code, refusal.message) or not is_proven(run, settings, services):
+            raise
         return fail_attempt(run, refusal.code, refusal.message, services)
     return run
 
@@ -57,6 +61,12 @@ def fail_deployment(run: Run, endpoint: EndpointStatus, services: Services) -> R
     if deployment is not None and deployment.state is Provisioning.FAILED:
         return fail_attempt(run, "DeploymentFailed", deployment.failure or "the deployment failed", services)
     return fail_attempt(run, "DeadlineExceeded", "the deployment is up, but did not answer in time", services)
+
+
+def is_proven(run: Run, settings: Settings, services: Services) -> bool:
+    """Whether the run has met faults alone for REFUSAL_DEADLINE_MINUTES, so that they are no accident."""
+    deadline = settings.limits().refusal_deadline
+    return run.faulty_since is not None and services.now() - run.faulty_since >= deadline
 
 
 def fail_attempt(run: Run, code: str, message: str, services: Services) -> Run:

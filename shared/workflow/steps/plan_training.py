@@ -30,6 +30,7 @@ def plan_training(
         TransientServiceError: If either could not be reached.
     """
     options = run.options
+    workspace_id = services.workspace.id()
     model = services.registry.base_model(options.base_model)
     check_base_model(model, allow_retired=allow_retired_model, now=services.now())
     component = services.registry.component(COMPONENT_NAME)
@@ -61,7 +62,7 @@ def plan_training(
         create_compute=not exists,
         finetune_config=finetune_config(serving) if FINETUNE_CONFIG in component.inputs else None,
     )
-    return msgspec.structs.replace(run, plan=plan)
+    return msgspec.structs.replace(run, plan=plan, workspace_id=workspace_id)
 
 
 def content_digest(run: Run, plan: TrainingPlan) -> str:

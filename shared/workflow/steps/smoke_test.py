@@ -14,12 +14,13 @@ from shared.domain.serving.dialects import read_reply, upstream_request
 from shared.domain.serving.record import Route
 from shared.domain.serving.strategies.catalogue import STRATEGIES
 from shared.ports import ScoringTarget, Services
-from shared.workflow.steps.deploy_model import fail_attempt, memory_key, serving_of
+from shared.workflow.steps.deploy_model import fail_attempt, is_proven, memory_key, serving_of
 
 REPLY_TOKENS = 200
 """Most tokens of an answer: the Azure ML chat-completion notebook's own `max_new_tokens`."""
 
 RETRYABLE_STATUSES = frozenset({429, 503, 504})
+
 REPLY_LIMIT = 8_192
 
 GREETING = ({"role": "user", "content": "Hello!"},)
@@ -32,8 +33,12 @@ def smoke_test(run: Run, endpoint: EndpointStatus, settings: Settings, services:
     The first conversation settles the route: the first of the strategy's that is there. Greedy decoding, so
     that the same model gives the same answers. A strategy that works is remembered for the base model.
 
+    One bad answer proves nothing: Azure passes on any error of a container as 424, also those of one that is
+    still warming up (source: "Troubleshoot online endpoints", status code table). The attempt fails once the
+    deployment has answered so for REFUSAL_DEADLINE_MINUTES.
+
     Raises:
-        TransientServiceError: If the deployment is not answering yet.
+        TransientServiceError: If the deployment is not answering yet, or not as a chat model does.
     """
     assert run.serving is not None
     assert run.serving.current is not None
@@ -43,11 +48,13 @@ def smoke_test(run: Run, endpoint: EndpointStatus, settings: Settings, services:
     for messages, expected in samples or [(GREETING, "")]:
         try:
             routes, text = _ask(run, routes, messages, endpoint, settings, services)
+            if not text.strip():
+                raise ScoringError(502, "the deployment answered, but with no text", code="EmptyReply")
         except (ScoringError, RequestError) as fault:
-            return fail_attempt(run, fault.code, f"smoke test: {fault.message}", services)
-        if not text.strip():
-            message = "smoke test: the deployment answered, but with no text"
-            return fail_attempt(run, "EmptyReply", message, services)
+            message = f"smoke test: {fault.message}"
+            if isinstance(fault, ScoringError) and not is_proven(run, settings, services):
+                raise TransientServiceError(message, code=fault.code) from fault
+            return fail_attempt(run, fault.code, message, services)
         tests.append(SmokeTest(prompt=list(messages), expected=expected, reply=text[:REPLY_LIMIT]))
     progress = msgspec.structs.replace(run.serving, route=routes[0])
     services.serving_memory.remember(memory_key(run, options), run.serving.current)

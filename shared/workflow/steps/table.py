@@ -14,6 +14,7 @@ from shared.domain.run.run import Run, TrainingPlan
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import Stage
 from shared.ports import Services
+from shared.workflow.audit import audit
 from shared.workflow.slots import acquire_slot
 from shared.workflow.steps.claim_content import claim_content
 from shared.workflow.steps.deploy_model import choose_serving, create_deployment, fail_deployment
@@ -90,7 +91,7 @@ def _choose_serving(run: Run, _seen: Observation, settings: Settings, services: 
 
 
 def _create_deployment(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
-    return create_deployment(run, settings.serving_options(run.options), services)
+    return create_deployment(run, settings.serving_options(run.options), settings, services)
 
 
 def _fail_deployment(run: Run, seen: Observation, _settings: Settings, services: Services) -> Run:
@@ -117,11 +118,13 @@ def _route_traffic(run: Run, _seen: Observation, _settings: Settings, services: 
 
 
 def _cancel_job(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    audit("cancel job", run.run_id, run.run_id, run.end_reason or "its run is being taken away")
     services.training.cancel(run.run_id)
     return run
 
 
 def _delete_endpoint(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    audit("delete endpoint", run.run_id, run.run_id, run.end_reason or "its run is being taken away")
     services.endpoints.delete(run.run_id)
     return run
 
