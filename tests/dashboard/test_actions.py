@@ -53,7 +53,7 @@ def test_deleting_is_confirmed_and_followed(scenes: Scenes, open_page: Callable[
     page = open_page(f"/runs/{run_id}")
     page.get_by_role("button", name="Delete endpoint …").click()
     dialog = page.get_by_role("dialog", name="Delete the endpoint?")
-    keep = dialog.get_by_role("button", name="Keep as it is")
+    keep = dialog.get_by_role("button", name="Change nothing")
     expect(keep).to_be_focused()
     keep.click()
     assert scenes.run(run_id)["stage"] == "live"
