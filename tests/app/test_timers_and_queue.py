@@ -138,7 +138,7 @@ def test_a_live_run_whose_endpoint_is_gone_is_ended() -> None:
         world.now += timedelta(minutes=SETTINGS.refusal_deadline_minutes)
         run = advance(world, RUN_ID)
     assert run.stage is Stage.DELETED
-    assert run.end_reason == "the endpoint was gone"
+    assert run.end_reason == "its endpoint no longer exists"
 
 
 def test_a_live_run_that_cannot_be_looked_at_holds_up_no_other() -> None:

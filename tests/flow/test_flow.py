@@ -70,7 +70,7 @@ def test_an_upload_is_carried_to_a_live_endpoint_and_taken_away_when_its_time_is
     run = flow.drive(run_id, Stage.DELETED)
 
     assert flow.services.endpoints.endpoint(run_id, run_id) is None
-    assert run.end_reason == "its time was up"
+    assert run.end_reason == "its lifetime ended"
     assert stages(run) == [
         "received",
         "validated",
@@ -272,7 +272,7 @@ def test_a_live_run_whose_endpoint_was_deleted_by_hand_ends(flow: Flow) -> None:
     flow.drive(run_id, Stage.LIVE)
     flow.services.endpoints.delete(run_id)
     assert reconcile_resources(settings=flow.settings, services=flow.services) == [run_id]
-    assert flow.drive(run_id, Stage.DELETED).end_reason == "the endpoint was gone"
+    assert flow.drive(run_id, Stage.DELETED).end_reason == "its endpoint no longer exists"
 
 
 def test_deleting_an_endpoint_takes_everything_away(flow: Flow) -> None:
