@@ -269,7 +269,7 @@ def test_an_app_that_is_busy_is_followed_on(app: App, call: Call, monkeypatch: p
 
 def test_a_reply_that_breaks_off_is_refused(app: App, call: Call) -> None:
     """Whether the app says so or says nothing more; half a reply is none."""
-    fault = {"error": {"code": "StreamBroken", "message": "the model's server closed the stream before the reply was complete"}}
+    fault = {"error": {"code": "StreamBroken", "message": "the model's reply broke off"}}
     for rest in (b"", b"data: " + json.dumps(fault).encode() + b"\n\n"):
         whole = streamed("Half").content.removesuffix(b"data: [DONE]\n\n")
         app.scores = [httpx.Response(200, content=whole + rest)]
