@@ -206,6 +206,9 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     failures: int
     faulty_since: datetime | None
     last_fault: FailureView | None
+    attention: Annotated[
+        str | None, Meta(description="Why a person should look, though the run goes on by itself.")
+    ]
     report: ReportSummaryView | None
     duplicate_of: str | None
     compute_requested_at: datetime | None
@@ -240,6 +243,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         failures=run.failures,
         faulty_since=run.faulty_since,
         last_fault=_public(run.last_fault, FailureView | None),
+        attention=run.attention,
         report=_public(run.report, ReportSummaryView | None),
         duplicate_of=run.duplicate_of,
         compute_requested_at=run.compute_requested_at,

@@ -20,7 +20,10 @@ class AzureMlEnvironments:
         identifier = f"{self._root}/{environment.version}"
         doing = f"creating the environment of image {environment.image}"
         found = self._arm.get(
-            identifier, lambda body: body["properties"], api_version=ENVIRONMENT_VERSION, doing=doing
+            identifier,
+            lambda body: str(body["properties"]["image"]),
+            api_version=ENVIRONMENT_VERSION,
+            doing=doing,
         )
         if found is None:
             properties = {

@@ -13,6 +13,7 @@ from shared.domain.run.observation import EndpointStatus, Observation
 from shared.domain.run.run import Run, TrainingPlan
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import Stage
+from shared.domain.training.component import context_window
 from shared.ports import Services
 from shared.workflow.audit import audit
 from shared.workflow.slots import acquire_slot
@@ -35,13 +36,16 @@ def carry_out(step: Step, run: Run, seen: Observation, settings: Settings, servi
 
 
 def _validate(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
-    return validate_dataset(run, settings.validation_rules(run.options), services)
+    model = services.registry.base_model(run.options.base_model)
+    window = context_window(model.context_window, settings.context_window, run.options.parameters)
+    return validate_dataset(run, settings.validation_rules(run.options, window), services)
 
 
 def _plan(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
     return plan_training(
         run,
         allow_retired_model=settings.allow_retired_model,
+        most_tokens=settings.context_window,
         serving=settings.serving_options(run.options).order,
         services=services,
     )
