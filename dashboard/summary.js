@@ -23,13 +23,13 @@ function drawLoss({ metrics, over }) {
   const title = h("h2", {}, "Loss ", h("small", {}, "nats per token"));
   const curves = metrics && lossCurves(metrics);
   if (curves) return [title, curves];
-  return [title, h("p", { class: "empty" }, over ? "Training logged no loss." : "The curves are drawn when training is complete.")];
+  return [title, h("p", { class: "empty" }, over ? "Training logged no loss." : "The curves appear when training is complete.")];
 }
 
 function drawSmokeTest({ tests, over }) {
-  const title = h("h2", {}, "Smoke test ", h("small", {}, "held-out conversations, asked before the endpoint got traffic"));
-  if (!tests) return [title, h("p", { class: "empty" }, over ? "It was never asked." : "It is asked as soon as the deployment is up.")];
-  if (tests.length === 0) return [title, h("p", { class: "empty" }, "The test split had no rows to ask.")];
+  const title = h("h2", {}, "Smoke test ", h("small", {}, "held-out conversations, sent before the endpoint got traffic"));
+  if (!tests) return [title, h("p", { class: "empty" }, over ? "No smoke test ran." : "The smoke test runs when the deployment is ready.")];
+  if (tests.length === 0) return [title, h("p", { class: "empty" }, "The test split has no rows.")];
   return [title, h("ol", { class: "exchanges" }, tests.map(exchange))];
 }
 
@@ -41,7 +41,7 @@ function exchange({ prompt, expected, reply }) {
     h("p", { class: "asked" }, prompt.at(-1)?.content),
     h("div", { class: "pair" },
       h("div", {}, h("h3", {}, "The model answered"), h("p", {}, reply)),
-      h("div", { class: "truth" }, h("h3", {}, "The data says"), h("p", {}, expected))));
+      h("div", { class: "truth" }, h("h3", {}, "The dataset’s answer"), h("p", {}, expected))));
 }
 
 function factsOf(run) {

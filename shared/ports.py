@@ -1,4 +1,4 @@
-"""What handlers need from the outside, as protocols. Adapters implement them; tests have fakes.
+"""Protocols for storage, Azure ML and other services. Adapters implement them; unit tests use fakes.
 
 Errors are those of `shared.domain.errors`: TransientServiceError where trying again may help,
 ServiceRefusedError where it will not. Times are UTC throughout.

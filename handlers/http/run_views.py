@@ -1,4 +1,4 @@
-"""Runs as HTTP shows them: each type lists what is public, and a record's other fields stay inside."""
+"""The public form of runs in HTTP responses. Record fields that these types do not list stay private."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workspace environments that deployments run in: versions are made once and never change."""
+"""Workspace environments that deployments run in: each version is created once and never changes."""
 
 from __future__ import annotations
 

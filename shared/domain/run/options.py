@@ -1,4 +1,4 @@
-"""What can be chosen for one run."""
+"""The options of a run."""
 
 from __future__ import annotations
 

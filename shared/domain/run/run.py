@@ -1,4 +1,4 @@
-"""The record of one run: everything that is known of an upload on its way through the stages.
+"""The record of a run.
 
 Two kinds of writers share a record. The worker that advances a run owns every field but two;
 `requests` and `last_used` belong to callers (HTTP, `reconcile_resources`), so that a write of either side

@@ -1,4 +1,4 @@
-"""What the registry says of a base model, and whether it can be fine-tuned where and how it is asked for.
+"""Parse a base model's registry entry, and check that it can be fine-tuned.
 
 Two spellings of the same facts exist. Until mid-2026 the registry kept allow lists and retirement dates
 in string tags (Python literals); since then in `system_metadata`. Both are read.

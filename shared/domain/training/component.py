@@ -145,9 +145,11 @@ def plan_parameters(
         if name in OWN_INPUTS:
             problems.append(Problem(name, "is set by the app itself; remove it"))
         elif declared is None:
-            problems.append(Problem(name, f"is no input of {COMPONENT_NAME} {component.version}"))
+            problems.append(Problem(name, f"is not an input of {COMPONENT_NAME} {component.version}"))
         elif declared.type not in _SCALARS:
-            problems.append(Problem(name, f"takes a {declared.type}, which cannot be given here"))
+            problems.append(
+                Problem(name, f"takes a {declared.type}, which run.json and settings cannot provide")
+            )
         else:
             checked = _check_value(declared, value)
             if isinstance(checked, Problem):

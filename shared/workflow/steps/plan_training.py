@@ -1,4 +1,4 @@
-"""Preflight: everything that can be found out before anything costs money."""
+"""Plan training: make every check that is possible before anything costs money."""
 
 from __future__ import annotations
 

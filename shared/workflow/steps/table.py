@@ -1,4 +1,4 @@
-"""Each step of a run, carried out. A step is idempotent: every name in it comes from the run id."""
+"""The table of steps. Each step is idempotent: every name in it comes from the run id."""
 
 from __future__ import annotations
 
@@ -135,13 +135,13 @@ def _route_traffic(run: Run, _seen: Observation, _settings: Settings, services: 
 
 
 def _cancel_job(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
-    audit("cancel job", run.run_id, run.run_id, run.end_reason or "its run is being taken away")
+    audit("cancel job", run.run_id, run.run_id, run.end_reason or "its run is in teardown")
     services.training.cancel(run.run_id)
     return run
 
 
 def _delete_endpoint(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
-    audit("delete endpoint", run.run_id, run.run_id, run.end_reason or "its run is being taken away")
+    audit("delete endpoint", run.run_id, run.run_id, run.end_reason or "its run is in teardown")
     services.endpoints.delete(run.run_id)
     return run
 
