@@ -1,4 +1,4 @@
-"""Every trigger of the app, and nothing else: bindings in, one handler, the answer out."""
+"""Register every trigger of the app. Each converts its bindings and calls one handler."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def advance_queued(message: func.QueueMessage) -> None:
 @app.event_grid_trigger(arg_name="event")
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
 def job_status_changed(event: func.EventGridEvent, advance: func.Out[List[str]]) -> None:  # noqa: UP006
-    """Azure ML tells of a job, where it is subscribed to; the timer finds out anyway."""
+    """Advance the run of a job that Azure ML reports; without this event the timer finds the change."""
     # Of a delivery in the CloudEvents schema the worker makes a `CloudEvent`, whose type has another name.
     kind = getattr(event, "event_type", None) or getattr(event, "type", None)
     advance.set(handle_job_status_changed(kind, event.get_json()))
@@ -81,7 +81,7 @@ def job_status_changed(event: func.EventGridEvent, advance: func.Out[List[str]])
 @app.function_name("deliver_notification")
 @app.queue_trigger(arg_name="message", queue_name=NOTIFICATIONS, connection=CONNECTION)
 async def notification_queued(message: func.QueueMessage) -> None:
-    """A notification is delivered in threads of its own: a slow webhook delays nothing else."""
+    """Deliver a notification in separate threads, so that a slow webhook delays no other function."""
 
     def deliver() -> None:
         built = bootstrap.app()

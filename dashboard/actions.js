@@ -1,11 +1,11 @@
-// What people may do to a run, each behind a dialog that says what it means.
+// Actions on a run. Each opens a dialog that states its effect.
 
 import * as api from "./api.js";
 import { announce, h } from "./dom.js";
 import { duration, moment, now } from "./format.js";
 import { beforeLive, isOver } from "./stages.js";
 
-/** The buttons that make sense for a run. `done` is called when the app has accepted one. */
+/** The actions that a run's stage allows. `done` is called when the app has accepted one. */
 export function actionsFor({ run, suspended }, done) {
   const { stage, run_id: id } = run;
   const stuck = suspended !== null || run.failures > 0;
@@ -18,7 +18,7 @@ export function actionsFor({ run, suspended }, done) {
   ];
 }
 
-/** What to do about a run that is stuck, even where its record cannot be read. */
+/** Retry a run that is stuck, even if its record cannot be read. */
 export const retryButton = (id, done) => button("retry", "Retry now", () => retry(id, done));
 
 function button(id, label, act, style = "") {
@@ -27,11 +27,11 @@ function button(id, label, act, style = "") {
 
 function retry(id, done) {
   return confirm({
-    title: "Look at this run again now?",
-    body: ["Whatever it waits for is tried once more, and a suspended run goes on. Nothing is done twice."],
+    title: "Retry this run now?",
+    body: ["The app repeats what the run waits for; a suspended run resumes. Completed steps are not repeated."],
     label: "Retry now",
     act: () => api.retry(id),
-    said: "The run is looked at again.",
+    said: "The run is retried.",
   }, done);
 }
 
@@ -49,7 +49,7 @@ function start(run, done) {
 function cancel(run, done) {
   return confirm({
     title: `Cancel ${run.dataset}?`,
-    body: ["Its job is stopped, and everything of it that costs money is taken away. This cannot be undone; uploading the dataset again starts a new run."],
+    body: ["The app stops the job and deletes the endpoint. This cannot be undone. To start a new run, upload the dataset again."],
     label: "Cancel run",
     danger: true,
     act: () => api.cancel(run.run_id),
@@ -60,7 +60,7 @@ function cancel(run, done) {
 function remove(run, done) {
   return confirm({
     title: "Delete the endpoint?",
-    body: [h("code", {}, run.endpoint.name), " stops answering at once, and is gone within minutes. The trained model stays registered."],
+    body: [h("code", {}, run.endpoint.name), " stops answering at once; Azure ML deletes it within minutes. The trained model stays registered."],
     label: "Delete endpoint",
     danger: true,
     act: () => api.remove(run.endpoint.name),
@@ -74,7 +74,7 @@ function extend(run, done) {
   const preview = h("p", { id: "new-end", class: "hint" });
   const show = () => {
     const end = Date.parse(endpoint.expires_at) + field.valueAsNumber * 3_600_000;
-    preview.textContent = Number.isFinite(end) ? `Until ${moment(new Date(end).toISOString())}, even if nobody uses it.` : "A number of hours is needed.";
+    preview.textContent = Number.isFinite(end) ? `Until ${moment(new Date(end).toISOString())}, even if it is not used.` : "Enter a number of hours.";
   };
   field.addEventListener("input", show);
   show();
@@ -85,11 +85,11 @@ function extend(run, done) {
     fields: [h("label", { for: "hours" }, "Hours to add"), field, preview],
     label: "Extend",
     act: () => api.extend(endpoint.name, field.valueAsNumber),
-    said: "The endpoint lives longer.",
+    said: "The endpoint is extended.",
   }, done);
 }
 
-/** Ask, act, and stay open with the app's own words if it refuses. Resolves when the dialog is gone. */
+/** Confirm, act, and show the app's error if it refuses. Resolves when the dialog closes. */
 function confirm({ title, body, fields = [], label, danger = false, act, said }, done) {
   const fault = h("p", { class: "note bad", role: "alert", hidden: true });
   const yes = h("button", { class: danger ? "danger solid" : "primary", type: "submit", value: "yes" }, label);
@@ -117,7 +117,7 @@ function confirm({ title, body, fields = [], label, danger = false, act, said },
       fields.length > 0 && h("div", { class: "fields" }, fields),
       fault,
       h("div", { class: "choices" },
-        h("button", { type: "button", autofocus: fields.length === 0, on: { click: () => dialog.close() } }, "Keep as it is"),
+        h("button", { type: "button", autofocus: fields.length === 0, on: { click: () => dialog.close() } }, "Change nothing"),
         yes)));
   const open = () => {
     if (dialog.open) return; // Escape closes it while the app still thinks; a refusal brings it back

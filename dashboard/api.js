@@ -89,7 +89,7 @@ export async function chat(endpoint, messages, parameters, signal, said) {
     return await readReply(answer, said, wait);
   } catch (fault) {
     if (fault.name === "TimeoutError") throw new ApiError(0, "Unreachable", "The app did not answer in time.");
-    if (fault instanceof TypeError) throw new ApiError(0, "Unreachable", "The answer broke off.");
+    if (fault instanceof TypeError) throw new ApiError(0, "Unreachable", "The connection closed before the answer was complete.");
     throw fault;
   } finally {
     clearTimeout(waiting);
@@ -112,7 +112,7 @@ async function readReply(answer, said, heard) {
       if (more) said(text += more);
     }
   }
-  throw new ApiError(502, "StreamBroken", "The model's reply broke off.");
+  throw new ApiError(502, "StreamBroken", "The model’s server closed the stream before the reply was complete.");
 }
 
 async function* chunks(stream) {

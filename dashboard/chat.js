@@ -12,7 +12,7 @@ export function chatPage(id) {
   const bubbles = new Map(); // turn → its element: what is in the log is never drawn anew, and so read out once
   let endpoint = null;
 
-  const begin = h("p", { class: "empty" }, "Ask something, or begin with a question that was held back from training:");
+  const begin = h("p", { class: "empty" }, "Write a message, or start with a question that was not used for training:");
   // Busy, so that a reply is read out when it is whole, and not again with each of its words.
   const waiting = h("p", { class: "turn assistant waiting", "aria-busy": "true" });
   const thinking = [h("span", { class: "unseen" }, "The model is answering"), h("i"), h("i"), h("i")];
@@ -34,7 +34,7 @@ export function chatPage(id) {
   const talk = h("section", { class: "card talk" }, log, suggestions.element, composer);
   const room = h("div", { class: "chat" }, talk, settings.element);
   const closed = new Part(h("div"), (stage) => stage && h("p", { class: "card empty" },
-    beforeLive(stage) ? "The model can be asked as soon as its endpoint is live." : "The endpoint is gone, and the model with it. It is still registered in Azure ML."));
+    beforeLive(stage) ? "You can chat with the model when its endpoint is live." : "The endpoint is deleted. The model is still registered in Azure ML."));
 
   function submit() {
     const text = conversation.draft.trim();

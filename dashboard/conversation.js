@@ -75,7 +75,7 @@ class Conversation {
 async function answerOf(reply) {
   try {
     const content = await reply;
-    return content ? { role: "assistant", content } : { failed: "The model answered with no text." };
+    return content ? { role: "assistant", content } : { failed: "The model’s answer has no text." };
   } catch (fault) {
     return { failed: fault.name === "AbortError" ? "Stopped." : fault.message };
   }

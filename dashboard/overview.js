@@ -1,4 +1,4 @@
-// All runs: what needs somebody first, what moves, what is live and until when, and the past.
+// All runs: first those that need attention, then in progress, live with their remaining time, ended.
 
 import * as api from "./api.js";
 import { announce, h, Part } from "./dom.js";
@@ -11,10 +11,10 @@ const ROWS = 100; // at once; a button shows more
 const SOON_SECONDS = 3600;
 
 const GROUPS = [
-  { id: "attention", label: "Need attention", none: "Nothing waits for you" },
-  { id: "moving", label: "In progress", none: "Nothing is on its way" },
-  { id: "live", label: "Live", none: "No endpoint is running" },
-  { id: "ended", label: "Ended", none: "Nothing has ended yet" },
+  { id: "attention", label: "Need attention", none: "No run needs attention" },
+  { id: "moving", label: "In progress", none: "No run is in progress" },
+  { id: "live", label: "Live", none: "No endpoint is live" },
+  { id: "ended", label: "Ended", none: "No run has ended yet" },
 ];
 
 /** The page at `#/`. */
@@ -55,7 +55,7 @@ export function overview() {
   function drawList({ entries, hidden, any, more, refused }) {
     if (refused) return h("p", { class: "note bad", role: "alert" }, refused);
     if (!any) return emptyStore();
-    if (entries.length === 0) return h("p", { class: "empty" }, "No run is like that.");
+    if (entries.length === 0) return h("p", { class: "empty" }, choice.text ? `No runs match "${choice.text}".` : "No runs in this group.");
     return [
       h("div", { class: "card flush" }, table(entries)),
       hidden > 0 && h("button", { id: "more-rows", class: "wide", type: "button", on: { click: () => { choice.rows += ROWS; draw(); } } },
@@ -94,7 +94,7 @@ export function overview() {
 
 function detailOf(group, entries) {
   if (entries.length === 0) return group.none;
-  if (group.id === "attention") return entries.length === 1 ? "A person should look" : "A person should look at them";
+  if (group.id === "attention") return entries.length === 1 ? "This run needs a person" : "These runs need a person";
   if (group.id === "live") return ["next teardown in ", soonest(entries)].join("");
   const stages = Object.entries(Object.groupBy(entries, (entry) => nameOf(entry.stage)));
   return stages.map(([stage, all]) => `${count(all.length)}${BLANK}${stage}`).join(", ");
@@ -135,7 +135,7 @@ function timeLeft(entry) {
   ];
 }
 
-/** A stage in its colour. */
+/** A stage, in its colour. */
 export function badge(stage) {
   return h("span", { class: `badge ${tone(stage)}` }, h("i", { class: "dot", "aria-hidden": "true" }), nameOf(stage));
 }
@@ -149,6 +149,6 @@ function track(stage) {
 function emptyStore() {
   return h("div", { class: "card empty" },
     h("h2", {}, "No runs yet"),
-    h("p", {}, "Upload a chat dataset, one conversation a line, to the ", h("code", {}, "uploads"), " container. Its run shows here a moment later."),
+    h("p", {}, "Upload a chat dataset, one conversation a line, to the ", h("code", {}, "uploads"), " container. The run appears here a moment later."),
     h("pre", {}, "python -m tools.upload_dataset --dataset support.jsonl"));
 }

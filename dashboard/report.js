@@ -5,7 +5,7 @@ import { h, Part, svg } from "./dom.js";
 import { bytes, capital, count } from "./format.js";
 import { isOver } from "./stages.js";
 
-const KINDS = [["E", "Faults", "bad"], ["W", "Warnings", "warn"], ["R", "Repaired in the copy that training reads", "calm"]];
+const KINDS = [["E", "Faults", "bad"], ["W", "Warnings", "warn"], ["R", "Repaired in the snapshot that training reads", "calm"]];
 const MOST_BARS = 12;
 const OPENED = 3; // kinds of faults that show their lines at once
 
@@ -25,7 +25,7 @@ export function reportPage(id) {
 }
 
 function nothing(over) {
-  return h("p", { class: "card empty" }, over ? "The dataset was never checked." : "The dataset is being checked.");
+  return h("p", { class: "card empty" }, over ? "The dataset was not validated." : "Validation is in progress.");
 }
 
 function draw(report, id) {
@@ -36,7 +36,7 @@ function draw(report, id) {
     h("section", { class: "tiles still" }, figures(report)),
     findings(report),
     leftOut(report.left_out_keys ?? {}),
-    h("section", { class: "card" }, h("h2", {}, "What training would see"), h("div", { class: "bars" },
+    h("section", { class: "card" }, h("h2", {}, "Training data"), h("div", { class: "bars" },
       bars("Messages in a row", merged(report.turns_per_row).map(({ low, high, rows }) => ({ label: low === high ? low : `${low}–${high}`, rows }))),
       bars("Tokens in a row, up to", merged(report.tokens_per_row).map(({ high, rows }) => ({ label: count(high + 1), rows, over: Math.min(high, report.tokens.longest_row) > report.tokens.context_window }))),
       bars("Rows in each split", Object.entries(report.splits).map(([label, { rows }]) => ({ label, rows }))))),
@@ -52,7 +52,7 @@ function figures({ rows, rows_kept: kept, rows_dropped: dropped, tokens }) {
 
 function findings({ counts, issues }) {
   const codes = Object.keys(counts);
-  if (codes.length === 0) return h("section", { class: "card" }, h("h2", {}, "Findings"), h("p", {}, "None: every line is as it should be."));
+  if (codes.length === 0) return h("section", { class: "card" }, h("h2", {}, "Findings"), h("p", {}, "None."));
   const byCode = Object.groupBy(issues, ({ code }) => code);
   return KINDS.map(([letter, title, tone]) => {
     const found = codes.filter((code) => code.startsWith(letter));

@@ -1,4 +1,4 @@
-// One run: its head with what may be done, and three pages below it (summary, report, chat).
+// One run: its heading with actions, and three pages below (summary, report, chat).
 
 import * as api from "./api.js";
 import { actionsFor, retryButton } from "./actions.js";
@@ -73,7 +73,7 @@ function drawHead(state, refresh) {
 function drawRefusal(status, id, refresh) {
   const unreadable = status === 409; // a retry has the app look at its record again
   return [
-    h("h1", {}, status === 404 ? "No such run" : "This run cannot be shown"),
+    h("h1", {}, status === 404 ? "Run not found" : "This run cannot be shown"),
     unreadable && h("div", { class: "actions" }, retryButton(id, refresh)),
   ];
 }
@@ -82,7 +82,7 @@ function leadOf(run) {
   const { stage, endpoint } = run;
   if (stage === "live" && endpoint) {
     return ["The endpoint answers. It is deleted in ", until(endpoint.expires_at),
-      endpoint.idle_at && Date.parse(endpoint.idle_at) < Date.parse(endpoint.expires_at) && [", or in ", until(endpoint.idle_at), " if nobody uses it"], "."];
+      endpoint.idle_at && Date.parse(endpoint.idle_at) < Date.parse(endpoint.expires_at) && [", or in ", until(endpoint.idle_at), " if it is not used"], "."];
   }
   if (stage === "deleting" && run.outcome) return [meaning(stage), ` It will then be ${run.outcome}.`];
   return run.end_reason ? `${meaning(stage)} ${run.end_reason}` : meaning(stage);
@@ -92,16 +92,16 @@ function drawFaults({ error, last_fault: fault, suspended, lasting, failures, du
   if (refused) return h("p", { class: "note bad", role: "alert" }, refused);
   const inReport = error?.code === "DatasetRejected"; // where it stands with its lines
   return [
-    suspended !== null && h("section", { class: "note warn" }, h("h2", {}, "Suspended: it waits for you"),
-      h("p", { class: "words" }, suspended || "Five attempts to advance it failed."), h("p", { class: "hint" }, "Mend the cause, then retry. Left alone, the app tries once an hour.")),
+    suspended !== null && h("section", { class: "note warn" }, h("h2", {}, "Suspended: this run needs a person"),
+      h("p", { class: "words" }, suspended || "Five attempts to advance it failed."), h("p", { class: "hint" }, "Fix the cause, then retry. The app also retries once an hour.")),
     suspended === null && lasting && h("section", { class: "note warn" }, h("h2", {}, lasting.what), h("p", {}, lasting.hint)),
     error && !(inReport && page === "report") && h("section", { class: "note bad" }, h("h2", {}, error.code), h("p", { class: "words" }, error.message),
-      h("p", { class: "hint" }, inReport ? h("a", { href: `#/runs/${encodeURIComponent(id)}/report` }, "Every line that it is about") : `While ${error.stage}.`)),
+      h("p", { class: "hint" }, inReport ? h("a", { href: `#/runs/${encodeURIComponent(id)}/report` }, "All findings, by line") : `In stage ${error.stage}.`)),
     fault && failures > 0 && h("section", { class: "note warn" }, h("h2", {}, `${fault.code}, ${failures === 1 ? "once" : `${failures} times`} in a row`),
-      h("p", { class: "words" }, fault.message), h("p", { class: "hint" }, "The run tries again by itself", due && [", in ", until(due)], ".")),
-    attempts?.length > 0 && h("section", { class: "note calm" }, h("h2", {}, "Ways of serving that did not work"),
+      h("p", { class: "words" }, fault.message), h("p", { class: "hint" }, "The app retries", due && [" in ", until(due)], ".")),
+    attempts?.length > 0 && h("section", { class: "note calm" }, h("h2", {}, "Serving strategies that failed"),
       attempts.map(({ strategy, message }) => h("p", { class: "words" }, h("b", {}, strategy), `: ${message}`))),
-    twin && h("section", { class: "note calm" }, h("p", {}, "The same content was trained before by ", h("a", { href: `#/runs/${encodeURIComponent(twin)}` }, twin), ".")),
+    twin && h("section", { class: "note calm" }, h("p", {}, "An earlier run trains the same content: ", h("a", { href: `#/runs/${encodeURIComponent(twin)}` }, twin), ".")),
   ];
 }
 

@@ -1,9 +1,9 @@
-// Asking for the function key, once a tab.
+// The form for the function key, once a tab.
 
 import { saveKey } from "./api.js";
 import { h } from "./dom.js";
 
-/** A form that keeps the key for this tab and goes on. */
+/** A form that keeps the key for this tab and continues. */
 export function signIn(refusal, proceed) {
   const field = h("input", {
     id: "key", type: "password", name: "key", required: true, autocomplete: "off", spellcheck: "false",
@@ -19,8 +19,8 @@ export function signIn(refusal, proceed) {
   return h("section", { class: "card sign-in" },
     h("h1", {}, "Function key"),
     h("p", { id: "key-hint", class: "soft" },
-      "This page shows what the app’s API tells it, and the API asks for a key. It stays in this tab and goes to this app only."),
-    refusal && h("p", { class: "note bad", role: "alert" }, "That key was refused. ", refusal),
+      "This page reads the app’s API, which needs a function key. The key stays in this tab and is sent only to this app."),
+    refusal && h("p", { class: "note bad", role: "alert" }, "The app refused this key. ", refusal),
     h("form", { on: { submit } },
       h("label", { for: "key" }, "Key"),
       field,

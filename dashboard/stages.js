@@ -1,6 +1,6 @@
-// What stages mean to people: their order, tone and words.
+// The stages of a run: their order, colour and description.
 
-/** The way of a run that goes well. */
+/** The stages of a successful run, in order. */
 export const PATH = ["received", "validated", "training", "trained", "registered", "deploying", "live", "deleting", "deleted"];
 
 const TO_LIVE = PATH.indexOf("live");
@@ -8,32 +8,32 @@ const ENDED = new Set(["deleted", "rejected", "duplicate", "failed", "canceled"]
 const TONES = { live: "good", failed: "bad", rejected: "bad", deleting: "warn", duplicate: "calm", stopped: "warn", deleted: "calm", canceled: "calm" };
 
 const MEANINGS = {
-  received: "The upload is known and about to be checked.",
+  received: "The upload has arrived. Validation comes next.",
   validated: "The dataset is valid and its snapshot is stored. Training starts next.",
   training: "A job on Azure ML trains the model.",
-  trained: "The job is complete; its metrics and model are being taken.",
-  registered: "The model is registered and waits for its turn to have an endpoint.",
-  deploying: "The endpoint comes up and is tried out before it gets traffic.",
+  trained: "The job completed. The app reads its metrics and registers the model.",
+  registered: "The model is registered. The run waits for an endpoint slot.",
+  deploying: "Azure ML creates the endpoint. A smoke test runs before it gets traffic.",
   live: "The endpoint answers.",
-  deleting: "Job and endpoint are being taken away, until both are seen to be gone.",
+  deleting: "The app is removing job and endpoint until Azure ML confirms that both are gone.",
   stopped: "The trained model is kept, and nothing of this run costs money. It can be started again.",
-  deleted: "Endpoint deleted. Nothing of this run costs money.",
-  rejected: "The upload cannot be used. Nothing was asked of Azure ML.",
+  deleted: "Endpoint deleted. Nothing is running.",
+  rejected: "The upload or its run.json cannot be used. Nothing was started on Azure ML.",
   duplicate: "An earlier run has the same rows, parameters and base model.",
-  failed: "The run failed. Nothing that costs money is left.",
-  canceled: "It was stopped on request. Nothing that costs money is left.",
+  failed: "The run failed. Nothing is running.",
+  canceled: "The run was canceled. Nothing is running.",
 };
 
 const LONG_TEARDOWN = {
-  what: "Its teardown has lasted for over an hour.",
-  hint: "It goes on by itself, and costs money until it is done.",
+  what: "The teardown has lasted for over an hour.",
+  hint: "The app keeps trying. Job or endpoint may cost money until the teardown is complete.",
 };
 const OVERDUE = {
-  what: "It has been due for over an hour, and nothing has advanced it.",
-  hint: "The app stands still, or cannot write the run’s record. Past its deadline, what the run has is taken away.",
+  what: "The run has been due for over an hour, and the app has not advanced it.",
+  hint: "The app is not running, or cannot write the run’s record. After its deadline, job and endpoint are removed.",
 };
 
-/** Why a run that nobody suspended needs a person, or null. */
+/** Why a run that is not suspended needs a person, or null. */
 export function lastingOf({ needs_attention, stage }) {
   if (!needs_attention || stage === "stopped") return null;
   return stage === "deleting" ? LONG_TEARDOWN : OVERDUE;
@@ -51,13 +51,13 @@ export function tone(stage) {
   return TONES[stage] ?? "active";
 }
 
-/** How much of the way to a live endpoint lies behind, from 0 to 1. */
+/** Progress towards a live endpoint, from 0 to 1. */
 export function progress(stage) {
   if (["deleting", "stopped", "deleted"].includes(stage)) return 1;
   return Math.max(0, PATH.indexOf(stage)) / TO_LIVE;
 }
 
-/** Which of the overview's groups a listed run is in. */
+/** The overview's group of a listed run. */
 export function groupOf(entry) {
   if (entry.needs_attention) return "attention";
   if (entry.stage === "live") return "live";
@@ -66,7 +66,7 @@ export function groupOf(entry) {
 
 const ORDER = ["attention", "moving", "live", "ended"];
 
-/** What needs somebody first, then what moves, then endpoints by the time they have left, then the past. */
+/** Runs that need attention first, then runs in progress, endpoints by remaining time, ended runs. */
 export function byUrgency(one, other) {
   const [group, otherGroup] = [groupOf(one), groupOf(other)];
   if (group !== otherGroup) return ORDER.indexOf(group) - ORDER.indexOf(otherGroup);

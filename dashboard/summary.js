@@ -2,7 +2,7 @@
 
 import { lossCurves } from "./chart.js";
 import { h, Part } from "./dom.js";
-import { BLANK, bytes, capital, cost, count, decimal, hours, moment, price, since, today, until } from "./format.js";
+import { BLANK, bytes, capital, costSince, count, decimal, hours, moment, price, since, today, until } from "./format.js";
 import { isOver } from "./stages.js";
 import { timeline } from "./timeline.js";
 
@@ -23,13 +23,13 @@ function drawLoss({ metrics, over }) {
   const title = h("h2", {}, "Loss ", h("small", {}, "nats per token"));
   const curves = metrics && lossCurves(metrics);
   if (curves) return [title, curves];
-  return [title, h("p", { class: "empty" }, over ? "Training logged no loss." : "The curves are drawn when training is complete.")];
+  return [title, h("p", { class: "empty" }, over ? "Training logged no loss." : "The curves appear when training is complete.")];
 }
 
 function drawSmokeTest({ tests, over }) {
-  const title = h("h2", {}, "Smoke test ", h("small", {}, "held-out conversations, asked before the endpoint got traffic"));
-  if (!tests) return [title, h("p", { class: "empty" }, over ? "It was never asked." : "It is asked as soon as the deployment is up.")];
-  if (tests.length === 0) return [title, h("p", { class: "empty" }, "The test split had no rows to ask.")];
+  const title = h("h2", {}, "Smoke test ", h("small", {}, "held-out conversations, sent before the endpoint got traffic"));
+  if (!tests) return [title, h("p", { class: "empty" }, over ? "No smoke test ran." : "The smoke test runs when the deployment is ready.")];
+  if (tests.length === 0) return [title, h("p", { class: "empty" }, "The test split has no rows.")];
   return [title, h("ol", { class: "exchanges" }, tests.map(exchange))];
 }
 
@@ -41,7 +41,7 @@ function exchange({ prompt, expected, reply }) {
     h("p", { class: "asked" }, prompt.at(-1)?.content),
     h("div", { class: "pair" },
       h("div", {}, h("h3", {}, "The model answered"), h("p", {}, reply)),
-      h("div", { class: "truth" }, h("h3", {}, "The data says"), h("p", {}, expected))));
+      h("div", { class: "truth" }, h("h3", {}, "The dataset’s answer"), h("p", {}, expected))));
 }
 
 function factsOf(run) {
@@ -89,7 +89,7 @@ function drawFacts({ endpoint, options, model, job, losses, plan, upload, report
 function costRows(cost, { history, stage, nodes, trainers }) {
   const { currency, training_price_per_hour: trainingPrice, endpoint_price_per_hour: endpointPrice } = cost;
   const row = (name, used, paid, begun, count, each) => used !== null && [name, begun
-    ? [since(begun, count), each !== null && [", costing ", cost(begun, each * count, currency)]]
+    ? [since(begun, count), each !== null && [", costing ", costSince(begun, each * count, currency)]]
     : [hours(used), paid !== null && [", costing ", price(paid, currency)]]];
   const entered = (wanted) => history.find((entry) => entry.stage === wanted)?.at;
   const trains = !isOver(stage) && !entered("trained") && entered("training");

@@ -1,1 +1,1 @@
-"""Handlers of HTTP requests, events and timers: plain arguments in, plain result out. No SDKs here."""
+"""Handlers of HTTP requests, events and timers. They take and return plain values and import no SDKs."""

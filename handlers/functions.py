@@ -1,6 +1,6 @@
-"""The table of routes as Azure Functions: the one module of handlers that knows the platform's types.
+"""Register the table of routes as HTTP functions. No other handler module imports the platform's types.
 
-The worker takes HTTP requests itself (`azurefunctions-extensions-http-fastapi`), so that replies can stream.
+The worker serves HTTP itself (`azurefunctions-extensions-http-fastapi`), so that replies can stream.
 """
 
 from __future__ import annotations

@@ -28,10 +28,6 @@ param existingTrainingPrincipalId string = ''
 @description('Base model: a name for its newest version, or `name:version`. Phi-4 still fine-tunes as of July 2026.')
 param baseModel string = 'Phi-4'
 
-@description('Tokens that the base model takes.')
-@minValue(16)
-param contextWindow int = 16384
-
 @description('Name of the GPU cluster for training, or `serverless`.')
 @minLength(3)
 @maxLength(24)
@@ -130,6 +126,7 @@ var defaultSettings = {
   AZURE_RESOURCE_GROUP: workspaceGroup
   AZUREML_WORKSPACE: workspaceName
   AZUREML_REGISTRY: 'azureml'
+  COMPONENT_REGISTRY: 'azureml'
   EXPERIMENT_NAME: 'finetune-on-upload'
   DATASTORE_NAME: 'finetune_datasets'
   ENDPOINT_AUTH_MODE: 'aad_token'
@@ -138,7 +135,7 @@ var defaultSettings = {
   SPLIT_PERCENTAGES: '80,10,10'
   ROW_POLICY: 'strict'
   MAX_DROPPED_PERCENT: '5'
-  CONTEXT_WINDOW: string(contextWindow)
+  CONTEXT_WINDOW: ''
   MAX_DATASET_GIBIBYTES: '64'
   BASE_MODEL: baseModel
   ALLOW_RETIRED_MODEL: 'false'

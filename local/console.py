@@ -11,14 +11,14 @@ from rich.markup import escape
 SHOWN_CHARACTERS = 280
 
 MEANINGS = {
-    "received": "the upload is known",
+    "received": "the upload has arrived",
     "validated": "the dataset is checked, split and stored as a snapshot",
     "training": "a pipeline job runs on Azure ML",
     "trained": "the job completed; its metrics are read",
     "registered": "the model is in the workspace, with its lineage",
-    "deploying": "endpoint and deployment come up",
-    "live": "smoke-tested, and taking all traffic",
-    "deleting": "endpoint and deployment are taken away",
+    "deploying": "Azure ML creates endpoint and deployment",
+    "live": "smoke test passed; the endpoint has all traffic",
+    "deleting": "Azure ML deletes endpoint and deployment",
     "deleted": "Azure ML answers 404 for the endpoint",
 }
 

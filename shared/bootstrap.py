@@ -51,7 +51,7 @@ def build_services(
     from shared.adapters.azureml.arm import Arm, WorkspaceId, arm_base_url, registry_discovery_url
     from shared.adapters.azureml.endpoints import AzureMlEndpoints
     from shared.adapters.azureml.metrics import MlflowMetrics
-    from shared.adapters.azureml.registry import AzureMlRegistry
+    from shared.adapters.azureml.registry import AzureMlRegistries
     from shared.adapters.azureml.scoring import EndpointScoring
     from shared.adapters.azureml.training import AzureMlTraining
     from shared.adapters.azureml.workspace import AzureMlWorkspace
@@ -93,7 +93,12 @@ def build_services(
         uploads=BlobUploads(blobs),
         datasets=datasets,
         reports=BlobReports(blobs),
-        registry=AzureMlRegistry(arm, registry_discovery_url(), settings.azureml_registry),
+        registry=AzureMlRegistries(
+            arm,
+            registry_discovery_url(),
+            models=settings.azureml_registry,
+            components=settings.component_registry,
+        ),
         workspace=workspace,
         training=AzureMlTraining(
             arm,
@@ -101,7 +106,7 @@ def build_services(
             workspace_id,
             workspace,
             datasets,
-            registry=settings.azureml_registry,
+            registry=settings.component_registry,
             experiment=settings.experiment_name,
         ),
         metrics=MlflowMetrics(credential, workspace, settings.experiment_name),

@@ -1,4 +1,4 @@
-"""Log lines that name their run and their code wherever they are read."""
+"""Loggers that repeat a line's fields in its text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A value that is built once a process, however many threads and tasks ask for it at once."""
+"""Build a value once a process, even if many threads and tasks request it at once."""
 
 from __future__ import annotations
 

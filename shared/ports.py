@@ -1,4 +1,4 @@
-"""What handlers need from the outside, as protocols. Adapters implement them; tests have fakes.
+"""Protocols for storage, Azure ML and other services. Adapters implement them; unit tests use fakes.
 
 Errors are those of `shared.domain.errors`: TransientServiceError where trying again may help,
 ServiceRefusedError where it will not. Times are UTC throughout.
@@ -163,7 +163,7 @@ class Registry(Protocol):
     """The model and component registry."""
 
     def base_model(self, name: str) -> BaseModel:
-        """Find `<name>` (newest) or `<name>:<version>`. Raises InvalidRunError if it does not exist."""
+        """Find a model by a reference, see `read_reference`. Raises InvalidRunError if it does not exist."""
 
     def component(self, name: str) -> Component:
         """The newest version of a component. Raises InvalidRunError if it does not exist."""

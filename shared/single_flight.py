@@ -1,4 +1,4 @@
-"""Values that one caller loads for all who wait, kept until they are too old."""
+"""A cache that loads each value once for all concurrent callers, and expires it."""
 
 from __future__ import annotations
 

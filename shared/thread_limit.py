@@ -1,4 +1,4 @@
-"""Blocking work of one kind, in so many threads of its own.
+"""Run blocking work of one kind in a limited number of separate threads.
 
 The Functions worker runs every function that is not a coroutine in one pool
 (`PYTHON_THREADPOOL_THREAD_COUNT`): slow work of one kind would fill it and keep all others waiting.

@@ -1,4 +1,4 @@
-"""Take one message of the `advance` queue."""
+"""Handle a message of the queue `advance`."""
 
 from __future__ import annotations
 

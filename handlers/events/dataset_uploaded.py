@@ -1,4 +1,4 @@
-"""An upload: open its run and begin to advance it."""
+"""Open the run of an uploaded dataset, and advance it."""
 
 from __future__ import annotations
 

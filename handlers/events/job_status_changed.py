@@ -1,4 +1,4 @@
-"""Azure ML says that a job has come to another status: its run need not wait for the timer."""
+"""Handle Azure ML's event that a job's status changed: advance its run without waiting for the timer."""
 
 from __future__ import annotations
 

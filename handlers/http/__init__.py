@@ -1,1 +1,1 @@
-"""HTTP: what each route answers, and how requests are read, authorized and answered."""
+"""The HTTP routes, and how the app reads, authorizes and answers requests."""

@@ -1,8 +1,8 @@
-"""The function key, where the app has to check it itself.
+"""Check API keys on the routes that the Functions host leaves open.
 
-OpenAI's clients send their key as a bearer token, which the Functions host does not look at. The routes that
-they call are therefore open for the host and closed here. The app cannot ask the host for its keys, so that
-those it accepts are a setting.
+OpenAI's clients send their key as a bearer token, which the Functions host does not check. So the host lets
+these routes through, and the app checks the key. The app cannot read the host's keys; it accepts those in the
+setting `API_KEYS`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _log = get_logger(__name__)
 
 def not_available() -> RequestError:
     """The error for everybody without a key while the app is not configured: it tells nothing of why."""
-    return RequestError(503, "not available", code="NotAvailable")
+    return RequestError(503, "this route is not available; the app's log has the reason", code="NotAvailable")
 
 
 def check_key(headers: Mapping[str, str], accepted: Iterable[str]) -> None:
@@ -41,7 +41,9 @@ def check_key(headers: Mapping[str, str], accepted: Iterable[str]) -> None:
     digests = [_digest(text) for text in _presented(headers)]
     matches = [hmac.compare_digest(_digest(key), digest) for key in keys for digest in digests]
     if not any(matches):
-        message = "a valid key is needed, as x-functions-key, api-key or Authorization: Bearer"
+        message = (
+            "the request has no valid key; send one as x-functions-key, api-key or Authorization: Bearer"
+        )
         raise RequestError(401, message, code="invalid_api_key")
 
 

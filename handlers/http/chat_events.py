@@ -1,4 +1,4 @@
-"""A reply as server-sent events in OpenAI's form, sent as it is generated."""
+"""Stream a reply as server-sent events in OpenAI's format."""
 
 from __future__ import annotations
 

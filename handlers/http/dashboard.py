@@ -1,7 +1,7 @@
-"""`GET /api/dashboard`: the page for people, and the files that it is made of.
+"""`GET /api/dashboard`: the web page and its files.
 
-The files hold nothing secret and are served to everybody; what they show is fetched by the page's own
-script from the API, with the key that a person types into it.
+The files hold no secrets and need no key. The page's script fetches data from the API with the key that the
+user enters.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def show_dashboard(name: str | None, *, url: str, if_none_match: str | None) -> 
         return Response(308, b"", headers={**HEADERS, "Location": "../dashboard"})
     asset = _assets().get(name or PAGE)
     if asset is None:
-        raise RequestError(404, "the dashboard has no such file", code="NoSuchFile")
+        raise RequestError(404, "the dashboard has no file of this name", code="NoSuchFile")
     headers = {**HEADERS, "ETag": asset.etag}
     if if_none_match is not None and asset.etag in if_none_match:
         return Response(304, b"", asset.content_type, headers)

@@ -1,4 +1,4 @@
-"""A request to its route: the handler runs, and what it raises becomes an answer in the route's form."""
+"""Call a route's handler, and turn an exception into an error response in the route's format."""
 
 from __future__ import annotations
 

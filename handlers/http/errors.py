@@ -1,4 +1,4 @@
-"""Every error as an HTTP response: one table, problem+json (RFC 9457)."""
+"""Map every error to an HTTP response: one table, problem+json (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _log = get_logger(__name__)
 def unforeseen(fault: Exception) -> RequestError:
     """Log an exception of which the caller is told nothing."""
     _log.error("request failed unexpectedly", exc_info=fault)
-    return RequestError(500, "the app failed unexpectedly; its log tells why", code="InternalError")
+    return RequestError(500, "the app failed unexpectedly; its log has the reason", code="InternalError")
 
 
 def problem_of(exception: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""`GET /api/health`: whether the app can be built from its settings."""
+"""`GET /api/health`: whether the app's settings are valid."""
 
 from __future__ import annotations
 

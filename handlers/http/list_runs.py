@@ -1,4 +1,4 @@
-"""`GET /api/runs`: the index, a page at a time, optionally filtered."""
+"""`GET /api/runs`: list the index by page, optionally filtered."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def _read_cursor(cursor: str) -> tuple[str | None, str]:
     """Where to continue: the store's page, and the sort key after which."""
     page, _, run_id = cursor.partition(_WITHIN)
     if run_id and not is_run_id(run_id):
-        raise RequestError(400, "the cursor is not one of this list", code="InvalidCursor")
+        raise RequestError(
+            400, "the cursor is not valid for this list; start again without a cursor", code="InvalidCursor"
+        )
     return page or None, _sort_key(run_id) if run_id else ""
 
 

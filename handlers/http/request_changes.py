@@ -112,14 +112,16 @@ def extend_endpoint(
         if run.stage is not Stage.LIVE or run.endpoint is None or run.expires_at is None:
             raise RequestError(409, f"{endpoint} is not live: its run is {run.stage}", code="NotLive")
         if run.requests.delete_at is not None or run.requests.cancel_at is not None:
-            raise RequestError(409, f"{endpoint} is about to be deleted", code="EndpointGoing")
+            raise RequestError(
+                409, f"{endpoint} is being deleted and cannot be extended", code="EndpointGoing"
+            )
         until = run.expires_at + timedelta(hours=hours)
         latest = run.endpoint.live_since + timedelta(hours=most_hours)
         if until > latest:
-            message = f"{endpoint} may live until {latest:%Y-%m-%d %H:%M} UTC at the longest"
+            message = f"{endpoint} may live until {latest:%Y-%m-%d %H:%M} UTC at most; ask for fewer hours"
             raise RequestError(422, message, code="LifetimeExceeded")
         if until <= services.now():
-            message = f"{endpoint} ran out of time at {run.expires_at:%Y-%m-%d %H:%M} UTC: ask for more hours"
+            message = f"{endpoint} expired at {run.expires_at:%Y-%m-%d %H:%M} UTC; ask for more hours"
             raise RequestError(422, message, code="ExtensionTooShort")
         keys = (key, *run.requests.extension_keys)[:IDEMPOTENCY_KEYS_KEPT]
         return _with_request(run, services.now(), extended_to=until, extension_keys=keys)
@@ -212,7 +214,7 @@ def retry_run(run_id: str, services: Services) -> Response:
 
 def _must_go_on(run: Run) -> None:
     if run.stage.terminal:
-        raise RequestError(409, f"{run.run_id} is over: it is {run.stage}", code="RunIsOver")
+        raise RequestError(409, f"{run.run_id} has ended: its stage is {run.stage}", code="RunIsOver")
 
 
 def _with_request(run: Run, now: datetime, **request: Any) -> Run:

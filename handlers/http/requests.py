@@ -1,4 +1,4 @@
-"""What an HTTP request is, in this app's terms."""
+"""HTTP requests as handlers see them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,11 @@ def body_too_large() -> RequestError:
 
 def body_cut_short() -> RequestError:
     """The error for a body whose sender left."""
-    return RequestError(400, "the body ended before its end", code="BodyCutShort")
+    return RequestError(
+        400,
+        "the connection closed before the whole body arrived; send the request again",
+        code="BodyCutShort",
+    )
 
 
 def read_object(body: bytes) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What an HTTP answer is, in this app's terms."""
+"""HTTP responses as handlers return them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a route is: how it is called, what answers, and what there is to say of it."""
+"""The type of a route: path, authentication, handler and documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every route: what `function_app.py` registers, and what `GET /api/openapi.json` describes."""
+"""The table of routes. `function_app.py` registers them, and `GET /api/openapi.json` describes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs as HTTP shows them: each type lists what is public, and a record's other fields stay inside."""
+"""The public form of runs in HTTP responses. Record fields that these types do not list stay private."""
 
 from __future__ import annotations
 
@@ -209,6 +209,9 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
         str | None, Meta(description="Why a person should look though the run goes on by itself.")
     ]
     last_fault: FailureView | None
+    attention: Annotated[
+        str | None, Meta(description="Why a person should look, though the run goes on by itself.")
+    ]
     report: ReportSummaryView | None
     duplicate_of: str | None
     compute_requested_at: datetime | None
@@ -244,6 +247,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         faulty_since=run.faulty_since,
         attention=run.attention,
         last_fault=_public(run.last_fault, FailureView | None),
+        attention=run.attention,
         report=_public(run.report, ReportSummaryView | None),
         duplicate_of=run.duplicate_of,
         compute_requested_at=run.compute_requested_at,

@@ -27,6 +27,7 @@ from typing import Any
 from azureml_emulator import Emulator
 
 SAMPLE = Path(__file__).parent / "ultrachat-sample.jsonl"
+SERVER = "mcr.microsoft.com/azureml/curated/mlflow-model-inference:21"
 MODEL_NAME = "Phi-3-mini-4k-instruct"
 COMPUTE_CLUSTER = "gpu-cluster-big"
 COMPUTE_SIZE = "Standard_NC24ads_A100_v4"
@@ -216,6 +217,7 @@ def register(workspace: Any, job: Any, version: str) -> Any:
 def deploy(workspace: Any, model: Any, name: str) -> None:
     """Section 7: an endpoint, one deployment behind it, and all the traffic to that."""
     from azure.ai.ml.entities import (
+        Environment,
         ManagedOnlineDeployment,
         ManagedOnlineEndpoint,
         OnlineRequestSettings,
@@ -230,6 +232,8 @@ def deploy(workspace: Any, model: Any, name: str) -> None:
         name="demo",
         endpoint_name=name,
         model=model.id,
+        # The notebook has none; since December 2025 the image that it gets then cannot start its model.
+        environment=Environment(name="mlflow-server", version="21", image=SERVER),
         instance_type="Standard_NC6s_v3",
         instance_count=1,
         liveness_probe=ProbeSettings(initial_delay=600),
@@ -245,7 +249,7 @@ def score(workspace: Any, endpoint: str, folder: Path) -> tuple[list[dict[str, s
     rows = (folder / "test_gen.jsonl").read_bytes().removesuffix(b"\n").split(b"\n")
     messages = json.loads(random.choice(rows))["messages"]  # noqa: S311  # a sample, not a secret
     parameters = {"temperature": 0.6, "top_p": 0.9, "do_sample": True, "max_new_tokens": 200}
-    payload = {"input_data": {"input_string": [messages], "parameters": parameters}, "params": {}}
+    payload = {"input_data": {"input_string": [messages[:-1]], "parameters": parameters}, "params": {}}
     request = folder / "sample_score.json"
     request.write_text(json.dumps(payload))
     response = workspace.online_endpoints.invoke(
@@ -279,7 +283,7 @@ def run(emulator: Emulator, dataset: Path = SAMPLE) -> dict[str, Any]:
         "job": job.name,
         "metrics": metrics,
         "model": registered.id,
-        "reply": reply[0]["output"],
+        "reply": next(iter(reply[0].values())),
         "expected": expected,
         "endpoints_left": [one.name for one in workspace.online_endpoints.list()],
     }

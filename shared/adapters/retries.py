@@ -1,4 +1,4 @@
-"""How the SDKs may repeat a call by themselves: at once, and hardly ever.
+"""Limit the SDKs' own retries to a few, without long delays.
 
 Lasting faults are the run's own backoff (`shared.domain.backoff`): an invocation that sleeps costs money,
 holds its run's lease, and is forgotten when its process dies. Left alone, azure-storage sleeps 15 s before

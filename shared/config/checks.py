@@ -52,7 +52,7 @@ def check_each(values: Mapping[str, Any]) -> list[Problem]:
         if fault is not None:
             problems.append(Problem("FINETUNE_PARAMETERS", f"{name[:64]!r} {fault}"))
     if len(set(values.get("serving", ()))) < len(values.get("serving", ())):
-        problems.append(Problem("SERVING", "names a strategy twice; each is tried once"))
+        problems.append(Problem("SERVING", "names a strategy twice; name each once"))
     if taken := sorted(RESERVED_VARIABLES & {name.upper() for name in values.get("serving_variables", {})}):
         message = f"must not have {', '.join(taken)}: the app or the container's server sets it"
         problems.append(Problem("SERVING_VARIABLES", message))

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from shared.domain.run.options import Hours, Minutes, Name, ParameterValue
+from shared.domain.run.options import Hours, Minutes, ModelReference, Name, ParameterValue
 from shared.domain.serving.record import StrategyName
 
 Names = tuple[Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\*?\Z")], ...]
@@ -40,8 +40,9 @@ class AzureSettings(msgspec.Struct, frozen=True, kw_only=True):
     ]
     azureml_workspace: Annotated[Name, Meta(description="Name of the Azure ML workspace.")]
     azureml_registry: Annotated[
-        Name, Meta(description="Registry that holds the base model and the training component.")
+        Name, Meta(description="Registry of base models that `BASE_MODEL` names without a registry.")
     ] = "azureml"
+    component_registry: Annotated[Name, Meta(description="Registry of the training component.")] = "azureml"
     experiment_name: Annotated[Name, Meta(description="Azure ML experiment of the training jobs.")] = (
         "finetune-on-upload"
     )
@@ -96,12 +97,9 @@ class DatasetSettings(AzureSettings, frozen=True, kw_only=True):
         ),
     ] = 5
     context_window: Annotated[
-        int,
-        Meta(
-            ge=16,
-            description="Tokens that the base model takes; longer rows are reported as truncated.",
-        ),
-    ] = 4096
+        Annotated[int, Meta(ge=16)] | None,
+        Meta(description="Tokens of a row that training keeps; empty is as many as the base model takes."),
+    ] = None
     max_dataset_gibibytes: Annotated[
         int, Meta(ge=1, le=4096, description="GiB of a file, decompressed; a longer one is rejected.")
     ] = 64
@@ -111,7 +109,11 @@ class TrainingSettings(DatasetSettings, frozen=True, kw_only=True):
     """Training."""
 
     base_model: Annotated[
-        Name, Meta(description="Base model: `<name>` for the newest version, or `<name>:<version>`.")
+        ModelReference,
+        Meta(
+            description="Base model: `<name>` for the newest version, `<name>:<version>`, "
+            "`azureml://registries/<registry>/models/<name>/versions/<version>`, or `hf:<owner>/<name>`."
+        ),
     ]
     allow_retired_model: Annotated[
         bool,

@@ -126,7 +126,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
         """The keys that `/api/v1` accepts."""
         return tuple(key for key in map(str.strip, (self.api_keys or "").split(",")) if key)
 
-    def validation_rules(self, options: RunOptions) -> ValidationRules:
+    def validation_rules(self, options: RunOptions, context_window: int) -> ValidationRules:
         """The dataset validation rules for a run."""
         train, validation, test = (int(share) for share in self.split_percentages.split(","))
         return ValidationRules(
@@ -141,7 +141,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             tools=options.tools,
             pretemplated=options.pretemplated,
             mask=options.mask,
-            context_window=self.context_window,
+            context_window=context_window,
             smoke_samples=self.smoke_test_rows,
             max_uncompressed_bytes=self.max_dataset_gibibytes * 2**30,
         )

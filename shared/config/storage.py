@@ -43,7 +43,7 @@ def read_storage(
         problems.append(Problem(f"{DATA_CONNECTION}__blobServiceUri", "must be an http(s) address"))
     queues = environment.get(f"{DATA_CONNECTION}__queueServiceUri", "").strip()
     if notifications and not text and not queues:
-        message = "is missing: notifications wait in a queue"
+        message = "is missing: the app queues notifications there"
         problems.append(Problem(f"{DATA_CONNECTION}__queueServiceUri", message))
     connection = StorageConnection(
         connection_string=text or None,

@@ -1,4 +1,4 @@
-"""Typed fields from loose mappings, with every fault found and not only the first."""
+"""Convert mappings to typed fields, and report every fault, not only the first."""
 
 from __future__ import annotations
 
@@ -43,8 +43,18 @@ def convert_fields(
         try:
             converted[field.name] = msgspec.convert(values[field.name], field.type, strict=strict)
         except msgspec.ValidationError as fault:
-            problems.append(Problem(field.name, str(fault)))
+            problems.append(Problem(field.name, _explain(values[field.name], field.type, fault)))
     return converted, problems
+
+
+def _explain(value: Any, expected: Any, fault: msgspec.ValidationError) -> str:
+    """Name the value and the rule; what msgspec says of a wrong word lists none of the right ones."""
+    declared = msgspec.inspect.type_info(expected)
+    if isinstance(declared, msgspec.inspect.Metadata):
+        declared = declared.type
+    if isinstance(declared, msgspec.inspect.LiteralType):
+        return f"is {repr(value)[:64]}; it must be one of: {', '.join(map(str, declared.values))}"
+    return str(fault)
 
 
 @cache

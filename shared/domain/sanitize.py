@@ -1,4 +1,4 @@
-"""What others send, made fit to be kept: text that can be encoded, times that can be reckoned with."""
+"""Sanitize text and timestamps that come from outside."""
 
 from __future__ import annotations
 

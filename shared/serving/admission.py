@@ -1,4 +1,4 @@
-"""No more requests to an endpoint at once than its servers work on; others wait their turn, for a while."""
+"""Limit concurrent requests to an endpoint; further requests wait for a free turn, with a timeout."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ class Admission:
             async with asyncio.timeout(self._wait if turns.locked() else None):
                 await turns.acquire()
         except TimeoutError as fault:
-            message = f"{target.name} works on as many requests as it can; waited {self._wait:g} s for a turn"
+            message = (
+                f"{target.name} is busy: the request waited {self._wait:g} s for a free turn; try again later"
+            )
             raise ScoringError(
                 429, message, code="TooManyRequests", retry_after=max(1.0, self._wait)
             ) from fault

@@ -1,4 +1,4 @@
-"""One reply of a live model, whatever dialect its server speaks."""
+"""Request a whole reply from a live model, in its server's dialect."""
 
 from __future__ import annotations
 

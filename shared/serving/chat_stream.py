@@ -1,4 +1,4 @@
-"""A reply of a live model in pieces, as they are generated where its server can, and otherwise as one."""
+"""Stream a reply from a live model; a server that cannot stream sends it in one piece."""
 
 from __future__ import annotations
 
@@ -48,7 +48,12 @@ async def stream(
             finished = finished or piece.finish_reason is not None
             yield piece
     if not finished:
-        raise ScoringError(502, "the model's reply broke off", code="StreamBroken", upstream_status=200)
+        raise ScoringError(
+            502,
+            "the model's server closed the stream before the reply was complete",
+            code="StreamBroken",
+            upstream_status=200,
+        )
 
 
 async def _events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""Which endpoint answers a request: by an endpoint's name, or by a model's, as of at most a minute ago."""
+"""Find the live endpoint of an endpoint's or a model's name, at most a minute old."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look at what a decision needs to know, and at nothing else: every look is a call."""
+"""Observe the resources that a decision depends on, and no others: each observation is a call."""
 
 from __future__ import annotations
 

@@ -20,8 +20,9 @@ from shared.domain.run.run import Metrics, ModelRecord, Run, TrainingPlan
 from shared.domain.serving.chat import Upstream
 from shared.domain.serving.deployment import ENVIRONMENT_NAME, Deployment, ServingEnvironment
 from shared.domain.serving.strategies.strategy import MODEL_FOLDER
-from shared.domain.training.base_model import BaseModel, parse_base_model
+from shared.domain.training.base_model import BaseModel, hub_model, parse_base_model
 from shared.domain.training.component import Component, parse_component
+from shared.domain.training.model_reference import read_reference
 from shared.ports import ScoringTarget
 from tests.app.builders import WORKSPACE
 from tests.app.catalogue import COMPONENT, component_body, model_body
@@ -81,7 +82,10 @@ class MemoryCloud:
     def base_model(self, name: str) -> BaseModel:
         """See `Registry.base_model`."""
         self._meet("base_model")
-        bare, _, version = name.partition(":")
+        reference = read_reference(name)
+        if reference.on_hub:
+            return hub_model(reference.name)
+        bare, version = reference.name, reference.version or ""
         try:
             body = model_body(self.month, bare)
         except KeyError as fault:

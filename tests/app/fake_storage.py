@@ -75,7 +75,11 @@ class MemoryRuns:
     def page(self, *, limit: int, cursor: str | None) -> RunPage:
         """See `RunStore.page`."""
         if cursor is not None and not cursor.startswith("after "):
-            raise RequestError(400, "the cursor is not one of this list", code="InvalidCursor")
+            raise RequestError(
+                400,
+                "the cursor is not valid for this list; start again without a cursor",
+                code="InvalidCursor",
+            )
         after = (cursor or "").removeprefix("after ")
         entries = [entry for entry in self.entries() if entry.run_id > after]
         more = len(entries) > limit

@@ -200,7 +200,7 @@ def test_any_environment_gives_settings_or_an_error_that_names_names(changes: di
         assert any(name in fault.message for name in changes)
         return
     options = settings.default_options()
-    settings.validation_rules(options)
+    settings.validation_rules(options, 4096)
     assert settings.limits().job_poll > timedelta(0)
 
 
@@ -215,7 +215,7 @@ def test_settings_reach_their_places() -> None:
         MAX_EVAL_LOSS="2.5",
         ENDPOINT_IDLE_MINUTES="0",
     )
-    rules = settings.validation_rules(settings.default_options())
+    rules = settings.validation_rules(settings.default_options(), 8192)
     assert (rules.train_percent, rules.validation_percent, rules.test_percent) == (70, 20, 10)
     assert (rules.seed, rules.row_policy) == (42, RowPolicy.DROP)
     limits = settings.limits()

@@ -74,8 +74,10 @@ def planned(services: Services) -> tuple[Run, TrainingPlan]:
     run_id = open_run_for_upload(path, container="uploads", settings=SETTINGS, services=services)
     assert run_id is not None
     run = services.runs.load(run_id).run
-    run = validate_dataset(run, SETTINGS.validation_rules(run.options), services)
-    run = plan_training(run, allow_retired_model=True, serving=StrategyName, services=services)
+    run = validate_dataset(run, SETTINGS.validation_rules(run.options, 16_384), services)
+    run = plan_training(
+        run, allow_retired_model=True, serving=StrategyName, most_tokens=None, services=services
+    )
     assert run.plan is not None
     services.workspace.create_compute(run.plan.compute, run.plan.compute_size, max_nodes=1)
     return run, run.plan

@@ -381,7 +381,7 @@ def test_a_live_endpoint_ends_by_time_or_by_idling() -> None:
     extended = msgspec.structs.replace(run, requests=Requests(extended_to=NOW + 2 * expiry))
     assert decide(extended, THERE, NOW + expiry, LIMITS) == Wait(NOW + 2 * expiry)
     ended = decide(extended, THERE, NOW + 2 * expiry, LIMITS)
-    assert ended == Enter(Stage.DELETING, outcome=Stage.STOPPED, reason="its time was up")
+    assert ended == Enter(Stage.DELETING, outcome=Stage.STOPPED, reason="its lifetime ended")
 
     idling = msgspec.structs.replace(run, options=msgspec.structs.replace(run.options, idle_minutes=0))
     assert decide(idling, THERE, NOW, LIMITS) == Wait(NOW + expiry)

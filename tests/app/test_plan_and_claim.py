@@ -25,7 +25,9 @@ OTHER = "ft-other-0123456789"
 def plan(world: World, *, allow: bool = False, **options: Any) -> Run:
     """Plan a validated run with some options changed."""
     run = a_run(Stage.VALIDATED, options=msgspec.structs.replace(OPTIONS, **options))
-    return plan_training(run, allow_retired_model=allow, serving=StrategyName, services=world.services)
+    return plan_training(
+        run, allow_retired_model=allow, serving=StrategyName, most_tokens=None, services=world.services
+    )
 
 
 def test_a_plan_has_everything_that_is_submitted() -> None:

@@ -38,7 +38,9 @@ from tests.app.worlds import SETTINGS
 
 HALF = "\ud83d"
 CALLS_READING = CALLS | {
-    "training.submit": lambda services: services.training.submit(a_run(Stage.TRAINING), PLAN),
+    "training.submit": lambda services: services.training.submit(
+        a_run(Stage.TRAINING), PLAN, finetune_config=None
+    ),
     "endpoints.route_traffic": lambda services: services.endpoints.route_traffic(RUN_ID),
     "scoring.score": lambda services: services.scoring.score(
         ScoringTarget(RUN_ID, "https://127.0.0.1:1/score", "key", SERVING), NOTHING, deployment=None
@@ -46,7 +48,7 @@ CALLS_READING = CALLS | {
 }
 """What looks at something; the last one at an endpoint's key."""
 
-NOT_READING = {"endpoints.delete", "training.cancel"}
+NOT_READING = {"endpoints.delete", "endpoints.delete_deployment", "training.cancel"}
 """Their answers do not matter."""
 
 texts = st.text(st.characters(exclude_categories=()), max_size=20)
@@ -195,7 +197,7 @@ def test_a_job_that_the_sdk_refuses_to_build_is_refused_for_good(services: Servi
     """To try the same again would never help."""
     plan = msgspec.structs.replace(PLAN, parameters={"no_such_parameter": 1})
     with pytest.raises(ServiceRefusedError, match="no_such_parameter") as caught:
-        services.training.submit(a_run(Stage.VALIDATED), plan)
+        services.training.submit(a_run(Stage.VALIDATED), plan, finetune_config=None)
     assert caught.value.code == "UnexpectedKeywordError"
 
 

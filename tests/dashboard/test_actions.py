@@ -41,7 +41,7 @@ def test_a_refusal_is_read_in_the_dialog(
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Hours to add").fill("5000")
     dialog.get_by_role("button", name="Extend", exact=True).click()
-    expect(dialog.get_by_role("alert")).to_contain_text("at the longest")
+    expect(dialog.get_by_role("alert")).to_contain_text("UTC at most")
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(page.get_by_role("button", name="Extend …")).to_be_focused()
@@ -53,7 +53,7 @@ def test_deleting_is_confirmed_and_followed(scenes: Scenes, open_page: Callable[
     page = open_page(f"/runs/{run_id}")
     page.get_by_role("button", name="Delete endpoint …").click()
     dialog = page.get_by_role("dialog", name="Delete the endpoint?")
-    keep = dialog.get_by_role("button", name="Keep as it is")
+    keep = dialog.get_by_role("button", name="Change nothing")
     expect(keep).to_be_focused()
     keep.click()
     assert scenes.run(run_id)["stage"] == "live"

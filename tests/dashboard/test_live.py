@@ -59,7 +59,7 @@ def test_a_run_page_asks_for_its_run_alone(
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.evaluate("address => { location.hash = address }", f"/runs/{suspended_run}")
-    expect(page.get_by_role("heading", name="Suspended: it waits for you")).to_be_visible()
+    expect(page.get_by_role("heading", name="Suspended: this run needs a person")).to_be_visible()
     assert [url for url in asked if "/runs?" in url] == []
 
 

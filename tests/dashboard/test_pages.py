@@ -19,7 +19,7 @@ def test_the_key_is_asked_for_once_and_stays_in_the_tab(
     page.goto(f"{scenes.stack.functions_url}/api/dashboard")
     page.get_by_label("Key").fill("not-the-key")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("That key was refused")
+    expect(page.get_by_role("alert")).to_contain_text("The app refused this key")
     take_picture(page, "key-refused")
     page.get_by_label("Key").fill(scenes.stack.function_key)
     page.get_by_role("button", name="Show the runs").click()
@@ -77,7 +77,7 @@ def test_tiles_and_search_narrow_the_list(
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("broken-export")
     page.get_by_label("Search for a dataset or a run").fill("nothing like it")
-    expect(page.get_by_text("No run is like that.")).to_be_visible()
+    expect(page.get_by_text('No runs match "nothing like it".')).to_be_visible()
 
 
 def test_an_empty_store_says_how_to_begin(scenes: Scenes, open_page: Callable[..., Page], context_of) -> None:
@@ -160,7 +160,7 @@ def test_the_report_names_every_fault_with_its_line(
     report = scenes.api.get(f"/api/runs/{rejected_run}/report").json()
     page = open_page(f"/runs/{rejected_run}")
     expect(page.locator(".note.bad")).to_contain_text("DatasetRejected")
-    page.get_by_role("link", name="Every line that it is about").click()
+    page.get_by_role("link", name="All findings, by line").click()
     expect(page.get_by_role("heading", name="Rejected", exact=True)).to_be_visible()
     expect(page.locator(".finding")).to_have_count(len(report["counts"]))
     first = report["issues"][0]
@@ -189,7 +189,7 @@ def test_errors_are_shown_in_the_services_words(scenes: Scenes, open_page: Calla
 def test_an_unknown_run_is_said_to_be_unknown(open_page: Callable[..., Page]) -> None:
     """The address may be old, or mistyped."""
     page = open_page("/runs/ft-nothing-0123456789")
-    expect(page.get_by_role("heading", name="No such run")).to_be_visible()
+    expect(page.get_by_role("heading", name="Run not found")).to_be_visible()
 
 
 def test_texts_of_strangers_stay_texts(scenes: Scenes, open_page: Callable[..., Page]) -> None:

@@ -53,7 +53,7 @@ def test_a_run_comes_back_after_a_refusal(live_run: str, open_page: Callable[...
     page = open_page(f"/runs/{live_run}")
     expect(page.locator("h1")).to_contain_text("support-chat")
     answers(page, f"**/api/runs/{live_run}", [404])
-    expect(page.get_by_role("heading", name="No such run")).to_be_visible()
+    expect(page.get_by_role("heading", name="Run not found")).to_be_visible()
     expect(page.locator(".facts")).to_be_hidden()
     expect(page.locator("h1")).to_contain_text("support-chat")
     expect(page.get_by_role("button", name="Extend …")).to_be_visible()

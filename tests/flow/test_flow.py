@@ -70,7 +70,7 @@ def test_an_upload_is_carried_to_a_live_endpoint_and_taken_away_when_its_time_is
     run = flow.drive(run_id, Stage.STOPPED)
 
     assert flow.services.endpoints.endpoint(run_id, run_id) is None
-    assert run.end_reason == "its time was up"
+    assert run.end_reason == "its lifetime ended"
     assert stages(run) == [
         "received",
         "validated",

@@ -158,7 +158,10 @@ def test_without_configured_keys_nobody_comes_in(
     """An empty key opens nothing when no key is configured; the log alone names the setting."""
     api.app = app_of(api.world, msgspec.structs.replace(SETTINGS, api_keys=None))
     answer = api.ask(function, headers, model="support")
-    assert (answer.status, error_of(answer)["message"]) == (503, "not available")
+    assert (answer.status, error_of(answer)["message"]) == (
+        503,
+        "this route is not available; the app's log has the reason",
+    )
     assert "API_KEYS" in caplog.text
 
 
@@ -328,7 +331,7 @@ def test_what_fails_before_the_first_piece_is_an_answer_like_any_other(api: Api)
 @pytest.mark.parametrize(
     ("rest", "code"),
     [
-        ([ScoringError(502, "the model's reply broke off", code="StreamBroken")], "StreamBroken"),
+        ([ScoringError(502, "the model's server closed the stream", code="StreamBroken")], "StreamBroken"),
         ([], "StreamBroken"),
         ([b'data: {"error":{"message":"CUDA"}}\n\n'], "ModelError"),
         ([KeyError("the inside")], "InternalError"),

@@ -8,10 +8,17 @@ from pathlib import Path
 
 import httpx
 from azure.ai.ml import Input, MLClient, dsl
-from azure.ai.ml.entities import AmlCompute, ManagedOnlineDeployment, ManagedOnlineEndpoint, Model
+from azure.ai.ml.entities import (
+    AmlCompute,
+    Environment,
+    ManagedOnlineDeployment,
+    ManagedOnlineEndpoint,
+    Model,
+)
 from azure.identity import DefaultAzureCredential
 
 BASE_MODEL = "azureml://registries/azureml/models/Phi-4/versions/8"
+SERVER = "mcr.microsoft.com/azureml/curated/mlflow-model-inference:21"
 GPU_SIZE = "Standard_NC24ads_A100_v4"
 CLUSTER = "gpu"
 
@@ -67,7 +74,13 @@ class FaqBot:
         endpoint = ManagedOnlineEndpoint(name=self.name, auth_mode="key")
         self.client.online_endpoints.begin_create_or_update(endpoint).wait()
         deployment = ManagedOnlineDeployment(
-            name="main", endpoint_name=self.name, model=model.id, instance_type=GPU_SIZE, instance_count=1
+            name="main",
+            endpoint_name=self.name,
+            model=model.id,
+            # Newer images need packages that the model's own environment does not have.
+            environment=Environment(name="mlflow-server", version="21", image=SERVER),
+            instance_type=GPU_SIZE,
+            instance_count=1,
         )
         self.client.online_deployments.begin_create_or_update(deployment).wait()
         endpoint.traffic = {"main": 100}

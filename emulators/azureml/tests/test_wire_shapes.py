@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 from azureml_emulator import Emulator, ManualClock, Settings
+from azureml_emulator.core.switches import Switches
 from azureml_emulator.routes import ROUTES
 from emulator_rest import BASE_MODEL, COMPONENT, GPU_SIZE, Rest, chat, conversation
 
@@ -232,7 +233,9 @@ class Answers:
 def answers() -> Iterator[dict[str, httpx.Response]]:
     """Every answer of the file, by its title."""
     clock = ManualClock()
-    with Emulator(pace="timed", clock=clock, settings=Settings()) as emulator:
+    with Emulator(
+        pace="timed", clock=clock, settings=Settings(switches=Switches(score_script="legacy"))
+    ) as emulator:
         rest = Rest(emulator)
         rest.fetch_tokens_for(days=7)
         yield Answers(rest, clock).collect()

@@ -1,4 +1,4 @@
-"""`POST /api/v1/chat/completions`: a live endpoint for any OpenAI client."""
+"""`POST /api/v1/chat/completions`: chat with a live model from any OpenAI client."""
 
 from __future__ import annotations
 

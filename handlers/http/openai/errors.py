@@ -1,4 +1,4 @@
-"""Errors under `/v1`: the statuses of everywhere else in the form that OpenAI's clients read."""
+"""Errors under `/v1`: the same statuses, in OpenAI's format."""
 
 from __future__ import annotations
 

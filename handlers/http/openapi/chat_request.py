@@ -1,4 +1,4 @@
-"""The body of a chat completion with everything that it may say, also what changes nothing."""
+"""The documented body of a chat completion, including parameters that change nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, put together from the routes and their types."""
+"""Build the OpenAPI 3.1 document from the routes and their types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Examples of the description. A test holds each against its schema."""
+"""Examples in the OpenAPI document. A test checks each against its schema."""
 
 from __future__ import annotations
 

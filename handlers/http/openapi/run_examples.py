@@ -1,4 +1,4 @@
-"""A live run and the report of a rejected dataset, as examples of the description."""
+"""A live run and the report of a rejected dataset, as examples in the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The description as an answer."""
+"""Serve the OpenAPI document."""
 
 from __future__ import annotations
 

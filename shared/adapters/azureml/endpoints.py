@@ -1,4 +1,4 @@
-"""Online endpoints and their deployment, over ARM: every operation is started and left to itself.
+"""Online endpoints and their deployment, over ARM. Operations are started here and observed later.
 
 Bodies and api-versions are those that azure-ai-ml 1.35.2 sends for `ManagedOnlineEndpoint` and
 `ManagedOnlineDeployment`; a test holds them equal to the SDK's own.

@@ -1,4 +1,4 @@
-"""Workspace environments that deployments run in: versions are made once and never change."""
+"""Workspace environments that deployments run in: each version is created once and never changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ class AzureMlEnvironments:
         identifier = f"{self._root}/{environment.version}"
         doing = f"creating the environment of image {environment.image}"
         found = self._arm.get(
-            identifier, lambda body: body["properties"], api_version=ENVIRONMENT_VERSION, doing=doing
+            identifier,
+            lambda body: str(body["properties"]["image"]),
+            api_version=ENVIRONMENT_VERSION,
+            doing=doing,
         )
         if found is None:
             properties = {

@@ -46,12 +46,12 @@ CREDENTIAL_LIFETIME = timedelta(minutes=5)
 
 _MEANINGS = {
     401: (502, "EndpointUnauthorized", "the endpoint did not accept this app's credential"),
-    403: (502, "EndpointForbidden", "this app's identity may not score on the endpoint"),
+    403: (502, "EndpointForbidden", "this app's identity is not allowed to score on the endpoint"),
     404: (503, "NoDeployment", "the endpoint has no deployment with traffic"),
-    408: (504, "EndpointTimeout", "the model took longer than the endpoint allows"),
+    408: (504, "EndpointTimeout", "the model took longer than the endpoint's time limit"),
     413: (413, "PayloadTooLarge", "the request is larger than the endpoint allows"),
     424: (502, "ModelError", "the model failed on this request"),
-    429: (429, "TooManyRequests", "the endpoint has more requests than it can take"),
+    429: (429, "TooManyRequests", "the endpoint is busy; try again later"),
 }
 """Status of a managed endpoint: what we answer, the code, the words
 (source: Azure's "Troubleshoot online endpoints", status code table)."""
@@ -115,7 +115,11 @@ class EndpointScoring:
                 async for chunk in response.content.iter_any():
                     yield chunk
             except aiohttp.ClientError as fault:
-                raise ScoringError(502, "the model's reply broke off", code="StreamBroken") from fault
+                raise ScoringError(
+                    502,
+                    "the model's server closed the stream before the reply was complete",
+                    code="StreamBroken",
+                ) from fault
 
     async def close(self) -> None:
         """Close every connection."""

@@ -32,6 +32,7 @@ from shared.domain.run.run import ModelRecord, Run, TrainingPlan
 from shared.domain.sanitize import sanitize_text
 from shared.domain.serving.strategies.strategy import MODEL_FOLDER
 from shared.domain.training.component import COMPONENT_NAME, FINETUNE_CONFIG
+from shared.domain.training.model_reference import ModelInput
 from shared.logs import get_logger
 from shared.ports import Datasets
 
@@ -158,7 +159,7 @@ class AzureMlTraining:
         @pipeline(None, name=plan.display_name)
         def fine_tune() -> dict[str, Any]:
             step = component(
-                mlflow_model_path=Input(type="mlflow_model", path=plan.base_model_id),
+                **_base_model(plan),
                 train_file_path=file(Split.TRAIN),
                 validation_file_path=file(Split.VALIDATION),
                 test_file_path=file(Split.TEST),
@@ -207,6 +208,15 @@ class AzureMlTraining:
                 "the workspace's discovery address answers 404", code="DiscoveryNotFound", status=404
             )
         return f"{api}/history/v1.0{self._id.path}"
+
+
+def _base_model(plan: TrainingPlan) -> dict[str, Any]:
+    from azure.ai.ml import Input
+
+    if plan.base_model_input == ModelInput.HUGGINGFACE:
+        return {plan.base_model_input: plan.base_model_id}
+    kind = "mlflow_model" if plan.base_model_input == ModelInput.MLFLOW else "custom_model"
+    return {plan.base_model_input: Input(type=kind, path=plan.base_model_id)}
 
 
 def _compute_inputs(plan: TrainingPlan) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What services answer, read: one place decides what becomes of an answer that is not as expected."""
+"""Parse responses of services. An unexpected form becomes a transient fault here and nowhere else."""
 
 from __future__ import annotations
 

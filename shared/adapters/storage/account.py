@@ -1,4 +1,4 @@
-"""The data account: how to reach it, what its containers are called, and its errors in our words."""
+"""The data account: clients, container names, and translated errors."""
 
 from __future__ import annotations
 

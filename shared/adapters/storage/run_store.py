@@ -117,7 +117,9 @@ class BlobRunStore:
             except HttpResponseError as fault:
                 if fault.status_code == 400:
                     raise RequestError(
-                        400, "the cursor is not one of this list", code="InvalidCursor"
+                        400,
+                        "the cursor is not valid for this list; start again without a cursor",
+                        code="InvalidCursor",
                     ) from fault
                 raise
             token = getattr(pages, "continuation_token", None)
@@ -184,7 +186,9 @@ def _decode_cursor(cursor: str | None) -> str | None:
             raise ValueError("the seal is broken")
         return marker.decode()
     except ValueError as fault:
-        raise RequestError(400, "the cursor is not one of this list", code="InvalidCursor") from fault
+        raise RequestError(
+            400, "the cursor is not valid for this list; start again without a cursor", code="InvalidCursor"
+        ) from fault
 
 
 def _seal(marker: bytes) -> bytes:

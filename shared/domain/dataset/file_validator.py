@@ -240,7 +240,7 @@ class FileValidator:
         others = before & ~self._flag
         if others and not self._log.count(Code.LEAKED_ROW):
             names = " and ".join(split.value for split, flag in _FLAGS.items() if others & flag)
-            message = f"the same conversation is in {names}: the evaluation would flatter the model"
+            message = f"the same conversation is in {names}: the evaluation would be too favourable"
             self._issue(Code.LEAKED_ROW, message, line)
 
     def _blank_line(self) -> None:

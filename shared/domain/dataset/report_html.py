@@ -62,7 +62,7 @@ def _figures(report: DatasetReport) -> str:
 
 def _findings(report: DatasetReport) -> str:
     if not report.counts:
-        return "<section><h2>Findings</h2><p>None: every line is as it should be.</p></section>"
+        return "<section><h2>Findings</h2><p>None.</p></section>"
     listed: dict[str, list[Issue]] = defaultdict(list)
     for issue in report.issues:
         listed[issue.code].append(issue)
@@ -111,7 +111,7 @@ def _plots(report: DatasetReport) -> str:
         ("Rows in each split", bar_chart(splits, title="Rows in each split", axis="split")),
     )
     figures = "".join(f"<figure><figcaption>{name}</figcaption>{chart}</figure>" for name, chart in charts)
-    return f'<section><h2>What training would see</h2><div class="plots">{figures}</div></section>'
+    return f'<section><h2>Training data</h2><div class="plots">{figures}</div></section>'
 
 
 def _merged(buckets: list[Bucket]) -> Iterable[Bucket]:

@@ -1,4 +1,4 @@
-"""How many values a line holds, counted without decoding it: decoded, each takes up to 200 bytes."""
+"""Count a line's JSON values without decoding it; decoded, each takes up to 200 bytes."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What comes next in the search for a way to serve a run's model."""
+"""Decide the next action of an attempt to serve a run's model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator's bounds: what a `run.json` may ask for at most, whoever uploads it.
+"""The operator's bounds on what a `run.json` may request.
 
 A run that is over a bound is rejected before anything is asked of Azure ML. Each message names the key, the
 value, the bound, and the setting by which an operator may change it.

@@ -1,4 +1,4 @@
-"""What a run has used, what that cost where prices are known, and what its teardown saves.
+"""A run's node hours, their cost where prices are known, and the hours that its teardown saves.
 
 Hours come from the record's own times, so that they are known for every run at any moment, ended or not:
 

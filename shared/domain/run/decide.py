@@ -1,4 +1,4 @@
-"""The one place where it is decided what happens to a run next.
+"""Decide what happens to a run next.
 
 `decide` is pure: from the record, what was seen, and the time it says one of
 * `Do(step)`: carry out one idempotent step, then decide again,
@@ -234,7 +234,13 @@ def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
     if run.billable:
         if seen.job is not None:
             return _name_taken(run, "job", now) if seen.job.foreign else Enter(Stage.TRAINING)
-        late = _late(run, "the job is not to be seen", run.job_submitted_at, limits.submission_deadline, now)
+        late = _late(
+            run,
+            "the submitted job has not appeared in Azure ML",
+            run.job_submitted_at,
+            limits.submission_deadline,
+            now,
+        )
         return late or Do(Step.SUBMIT_JOB)
     if run.plan.create_compute and (seen.compute is None or seen.compute.state is not Provisioning.READY):
         return _bring_up_compute(run, run.plan.compute, seen.compute, now, limits)
@@ -354,7 +360,7 @@ def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisio
 
 
 def _time_is_up(run: Run, now: datetime) -> Enter:
-    reason = "its time was up"
+    reason = "its lifetime ended"
     if run.expires_at is not None and run.expires_at > now:
         reason = f"not used for {run.options.idle_minutes:g} minutes"
     return Enter(Stage.DELETING, outcome=Stage.STOPPED, reason=reason)

@@ -1,4 +1,4 @@
-"""Azure ML's words for the state of a job, and what each means for a run."""
+"""Azure ML's job statuses, and what each means for a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names: what an upload's path means, and the one name that a run has everywhere."""
+"""Parse upload paths, and derive the name that a run's resources share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be seen of a run's resources from outside, and which of them each stage needs to see."""
+"""The observed state of a run's resources, and which of them each stage depends on."""
 
 from __future__ import annotations
 

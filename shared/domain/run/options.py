@@ -1,4 +1,4 @@
-"""What can be chosen for one run."""
+"""The options of a run."""
 
 from __future__ import annotations
 
@@ -29,11 +29,27 @@ def choose_another(option: str) -> str:
     return f"change `{option}` in run.json, or {_SETTINGS.get(option, option.upper())} in the settings"
 
 
+ModelReference = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=256,
+        pattern=r"\A([A-Za-z0-9][A-Za-z0-9._:-]*"
+        r"|azureml://registries/[A-Za-z0-9][A-Za-z0-9._-]*/models/[A-Za-z0-9][A-Za-z0-9._-]*"
+        r"(/versions/[A-Za-z0-9][A-Za-z0-9._-]*)?"
+        r"|hf:[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*)\Z",
+    ),
+]
+"""A base model; `shared.domain.training.model_reference` reads it."""
+
+
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The choices of one run: the app's settings, with the upload's `run.json` over them.
 
     Attributes:
-        base_model: `<name>` for the newest version in the registry, or `<name>:<version>`.
+        base_model: `<name>` for the newest version in the registry, or `<name>:<version>`; or a model of any
+            registry as `azureml://registries/<registry>/models/<name>/versions/<version>`; or
+            `hf:<owner>/<name>`.
         parameters: Inputs of the fine-tuning component, checked against the component itself in preflight.
         compute: Cluster of the workspace, or `serverless`.
         compute_size: VM size for training: of serverless compute, or of a cluster yet to be created.
@@ -48,7 +64,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         force: Train even if the same data, parameters and base model were trained before.
     """
 
-    base_model: Name
+    base_model: ModelReference
     parameters: dict[str, ParameterValue]
     compute: Name
     compute_size: Name

@@ -1,4 +1,4 @@
-"""Reading a run's record back: what a hand or a disk made of it is the run that was asked for, or corrupt.
+"""Read a run's record, and reject a damaged or manipulated one as corrupt.
 
 Names on a record become parts of addresses. They are checked here, so that no record leads out of its
 container or workspace. So are times, which are reckoned with everywhere.
@@ -34,13 +34,13 @@ def read_record(run_id: str, body: bytes) -> Run:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as fault:
         raise CorruptRunError(f"the record of {run_id} cannot be read: {fault}") from fault
     if run.run_id != run_id:
-        raise CorruptRunError(f"the record of {run_id} is one of another run")
+        raise CorruptRunError(f"the record of {run_id} belongs to another run")
     first, *others = (file.path for file in run.source.files)
     allowed = companions_of(first)
     if allowed is None or not allowed.issuperset(others):
-        raise CorruptRunError(f"the record of {run_id} names files that are of no upload")
+        raise CorruptRunError(f"the record of {run_id} names files that belong to no upload")
     if not all(map(is_supported_timestamp, _times(run))):
-        raise CorruptRunError(f"the record of {run_id} has a time at which no run was or will be")
+        raise CorruptRunError(f"the record of {run_id} has a time outside the years 2000 to 2200")
     return run
 
 

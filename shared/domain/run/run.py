@@ -1,4 +1,4 @@
-"""The record of one run: everything that is known of an upload on its way through the stages.
+"""The record of a run.
 
 Two kinds of writers share a record. The worker that advances a run owns every field but two;
 `requests` and `last_used` belong to callers (HTTP, `reconcile_resources`), so that a write of either side
@@ -83,6 +83,7 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What preflight settled, so that submitting is only carrying it out.
 
     Attributes:
+        base_model_input: The component's input that takes the base model's id.
         context_window: Tokens that the base model takes, where the registry or the setting says.
         finetune_config: What training is told so that the model can be served; None where the component
             does not take it.
@@ -100,6 +101,7 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
     display_name: str
     create_compute: bool
     context_window: int | None = None
+    base_model_input: str = "mlflow_model_path"
     finetune_config: dict[str, Any] | None = None
 
 

@@ -1,4 +1,4 @@
-"""Read an upload's `run.json` over the app's settings, and hold it to the operator's bounds."""
+"""Read an upload's `run.json` over the app's settings, and check it against the operator's bounds."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def _unknown(values: dict[str, Any]) -> Iterable[Problem]:
     unknown = [name for name in values if name not in known]
     for name in unknown[:MOST_PROBLEMS]:
         hint = nearest(name, known) or f"; the options are {', '.join(known)}"
-        yield Problem(name, f"is no option{hint}")
+        yield Problem(name, f"is not an option{hint}")
     for name in unknown[MOST_PROBLEMS:]:
-        yield Problem(name, "is no option")
+        yield Problem(name, "is not an option")
 
 
 def _told(problems: list[Problem]) -> list[Problem]:
@@ -78,4 +78,4 @@ def _told(problems: list[Problem]) -> list[Problem]:
         for name, message in problems[:MOST_PROBLEMS]
     ]
     more = len(problems) - len(told)
-    return [*told, Problem("run.json", f"has {more} more such problems")] if more else told
+    return [*told, Problem("run.json", f"has {more} more problems of this kind")] if more else told

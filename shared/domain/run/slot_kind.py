@@ -1,4 +1,4 @@
-"""What is kept on a run's record of its concurrency slots."""
+"""The concurrency slots on a run's record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Concurrency slots: how many runs may train or have an endpoint at once, and whose turn it is.
+"""Concurrency slots: limit how many runs train or have an endpoint at once, and choose the next run.
 
 The holders of a kind of slot are one list that is replaced as a whole (`Slots.replace`), so that two runs
 that decide at the same moment cannot both acquire the last slot. The index says when a slot is free again.

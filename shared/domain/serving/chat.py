@@ -1,4 +1,4 @@
-"""A conversation and how its reply is to be generated, in no dialect yet."""
+"""A conversation and its generation parameters, independent of a server's dialect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one deployment of every endpoint, and what is asked of Azure ML for it."""
+"""The deployment of an endpoint, and its settings in Azure ML."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def _sampling(chat: Chat) -> dict[str, Any]:
 
 def _score_parameters(chat: Chat) -> dict[str, Any]:
     if chat.json_object:
-        raise UnsupportedParameterError("response_format", "this endpoint's server writes text only")
+        raise UnsupportedParameterError("response_format", "this endpoint's server supports text only")
     parameters = _sampling(chat)
     if chat.stop:
         parameters["stop"] = list(chat.stop)
@@ -127,13 +127,13 @@ def _score_parameters(chat: Chat) -> dict[str, Any]:
 def _batch_parameters(chat: Chat) -> dict[str, Any]:
     """`stop` is honoured by cutting the reply; what else the model does not know raises there."""
     if chat.json_object:
-        raise UnsupportedParameterError("response_format", "this endpoint's server writes text only")
+        raise UnsupportedParameterError("response_format", "this endpoint's server supports text only")
     if chat.seed is not None and not chat.greedy:
-        why = "this endpoint's model draws without one; temperature 0 repeats itself"
+        why = "this endpoint's server takes no seed; use temperature 0 for repeatable replies"
         raise UnsupportedParameterError("seed", why)
     for name in ("presence_penalty", "frequency_penalty"):
         if getattr(chat, name):
-            raise UnsupportedParameterError(name, "this endpoint's model does not have it")
+            raise UnsupportedParameterError(name, "this endpoint's server does not support it")
     return _sampling(chat)
 
 
@@ -179,5 +179,5 @@ def _malformed(answer: Any) -> ScoringError:
     if answer == {}:
         message = "the model failed on this request: its server answered an empty object"
         return ScoringError(502, message, code="ModelError", upstream_status=200)
-    message = "the model's answer has no text where its server puts it"
+    message = "the model server's answer has no text in the expected place"
     return ScoringError(502, message, code="InvalidResponse", upstream_status=200)

@@ -1,4 +1,4 @@
-"""Server-sent events, read as their bytes come.
+"""Parse server-sent events from a stream of bytes.
 
 Source: HTML Standard, "Server-sent events", section "Parsing an event stream"; of an event, its data alone.
 """

@@ -1,7 +1,7 @@
-"""OpenAI's requests for chat completions: what of them can be honoured.
+"""Parse OpenAI's requests for chat completions.
 
-A parameter is either passed on, or known to change nothing, or refused by its name: here, or in `dialects`
-where the server behind an endpoint does not have it. Nothing is ignored that would have changed the answer.
+Each parameter is passed on, accepted because it changes nothing, or refused by name: here, or in `dialects`
+if the endpoint's server does not support it. No parameter that would change the reply is ignored.
 
 Source: OpenAI's API reference, "Create chat completion" and "Errors".
 """
@@ -205,7 +205,7 @@ def _refuse_unknown(body: Mapping[str, Any]) -> None:
                 f"unrecognized request argument: {name}", param=name, code="unknown_parameter"
             )
         if value is not None and not any(_same(value, neutral) for neutral in NEUTRAL[name]):
-            raise _unsupported(name, "the fine-tuned model has nothing of the kind")
+            raise _unsupported(name, "fine-tuned models do not offer it; leave it out")
 
 
 def _same(value: Any, other: Any) -> bool:
@@ -216,7 +216,7 @@ def _same(value: Any, other: Any) -> bool:
 def _max_tokens(request: ChatCompletionRequest) -> int | None:
     limits = {request.max_tokens, request.max_completion_tokens} - {None}
     if len(limits) > 1:
-        message = "max_tokens and max_completion_tokens say different things; give one of them"
+        message = "max_tokens and max_completion_tokens differ; send only one of them"
         raise OpenAIRequestError(message, param="max_tokens", code="invalid_value")
     return limits.pop() if limits else None
 

@@ -134,10 +134,12 @@ def read_piece(data: bytes) -> Piece:
     try:
         chunk = _CHUNK.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        message = "the model's stream has an event that is no chunk of a reply"
+        message = "the model's stream has an event that is not part of a reply"
         raise ScoringError(502, message, code="InvalidResponse", upstream_status=200) from fault
     if chunk.error is not None:
-        raise ScoringError(502, "the model failed in mid-reply", code="ModelError", upstream_status=200)
+        raise ScoringError(
+            502, "the model failed in the middle of its reply", code="ModelError", upstream_status=200
+        )
     if not chunk.choices:
         return Piece(usage=chunk.usage)
     choice = chunk.choices[0]

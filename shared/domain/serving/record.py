@@ -1,4 +1,4 @@
-"""How a deployment serves its model, as a run's record keeps it and scoring uses it."""
+"""How a deployment serves its model: the part of a run's record that scoring uses."""
 
 from __future__ import annotations
 

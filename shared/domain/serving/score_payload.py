@@ -1,4 +1,4 @@
-"""Requests of `/score`, in Azure ML's form or the short one, whatever server is behind the endpoint."""
+"""Requests of `/score`, in Azure ML's form or the short one, for every model server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the registry says of a base model, and whether it can be fine-tuned where and how it is asked for.
+"""Parse a base model's registry entry, and check that it can be fine-tuned.
 
 Two spellings of the same facts exist. Until mid-2026 the registry kept allow lists and retirement dates
 in string tags (Python literals); since then in `system_metadata`. Both are read.
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from shared.domain.errors import InvalidRunError
 from shared.domain.run.options import choose_another
+from shared.domain.training.model_reference import ModelInput
 
 UNSUPPORTED_SIZES = frozenset({"standard_nc6", "standard_nc12", "standard_nc24", "standard_nc24r"})
 """GPU sizes that the fine-tuning components do not support, used when a model brings no allow list
@@ -21,15 +22,17 @@ UNSUPPORTED_SIZES = frozenset({"standard_nc6", "standard_nc12", "standard_nc24",
 
 
 class BaseModel(NamedTuple):
-    """A model version of a registry, reduced to what fine-tuning needs to know.
+    """A base model, reduced to what fine-tuning needs to know.
 
     Attributes:
-        id: `azureml://registries/…` id, an input of the training pipeline.
+        id: `azureml://registries/…` id, or the hub's: an input of the training pipeline.
         archived: Whether the registry keeps it only for those who already use it.
         finetune_retirement: When fine-tuning it ends or ended (UTC), or None.
         finetune_sizes: VM sizes it may be trained on, or None where the registry does not say.
         inference_sizes: VM sizes it may be deployed on, or None where the registry does not say.
         defaults: The publisher's fine-tuning parameters (`model_specific_defaults`).
+        context_window: Tokens that it takes, or None where the registry does not say.
+        input: How a job is given it.
     """
 
     id: str
@@ -40,6 +43,23 @@ class BaseModel(NamedTuple):
     finetune_sizes: tuple[str, ...] | None
     inference_sizes: tuple[str, ...] | None
     defaults: Mapping[str, Any]
+    context_window: int | None = None
+    input: ModelInput = ModelInput.MLFLOW
+
+
+def hub_model(name: str) -> BaseModel:
+    """A model of the Hugging Face hub, of which nothing is known before the job asks for it."""
+    return BaseModel(
+        id=name,
+        name=name,
+        version="hub",
+        archived=False,
+        finetune_retirement=None,
+        finetune_sizes=None,
+        inference_sizes=None,
+        defaults={},
+        input=ModelInput.HUGGINGFACE,
+    )
 
 
 def literal(value: Any) -> Any:
@@ -76,9 +96,19 @@ def parse_base_model(name: str, version: str, body: Mapping[str, Any]) -> BaseMo
         finetune_retirement=_date(
             deprecation.get("finetuneRetirementDate") or tags.get("FinetuneRetirementDate"),
         ),
-        finetune_sizes=_sizes(tags.get("finetune_compute_allow_list") or computes.get("finetuneComputes")),
-        inference_sizes=_sizes(tags.get("inference_compute_allow_list") or computes.get("inferenceComputes")),
+        finetune_sizes=_sizes(
+            tags.get("finetune_compute_allow_list")
+            or computes.get("finetuneComputes")
+            or system.get("finetune_compute_allow_list")
+        ),
+        inference_sizes=_sizes(
+            tags.get("inference_compute_allow_list")
+            or computes.get("inferenceComputes")
+            or system.get("inference_compute_allow_list")
+        ),
         defaults=_mapping(literal(tags.get("model_specific_defaults"))),
+        context_window=_count(tags.get("textContextWindow") or system.get("textContextWindow")),
+        input=ModelInput.PYTORCH if properties.get("modelType") == "custom_model" else ModelInput.MLFLOW,
     )
 
 
@@ -139,6 +169,11 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 def _sizes(value: Any) -> tuple[str, ...] | None:
     listed = literal(value)
     return tuple(str(size) for size in listed) if isinstance(listed, list | tuple) and listed else None
+
+
+def _count(value: Any) -> int | None:
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() and 0 < int(text) < 2**31 else None
 
 
 def _date(value: Any) -> datetime | None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from shared.domain.errors import InvalidRunError
 from shared.domain.fields import Problem
 from shared.domain.run.options import ParameterValue
+from shared.domain.training.model_reference import ModelInput
 
 COMPONENT_NAME = "chat_completion_pipeline"
 
@@ -35,7 +36,7 @@ FINETUNE_CONFIG = "finetune_config_path"
 OWN_INPUTS = frozenset(
     {
         FINETUNE_CONFIG,
-        "mlflow_model_path",
+        *ModelInput,
         "train_file_path",
         "validation_file_path",
         "test_file_path",
@@ -90,6 +91,34 @@ def parse_component(body: Mapping[str, Any]) -> Component:
     )
 
 
+MAX_SEQ_LENGTH = "max_seq_length"
+USUAL_WINDOW = 4096
+"""Tokens of a row that are counted on where neither model nor setting says how many it takes."""
+
+
+def context_window(
+    model_window: int | None, setting: int | None, chosen: Mapping[str, ParameterValue]
+) -> int:
+    """How many tokens of a row training keeps: the model's own window, or less if a setting says so."""
+    asked = chosen.get(MAX_SEQ_LENGTH)
+    shorter = asked if isinstance(asked, int) and asked > 0 else None
+    return min(filter(None, (model_window, setting, shorter)), default=USUAL_WINDOW)
+
+
+def check_model_input(component: Component, given: ModelInput) -> None:
+    """Refuse a base model that the component cannot be handed.
+
+    Raises:
+        InvalidRunError: Naming the input that it lacks.
+    """
+    if given not in component.inputs:
+        raise InvalidRunError(
+            f"component {COMPONENT_NAME} {component.version} has no input {given}, by which this base model "
+            "is handed over: choose another BASE_MODEL, or a COMPONENT_REGISTRY with a newer component",
+            code="ModelInputNotOffered",
+        )
+
+
 def plan_parameters(
     component: Component,
     model_defaults: Mapping[str, Any],
@@ -116,9 +145,11 @@ def plan_parameters(
         if name in OWN_INPUTS:
             problems.append(Problem(name, "is set by the app itself; remove it"))
         elif declared is None:
-            problems.append(Problem(name, f"is no input of {COMPONENT_NAME} {component.version}"))
+            problems.append(Problem(name, f"is not an input of {COMPONENT_NAME} {component.version}"))
         elif declared.type not in _SCALARS:
-            problems.append(Problem(name, f"takes a {declared.type}, which cannot be given here"))
+            problems.append(
+                Problem(name, f"takes a {declared.type}, which run.json and settings cannot provide")
+            )
         else:
             checked = _check_value(declared, value)
             if isinstance(checked, Problem):

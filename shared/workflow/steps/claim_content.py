@@ -1,4 +1,4 @@
-"""Decide whether this content was trained before, by one conditional write."""
+"""Claim this content for training, or find the run that has it, by one conditional write."""
 
 from __future__ import annotations
 

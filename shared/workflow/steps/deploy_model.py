@@ -1,4 +1,4 @@
-"""Deploy a trained model by one strategy, and put on record how that ended."""
+"""Deploy a trained model with one strategy, and record the outcome."""
 
 from __future__ import annotations
 

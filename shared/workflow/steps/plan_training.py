@@ -1,4 +1,4 @@
-"""Preflight: everything that can be found out before anything costs money."""
+"""Plan training: make every check that is possible before anything costs money."""
 
 from __future__ import annotations
 
@@ -14,13 +14,25 @@ from shared.domain.run.run import Run, TrainingPlan
 from shared.domain.serving.record import StrategyName
 from shared.domain.serving.strategies.catalogue import finetune_config
 from shared.domain.training.base_model import check_base_model, check_deployment_size, check_training_size
-from shared.domain.training.component import COMPONENT_NAME, FINETUNE_CONFIG, plan_parameters
+from shared.domain.training.component import (
+    COMPONENT_NAME,
+    FINETUNE_CONFIG,
+    MAX_SEQ_LENGTH,
+    check_model_input,
+    context_window,
+    plan_parameters,
+)
 from shared.domain.training.display_name import display_name
 from shared.ports import Services
 
 
 def plan_training(
-    run: Run, *, allow_retired_model: bool, serving: Iterable[StrategyName], services: Services
+    run: Run,
+    *,
+    allow_retired_model: bool,
+    serving: Iterable[StrategyName],
+    most_tokens: int | None,
+    services: Services,
 ) -> Run:
     """Settle what will be submitted, and refuse what cannot work.
 
@@ -34,7 +46,12 @@ def plan_training(
     model = services.registry.base_model(options.base_model)
     check_base_model(model, allow_retired=allow_retired_model, now=services.now())
     component = services.registry.component(COMPONENT_NAME)
+    check_model_input(component, model.input)
     parameters = plan_parameters(component, model.defaults, options.parameters)
+    window = context_window(model.context_window, most_tokens, options.parameters)
+    if MAX_SEQ_LENGTH in component.inputs and MAX_SEQ_LENGTH not in options.parameters:
+        # Otherwise the trainer would take the tokenizer's own, whatever validation counted with.
+        parameters[MAX_SEQ_LENGTH] = window
     size, exists = _training_compute(options, services)
     check_training_size(model, size)
     check_deployment_size(model, options.instance_type)
@@ -60,6 +77,8 @@ def plan_training(
         gpus_per_node=gpus,
         display_name=display_name(model.name, run.dataset, parameters, gpus),
         create_compute=not exists,
+        base_model_input=model.input,
+        context_window=window,
         finetune_config=finetune_config(serving) if FINETUNE_CONFIG in component.inputs else None,
     )
     return msgspec.structs.replace(run, plan=plan, workspace_id=workspace_id)

@@ -1,4 +1,4 @@
-"""Try a deployment on the test split before it gets traffic, and settle how its server is talked to."""
+"""Try a deployment on the test split before it gets traffic, and find its server's route."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def smoke_test(run: Run, endpoint: EndpointStatus, settings: Settings, services:
         try:
             routes, text = _ask(run, routes, messages, endpoint, settings, services)
             if not text.strip():
-                raise ScoringError(502, "the deployment answered, but with no text", code="EmptyReply")
+                raise ScoringError(502, "the deployment's answer has no text", code="EmptyReply")
         except (ScoringError, RequestError) as fault:
             message = f"smoke test: {fault.message}"
             if isinstance(fault, ScoringError) and not is_proven(run, settings, services):

@@ -1,4 +1,4 @@
-"""Each step of a run, carried out. A step is idempotent: every name in it comes from the run id."""
+"""The table of steps. Each step is idempotent: every name in it comes from the run id."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from shared.domain.run.observation import EndpointStatus, Observation
 from shared.domain.run.run import Metrics, Run, TrainingPlan
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import Stage
+from shared.domain.training.component import context_window
 from shared.logs import get_logger
 from shared.ports import Services
 from shared.workflow.audit import audit
@@ -39,13 +40,16 @@ def carry_out(step: Step, run: Run, seen: Observation, settings: Settings, servi
 
 
 def _validate(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
-    return validate_dataset(run, settings.validation_rules(run.options), services)
+    model = services.registry.base_model(run.options.base_model)
+    window = context_window(model.context_window, settings.context_window, run.options.parameters)
+    return validate_dataset(run, settings.validation_rules(run.options, window), services)
 
 
 def _plan(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
     return plan_training(
         run,
         allow_retired_model=settings.allow_retired_model,
+        most_tokens=settings.context_window,
         serving=settings.serving_options(run.options).order,
         services=services,
     )
@@ -131,13 +135,13 @@ def _route_traffic(run: Run, _seen: Observation, _settings: Settings, services: 
 
 
 def _cancel_job(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
-    audit("cancel job", run.run_id, run.run_id, run.end_reason or "its run is being taken away")
+    audit("cancel job", run.run_id, run.run_id, run.end_reason or "its run is in teardown")
     services.training.cancel(run.run_id)
     return run
 
 
 def _delete_endpoint(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
-    audit("delete endpoint", run.run_id, run.run_id, run.end_reason or "its run is being taken away")
+    audit("delete endpoint", run.run_id, run.run_id, run.end_reason or "its run is in teardown")
     services.endpoints.delete(run.run_id)
     return run
 

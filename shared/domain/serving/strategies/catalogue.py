@@ -1,4 +1,4 @@
-"""All strategies by name, in what order they are tried, and what they need of training together."""
+"""All serving strategies by name, their order, and the fine-tune configuration that they need."""
 
 from __future__ import annotations
 

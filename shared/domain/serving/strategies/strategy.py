@@ -1,4 +1,4 @@
-"""What every way to serve a model is to the rest of the app."""
+"""The protocol of serving strategies."""
 
 from __future__ import annotations
 
