@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 EMULATOR := emulators/azureml
 ATHERIS_VERSION := 3.0.0
-SOURCES := function_app.py handlers shared local tools chaos emulators/azureml/azureml_emulator
+IN_PROCESSES := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+SOURCES := function_app.py handlers shared emulators/functions emulators/azureml/azureml_emulator local tools chaos
 ARGS ?=
 
 PYTHON_READY := $(VENV)/.ready
@@ -18,10 +19,10 @@ RUNTIME_READY := $(RUNTIME)/.ready
 PACKAGES_READY := $(VENV)/packages/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test chaos dev bench fuzz check lint types imports security audit lock package browser screenshots clean
+.PHONY: help setup demo test test-unit chaos dev bench fuzz check lint types imports security audit lock package browser screenshots clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  PYTHON=python3.12 make …  uses another interpreter; make test ARGS='-k host' passes arguments on"
 
@@ -30,12 +31,16 @@ setup: $(PYTHON_READY) $(RUNTIME_READY) $(NODE_READY)  ## .venv and node_modules
 demo: setup  ## upload a sample dataset, follow it to a live endpoint, chat with it, tear it down
 	@$(BIN)/python -m local.demo $(ARGS)
 
-test: setup $(PACKAGES_READY)  ## all tests
+test: setup $(PACKAGES_READY)  ## all tests but the chaos harness's own
 	@$(MAKE) --no-print-directory browser || true
 	@echo "The package is tried on:"; $(BIN)/python -m tools.interpreters
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -m 'not chaos' $(IN_PROCESSES) $(ARGS)
+
+test-unit: $(PYTHON_READY)  ## the tests that start no other program, in seconds
+	@$(BIN)/python -m pytest -m unit $(IN_PROCESSES) $(ARGS)
 
 chaos: setup  ## kill, repeat, spoil and race everything; ARGS='--seed 1' repeats a seed
+	@$(BIN)/python -m pytest --quiet tests/chaos
 	@$(BIN)/python -m chaos $(ARGS)
 
 dev: setup  ## the whole stack in the foreground, until Ctrl-C
@@ -45,10 +50,11 @@ bench: setup  ## the benchmarks; writes bench/results.json
 	@$(BIN)/python -m bench $(ARGS)
 
 # atheris has wheels for Linux on x86-64 and few versions of Python, hence no part of the locked environment.
-fuzz: $(PYTHON_READY)  ## a minute of coverage-guided bytes for dataset validation, where atheris installs
+fuzz: $(PYTHON_READY)  ## a minute of coverage-guided bytes for dataset validation, and the properties with many examples
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --target $(VENV)/atheris --no-deps --only-binary atheris \
 	  atheris==$(ATHERIS_VERSION) || { echo "atheris has no wheel for this machine, or none is in reach; not fuzzed"; exit 0; }; \
 	PYTHONPATH=$(VENV)/atheris $(BIN)/python -m bench.fuzz -max_total_time=60 $(ARGS)
+	@$(BIN)/python -m pytest --quiet -m 'hypothesis and unit' --hypothesis-profile explore $(IN_PROCESSES)
 
 check: lint types imports security audit  ## style, types, architecture, security
 
@@ -128,7 +134,7 @@ $(RUNTIME_READY): requirements-runtime.txt $(PYTHON_READY)
 	@touch $@
 
 # What deployed packages contain besides the app, for each Python of this machine: tests need no registry then.
-$(PACKAGES_READY): requirements.txt $(PYTHON_READY)
+$(PACKAGES_READY): requirements.txt tools/vendor.py $(PYTHON_READY)
 	@echo "Installing the app's requirements for Azure into $(VENV)/packages …"
 	@$(BIN)/python -m tools.package --prepare
 	@touch $@

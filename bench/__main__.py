@@ -10,22 +10,30 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.chat_cpu import measure_chat_cpu
 from bench.cold_import import measure_cold_import
 from bench.cold_start import measure_cold_start
 from bench.scale import measure_scale
 from bench.scoring import measure_scoring
+from bench.slow_webhooks import measure_slow_webhooks
+from bench.telemetry import measure_telemetry
 from bench.validation import measure_memory, measure_speed
 from bench.validation_copy import measure_copy
+from bench.validation_rows import measure_rows
 
 RESULTS = Path(__file__).parent / "results.json"
 BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
     "validation_speed": measure_speed,
     "validation_memory": measure_memory,
     "validation_copy": measure_copy,
+    "validation_rows": lambda _megabytes: measure_rows(),
     "cold_import": measure_cold_import,
     "cold_start": measure_cold_start,
+    "chat_cpu": measure_chat_cpu,
     "scale": measure_scale,
     "scoring": measure_scoring,
+    "slow_webhooks": measure_slow_webhooks,
+    "telemetry": measure_telemetry,
 }
 
 

@@ -61,7 +61,7 @@ class Ways(NamedTuple):
 def measure_scoring(_megabytes: int) -> dict[str, Any]:
     """Added latency and throughput, side by side."""
     with tempfile.TemporaryDirectory(prefix="bench-scoring-") as folder:
-        settings = {"ENDPOINT_IDLE_MINUTES": "0"}
+        settings = {"ENDPOINT_IDLE_MINUTES": "0", "SERVING_CONCURRENCY": str(max(CONCURRENCIES))}
         with Stack(folder=Path(folder), host="local", settings=settings) as stack:
             endpoint = _live_endpoint(stack)
             os.environ.update(stack.environment)

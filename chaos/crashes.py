@@ -50,10 +50,10 @@ def _failing_job(run_id: str) -> list[dict[str, Any]]:
     return [{"match": {"target": run_id}, "job": job}]
 
 
-def _crashing_deployment(run_id: str) -> list[dict[str, Any]]:
+def _crashing_deployments(run_id: str, count: int | None = None) -> list[dict[str, Any]]:
     error = {"message": "ResourceNotReady: User container has crashed or terminated."}
     match = {"operation": "deployment.create", "target": f"{run_id}/main"}
-    return [{"match": match, "operation": {"status": "Failed", "error": error}}]
+    return [{"match": match, "operation": {"status": "Failed", "error": error}, "count": count}]
 
 
 MAIN = Scenario("upload to teardown", Stage.STOPPED)
@@ -62,7 +62,14 @@ SCENARIOS = (
     Scenario("cancel while deploying", Stage.CANCELED, Stage.DEPLOYING, stall=True, request="cancel_run"),
     Scenario("delete while live", Stage.DELETED, Stage.LIVE, request="delete_endpoint"),
     Scenario("job fails", Stage.FAILED, Stage.TRAINING, faults=_failing_job),
-    Scenario("deployment fails", Stage.FAILED, Stage.DEPLOYING, faults=_crashing_deployment),
+    Scenario("every deployment fails", Stage.FAILED, Stage.DEPLOYING, faults=_crashing_deployments),
+    # The last one: the strategy that works then is tried first from then on.
+    Scenario(
+        "the third deployment works",
+        Stage.DELETED,
+        Stage.DEPLOYING,
+        faults=partial(_crashing_deployments, count=2),
+    ),
 )
 
 

@@ -89,10 +89,12 @@ def _operations(fault: str, **outcome: Any) -> tuple[ServiceFault, ...]:
         "deployment.create": "{run}/main",
         "endpoint.update": "{run}",
     }
+    # A deployment that fails is followed by one of another strategy.
+    again = {"deployment.create"} if outcome["status"] != "Never" else set()
     return tuple(
         ServiceFault(
             fault,
-            _FAILED if kind == "compute.put" else _STOPPED,
+            _FAILED if kind == "compute.put" else _DELETED if kind in again else _STOPPED,
             (_operation(kind, target, **outcome),),
         )
         for kind, target in begun.items()

@@ -2,12 +2,13 @@
 
 `python -m chaos.worker SOCKET` imports the app and its SDKs once and then forks a worker for each line of
 its standard input, a JSON object of environment variables of its own. A worker connects to SOCKET and
-carries out one invocation after another: what `function_app` does in each trigger, with the time given
-from outside, so that waiting costs none.
+carries out one invocation after another: Microsoft's worker invokes the functions of `function_app`, with the
+time given from outside, so that waiting costs none.
 """
 
 from __future__ import annotations
 
+import asyncio
 import faulthandler
 import gc
 import importlib
@@ -29,18 +30,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from azure.core.credentials import TokenCredential
 
+from chaos.functions import Functions
 from chaos.wire import Injection, Wire, watch
-from handlers.events.advance_message import handle_advance_message
-from handlers.events.dataset_uploaded import open_run_for_upload
-from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
-from handlers.timers.reconcile_resources import reconcile_resources
-from handlers.timers.schedule_due_runs import schedule_due_runs
+from emulators.functions.worker import Worker, WorkerError
 from shared import adapters, bootstrap
 from shared.config import Settings
 from shared.domain.run.stages import Stage
 from shared.ports import Services
-from shared.workflow.advance import advance_run
 
 HEAVY = (
     "azure.ai.ml.dsl._component_func",
@@ -55,6 +53,8 @@ HEAVY = (
 )
 """What a first run imports: once for all workers instead of once in each."""
 
+ROOT = Path(__file__).parents[1]
+
 TELL_SECONDS = 100.0
 """An invocation that takes longer says on standard error where it stands, before the harness gives it up."""
 
@@ -63,7 +63,7 @@ class Invocation(msgspec.Struct, frozen=True, omit_defaults=True):
     """One call of a function by its host.
 
     Attributes:
-        function: A key of `FUNCTIONS`.
+        function: A name that `chaos.functions` knows.
         argument: Blob name, run id or message, as the function takes it.
         delivery: 1 for the first delivery of the event.
         now: The time.
@@ -99,39 +99,6 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     halted: tuple[str, str] | None = None
 
 
-def _dataset_uploaded(call: Invocation, settings: Settings, services: Services) -> list[str]:
-    run_id = open_run_for_upload(call.argument, container="uploads", settings=settings, services=services)
-    if run_id is not None:
-        advance_run(run_id, settings=settings, services=services)
-    return []
-
-
-def _advance_run(call: Invocation, settings: Settings, services: Services) -> list[str]:
-    handle_advance_message(call.argument, delivery=call.delivery, settings=settings, services=services)
-    return []
-
-
-def _extend(call: Invocation, settings: Settings, services: Services) -> list[str]:
-    most = settings.endpoint_max_lifetime_hours
-    return list(extend_endpoint(call.argument, {"hours": 2}, most_hours=most, services=services).advance)
-
-
-FUNCTIONS: dict[str, Callable[[Invocation, Settings, Services], list[str]]] = {
-    "dataset_uploaded": _dataset_uploaded,
-    "advance_run": _advance_run,
-    "schedule_due_runs": lambda _call, _settings, services: schedule_due_runs(services),
-    "reconcile_resources": lambda _call, settings, services: reconcile_resources(
-        settings=settings, services=services
-    ),
-    "cancel_run": lambda call, _settings, services: list(cancel_run(call.argument, services).advance),
-    "delete_endpoint": lambda call, _settings, services: list(
-        delete_endpoint(call.argument, services).advance
-    ),
-    "extend_endpoint": _extend,
-    "retry_run": lambda call, _settings, services: list(retry_run(call.argument, services).advance),
-}
-
-
 class _Channel:
     """Lines of JSON to and from the harness."""
 
@@ -147,7 +114,7 @@ class _Channel:
         return self._lines.readline()
 
 
-def serve(address: str, alter: Callable[[Services], Services]) -> None:
+def serve(address: str, worker: Worker, alter: Callable[[Services], Services]) -> None:
     """Carry out invocations until the harness hangs up."""
     channel = _Channel(address)
     wire = Wire(
@@ -156,32 +123,38 @@ def serve(address: str, alter: Callable[[Services], Services]) -> None:
     )
     watch(wire)
     random.seed()
-    settings = Settings.from_env(os.environ)
     clock: list[datetime] = []
-    services: Services | None = None
-    channel.send(os.getpid())
-    while line := channel.receive():
-        call = msgspec.json.decode(line, type=Invocation)
-        clock[:] = [call.now]
-        if call.injections is not None:
-            wire.plan(call.injections, call.stage)
-        began, error, messages = time.monotonic(), None, []
-        faulthandler.dump_traceback_later(TELL_SECONDS, file=2)
-        try:
-            if services is None:
-                services = alter(_services(settings, clock))
-            messages = FUNCTIONS[call.function](call, settings, services)
-        except Exception as fault:  # the host's own catch: whatever a function raises, it is delivered again
-            error = f"{type(fault).__name__}: {fault}"
-        faulthandler.cancel_dump_traceback_later()
-        seconds = time.monotonic() - began
-        channel.send(Outcome(error, messages, wire.calls, wire.hit_calls, seconds))
-        wire.hit_calls = []
+    _build_with(clock, alter)
+    with asyncio.Runner() as runner:
+        functions = Functions(worker, runner)
+        channel.send(os.getpid())
+        while line := channel.receive():
+            call = msgspec.json.decode(line, type=Invocation)
+            clock[:] = [call.now]
+            if call.injections is not None:
+                wire.plan(call.injections, call.stage)
+            began, error, messages = time.monotonic(), None, []
+            faulthandler.dump_traceback_later(TELL_SECONDS, file=2)
+            try:
+                messages = functions.call(call.function, call.argument, call.delivery)
+            except WorkerError as fault:  # whatever a function raises, it is delivered again
+                error = str(fault)
+            except Exception as fault:  # of a handler that is called directly, likewise
+                error = f"{type(fault).__name__}: {fault}"
+            faulthandler.cancel_dump_traceback_later()
+            seconds = time.monotonic() - began
+            channel.send(Outcome(error, messages, wire.calls, wire.hit_calls, seconds))
+            wire.hit_calls = []
 
 
-def _services(settings: Settings, clock: list[datetime]) -> Services:
-    built = bootstrap.build_services(settings, bootstrap.credential())
-    return replace(built, now=lambda: clock[0])
+def _build_with(clock: list[datetime], alter: Callable[[Services], Services]) -> None:
+    """Have the composition root give the services our time, and what is to be tried with them."""
+    build = bootstrap.build_services
+
+    def altered(settings: Settings, credential: TokenCredential) -> Services:
+        return alter(replace(build(settings, credential), now=lambda: clock[0]))
+
+    bootstrap.build_services = altered  # type: ignore[assignment]
 
 
 def _unaltered(services: Services) -> Services:
@@ -211,6 +184,8 @@ def main() -> None:
     alter = _named(sys.argv[2]) if len(sys.argv) > 2 else _unaltered
     for module in HEAVY:
         importlib.import_module(module)
+    # Indexed once; it has no thread yet that a fork could lose.
+    worker = asyncio.run(Worker.start(ROOT))
     signal.signal(signal.SIGCHLD, lambda _number, _frame: _reap())
     # Faults are what is expected here; the table tells of those that matter.
     logging.getLogger().addHandler(logging.NullHandler())
@@ -225,7 +200,7 @@ def main() -> None:
             sys.stdin.close()
             os.environ.update(json.loads(line))
             try:
-                serve(address, alter)
+                serve(address, worker, alter)
             finally:
                 os._exit(0)
 

@@ -6,7 +6,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -54,6 +54,7 @@ class Audit:
         models: Model versions registered.
         endpoints: Endpoints ever created.
         deployments: Deployments ever created.
+        attempts: Ways of serving that the run has tried: there may be a deployment for each.
         running: Jobs that still run, and endpoints that are still there.
     """
 
@@ -61,12 +62,13 @@ class Audit:
     models: int
     endpoints: int
     deployments: int
+    attempts: int
     running: int
 
     @property
     def duplicates(self) -> int:
         """How much there is of anything that there may be one of."""
-        made = (self.jobs, self.models, self.endpoints, self.deployments)
+        made = (self.jobs, self.models, self.endpoints, self.deployments - self.attempts + 1)
         return sum(max(0, count - 1) for count in made)
 
 
@@ -82,6 +84,9 @@ class World:
         for name in CONTAINERS:
             if not self._blobs.get_container_client(name).exists():
                 self._blobs.create_container(name)
+        # Every run puts the environment of its deployment, and not only the first.
+        absent = {"error": {"code": "NotFound", "message": "There is no such environment."}}
+        emulator.add_fault(match={"operation": "environments.get"}, status=404, body=absent, count=None)
 
     def environment(self, **changes: str) -> dict[str, str]:
         """The whole environment of a worker."""
@@ -96,12 +101,14 @@ class World:
             # So high that nobody waits, yet the guards and their calls are there.
             "MAX_TRAINING_RUNS": "1000",
             "MAX_LIVE_ENDPOINTS": "1000",
+            "ALLOWED_COMPUTES": "c-*",
         }
         system = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return {**system, **example, **self.emulator.environment, **chosen, **changes}
 
     def upload(self) -> Upload:
         """Drop a dataset of its own name and content."""
+        self._forget_strategies()
         dataset = f"d{uuid.uuid4().hex[:10]}"
         path = f"{dataset}/train.jsonl"
         # A cluster of its own, so that its creation is part of every run.
@@ -112,6 +119,13 @@ class World:
             blob.upload_blob(_rows(f"{dataset} {split}", rows))
         etag = str(blob.get_blob_properties().etag)
         return Upload(dataset, path, run_id_for("uploads", path, etag))
+
+    def _forget_strategies(self) -> None:
+        """Have every run try all strategies in the setting's order, so that all make the same calls."""
+        container = self._blobs.get_container_client("coordination")
+        for name in container.list_blob_names(name_starts_with="serving/"):
+            with suppress(ResourceNotFoundError):
+                container.delete_blob(name)
 
     def entry(self, run_id: str) -> IndexEntry | None:
         """The run's entry in the index, or None if there is no record."""
@@ -180,8 +194,16 @@ class World:
             models=sum(asset["name"].endswith(dataset) for asset in models),
             endpoints=sum(one["kind"] == "endpoint.create" for one in made),
             deployments=sum(one["kind"] == "deployment.create" for one in made),
+            attempts=self._attempts(upload.run_id),
             running=len(left) + sum(job["status"] not in ENDED_JOBS for job in jobs),
         )
+
+    def _attempts(self, run_id: str) -> int:
+        try:
+            serving = self.record(run_id).serving
+        except (ResourceNotFoundError, msgspec.MsgspecError):
+            return 1
+        return min(len(serving.order), len(serving.failed) + 1) if serving else 1
 
     def most_endpoints_at_once(self) -> int:
         """The most endpoints that ever lived at once, from being asked for to being gone."""
@@ -218,5 +240,5 @@ def world() -> Iterator[World]:
     """Start both emulators."""
     with Azurite() as azurite:
         storage = {"devstoreaccount1": azurite.connection_string}
-        with Emulator(pace="instant", storage=storage, default_quota=CORES) as emulator:
+        with Emulator(pace="instant", strict=True, storage=storage, default_quota=CORES) as emulator:
             yield World(azurite, emulator)

@@ -68,19 +68,59 @@ export const retry = (id) => change("POST", `runs/${encodeURIComponent(id)}/retr
 export const remove = (endpoint) => change("DELETE", `endpoints/${encodeURIComponent(endpoint)}`);
 export const extend = (endpoint, hours) => change("POST", `endpoints/${encodeURIComponent(endpoint)}/extend`, { hours });
 
-/** The reply of a live model to a conversation. */
-export async function chat(endpoint, messages, parameters, signal) {
+/**
+ * The reply of a live model to a conversation.
+ * @param {(text: string) => void} said told of all that the model has said so far, whenever it says more
+ */
+export async function chat(endpoint, messages, parameters, signal, said) {
   const path = `endpoints/${encodeURIComponent(endpoint)}/score`;
-  const patience = AbortSignal.any([signal, AbortSignal.timeout(SCORING_PATIENCE_MS)]);
-  return replyOf(await change("POST", path, { messages, ...parameters }, patience));
+  const patience = new AbortController();
+  let waiting;
+  const wait = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => patience.abort(new DOMException("The model says nothing more.", "TimeoutError")), SCORING_PATIENCE_MS);
+  };
+  wait();
+  try {
+    const body = JSON.stringify({ messages, ...parameters, stream: true });
+    const headers = { Accept: "text/event-stream", "Content-Type": "application/json" };
+    const answer = await send("POST", path, { headers, body, signal: AbortSignal.any([signal, patience.signal]) });
+    return await readReply(answer, said, wait);
+  } catch (fault) {
+    if (fault.name === "TimeoutError") throw new ApiError(0, "Unreachable", "The app did not answer in time.");
+    if (fault instanceof TypeError) throw new ApiError(0, "Unreachable", "The answer broke off.");
+    throw fault;
+  } finally {
+    clearTimeout(waiting);
+  }
 }
 
-// Chat models answer with {"output": text}, a list of those, or the text itself, by their packaging.
-function replyOf(answer) {
-  if (typeof answer === "string") return answer.trim();
-  if (Array.isArray(answer)) return answer.length > 0 ? replyOf(answer[0]) : "";
-  if (answer === null || typeof answer !== "object") return "";
-  return replyOf(answer.output ?? answer.generated_text ?? answer.content ?? Object.values(answer)[0] ?? "");
+async function readReply(answer, said, heard) {
+  let text = "";
+  let pending = "";
+  for await (const chunk of chunks(answer.body.pipeThrough(new TextDecoderStream()))) {
+    heard();
+    const events = (pending + chunk).split("\n\n");
+    pending = events.pop();
+    for (const event of events) {
+      const data = event.slice("data: ".length);
+      if (data === "[DONE]") return text;
+      const { choices, error } = JSON.parse(data);
+      if (error) throw new ApiError(502, error.code, error.message);
+      const more = choices[0]?.delta.content;
+      if (more) said(text += more);
+    }
+  }
+  throw new ApiError(502, "StreamBroken", "The model's reply broke off.");
+}
+
+async function* chunks(stream) {
+  const reader = stream.getReader();
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value;
+  } finally {
+    reader.cancel().catch(() => {});
+  }
 }
 
 async function change(method, path, body, signal) {

@@ -13,7 +13,9 @@ export function chatPage(id) {
   let endpoint = null;
 
   const begin = h("p", { class: "empty" }, "Ask something, or begin with a question that was held back from training:");
-  const waiting = h("p", { class: "turn assistant waiting" }, h("span", { class: "unseen" }, "The model is answering"), h("i"), h("i"), h("i"));
+  // Busy, so that a reply is read out when it is whole, and not again with each of its words.
+  const waiting = h("p", { class: "turn assistant waiting", "aria-busy": "true" });
+  const thinking = [h("span", { class: "unseen" }, "The model is answering"), h("i"), h("i"), h("i")];
   const log = h("div", { class: "log", role: "log", "aria-label": "Conversation", tabindex: "0" });
   const suggestions = new Part(h("div", { class: "suggestions" }), (prompts) => prompts.map((text, at) =>
     h("button", { id: `suggestion-${at}`, type: "button", on: { click: () => ask(text) } }, text)));
@@ -59,7 +61,11 @@ export function chatPage(id) {
       log.append(bubbles.get(turn));
     }
     const fresh = turns.length === 0;
-    if (asking) log.append(waiting);
+    if (asking) {
+      if (conversation.partial) waiting.textContent = conversation.partial;
+      else waiting.replaceChildren(...thinking);
+      log.append(waiting);
+    }
     if (fresh) log.append(begin);
     else begin.remove();
     talk.classList.toggle("fresh", fresh);

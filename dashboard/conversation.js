@@ -19,6 +19,7 @@ export function forgetConversations() {
 class Conversation {
   turns = []; // { role, content }, or { failed } with the reason why there is no reply
   draft = ""; // what stands in the message box
+  partial = ""; // what the model has said of the reply that it is at
   changed = () => {}; // told of every change: whatever shows the conversation
   #asking = null;
 
@@ -35,11 +36,17 @@ class Conversation {
   async ask(endpoint, text, { system, parameters }) {
     const asking = new AbortController();
     this.#asking = asking;
+    this.partial = "";
     if (this.turns.at(-1)?.failed) this.turns.pop();
     this.turns.push({ role: "user", content: text });
     this.changed();
     const before = system ? [{ role: "system", content: system }] : [];
-    const answer = await answerOf(api.chat(endpoint, [...before, ...this.turns], parameters, asking.signal));
+    const hear = (said) => {
+      if (this.#asking !== asking) return;
+      this.partial = said;
+      this.changed();
+    };
+    const answer = await answerOf(api.chat(endpoint, [...before, ...this.turns], parameters, asking.signal, hear));
     if (this.#asking !== asking) return; // started over since
     this.#asking = null;
     if (answer.failed) this.#takeBack();

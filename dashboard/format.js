@@ -75,7 +75,7 @@ export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const since = (iso, nodes = 1) => ticking(iso, { ticks: "since", rate: nodes });
 
 /** What something has cost since then, at a price per hour; ticks. */
-export const cost = (iso, perHour, currency) => ticking(iso, { ticks: "cost", rate: perHour, currency: currency ?? "" });
+export const costSince = (iso, perHour, currency) => ticking(iso, { ticks: "cost", rate: perHour, currency: currency ?? "" });
 
 /** How long it is until something; ticks, says `now` when it has come, and stands out in the last `soon` seconds. */
 export const until = (iso, soon = 0) => ticking(iso, { ticks: "until", soon });

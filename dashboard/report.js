@@ -35,6 +35,7 @@ function draw(report, id) {
       h("button", { id: "download-report", type: "button", on: { click: (event) => download(id, event.currentTarget) } }, "Download as a page")),
     h("section", { class: "tiles still" }, figures(report)),
     findings(report),
+    leftOut(report.left_out_keys ?? {}),
     h("section", { class: "card" }, h("h2", {}, "What training would see"), h("div", { class: "bars" },
       bars("Messages in a row", merged(report.turns_per_row).map(({ low, high, rows }) => ({ label: low === high ? low : `${low}–${high}`, rows }))),
       bars("Tokens in a row, up to", merged(report.tokens_per_row).map(({ high, rows }) => ({ label: count(high + 1), rows, over: Math.min(high, report.tokens.longest_row) > report.tokens.context_window }))),
@@ -59,6 +60,12 @@ function findings({ counts, issues }) {
       h("h2", {}, title, " ", h("small", {}, count(found.reduce((sum, code) => sum + counts[code], 0)))),
       found.map((code, at) => finding(code, counts[code], byCode[code] ?? [], tone, at < OPENED)));
   });
+}
+
+function leftOut(keys) {
+  const names = Object.entries(keys);
+  return names.length > 0 && h("section", { class: "card" }, h("h2", {}, "Keys left out"),
+    h("p", { id: "left-out" }, "With their rows: ", names.map(([key, rows]) => `${key} (${count(rows)})`).join(", ")));
 }
 
 function finding(code, times, issues, tone, early) {

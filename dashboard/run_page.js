@@ -53,9 +53,10 @@ function headOf({ run_id, dataset, stage, endpoint, failures, end_reason, outcom
 }
 
 function faultsOf(run) {
-  const { stage, error, last_fault, suspended, failures, due, duplicate_of } = run;
+  const { stage, error, last_fault, suspended, failures, due, duplicate_of, serving } = run;
   const lasting = lastingOf(run);
-  return { error, last_fault: isOver(stage) ? null : last_fault, suspended, lasting, failures, due, duplicate_of };
+  const attempts = serving?.failed ?? [];
+  return { error, last_fault: isOver(stage) ? null : last_fault, suspended, lasting, failures, due, duplicate_of, attempts };
 }
 
 function drawHead(state, refresh) {
@@ -87,7 +88,7 @@ function leadOf(run) {
   return run.end_reason ? `${meaning(stage)} ${run.end_reason}` : meaning(stage);
 }
 
-function drawFaults({ error, last_fault: fault, suspended, lasting, failures, due, duplicate_of: twin, refused }, id, page) {
+function drawFaults({ error, last_fault: fault, suspended, lasting, failures, due, duplicate_of: twin, attempts, refused }, id, page) {
   if (refused) return h("p", { class: "note bad", role: "alert" }, refused);
   const inReport = error?.code === "DatasetRejected"; // where it stands with its lines
   return [
@@ -98,6 +99,8 @@ function drawFaults({ error, last_fault: fault, suspended, lasting, failures, du
       h("p", { class: "hint" }, inReport ? h("a", { href: `#/runs/${encodeURIComponent(id)}/report` }, "Every line that it is about") : `While ${error.stage}.`)),
     fault && failures > 0 && h("section", { class: "note warn" }, h("h2", {}, `${fault.code}, ${failures === 1 ? "once" : `${failures} times`} in a row`),
       h("p", { class: "words" }, fault.message), h("p", { class: "hint" }, "The run tries again by itself", due && [", in ", until(due)], ".")),
+    attempts?.length > 0 && h("section", { class: "note calm" }, h("h2", {}, "Ways of serving that did not work"),
+      attempts.map(({ strategy, message }) => h("p", { class: "words" }, h("b", {}, strategy), `: ${message}`))),
     twin && h("section", { class: "note calm" }, h("p", {}, "The same content was trained before by ", h("a", { href: `#/runs/${encodeURIComponent(twin)}` }, twin), ".")),
   ];
 }

@@ -16,7 +16,7 @@ export function signIn(refusal, proceed) {
     saveKey(key);
     proceed();
   };
-  return h("section", { class: "card gate" },
+  return h("section", { class: "card sign-in" },
     h("h1", {}, "Function key"),
     h("p", { id: "key-hint", class: "soft" },
       "This page shows what the app’s API tells it, and the API asks for a key. It stays in this tab and goes to this app only."),

@@ -2,7 +2,7 @@
 
 import { lossCurves } from "./chart.js";
 import { h, Part } from "./dom.js";
-import { BLANK, bytes, capital, cost, count, decimal, hours, moment, price, since, today, until } from "./format.js";
+import { BLANK, bytes, capital, costSince, count, decimal, hours, moment, price, since, today, until } from "./format.js";
 import { isOver } from "./stages.js";
 import { timeline } from "./timeline.js";
 
@@ -89,7 +89,7 @@ function drawFacts({ endpoint, options, model, job, losses, plan, upload, report
 function costRows(cost, { history, stage, nodes, trainers }) {
   const { currency, training_price_per_hour: trainingPrice, endpoint_price_per_hour: endpointPrice } = cost;
   const row = (name, used, paid, begun, count, each) => used !== null && [name, begun
-    ? [since(begun, count), each !== null && [", costing ", cost(begun, each * count, currency)]]
+    ? [since(begun, count), each !== null && [", costing ", costSince(begun, each * count, currency)]]
     : [hours(used), paid !== null && [", costing ", price(paid, currency)]]];
   const entered = (wanted) => history.find((entry) => entry.stage === wanted)?.at;
   const trains = !isOver(stage) && !entered("trained") && entered("training");

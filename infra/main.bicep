@@ -28,10 +28,6 @@ param existingTrainingPrincipalId string = ''
 @description('Base model: a name for its newest version, or `name:version`. Phi-4 still fine-tunes as of July 2026.')
 param baseModel string = 'Phi-4'
 
-@description('Tokens that the base model takes.')
-@minValue(16)
-param contextWindow int = 16384
-
 @description('Name of the GPU cluster for training, or `serverless`.')
 @minLength(3)
 @maxLength(24)
@@ -130,41 +126,54 @@ var defaultSettings = {
   AZURE_RESOURCE_GROUP: workspaceGroup
   AZUREML_WORKSPACE: workspaceName
   AZUREML_REGISTRY: 'azureml'
+  COMPONENT_REGISTRY: 'azureml'
+  EXPERIMENT_NAME: 'finetune-on-upload'
+  DATASTORE_NAME: 'finetune_datasets'
+  ENDPOINT_AUTH_MODE: 'aad_token'
+  SCORING_DOMAIN: 'inference.ml.azure.com'
+  SCORING_QUEUE_SECONDS: '2'
+  SPLIT_PERCENTAGES: '80,10,10'
+  ROW_POLICY: 'strict'
+  MAX_DROPPED_PERCENT: '5'
+  CONTEXT_WINDOW: ''
+  MAX_DATASET_GIBIBYTES: '64'
   BASE_MODEL: baseModel
   ALLOW_RETIRED_MODEL: 'false'
   COMPUTE_CLUSTER: computeCluster
   COMPUTE_SIZE: computeSize
   COMPUTE_MAX_NODES: string(computeMaxNodes)
   COMPUTE_IDENTITY_ID: identities.outputs.trainingIdentityId
+  FINETUNE_PARAMETERS: '{}'
+  MAX_EVAL_LOSS: ''
   DEPLOYMENT_INSTANCE_TYPE: deploymentInstanceType
   DEPLOYMENT_INSTANCE_COUNT: '1'
-  ENDPOINT_AUTH_MODE: 'aad_token'
-  SCORING_DOMAIN: 'inference.ml.azure.com'
   ENDPOINT_LIFETIME_HOURS: '24'
-  ENDPOINT_MAX_LIFETIME_HOURS: '168'
   ENDPOINT_IDLE_MINUTES: '60'
+  SMOKE_TEST_ROWS: '3'
+  SERVING: 'vllm-environment,vllm-model-image,mlflow'
+  SERVING_CONCURRENCY: '8'
+  VLLM_IMAGE: 'mcr.microsoft.com/azureml/curated/foundation-model-inference:94'
+  MLFLOW_IMAGE: 'mcr.microsoft.com/azureml/curated/mlflow-model-inference:21'
+  MAX_MODEL_LEN: ''
+  TENSOR_PARALLEL: ''
+  SERVING_VARIABLES: '{}'
   MAX_TRAINING_RUNS: '4'
   MAX_LIVE_ENDPOINTS: '4'
+  ENDPOINT_MAX_LIFETIME_HOURS: '168'
+  MAX_INSTANCE_COUNT: '2'
+  MAX_EPOCHS: '10'
+  MAX_STEPS: '100000'
+  MAX_BATCH_SIZE: '64'
+  MAX_RUN_COST: ''
+  ALLOWED_COMPUTES: ''
+  ALLOWED_COMPUTE_SIZES: ''
+  ALLOWED_INSTANCE_TYPES: ''
+  ALLOWED_PARAMETERS: ''
   TRAINING_DEADLINE_HOURS: '72'
   COMPUTE_DEADLINE_MINUTES: '60'
-  SUBMISSION_DEADLINE_MINUTES: '60'
   DEPLOYMENT_DEADLINE_MINUTES: '120'
   FAULT_DEADLINE_HOURS: '12'
   REFUSAL_DEADLINE_MINUTES: '5'
-  SPLIT_PERCENTAGES: '80,10,10'
-  SPLIT_SEED: '42'
-  ROW_POLICY: 'strict'
-  MAX_DROPPED_PERCENT: '5'
-  CONTEXT_WINDOW: string(contextWindow)
-  MAX_LINE_MEBIBYTES: '4'
-  MAX_BLANK_LINES: '100000'
-  MAX_DATASET_GIBIBYTES: '64'
-  MAX_EXPANSION: '200'
-  FINETUNE_PARAMETERS: '{}'
-  MAX_EVAL_LOSS: ''
-  SMOKE_TEST_ROWS: '3'
-  EXPERIMENT_NAME: 'finetune-on-upload'
-  DATASTORE_NAME: 'finetune_datasets'
   JOB_POLL_SECONDS: '60'
   OPERATION_POLL_SECONDS: '10'
   ADVANCE_SCHEDULE: '0 * * * * *'
@@ -172,10 +181,10 @@ var defaultSettings = {
   API_KEYS: ''
   PRICES_PER_HOUR: '{}'
   PRICE_CURRENCY: ''
+  DASHBOARD_URL: ''
   WEBHOOK_URL: ''
   WEBHOOK_SECRET: ''
   WEBHOOK_FORMAT: 'cloudevents'
-  DASHBOARD_URL: ''
 }
 var appSettings = union(defaultSettings, settingOverrides)
 

@@ -13,6 +13,7 @@ EXAMPLE = ROOT / "local.settings.json.example"
 
 # What a shell may have set for the real cloud: the app must not see it beside the local stack.
 FOREIGN_PREFIXES = (
+    "APPLICATIONINSIGHTS_",
     "ARM_",
     "AZURE_",
     "AZUREML_",
@@ -21,6 +22,8 @@ FOREIGN_PREFIXES = (
     "IDENTITY_",
     "MLFLOW_",
     "MSI_",
+    "OTEL_",
+    "PYTHON_APPLICATIONINSIGHTS_",
     "REGISTRY_DISCOVERY_",
     "TrainingStorage",
 )

@@ -66,7 +66,6 @@ class Stack:
 
     functions_url: str = field(init=False, default="")
     function_key: str = field(init=False, default="")
-    master_key: str = field(init=False, default="")
     blob_connection_string: str = field(init=False, default="")
     azureml_url: str = field(init=False, default="")
     ca_bundle: str = field(init=False, default="")
@@ -161,9 +160,9 @@ class Stack:
         self.functions_url = f"http://127.0.0.1:{self.port}"
         if self._by_core_tools:
             # Core Tools ask for no key locally.
-            self.function_key = self.master_key = "not-asked-for-by-func-start"
+            self.function_key = "not-asked-for-by-func-start"
         else:
-            self.function_key, self.master_key = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+            self.function_key = secrets.token_urlsafe(24)
 
     def _claim_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -196,7 +195,7 @@ class Stack:
             "azureml",
             "azureml_emulator",
             [
-                *("--port", "0", "--pace", self.pace),
+                *("--port", "0", "--pace", self.pace, "--strict"),
                 *("--storage", f"{ACCOUNT}={self.blob_connection_string}"),
                 *("--subscription", values["AZURE_SUBSCRIPTION_ID"]),
                 *("--resource-group", values["AZURE_RESOURCE_GROUP"]),
@@ -209,11 +208,10 @@ class Stack:
         self.environment = app_environment(self.blob_connection_string, ready["environment"], self.settings)
 
     def _start_local_host(self) -> None:
-        keys = [f"--key={self.function_key}", f"--master-key={self.master_key}"]
         self._start_python(
             "functions",
-            "local.host",
-            ["--app", str(self.app), "--port", str(self.port), *keys],
+            "emulators.functions",
+            ["--app", str(self.app), "--port", str(self.port), f"--key={self.function_key}"],
             self._functions_environment(),
         )
 
@@ -263,7 +261,6 @@ class Stack:
         content = {
             "functions_url": self.functions_url,
             "function_key": self.function_key,
-            "master_key": self.master_key,
             "blob_connection_string": self.blob_connection_string,
             "azureml_url": self.azureml_url,
             "ca_bundle": self.ca_bundle,

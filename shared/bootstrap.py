@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import random
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING
 
+from shared.app import App
 from shared.config import Settings
+from shared.once import Once
 from shared.ports import Services
-from shared.serving.live_endpoints import LiveEndpoints
-from shared.serving.live_models import LiveModels
+from shared.serving.admission import Admission
+from shared.serving.endpoint_directory import EndpointDirectory
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -20,27 +20,26 @@ if TYPE_CHECKING:
     from shared.adapters.telemetry import OpenTelemetry
 
 
-@dataclass(frozen=True, slots=True)
-class App:
-    """The app, ready to serve."""
-
-    settings: Settings
-    services: Services
-    live: LiveEndpoints
-    models: LiveModels
-
-
-@cache
 def app() -> App:
-    """The app of this process, built from its environment.
+    """The app of this process, built from its environment when first asked for.
+
+    Not while the worker imports it: an import that fails shows in Azure only as missing functions.
 
     Raises:
         SettingsError: Naming every setting that is missing or malformed.
         TransientServiceError: If the cloud's metadata could not be read.
     """
+    return APP.get()
+
+
+def _build() -> App:
     settings = Settings.from_env(os.environ)
     services = build_services(settings, credential())
-    return App(settings, services, LiveEndpoints(services), LiveModels(services))
+    return App(settings, services, EndpointDirectory(services), Admission(settings.scoring_queue_seconds))
+
+
+APP = Once(_build)
+"""The app of this process, for callers on the event loop, too."""
 
 
 def build_services(
@@ -52,7 +51,7 @@ def build_services(
     from shared.adapters.azureml.arm import Arm, WorkspaceId, arm_base_url, registry_discovery_url
     from shared.adapters.azureml.endpoints import AzureMlEndpoints
     from shared.adapters.azureml.metrics import MlflowMetrics
-    from shared.adapters.azureml.registry import AzureMlRegistry
+    from shared.adapters.azureml.registry import AzureMlRegistries
     from shared.adapters.azureml.scoring import EndpointScoring
     from shared.adapters.azureml.training import AzureMlTraining
     from shared.adapters.azureml.workspace import AzureMlWorkspace
@@ -64,6 +63,7 @@ def build_services(
     from shared.adapters.storage.reports import BlobReports
     from shared.adapters.storage.run_lock import BlobRunLock
     from shared.adapters.storage.run_store import BlobRunStore
+    from shared.adapters.storage.serving_memory import BlobServingMemory
     from shared.adapters.storage.slots import BlobSlots
     from shared.adapters.telemetry import OpenTelemetry
 
@@ -93,7 +93,12 @@ def build_services(
         uploads=BlobUploads(blobs),
         datasets=datasets,
         reports=BlobReports(blobs),
-        registry=AzureMlRegistry(arm, registry_discovery_url(), settings.azureml_registry),
+        registry=AzureMlRegistries(
+            arm,
+            registry_discovery_url(),
+            models=settings.azureml_registry,
+            components=settings.component_registry,
+        ),
         workspace=workspace,
         training=AzureMlTraining(
             arm,
@@ -101,12 +106,13 @@ def build_services(
             workspace_id,
             workspace,
             datasets,
-            registry=settings.azureml_registry,
+            registry=settings.component_registry,
             experiment=settings.experiment_name,
         ),
         metrics=MlflowMetrics(credential, workspace, settings.experiment_name),
         endpoints=endpoints,
         scoring=EndpointScoring(credential, endpoints, domain=settings.scoring_domain),
+        serving_memory=BlobServingMemory(blobs),
         notifications=NotificationQueue(open_queue(settings.storage, credential))
         if settings.webhook_url
         else NoNotifications(),

@@ -6,19 +6,22 @@ ServiceRefusedError where it will not. Times are UTC throughout.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
-from shared.domain.dataset import Split
+from shared.domain.dataset import Sink, Split
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.notifications import Notification
 from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
 from shared.domain.run.run import Metrics, ModelRecord, Run, SourceFile, TrainingPlan
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
+from shared.domain.serving.chat import Upstream
+from shared.domain.serving.deployment import Deployment, ServingEnvironment
+from shared.domain.serving.record import Serving, StrategyName
 from shared.domain.training.base_model import BaseModel
 from shared.domain.training.component import Component
 
@@ -103,8 +106,8 @@ class Uploads(Protocol):
     def find(self, path: str) -> SourceFile | None:
         """The file as it is now, or None."""
 
-    def read(self, file: SourceFile) -> Iterator[bytes]:
-        """Stream that very version. Raises UploadReplacedError once it is no longer there."""
+    def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
+        """Stream that very version from a byte on. Raises UploadReplacedError once it is no longer there."""
 
     def read_small(self, file: SourceFile, limit: int) -> bytes:
         """At most `limit` + 1 bytes of that very version. Raises UploadReplacedError."""
@@ -114,8 +117,11 @@ class Snapshot(Protocol):
     """A snapshot being written."""
 
     @property
-    def sinks(self) -> Mapping[Split, Callable[[bytes], object]]:
+    def sinks(self) -> Mapping[Split, Sink]:
         """Where the bytes of each split go."""
+
+    def state(self) -> bytes:
+        """Wait until all that was written is kept; returns what another process needs to go on."""
 
     def commit(self, splits: Iterable[Split]) -> None:
         """Make these splits' files appear, replacing earlier ones."""
@@ -124,8 +130,20 @@ class Snapshot(Protocol):
 class Datasets(Protocol):
     """Snapshots, one folder a run."""
 
-    def open_snapshot(self, run_id: str) -> AbstractContextManager[Snapshot]:
-        """Begin a run's snapshot; what is not committed when the context ends never appears."""
+    def open_snapshot(self, run_id: str, state: bytes = b"") -> AbstractContextManager[Snapshot]:
+        """Begin a run's snapshot, or go on from a `Snapshot.state`; what is not committed never appears."""
+
+    def save_checkpoint(self, run_id: str, data: bytes) -> None:
+        """Keep how far a run's validation is, over what was kept before."""
+
+    def save_finetune_config(self, run_id: str, data: bytes) -> str:
+        """Store a run's fine-tune configuration over an earlier one; returns where training reads it."""
+
+    def load_checkpoint(self, run_id: str) -> bytes | None:
+        """What was kept last, or None."""
+
+    def delete_checkpoint(self, run_id: str) -> None:
+        """Forget what was kept, if anything."""
 
     def uri(self, run_id: str, split: Split) -> str:
         """Where training reads a split: an `azureml://datastores/…` URI."""
@@ -145,7 +163,7 @@ class Registry(Protocol):
     """The model and component registry."""
 
     def base_model(self, name: str) -> BaseModel:
-        """Find `<name>` (newest) or `<name>:<version>`. Raises InvalidRunError if it does not exist."""
+        """Find a model by a reference, see `read_reference`. Raises InvalidRunError if it does not exist."""
 
     def component(self, name: str) -> Component:
         """The newest version of a component. Raises InvalidRunError if it does not exist."""
@@ -173,8 +191,11 @@ class Workspace(Protocol):
 class Training(Protocol):
     """Training jobs and the models that come of them."""
 
-    def submit(self, run: Run, plan: TrainingPlan) -> None:
-        """Submit the job named like the run. A job of that name that is there already is left as it is."""
+    def submit(self, run: Run, plan: TrainingPlan, *, finetune_config: str | None) -> None:
+        """Submit the job named like the run. A job of that name that is there already is left as it is.
+
+        `finetune_config` is where training reads its fine-tune configuration, if it has one.
+        """
 
     def job(self, name: str, run_id: str) -> JobStatus | None:
         """A job, or None; `foreign` unless it carries the run's tag."""
@@ -202,8 +223,23 @@ class Endpoints(Protocol):
     def create(self, name: str, *, auth_mode: str, tags: Mapping[str, str]) -> None:
         """Start creating an endpoint."""
 
-    def deploy(self, name: str, *, model_id: str, instance_type: str, instance_count: int) -> None:
+    def ensure_environment(self, environment: ServingEnvironment) -> str:
+        """Create that version of a workspace environment unless it is there; returns its id."""
+
+    def deploy(
+        self,
+        name: str,
+        deployment: Deployment,
+        *,
+        environment_id: str | None,
+        model_id: str,
+        instance_type: str,
+        instance_count: int,
+    ) -> None:
         """Start creating the endpoint's deployment."""
+
+    def delete_deployment(self, name: str) -> None:
+        """Start deleting the endpoint's deployment; one that is gone is left alone."""
 
     def route_traffic(self, name: str) -> None:
         """Start sending all traffic to the deployment."""
@@ -216,21 +252,42 @@ class Endpoints(Protocol):
 
 
 class ScoringTarget(NamedTuple):
-    """Where and how to score: the endpoint's name, its https address, and its auth mode."""
+    """Where and how to score.
+
+    Attributes:
+        name: Of the endpoint.
+        uri: The endpoint's https address; a request's path takes the place of its path.
+        auth_mode: How to sign in: `aad_token` or `key`.
+        serving: How the deployment serves, from the run's record.
+    """
 
     name: str
     uri: str
     auth_mode: str
+    serving: Serving
 
 
 class Scoring(Protocol):
     """Endpoints' scoring URIs."""
 
-    def score(self, target: ScoringTarget, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
+    def score(self, target: ScoringTarget, request: Upstream, *, deployment: str | None) -> Any:
         """Score once, on a deployment or as traffic decides; the decoded answer. Raises ScoringError."""
 
-    async def score_async(self, target: ScoringTarget, payload: Mapping[str, Any]) -> Any:
+    async def score_async(self, target: ScoringTarget, request: Upstream) -> Any:
         """Like `score`, as traffic decides, for many requests at once."""
+
+    def stream(self, target: ScoringTarget, request: Upstream) -> AsyncGenerator[bytes, None]:
+        """An answer's bytes as they come; closing the generator ends the request. Raises ScoringError."""
+
+
+class ServingMemory(Protocol):
+    """Which strategy served a base model last."""
+
+    def recall(self, key: str) -> StrategyName | None:
+        """The strategy that worked, or None if nothing is known."""
+
+    def remember(self, key: str, strategy: StrategyName) -> None:
+        """Keep that a strategy worked; of two writers at once, either wins."""
 
 
 class Notifications(Protocol):
@@ -291,6 +348,7 @@ class Services:
     metrics: MetricsReader
     endpoints: Endpoints
     scoring: Scoring
+    serving_memory: ServingMemory
     notifications: Notifications
     webhook: Webhook
     telemetry: Telemetry

@@ -184,6 +184,9 @@ def _split_files(folder: Path) -> dict[Split, Path]:
         if stem in list(Split):
             found.setdefault(Split(stem), path)
     if Split.TRAIN not in found:
+        if found:
+            names = ", ".join(path.name for path in found.values())
+            raise SourceError(f"{names} in {folder} has no training file beside it, train.jsonl (E005)")
         alone = len(data) == 1 and not any(path.is_dir() for path in folder.iterdir())
         return {Split.TRAIN: next(iter(data))} if alone else {}
     if unused := [path.name for path in data if path not in found.values()]:

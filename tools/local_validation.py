@@ -14,6 +14,7 @@ from shared.domain.dataset import (
     Code,
     DatasetFile,
     DatasetReport,
+    NoSink,
     Split,
     ValidationRules,
     report_html,
@@ -40,7 +41,7 @@ def validate_source(
         DatasetFile(file.label, None if alone else split, _read(file.path, advanced))
         for split, file in source.files.items()
     ]
-    return validate_files(files, rules, dict.fromkeys(Split, len))
+    return validate_files(files, rules, dict.fromkeys(Split, NoSink()))
 
 
 def save_report(report: DatasetReport, path: Path) -> None:
@@ -60,6 +61,11 @@ def show_report(report: DatasetReport, console: Console) -> None:
         for code, count in report.counts.items():
             table.add_row(code, Code(code).label, f"{count:,}", style="red" if code[0] == "E" else None)
         console.print(table)
+    if report.left_out_keys:
+        names = ", ".join(f"{escape(key)} ({rows:,})" for key, rows in report.left_out_keys.items())
+        console.print(f"keys left out, with their rows: {names}", soft_wrap=True)
+    if not report.complete:
+        console.print("the rest was not read: the dataset is rejected whatever it holds")
     errors = [issue for issue in report.issues if not issue.code.is_repair]
     errors.sort(key=lambda issue: (issue.file or "", issue.line or 0))
     for issue in errors[:_LISTED]:

@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -105,7 +105,7 @@ class Terminal:
                 continue
             asked = [*messages, {"role": "user", "content": question}]
             try:
-                reply = self.client.chat(run_id, asked, parameters)
+                reply = self._listen(self.client.chat(run_id, asked, parameters))
             except RefusedError as error:
                 self.refuse(error)
                 code = REFUSED
@@ -113,13 +113,26 @@ class Terminal:
             messages = [*asked, {"role": "assistant", "content": reply}]
             if self.as_json:
                 print(json.dumps({"message": question, "reply": reply}, ensure_ascii=False), flush=True)
-            else:
-                self.screen.print(f"[blue]{escape(reply) or '(no text)'}[/]")
         return code
 
     def refuse(self, error: RefusedError) -> None:
         """Say what the app did not do, and why."""
         self.talk.print(f"[bold red]{escape(error.code)}[/]: {escape(str(error))}", soft_wrap=True)
+
+    def _listen(self, pieces: Iterator[str]) -> str:
+        """Show a reply as it comes; returns all of it."""
+        said = []
+        try:
+            for piece in pieces:
+                said.append(piece)
+                if not self.as_json:
+                    self.screen.print(
+                        piece, end="", style="blue", markup=False, highlight=False, soft_wrap=True
+                    )
+        finally:
+            if not self.as_json:
+                self.screen.print("" if "".join(said).strip() else "(no text)")
+        return "".join(said)
 
     def _question(self) -> str | None:
         try:

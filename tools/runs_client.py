@@ -10,8 +10,6 @@ from typing import Any, Self
 
 import httpx
 
-from shared.domain.serving.chat_payload import reply_of
-
 STACK = Path(__file__).parents[1] / ".local" / "stack.json"
 URL_SETTING = "FINETUNE_FUNCTIONS_URL"
 KEY_SETTING = "FINETUNE_FUNCTION_KEY"
@@ -120,11 +118,25 @@ class RunsClient:
         """Have an endpoint deleted."""
         return self._run("DELETE", f"endpoints/{run_id}")
 
-    def chat(self, run_id: str, messages: Sequence[Mapping[str, str]], parameters: Mapping[str, Any]) -> str:
-        """The reply of a live model; empty if it answered with no text."""
-        body = {"messages": messages, **parameters}
-        answer = self._ask("POST", f"endpoints/{run_id}/score", json=body, timeout=SCORING_SECONDS)
-        return reply_of(answer) or ""
+    def chat(
+        self, run_id: str, messages: Sequence[Mapping[str, str]], parameters: Mapping[str, Any]
+    ) -> Iterator[str]:
+        """The reply of a live model, piece by piece as it is generated.
+
+        Raises:
+            RefusedError: The app refused, or the model failed before the reply's end.
+            UnreachableError: Nothing answers, or no longer.
+        """
+        body = {"messages": messages, **parameters, "stream": True}
+        path = f"endpoints/{run_id}/score"
+        try:
+            with self._http.stream("POST", path, json=body, timeout=SCORING_SECONDS) as answer:
+                if not answer.is_success:
+                    answer.read()
+                    raise _refusal(answer)
+                yield from _pieces(answer.iter_lines())
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from error
 
     def _run(self, method: str, path: str, **options: Any) -> Run:
         run: Run = self._ask(method, path, **options)
@@ -134,12 +146,27 @@ class RunsClient:
         try:
             answer = self._http.request(method, path, **options)
         except httpx.HTTPError as error:
-            raise UnreachableError(
-                f"{self._http.base_url} does not answer: {error or type(error).__name__}"
-            ) from error
+            raise self._unreachable(error) from error
         if answer.is_success:
             return answer.json()
         raise _refusal(answer)
+
+    def _unreachable(self, error: httpx.HTTPError) -> UnreachableError:
+        return UnreachableError(f"{self._http.base_url} does not answer: {error or type(error).__name__}")
+
+
+def _pieces(lines: Iterator[str]) -> Iterator[str]:
+    """The texts of a stream of OpenAI's chunks."""
+    for line in lines:
+        data = line.removeprefix("data: ")
+        if data == "[DONE]":
+            return
+        event = json.loads(data) if data else {}
+        if fault := event.get("error"):
+            raise RefusedError(502, fault["code"], fault["message"])
+        for choice in event.get("choices", ()):
+            yield choice["delta"].get("content", "")
+    raise RefusedError(502, "StreamBroken", "the reply broke off")
 
 
 def connect(url: str | None, key: str | None) -> RunsClient:

@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import csv
 import mmap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import orjson
 
+from shared.domain.dataset import Code
+from shared.domain.dataset.keys import CONTENT_KEYS, CONTEXT_KEYS, HISTORY_KEYS, SYSTEM_KEYS
+from shared.domain.dataset.layouts import LAYOUTS
+from shared.domain.dataset.row_plan import plan_row
+
 _NO_NEWLINES = bytes.maketrans(b"\r\n", b"  ")  # within JSON both are white space between tokens only
 _LONGEST_CELL = 2**31 - 1  # characters; the csv module's own limit is 128 Ki
 _PIECE = 1 << 20
-_TURNS = frozenset(("messages", "conversations"))
-# The keys that validation gives a meaning to; other columns are not read at all.
-_READ = _TURNS | {
-    *("instruction", "input", "output", "history", "system", "prompt", "completion"),
-    *("tools", "functions", "weight"),
-}
+_LAYOUT_KEYS = frozenset(
+    key for layout in LAYOUTS for key in (*layout.turns, *layout.question, *layout.answer)
+).union(SYSTEM_KEYS, CONTEXT_KEYS, HISTORY_KEYS)
+_HEADERS = "instruction and output, prompt and completion, or question and answer"
 
 
 class SourceError(Exception):
@@ -65,7 +68,7 @@ def parquet_rows(path: Path) -> Rows:
     from pyarrow.parquet import ParquetFile
 
     file = ParquetFile(path)
-    batches = file.iter_batches(batch_size=1_000, columns=_columns(file.schema_arrow.names))
+    batches = file.iter_batches(batch_size=1_000)
     return Rows(file.metadata.num_rows, _json_lines(row for batch in batches for row in batch.to_pylist()))
 
 
@@ -77,12 +80,15 @@ def dataset_rows(location: str, config: str | None, split: str, cache: Path | No
     disable_progress_bars()
     cache_dir = None if cache is None else str(cache)
     rows = load_dataset(location, config, split=split, cache_dir=cache_dir)  # nosec B615 - the user names it
-    return Rows(len(rows), _json_lines(rows.select_columns(_columns(rows.column_names))))
+    return Rows(len(rows), _json_lines(_undecoded(rows)))
 
 
-def _columns(names: list[str]) -> list[str]:
-    """The columns that validation reads; all of them if it reads none, so that it can name what it found."""
-    return [name for name in names if name in _READ] or names
+def _undecoded(rows: Any) -> Any:
+    """Rows whose images and sounds are not decoded: that they are there is all that validation looks at."""
+    for column, feature in rows.features.items():
+        if getattr(feature, "decode", False):
+            rows = rows.cast_column(column, type(feature)(decode=False))
+    return rows
 
 
 def _csv_records(path: Path) -> Iterator[dict[str, str]]:
@@ -93,6 +99,7 @@ def _csv_records(path: Path) -> Iterator[dict[str, str]]:
             header = reader.fieldnames or ()
             if len(set(header)) < len(header):
                 raise SourceError(f"{path.name}: two columns have the same name: {', '.join(header)}")
+            _check_header(header, path.name)
             for row in reader:
                 if None in row or None in row.values():
                     raise SourceError(
@@ -102,6 +109,18 @@ def _csv_records(path: Path) -> Iterator[dict[str, str]]:
                 yield row
         except csv.Error as error:
             raise SourceError(f"{path.name} line {reader.line_num + 1}: {error}") from error
+
+
+def _check_header(header: Sequence[str], name: str) -> None:
+    """Refuse columns that no layout fits, which would be said of every row otherwise."""
+    signs = {";": "semicolons", "\t": "tabs"}
+    if len(header) == 1 and (sign := next((sign for sign in signs if sign in header[0]), None)):
+        raise SourceError(f"{name}: its columns are separated by {signs[sign]}; separate them by commas")
+    plan = plan_row(header, ())
+    if header and plan.fault is not None and plan.fault[0] is Code.NO_MESSAGES:
+        raise SourceError(
+            f"{name}: no layout has the columns {', '.join(header)[:200]}; name them {_HEADERS}"
+        )
 
 
 def _text_lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
@@ -121,17 +140,24 @@ def _json_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
 
 def _json_line(row: Mapping[str, Any], number: int) -> bytes:
     for column, value in row.items():
+        if column not in _LAYOUT_KEYS:
+            continue
         try:
             orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_DATETIME)
         except orjson.JSONEncodeError as error:
             raise SourceError(f"row {number}, column {column}: {error}; make the column text") from error
-    return orjson.dumps(row)
+    return orjson.dumps(row, default=_kind_of_value, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _kind_of_value(value: object) -> str:
+    """What stands for a value that JSON has no form for, in a column whose texts are not read."""
+    return type(value).__name__
 
 
 def _without_nulls(row: Mapping[str, Any]) -> dict[str, Any]:
     """Undo what tables do to rows: a key that one message has becomes a null in all others."""
     return {
-        key: [_message(turn) for turn in value] if key in _TURNS and isinstance(value, list) else value
+        key: [_message(turn) for turn in value] if isinstance(value, list) else value
         for key, value in row.items()
         if value is not None
     }
@@ -140,7 +166,7 @@ def _without_nulls(row: Mapping[str, Any]) -> dict[str, Any]:
 def _message(turn: Any) -> Any:
     if not isinstance(turn, dict):
         return turn
-    return {key: value for key, value in turn.items() if value is not None or key in ("content", "value")}
+    return {key: value for key, value in turn.items() if value is not None or key in CONTENT_KEYS}
 
 
 def _with_line(message: str, content: memoryview) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,8 @@ import msgspec
 
 from shared.domain.dataset import ValidationRules
 from shared.domain.fields import convert_fields
-from shared.domain.run.options import RunOptions, override_options
+from shared.domain.run.options import RunOptions
+from shared.domain.run.run_json import override_options
 
 _RUN_OPTIONS = (
     ("--base-model", str, "base model, e.g. Phi-4 or Phi-4:8"),
@@ -27,7 +27,18 @@ _RUN_OPTIONS = (
     ("--idle-minutes", float, "minutes without a request until it is deleted; 0 for never"),
 )
 
-# What the app's settings would give, in place of which a run's own options come.
+# What validation may do with data that it refuses otherwise.
+_TREATMENTS = (
+    ("--preference", ("reject", "use_chosen"), "learn the chosen answers of preference data"),
+    ("--vision", ("reject", "drop_rows"), "leave out rows with images, sound or video"),
+    ("--tools", ("reject", "drop_rows"), "leave out rows that define or call tools"),
+    ("--pretemplated", ("reject", "strip"), "remove the marks of chat templates from texts"),
+    ("--mask", ("reject", "split"), "cut conversations before answers that are not to be learned"),
+)
+OF_VALIDATION = ("row_policy", "ignore_keys", *(flag[2:] for flag, _, _ in _TREATMENTS))
+"""Options of a run that are rules of its validation, too."""
+
+# What the app's settings would give; the operator's bounds are not known here.
 _ANY_OPTIONS = RunOptions(
     base_model="any",
     parameters={},
@@ -85,7 +96,8 @@ def run_options(parsed: argparse.Namespace, own: Mapping[str, Any]) -> dict[str,
     Raises:
         OptionsError: The cloud would reject the run for them.
     """
-    names = [flag[2:].replace("-", "_") for flag, _, _ in _RUN_OPTIONS] + ["row_policy"]
+    names = [flag[2:].replace("-", "_") for flag, _, _ in _RUN_OPTIONS]
+    names += OF_VALIDATION
     given = {name: getattr(parsed, name) for name in names if getattr(parsed, name) is not None}
     options = {**own, **given}
     if parsed.force:
@@ -93,7 +105,7 @@ def run_options(parsed: argparse.Namespace, own: Mapping[str, Any]) -> dict[str,
     if parsed.parameter:
         options["parameters"] = {**own.get("parameters", {}), **dict(parsed.parameter)}
     text = json.dumps(options).encode()
-    if problems := override_options(_ANY_OPTIONS, text, most_lifetime_hours=math.inf)[1]:
+    if problems := override_options(_ANY_OPTIONS, text)[1]:
         raise OptionsError("; ".join(map(str, problems)))
     return options
 
@@ -145,6 +157,15 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--row-policy", choices=("strict", "drop"), help="whether faulty rows reject the dataset"
     )
+    group.add_argument(
+        "--ignore-key",
+        dest="ignore_keys",
+        action="append",
+        metavar="KEY",
+        help="a key of rows or messages that may be left out; may be repeated",
+    )
+    for flag, choices, text in _TREATMENTS:
+        group.add_argument(flag, choices=choices, help=text)
     group.add_argument("--force", action="store_true", help="train even if the same data were trained before")
     group.add_argument(
         "--parameter",

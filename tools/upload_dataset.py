@@ -15,16 +15,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from shared.domain.dataset import RowPolicy, Split, ValidationRules
+from shared.domain.dataset import Split, ValidationRules
 from tools.dataset_source import Selection, SelectionError, Source, open_source
 from tools.follow_run import FollowError, Outcome, follow_run
 from tools.local_validation import save_report, show_report, validate_source
 from tools.table_rows import SourceError
-from tools.upload_arguments import OptionsError, parse_arguments, run_options
+from tools.upload_arguments import OF_VALIDATION, OptionsError, parse_arguments, run_options
 from tools.uploads import NameUnusableError, Uploaded, UploadError, blob_service, send_source, upload_path
 
 DONE, UNFIT, USAGE, UNREACHABLE, NOT_LIVE = range(5)
@@ -73,8 +74,10 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     with _progress(console) as shown, open_source(options.dataset, selection, shown) as source:
         name, of_run = options.name or source.name, run_options(options, source.options)
         upload_path(source, name, of_run)
-        policy = {"row_policy": RowPolicy(of_run["row_policy"])} if "row_policy" in of_run else {}
-        rules = ValidationRules(**{**options.rules, **policy})
+        own = {option: of_run[option] for option in OF_VALIDATION if option in of_run}
+        rules = msgspec.convert(
+            {**msgspec.structs.asdict(ValidationRules(**options.rules)), **own}, ValidationRules
+        )
         if not _passes(source, rules, options.report, console, shown):
             return UNFIT
         if target is None:

@@ -44,8 +44,11 @@ def vendor(python: str, interpreter: Path | None) -> Path:
     Raises:
         PackagingError: If a requirement has no wheel for it, or none can be had.
     """
-    lock_file = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
-    folder = VENDORED / f"{python}-{lock_file}{'' if interpreter else '-without-bytecode'}"
+    made_of = REQUIREMENTS.read_bytes() + Path(__file__).read_bytes()
+    folder = (
+        VENDORED
+        / f"{python}-{hashlib.sha256(made_of).hexdigest()[:12]}{'' if interpreter else '-without-bytecode'}"
+    )
     VENDORED.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(f"{folder.suffix}.lock")):
         if not folder.is_dir():

@@ -6,46 +6,32 @@ offers can run it on a package. No setting is looked up: `%NAME%` stays as it is
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from emulators.functions.worker import Worker, WorkerError
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print a JSON array, or on standard error why the app does not index.
-
-    Each element has `name` and `bindings`, each as in a `function.json`; sorted by name.
+def main(folder: str) -> int:
+    """Print each function's `name` and `bindings`, as in a `function.json`, or why the app does not index.
 
     Returns:
         0 if the worker takes the app, else 1.
     """
-    parser = argparse.ArgumentParser("python -m emulators.functions.index", description=__doc__)
-    parser.add_argument("folder", type=Path, help="an app's root: a checkout or an unpacked package")
     try:
-        functions = asyncio.run(_index(parser.parse_args(arguments).folder))
+        worker = asyncio.run(Worker.start(Path(folder)))
     except WorkerError as error:
         print(error, file=sys.stderr)
         return 1
+    functions = [
+        {"name": function.name, "bindings": [json.loads(binding) for binding in function.raw_bindings]}
+        for function in sorted(worker.functions, key=lambda function: str(function.name))
+    ]
     print(json.dumps(functions, indent=2, sort_keys=True))
     return 0
 
 
-async def _index(folder: Path) -> list[dict[str, Any]]:
-    worker = await Worker.start(folder)
-    described = [
-        {
-            "name": function.name,
-            "bindings": [json.loads(binding) for binding in function.raw_bindings],
-        }
-        for function in worker.functions
-    ]
-    return sorted(described, key=lambda function: str(function["name"]))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1]))

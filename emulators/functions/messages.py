@@ -7,7 +7,6 @@ https://github.com/Azure/azure-functions-language-worker-protobuf
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 
@@ -47,40 +46,17 @@ class StatusResult(Message):
     Success = 1
 
 
-class RpcHttpCookie(Message):
-    """A cookie of an HTTP response."""
+class Messages:
+    """Stands for the module of generated messages; each name that it does not hold is a plain message."""
 
-    SameSite = SimpleNamespace(Lax="lax", Strict="strict", ExplicitNone="none", **{"None": None})
+    BindingInfo = BindingInfo
+    StatusResult = StatusResult
 
-
-MESSAGES = SimpleNamespace(
-    BindingInfo=BindingInfo,
-    RpcHttpCookie=RpcHttpCookie,
-    StatusResult=StatusResult,
-    **dict.fromkeys(
-        [
-            "FunctionMetadataResponse",
-            "InvocationResponse",
-            "NullableBool",
-            "NullableDouble",
-            "NullableString",
-            "NullableTimestamp",
-            "ParameterBinding",
-            "RpcException",
-            "RpcFunctionMetadata",
-            "RpcHttp",
-            "RpcRetryOptions",
-            "Timestamp",
-            "TypedData",
-            "WorkerInitResponse",
-            "WorkerMetadata",
-        ],
-        Message,
-    ),
-)
-"""Stands for the module of generated messages."""
+    def __getattr__(self, name: str) -> type[Message]:
+        """The type of a message."""
+        return Message
 
 
 def request(**content: Any) -> Message:
     """A request as the worker's process hands it on, e.g. `request(invocation_request=Message(…))`."""
-    return Message(request=Message(**content), properties={"host": "127.0.0.1", "protos": MESSAGES})
+    return Message(request=Message(**content), properties={"host": "127.0.0.1", "protos": Messages()})

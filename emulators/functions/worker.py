@@ -8,7 +8,6 @@ that the app's own packages are the ones that are found.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -33,15 +32,10 @@ class WorkerError(Exception):
 
 
 class Worker:
-    """The worker after it has indexed an app.
-
-    Attributes:
-        capabilities: What it told its host, such as `HttpUri` when it takes HTTP requests itself.
-        functions: The metadata of each function: `name`, `function_id`, and `raw_bindings`, which are JSON.
-    """
+    """The worker after it has indexed an app: `start` makes one."""
 
     def __init__(self, runtime: Any, capabilities: Mapping[str, str], functions: Sequence[Message]) -> None:
-        """Use `start` instead."""
+        """Take the started runtime, what it told its host, and the metadata of the functions."""
         self._runtime = runtime
         self.capabilities = capabilities
         self.functions = functions
@@ -61,7 +55,10 @@ class Worker:
         runtime = importlib.import_module("azure_functions_runtime")
         runtime.start_threadpool_executor()
         init = Message(capabilities={}, function_app_directory=str(folder.resolve()))
-        started = await runtime.worker_init_request(request(worker_init_request=init))
+        try:
+            started = await runtime.worker_init_request(request(worker_init_request=init))
+        except ImportError as error:  # azure-functions is missing
+            raise WorkerError(f"the app's packages are not complete: {error}") from error
         _check(started.result)
         listed = await runtime.functions_metadata_request(request())
         if not listed.function_metadata_results:
@@ -81,7 +78,7 @@ class Worker:
             function_id: As in its metadata.
             invocation_id: Unique; the app's log records carry it.
             inputs: A `TypedData` for each input binding.
-            metadata: The trigger's metadata, each a `TypedData`.
+            metadata: Of the trigger, each a `TypedData`, too.
 
         Returns:
             The `InvocationResponse`: `return_value`, and `output_data` for each output that was set.
@@ -118,14 +115,15 @@ def set_import_path(folder: Path) -> None:
     Raises:
         WorkerError: The worker is not where it should be.
     """
-    runtime = Path(os.environ.get(RUNTIME_SETTING) or RUNTIME)
+    runtime = Path(os.environ.get(RUNTIME_SETTING) or RUNTIME).resolve()
     if not (runtime / "azure_functions_runtime").is_dir():
         raise WorkerError(
             f"azure-functions-runtime is not in {runtime}: run `make setup`,"
             f" or name its folder in the environment variable {RUNTIME_SETTING}"
         )
-    kept = [entry for entry in sys.path if Path(entry).resolve() not in {CHECKOUT, folder}]
     packages = folder / ".python_packages" / "lib" / "site-packages"
+    moved = {CHECKOUT, folder, packages, runtime}
+    kept = [entry for entry in sys.path if Path(entry).resolve() not in moved]
     sys.path[:] = [str(folder), *([str(packages)] if packages.is_dir() else []), *kept, str(runtime)]
     importlib.invalidate_caches()
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 
 from shared.config import Settings
 from shared.domain.errors import FinetuneError, UnknownRunError
 from shared.domain.run.names import is_run_id
 from shared.domain.sanitize import sanitize_text
+from shared.logs import get_logger
 from shared.ports import Services
 from shared.workflow.advance import advance_run
 
@@ -20,7 +20,7 @@ SUSPENDED_FOR = timedelta(hours=1)
 
 NEVER_FINISHED = "no attempt to advance it came to an end"
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def handle_advance_message(text: str, *, delivery: int, settings: Settings, services: Services) -> None:

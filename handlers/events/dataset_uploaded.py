@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 
 from shared.config import Settings
 from shared.domain.fields import Problem
 from shared.domain.run.names import COMPANIONS, OPTIONS_FILE, SUFFIXES, Upload, parse_upload, run_id_for
-from shared.domain.run.options import OPTIONS_LIMIT_BYTES, RunOptions, override_options
+from shared.domain.run.options import RunOptions
 from shared.domain.run.run import Failure, Run, Source, SourceFile, enter, open_run
+from shared.domain.run.run_json import OPTIONS_LIMIT_BYTES, override_options
 from shared.domain.run.stages import Stage
+from shared.logs import get_logger
 from shared.ports import Services
 from shared.workflow.advance import advance_run
 from shared.workflow.notifications import enqueue_stage_changes
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def handle_dataset_uploaded(path: str, *, container: str, settings: Settings, services: Services) -> None:
@@ -87,7 +87,7 @@ def _options(upload: Upload, settings: Settings, services: Services) -> tuple[Ru
     if file is None:
         return defaults, []
     text = services.uploads.read_small(file, OPTIONS_LIMIT_BYTES)
-    return override_options(defaults, text, most_lifetime_hours=settings.endpoint_max_lifetime_hours)
+    return override_options(defaults, text, settings.bounds())
 
 
 def _rejected(run: Run, problems: list[Problem], services: Services) -> Run:

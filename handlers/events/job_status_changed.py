@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 from shared.domain.run.names import is_run_id
+from shared.logs import get_logger
 
 RUN_STATUS_CHANGED = "Microsoft.MachineLearningServices.RunStatusChanged"
 """Source: "Azure Machine Learning as an Event Grid source"; `data.runId` is the job's name."""
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def handle_job_status_changed(event_type: str | None, data: Any) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 
 from shared.config import Settings
@@ -24,9 +22,10 @@ from shared.domain.run.notifications import (
     sign,
     stage_change,
 )
+from shared.logs import get_logger
 from shared.ports import Services
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def deliver_notification(text: str, *, settings: Settings, services: Services) -> None:
@@ -62,7 +61,10 @@ def deliver_notification(text: str, *, settings: Settings, services: Services) -
         )
         _again(notification, ATTEMPTS, fault.retry_after, services)
     except ServiceRefusedError as fault:
-        _log.error("notification refused by the webhook", extra={**extra, "reason": fault.message})
+        _log.error(
+            "notification refused by the webhook",
+            extra={**extra, "code": fault.code, "reason": fault.message},
+        )
 
 
 def _read(text: str) -> Notification | None:

@@ -12,6 +12,14 @@ import hmac
 from collections.abc import Iterable, Mapping
 
 from shared.domain.errors import RequestError
+from shared.logs import get_logger
+
+_log = get_logger(__name__)
+
+
+def not_available() -> RequestError:
+    """The error for everybody without a key while the app is not configured: it tells nothing of why."""
+    return RequestError(503, "not available", code="NotAvailable")
 
 
 def check_key(headers: Mapping[str, str], accepted: Iterable[str]) -> None:
@@ -24,12 +32,12 @@ def check_key(headers: Mapping[str, str], accepted: Iterable[str]) -> None:
         accepted: The keys.
 
     Raises:
-        RequestError: 401 for any other request.
+        RequestError: 401 for any other request; 503 if there are no keys, which only the log explains.
     """
     keys = tuple(accepted)
     if not keys:
-        message = "nobody can be let in here yet: the setting API_KEYS names no key"
-        raise RequestError(401, message, code="no_keys_configured")
+        _log.error("API_KEYS is empty: set it to the keys that /api/v1 is to accept")
+        raise not_available()
     digests = [_digest(text) for text in _presented(headers)]
     matches = [hmac.compare_digest(_digest(key), digest) for key in keys for digest in digests]
     if not any(matches):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 import msgspec
@@ -26,6 +24,7 @@ from shared.domain.errors import (
     UploadReplacedError,
     WrongWorkspaceError,
 )
+from shared.logs import get_logger
 
 RETRY_SECONDS = 5
 
@@ -62,37 +61,18 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     type: str = "about:blank"
 
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
-def respond(handle: Callable[[], Response]) -> Response:
-    """Run a handler; its errors become responses."""
-    try:
-        return handle()
-    except FinetuneError as fault:
-        return problem_of(fault)
-    except Exception:  # the edge: in Azure the host would answer with nothing that a caller can read
-        return problem_of(unforeseen())
-
-
-async def respond_async(handle: Callable[[], Awaitable[Response]]) -> Response:
-    """Like `respond`, for a handler that is awaited."""
-    try:
-        return await handle()
-    except FinetuneError as fault:
-        return problem_of(fault)
-    except Exception:  # the edge: in Azure the host would answer with nothing that a caller can read
-        return problem_of(unforeseen())
-
-
-def unforeseen() -> RequestError:
-    """Log the exception being handled, of which the caller is told nothing."""
-    _log.exception("request failed unexpectedly")
+def unforeseen(fault: Exception) -> RequestError:
+    """Log an exception of which the caller is told nothing."""
+    _log.error("request failed unexpectedly", exc_info=fault)
     return RequestError(500, "the app failed unexpectedly; its log tells why", code="InternalError")
 
 
-def problem_of(fault: FinetuneError) -> Response:
-    """Render an error; statuses of 500 and above are logged, the rest is the caller's own."""
+def problem_of(exception: Exception) -> Response:
+    """Render an exception; statuses of 500 and above are logged, the rest is the caller's own."""
+    fault = exception if isinstance(exception, FinetuneError) else unforeseen(exception)
     status = (
         fault.status if isinstance(fault, RequestError | ScoringError) else STATUSES.get(type(fault), 500)
     )

@@ -72,7 +72,7 @@ def list_runs(query: Mapping[str, str], services: Services, *, if_none_match: st
         if cursor is None or len(found) == asked.limit:
             break
     view = RunPageView(runs=[entry_view(entry, now) for entry in found], next=cursor)
-    return conditional_response(view, weak_etag(view), if_none_match)
+    return conditional_response(lambda: view, weak_etag(view), if_none_match)
 
 
 def _read_cursor(cursor: str) -> tuple[str | None, str]:

@@ -23,11 +23,21 @@ from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.save_progress import update_run
 
+LEAST_EXTENSION_HOURS = 0.25
+"""An extended endpoint may idle until its new end, so that a shorter one would only switch idling off."""
+
 
 class Extension(msgspec.Struct, frozen=True):
     """How much longer an endpoint is to live."""
 
-    hours: Annotated[float, Meta(gt=0, le=24 * 365, description="Hours to add to the time it has.")]
+    hours: Annotated[
+        float,
+        Meta(
+            ge=LEAST_EXTENSION_HOURS,
+            le=24 * 365,
+            description="Hours to add to the time it has, at least a quarter.",
+        ),
+    ]
 
 
 IDEMPOTENCY_KEYS_KEPT = 8
@@ -76,7 +86,7 @@ def extend_endpoint(
 
     Args:
         endpoint: The endpoint's name.
-        body: `{"hours": n}`, hours to add to the time it has.
+        body: `{"hours": n}`, hours to add to the time it has, at least `LEAST_EXTENSION_HOURS`.
         most_hours: Most hours from going live that an endpoint may reach.
         services: The ports.
 
@@ -88,7 +98,7 @@ def extend_endpoint(
     try:
         hours = msgspec.convert(body, Extension).hours
     except (msgspec.ValidationError, OverflowError) as fault:
-        message = f'the body must be {{"hours": n}} with n above 0: {fault}'
+        message = f'the body must be {{"hours": n}} with n at least {LEAST_EXTENSION_HOURS}: {fault}'
         raise RequestError(400, message, code="InvalidExtension") from fault
 
     key = uuid.uuid4().hex

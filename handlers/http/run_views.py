@@ -1,36 +1,22 @@
-"""Runs as HTTP shows them."""
+"""Runs as HTTP shows them: each type lists what is public, and a record's other fields stay inside."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from shared.domain.dataset import Split, Verdict
 from shared.domain.run.cost import Prices, RunCost, run_cost
 from shared.domain.run.index import IndexEntry, entry_of
-from shared.domain.run.run import Run, SmokeTest, Source, TrainingPlan
+from shared.domain.run.options import ParameterValue
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
+from shared.domain.serving.attempts import ServingProgress
+from shared.domain.serving.record import StrategyName
 from shared.ports import StoredRun
-
-_KEPT_BACK = frozenset(
-    {
-        "smoke_sample",
-        "smoke_tests",
-        "source",
-        "requests",
-        "schema_version",
-        "claimed",
-        "plan",
-        "slot",
-        "workspace_id",
-        "refused_since",
-        "job_missing_since",
-        "endpoint_missing_since",
-        "trace",
-    }
-)
 
 
 class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,49 +57,212 @@ class RunPageView(msgspec.Struct, frozen=True, kw_only=True):
     next: Annotated[str | None, Meta(description="The next page's cursor; null at the end.")]
 
 
-if TYPE_CHECKING:
-    RunView = Any
-else:
-    # A run as it is kept, without what is nobody's business: whatever a run comes to have, its view has.
-    RunView = msgspec.defstruct(
-        "RunView",
-        [
-            *(
-                (field.name, EndpointView | None if field.name == "endpoint" else field.type)
-                for field in msgspec.structs.fields(Run)
-                if field.name not in _KEPT_BACK
-            ),
-            ("upload", Source),
-            ("smoke_test", tuple[SmokeTest, ...] | None),
-            ("plan", TrainingPlan | None),
-            ("suspended", _Suspended | UnsetType, UNSET),
-            ("needs_attention", bool | UnsetType, UNSET),
-            ("cost", RunCost | UnsetType, UNSET),
-        ],
-        frozen=True,
-        kw_only=True,
-        namespace={
-            "__doc__": "A run. `GET /api/runs/{id}` alone has `suspended`, `needs_attention`, `cost`."
-        },
-    )
+class SourceFileView(msgspec.Struct, frozen=True, kw_only=True):
+    """One uploaded file, in the version that was there when the run was opened."""
+
+    path: str
+    etag: str
+    size: int
+
+
+class UploadView(msgspec.Struct, frozen=True, kw_only=True):
+    """The upload: its first file opened the run; the others are its companions."""
+
+    container: str
+    files: list[SourceFileView]
+
+
+class OptionsView(msgspec.Struct, frozen=True, kw_only=True):
+    """The choices of the run: the app's settings, with the upload's `run.json` over them."""
+
+    base_model: str
+    parameters: dict[str, ParameterValue]
+    compute: str
+    compute_size: str
+    instance_type: str
+    instance_count: int
+    lifetime_hours: float
+    idle_minutes: float
+    row_policy: str
+    serving_concurrency: int
+    force: bool
+
+
+class StageView(msgspec.Struct, frozen=True, kw_only=True):
+    """When the run entered a stage."""
+
+    stage: Stage
+    at: datetime
+
+
+class FailureView(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the run ended or stumbled: the service's own code and words where it has any."""
+
+    code: str
+    message: str
+    stage: Stage
+    at: datetime
+
+
+class ReportSummaryView(msgspec.Struct, frozen=True, kw_only=True):
+    """The validation report in short."""
+
+    verdict: Verdict
+    reason: str
+    rows: dict[Split, int]
+    rows_read: int
+    rows_dropped: int
+    counts: dict[str, int]
+    tokens: int
+    fingerprint: str
+
+
+class PlanView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the run trains with, as checked before the job was submitted."""
+
+    base_model_id: str
+    base_model_name: str
+    base_model_version: str
+    component_id: str
+    component_version: str
+    parameters: dict[str, ParameterValue]
+    compute: str
+    compute_size: str
+    gpus_per_node: int
+    display_name: str
+    create_compute: bool
+
+
+class JobView(msgspec.Struct, frozen=True, kw_only=True):
+    """The training job as last seen."""
+
+    name: str
+    status: str
+    studio_url: str | None
+
+
+class MetricPointView(msgspec.Struct, frozen=True, kw_only=True):
+    """One logged value of a metric."""
+
+    step: int
+    value: float
+
+
+class MetricsView(msgspec.Struct, frozen=True, kw_only=True):
+    """What training and evaluation logged; losses are in nats per token."""
+
+    latest: dict[str, float]
+    history: dict[str, list[MetricPointView]]
+    train_loss: float | None
+    eval_loss: float | None
+
+
+class ModelView(msgspec.Struct, frozen=True, kw_only=True):
+    """The registered model version."""
+
+    name: str
+    version: str
+    id: str
+
+
+class FailedAttemptView(msgspec.Struct, frozen=True, kw_only=True):
+    """A way of serving the model that did not work."""
+
+    strategy: StrategyName
+    code: str
+    message: str
+    at: datetime
+
+
+class ServingView(msgspec.Struct, frozen=True, kw_only=True):
+    """The attempts to serve the model; the first of `order` that has not failed is in use, or being tried."""
+
+    order: list[StrategyName]
+    failed: list[FailedAttemptView]
+    strategy: Annotated[StrategyName | None, Meta(description="Used or being tried; null: all failed.")]
+
+
+class SmokeTestView(msgspec.Struct, frozen=True, kw_only=True):
+    """One test conversation, the answer that the data has, and the answer that the deployment gave."""
+
+    prompt: list[dict[str, str]]
+    expected: str
+    reply: str
+
+
+class RunView(msgspec.Struct, frozen=True, kw_only=True):
+    """A run. `GET /api/runs/{id}` alone has `suspended`, `needs_attention`, `cost`."""
+
+    run_id: str
+    dataset: str
+    options: OptionsView
+    stage: Stage
+    history: list[StageView]
+    due: datetime | None
+    billable: bool
+    outcome: Stage | None
+    end_reason: str | None
+    error: FailureView | None
+    failures: int
+    faulty_since: datetime | None
+    last_fault: FailureView | None
+    attention: Annotated[
+        str | None, Meta(description="Why a person should look, though the run goes on by itself.")
+    ]
+    report: ReportSummaryView | None
+    duplicate_of: str | None
+    compute_requested_at: datetime | None
+    job_submitted_at: datetime | None
+    job: JobView | None
+    metrics: MetricsView | None
+    model: ModelView | None
+    serving: ServingView | None
+    endpoint: EndpointView | None
+    last_used: datetime | None
+    upload: UploadView
+    smoke_test: list[SmokeTestView] | None
+    plan: PlanView | None
+    suspended: _Suspended | UnsetType = UNSET
+    needs_attention: bool | UnsetType = UNSET
+    cost: RunCost | UnsetType = UNSET
 
 
 def run_view(run: Run, now: datetime) -> RunView:
-    """The record of a run."""
-    kept = {
-        field.name: getattr(run, field.name)
-        for field in msgspec.structs.fields(run)
-        if field.name not in _KEPT_BACK
-    }
+    """What is public of a run's record."""
     return RunView(
-        **kept
-        | {
-            "upload": run.source,
-            "smoke_test": run.smoke_tests,
-            "plan": run.plan,
-            "endpoint": _endpoint_view(run, now),
-        },
+        run_id=run.run_id,
+        dataset=run.dataset,
+        options=_public(run.options, OptionsView),
+        stage=run.stage,
+        history=[_public(entry, StageView) for entry in run.history],
+        due=run.due,
+        billable=run.billable,
+        outcome=run.outcome,
+        end_reason=run.end_reason,
+        error=_public(run.error, FailureView | None),
+        failures=run.failures,
+        faulty_since=run.faulty_since,
+        last_fault=_public(run.last_fault, FailureView | None),
+        attention=run.attention,
+        report=_public(run.report, ReportSummaryView | None),
+        duplicate_of=run.duplicate_of,
+        compute_requested_at=run.compute_requested_at,
+        job_submitted_at=run.job_submitted_at,
+        job=_public(run.job, JobView | None),
+        metrics=_public(run.metrics, MetricsView | None),
+        model=_public(run.model, ModelView | None),
+        serving=_serving_view(run.serving),
+        endpoint=_endpoint_view(run, now),
+        last_used=run.last_used,
+        upload=_public(run.source, UploadView),
+        smoke_test=_public(run.smoke_tests, list[SmokeTestView] | None),
+        plan=_public(run.plan, PlanView | None),
     )
+
+
+def _public(record: Any, view: Any) -> Any:
+    """The fields of a part of the record that its view has; any other stays where it is."""
+    return msgspec.convert(record, view, from_attributes=True)
 
 
 def whole_view(stored: StoredRun, now: datetime, prices: Prices) -> RunView:
@@ -121,9 +270,14 @@ def whole_view(stored: StoredRun, now: datetime, prices: Prices) -> RunView:
     return msgspec.structs.replace(
         run_view(stored.run, now),
         suspended=stored.suspended,
-        needs_attention=entry_of(stored.run, stored.suspended).needs_attention(now),
+        needs_attention=needs_attention(stored, now),
         cost=run_cost(stored.run, prices, now),
     )
+
+
+def needs_attention(stored: StoredRun, now: datetime) -> bool:
+    """Whether a person has to do something about the run."""
+    return entry_of(stored.run, stored.suspended).needs_attention(now)
 
 
 def entry_view(entry: IndexEntry, now: datetime) -> EntryView:
@@ -139,6 +293,13 @@ def entry_view(entry: IndexEntry, now: datetime) -> EntryView:
         suspended=entry.suspended,
         needs_attention=entry.needs_attention(now),
     )
+
+
+def _serving_view(progress: ServingProgress | None) -> ServingView | None:
+    if progress is None:
+        return None
+    failed = _public(progress.failed, list[FailedAttemptView])
+    return ServingView(order=list(progress.order), failed=failed, strategy=progress.current)
 
 
 def _endpoint_view(run: Run, now: datetime) -> EndpointView | None:

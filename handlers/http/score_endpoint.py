@@ -1,94 +1,47 @@
-"""`POST /api/endpoints/{endpoint}/score`: a caller's request, straight through to the live endpoint."""
+"""`POST /api/endpoints/{endpoint}/score`: a caller's request, translated for the endpoint's server."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
-
-import msgspec
-
-from handlers.http.responses import Response, json_response, read_object
-from shared.domain.errors import FinetuneError, RequestError, ScoringError
-from shared.domain.serving.chat_payload import chat_payload
-from shared.ports import Services
-from shared.serving.live_endpoints import LiveEndpoints
-
-
-class Message(msgspec.Struct, frozen=True):
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: Annotated[str, msgspec.Meta(min_length=1)]
+from handlers.http.chat_events import stream_reply
+from handlers.http.requests import Request, read_object
+from handlers.http.responses import Response, json_response
+from shared.app import App
+from shared.domain.errors import ScoringError
+from shared.domain.serving.chat import Chat, Reply
+from shared.domain.serving.openai_stream import chunk_writer
+from shared.domain.serving.score_payload import read_score_request
+from shared.ports import ScoringTarget
+from shared.serving.chat import complete
 
 
-class ScoreMessages(msgspec.Struct, frozen=True):
-    """The short form: a conversation; every other key is a generation parameter, e.g. `max_new_tokens`."""
+async def score_endpoint(request: Request, app: App) -> Response:
+    """Score on a live endpoint.
 
-    messages: Annotated[list[Message], msgspec.Meta(min_length=1)]
-
-
-class ScoreInput(msgspec.Struct, frozen=True):
-    """What Azure ML's chat models take."""
-
-    input_string: Annotated[
-        list[Any], msgspec.Meta(min_length=1, description="A conversation, or a list of them.")
-    ]
-
-
-class ScorePayload(msgspec.Struct, frozen=True):
-    """Azure ML's own form, passed on as it is."""
-
-    input_data: ScoreInput
-
-
-async def score_endpoint(endpoint: str, body: bytes, live: LiveEndpoints, services: Services) -> Response:
-    """Score on a live endpoint and pass its answer on.
-
-    Args:
-        endpoint: The endpoint's name.
-        body: Azure ML's own payload (`input_data` with `input_string` and `parameters`, `params`), or
-            `{"messages": […], …}` where every other key is a generation parameter.
-        live: What is known of endpoints.
-        services: The ports.
+    The body is Azure ML's own payload (`input_data` with `input_string` and `parameters`), answered in Azure
+    ML's form, or `{"messages": […], …}` where every other key is a generation parameter.
 
     Raises:
         RequestError: For a body or an endpoint that cannot be scored.
         ScoringError: For what the endpoint answers instead of a reply.
     """
-    payload = read_payload(read_object(body))
-    target = await live.target(endpoint)
+    endpoint = request.path["endpoint"]
+    asked = read_score_request(read_object(request.body))
+    target = await app.directory.resolve(endpoint)
     try:
-        return json_response(200, await services.scoring.score_async(target, payload))
+        if asked.stream:
+            (chat,) = asked.chats
+            writer = chunk_writer(target.name, app.services.now())
+            return await stream_reply(chat, target, app, writer, include_usage=True)
+        replies = [await _reply(chat, target, app) for chat in asked.chats]
     except ScoringError as fault:
         if fault.status == 503:
-            # It may be gone since it was looked at: then that is the answer.
-            live.forget(endpoint)
-            await live.target(endpoint)
+            # The endpoint may be gone since it was looked up: then that is the answer.
+            app.directory.forget(endpoint)
+            await app.directory.resolve(endpoint)
         raise
+    return json_response(200, asked.answer(replies))
 
 
-def read_payload(request: dict[str, Any]) -> Mapping[str, Any]:
-    """Turn either form of request into Azure ML's.
-
-    Raises:
-        RequestError: 400, naming what is missing or wrong.
-    """
-    if "input_data" in request:
-        try:
-            msgspec.convert(request, ScorePayload)
-        except msgspec.ValidationError as fault:
-            message = "input_data must be an object whose input_string is a list of messages"
-            raise _malformed(f"{message}: {fault}") from fault
-        return request
-    if "messages" not in request:
-        raise _malformed("the body must have either messages or input_data")
-    try:
-        messages = msgspec.convert(request, ScoreMessages).messages
-    except msgspec.ValidationError as fault:
-        raise _malformed(f"messages: {fault}") from fault
-    parameters = {name: value for name, value in request.items() if name != "messages"}
-    return chat_payload([msgspec.structs.asdict(message) for message in messages], parameters)
-
-
-def _malformed(message: str) -> FinetuneError:
-    return RequestError(400, message, code="MalformedRequest")
+async def _reply(chat: Chat, target: ScoringTarget, app: App) -> Reply:
+    async with app.admission.admit(target):
+        return await complete(chat, target, app.services)

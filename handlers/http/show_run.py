@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from handlers.http.responses import JSON, Response, conditional_response, weak_etag
-from handlers.http.run_views import whole_view
+from handlers.http.run_views import RunView, needs_attention, whole_view
 from shared.domain.errors import RequestError
 from shared.domain.run.cost import Prices
 from shared.ports import Services
@@ -19,6 +19,8 @@ REPORT_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 NO_PRICES = Prices()
+VIEW = RunView.__struct_fields__
+"""Part of the ETag, so that a new version of the app does not call an old form of a run the newest."""
 
 
 def show_run(
@@ -42,9 +44,9 @@ def show_run(
         UnknownRunError: If there is no such run.
     """
     stored = services.runs.load(run_id)
-    view = whole_view(stored, services.now(), prices)
-    stopped = whole_view(stored, stored.run.history[-1].at, prices)
-    return conditional_response(view, weak_etag((stopped, view.needs_attention)), if_none_match)
+    now = services.now()
+    etag = weak_etag((VIEW, stored.etag, stored.suspended, needs_attention(stored, now), prices))
+    return conditional_response(lambda: whole_view(stored, now, prices), etag, if_none_match)
 
 
 def show_report(run_id: str, *, accept: str | None, services: Services) -> Response:

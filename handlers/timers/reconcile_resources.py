@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 
 import msgspec
@@ -14,11 +13,12 @@ from shared.domain.run.names import is_run_id
 from shared.domain.run.orphan_policy import is_in, may_cancel_job, may_delete_endpoint
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
+from shared.logs import get_logger
 from shared.ports import Services
 from shared.workflow.audit import audit
 from shared.workflow.save_progress import update_run
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def reconcile_resources(*, settings: Settings, services: Services) -> list[str]:

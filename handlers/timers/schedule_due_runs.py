@@ -15,4 +15,6 @@ def schedule_due_runs(services: Services) -> list[str]:
     now = services.now()
     entries = list(services.runs.entries())
     services.telemetry.counted(Counter(entry.stage or "unreadable" for entry in entries))
-    return [entry.run_id for entry in entries if entry.is_due(now)]
+    due = [entry for entry in entries if entry.is_due(now)]
+    # Who has been due for longest goes first: a validation that is to go on later is behind all that wait.
+    return [entry.run_id for entry in sorted(due, key=lambda entry: (entry.due or now, entry.run_id))]

@@ -1,5 +1,6 @@
 // Alerts for what needs a person; docs/operate.md says what to do about each. Queries name the app's own
-// log messages, which are constants (tests/infra holds them equal); Properties are their extra fields.
+// log messages, which are constants (tests/infra holds them equal); after them come the fields that Properties
+// has, too. A message that is logged with its exception becomes a row of AppExceptions instead of AppTraces.
 
 @description('Name of the Log Analytics workspace.')
 param logsName string
@@ -26,7 +27,7 @@ var rules = [
     title: 'A run was suspended: its message is on advance-poison'
     severity: 1
     window: 'PT5M'
-    query: 'AppTraces | where Message startswith "run suspended"'
+    query: 'union AppTraces, AppExceptions | extend Text = coalesce(OuterMessage, Message) | where Text startswith "run suspended"'
   }
   {
     name: 'upload-poisoned'
@@ -40,21 +41,21 @@ var rules = [
     title: 'A run needs a person: suspended, unreadable, overdue, or in teardown for over an hour'
     severity: 1
     window: 'PT30M'
-    query: 'AppTraces | where Message == "a run needs attention" or Message == "an orphaned endpoint stays for now" or Message == "an orphaned job may go on for now"'
+    query: 'union AppTraces, AppExceptions | extend Text = coalesce(OuterMessage, Message) | where Text startswith "a run needs attention" or Text startswith "an orphaned endpoint stays for now" or Text startswith "an orphaned job may go on for now"'
   }
   {
     name: 'run-failed'
     title: 'A run failed'
     severity: 2
     window: 'PT5M'
-    query: 'AppTraces | where Message == "run enters a stage" and tostring(Properties.stage) == "failed"'
+    query: 'AppTraces | where Message startswith "run enters a stage" and tostring(Properties.stage) == "failed"'
   }
   {
     name: 'notification-lost'
     title: 'The webhook did not accept a notification'
     severity: 3
     window: 'PT5M'
-    query: 'AppTraces | where Message == "notification refused by the webhook" or Message == "notification dropped"'
+    query: 'AppTraces | where Message startswith "notification refused by the webhook" or Message startswith "notification dropped"'
   }
 ]
 

@@ -70,8 +70,24 @@ var platformSettings = {
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
   // With telemetryMode in host.json: the worker configures OpenTelemetry itself.
   PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY: 'true'
-  // A queue batch is 16 runs (host.json), each of which mostly waits for Azure: threads, not cores.
+  // Every span of a run. The exporter's own default keeps five traces a second, and parts of a trace at that.
+  OTEL_TRACES_SAMPLER: 'always_on'
+  // One span for each HTTP request: that of `requests`, which every SDK of the app sends with. azure-core
+  // would add three of its own to each.
+  AZURE_TRACING_ENABLED: 'false'
+  OTEL_PYTHON_DISABLED_INSTRUMENTATIONS: 'azure_sdk,django,fastapi,flask,httpx,httpx2,psycopg2,urllib,urllib3'
+  // Statistics about the exporter: to Microsoft, to Microsoft's remote settings, to this resource, and one
+  // metric with each batch of spans.
+  APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL: 'true'
+  APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED: 'true'
+  APPLICATIONINSIGHTS_SDKSTATS_DISABLED: 'true'
+  APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED: 'true'
+  // Events take at most 20 threads at once (host.json), each of which mostly waits for Azure. HTTP has threads
+  // of its own, and so have webhooks, which may take ten seconds each.
   PYTHON_THREADPOOL_THREAD_COUNT: '24'
+  // Replies stream from the worker's own HTTP server, which it starts before 3.13 only if it indexes at its
+  // start.
+  PYTHON_ENABLE_INIT_INDEXING: '1'
 }
 
 resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {

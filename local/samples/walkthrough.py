@@ -169,7 +169,7 @@ def train(workspace: Any, registry: Any, model: Any, gpus: int, folder: Path) ->
             number_of_gpu_to_use_finetuning=gpus,
             **parameters,
         )
-        return {"trained_model": node.outputs.mlflow_model_folder}
+        return {"mlflow_model_folder": node.outputs.mlflow_model_folder}
 
     job = create_pipeline()
     job.settings.force_rerun = True
@@ -202,7 +202,7 @@ def register(workspace: Any, job: Any, version: str) -> Any:
 
     print("pipeline job outputs:", workspace.jobs.get(job.name).outputs)
     model = Model(
-        path=f"azureml://jobs/{job.name}/outputs/trained_model",
+        path=f"azureml://jobs/{job.name}/outputs/mlflow_model_folder",
         type=AssetTypes.MLFLOW_MODEL,
         name=f"{MODEL_NAME}-ultrachat-200k",
         version=version,

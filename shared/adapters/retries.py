@@ -23,6 +23,15 @@ CALL_RETRIES: dict[str, Any] = {
 }
 """For pipelines of azure-core: two repeats after a broken connection, within a second."""
 
+CALL_LIMITS: dict[str, Any] = {
+    **CALL_RETRIES,
+    "connection_timeout": 10,
+    # The SDK's own default for a read is five minutes.
+    "read_timeout": 60,
+    "timeout": 120,
+}
+"""The same with deadlines, seconds: to connect, for an answer's next bytes, for a call with its repeats."""
+
 TOKEN_RETRIES: dict[str, Any] = {
     "retry_total": 3,
     "retry_backoff_factor": 0.2,

@@ -7,9 +7,10 @@ text, prompts, keys or tokens.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import Any, cast
@@ -17,7 +18,7 @@ from typing import Any, cast
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
 from opentelemetry.metrics import Meter
-from opentelemetry.trace import SpanKind, Tracer
+from opentelemetry.trace import Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from shared.domain.run.run import Run
@@ -68,7 +69,10 @@ class OpenTelemetry:
                 # The invocation has a trace of its own; the run's work belongs to the run's.
                 parent = kept
         facts = {"run_id": run.run_id, "stage": run.stage.value}
-        with self._tracer.start_as_current_span(name, context=parent, attributes=facts):
+        # An exception is recorded once, where it was raised: by the span of the port's call.
+        with self._tracer.start_as_current_span(
+            name, context=parent, attributes=facts, record_exception=False
+        ):
             yield
 
     def entered(self, stage: Stage, left: Stage, seconds: float) -> None:
@@ -125,7 +129,8 @@ class _TracedPort:
 
     def _wrap(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def span() -> Any:
-            return self._tracer.start_as_current_span(name, kind=SpanKind.CLIENT)
+            # Internal: the HTTP request within has a span of its own, of kind client.
+            return self._tracer.start_as_current_span(name)
 
         if inspect.iscoroutinefunction(call):
 
@@ -140,13 +145,27 @@ class _TracedPort:
             @functools.wraps(call)
             def iterated(*args: Any, **kwargs: Any) -> Iterator[Any]:
                 # Not current: what the caller does between two items is not part of it.
-                whole = self._tracer.start_span(name, kind=SpanKind.CLIENT)
+                whole = self._tracer.start_span(name)
                 try:
                     yield from call(*args, **kwargs)
                 finally:
                     whole.end()
 
             return cast("Callable[..., Any]", iterated)
+
+        if inspect.isasyncgenfunction(call):
+
+            @functools.wraps(call)
+            async def streamed(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+                whole = self._tracer.start_span(name)
+                try:
+                    async with contextlib.aclosing(call(*args, **kwargs)) as items:
+                        async for item in items:
+                            yield item
+                finally:
+                    whole.end()
+
+            return streamed
 
         @functools.wraps(call)
         def called(*args: Any, **kwargs: Any) -> Any:

@@ -123,6 +123,7 @@ class ScoringError(FinetuneError):
     Attributes:
         status: HTTP status code to answer with.
         upstream_status: HTTP status code that the endpoint gave, or None when it gave none.
+        model_status: HTTP status code that the model's server gave, where the endpoint tells it.
         request_id: The endpoint's own id of the request, or None.
         retry_after: Seconds that the endpoint asked to wait, or None.
     """
@@ -134,11 +135,13 @@ class ScoringError(FinetuneError):
         *,
         code: str,
         upstream_status: int | None = None,
+        model_status: int | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message, code=code)
         self.status = status
         self.upstream_status = upstream_status
+        self.model_status = model_status
         self.request_id = request_id
         self.retry_after = retry_after

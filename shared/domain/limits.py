@@ -5,6 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import NamedTuple
 
+SUBMISSION_DEADLINE = timedelta(hours=1)
+"""After which a job that Azure ML accepted must be seen: its listings lag by seconds, so nothing waits for
+this but a job that was lost."""
+
 
 class Limits(NamedTuple):
     """What bounds a run from outside it.

@@ -1,1 +1,1 @@
-"""Which endpoints and models can be called now."""
+"""Serving callers: which endpoint answers a request."""

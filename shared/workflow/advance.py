@@ -7,7 +7,6 @@ own work done, so that a process may die between any two lines.
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 
 import msgspec
@@ -32,13 +31,15 @@ from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import Observation, note
 from shared.domain.run.run import WITHOUT_FAULT, EndpointRecord, Failure, Run, enter, restart
 from shared.domain.run.stages import Stage
+from shared.logs import get_logger
 from shared.ports import Services, StoredRun
 from shared.workflow.notifications import enqueue_stage_changes
 from shared.workflow.observe import observe
 from shared.workflow.save_progress import save_progress
+from shared.workflow.steps.deploy_model import serving_of
 from shared.workflow.steps.table import carry_out
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def advance_run(run_id: str, *, settings: Settings, services: Services) -> Run | None:
@@ -132,10 +133,13 @@ def _report_stage(run: Run, stage: Stage, services: Services) -> None:
 
 def _with_endpoint(run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
     now = services.now()
+    assert run.serving is not None
+    assert run.serving.route is not None, "the smoke test settles the route"
     facts = EndpointRecord(
         name=run.run_id,
         scoring_uri=(seen.endpoint.scoring_uri if seen.endpoint else None) or "",
         auth_mode=settings.endpoint_auth_mode,
+        serving=serving_of(run, settings.serving_options(run.options), run.serving.route),
         live_since=now,
         expires_at=now + timedelta(hours=run.options.lifetime_hours),
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+from shared.logs import get_logger
 
-_log = logging.getLogger("finetune.audit")
+_log = get_logger("finetune.audit")
 
 
 def audit(action: str, resource: str, run_id: str, reason: str) -> None:
@@ -16,6 +16,5 @@ def audit(action: str, resource: str, run_id: str, reason: str) -> None:
         run_id: The run that it belongs to, by its tags.
         reason: Why it goes, in a person's words.
     """
-    _log.warning(
-        "%s", action, extra={"action": action, "resource": resource, "run_id": run_id, "reason": reason}
-    )
+    fields = {"action": action, "resource": resource, "run_id": run_id, "reason": reason}
+    _log.warning("audit", extra=fields)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
 from shared.domain.errors import FinetuneError
 from shared.domain.run.notifications import Notification, delay_before
 from shared.domain.run.run import Run
+from shared.logs import get_logger
 from shared.ports import Services
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 def enqueue_stage_changes(run: Run, since: int, services: Services) -> None:

@@ -56,7 +56,7 @@ def check_workspace(run: Run, services: Services) -> None:
 
 
 def _observe_remaining(run: Run, services: Services) -> Observation:
-    """Job and endpoint of a teardown: one that cannot be looked at does not keep the other standing."""
+    """Job and endpoint of a teardown; if one cannot be observed, the other is still removed."""
     faults: list[FinetuneError] = []
 
     def look(at: Callable[[str, str], Seen]) -> Seen | None:

@@ -1,4 +1,4 @@
-"""Acquire a concurrency slot, first come, first served."""
+"""Acquire a concurrency slot when it is a run's turn."""
 
 from __future__ import annotations
 

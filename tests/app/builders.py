@@ -23,6 +23,10 @@ from shared.domain.run.run import (
     TrainingPlan,
 )
 from shared.domain.run.stages import Stage
+from shared.domain.serving.attempts import ServingProgress
+from shared.domain.serving.deployment import Deployment
+from shared.domain.serving.record import BATCH_ROUTE, OPENAI_ROUTE, Serving, StrategyName
+from shared.domain.serving.strategies.strategy import MODEL_FOLDER
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RUN_ID = "ft-support-0123456789"
@@ -53,6 +57,14 @@ PLAN = TrainingPlan(
     gpus_per_node=1,
     display_name="Phi-4-support-bs1-cosine-ds2-lora-save_limit1-seqlen-1",
     create_compute=False,
+)
+
+PLAIN = Deployment(None, {"WORKER_COUNT": "1"}, 1)
+"""What Azure ML serves a model with if nothing is chosen."""
+
+PROGRESS = ServingProgress(order=tuple(StrategyName))
+SERVING = Serving(
+    strategy=StrategyName.MLFLOW, route=BATCH_ROUTE, concurrency=1, instances=1, timeout_seconds=180
 )
 
 PATH = (
@@ -109,10 +121,15 @@ def a_run(stage: Stage = Stage.RECEIVED, *, now: datetime = NOW, **changes: Any)
     if Stage.REGISTERED in steps:
         facts |= {
             "metrics": Metrics(latest={"eval_loss": 1.5}, history={}, train_loss=1.25, eval_loss=1.5),
-            "model": ModelRecord(name="Phi-4-support", version=RUN_ID, id="/models/Phi-4-support"),
+            "model": ModelRecord(
+                name="Phi-4-support", version=RUN_ID, id="/models/Phi-4-support", folder=MODEL_FOLDER
+            ),
         }
+    if Stage.DEPLOYING in steps:
+        facts["serving"] = PROGRESS
     if Stage.LIVE in steps:
         facts |= {
+            "serving": msgspec.structs.replace(PROGRESS, route=OPENAI_ROUTE),
             "smoke_tests": (
                 SmokeTest(prompt=[{"role": "user", "content": "Hello?"}], expected="Hi!", reply="Hey!"),
             ),
@@ -120,6 +137,7 @@ def a_run(stage: Stage = Stage.RECEIVED, *, now: datetime = NOW, **changes: Any)
                 name=RUN_ID,
                 scoring_uri=f"https://{RUN_ID}.localregion.inference.ml.azure.com/score",
                 auth_mode="aad_token",
+                serving=SERVING,
                 live_since=now,
                 expires_at=now + timedelta(hours=24),
             ),

@@ -63,7 +63,9 @@ def shared_azure_ml(azurite: Azurite, account: BlobServiceClient) -> Iterator[Em
     for name in CONTAINERS:
         if not account.get_container_client(name).exists():
             account.create_container(name)
-    with Emulator(pace="instant", storage={"devstoreaccount1": azurite.connection_string}) as emulator:
+    with Emulator(
+        pace="instant", strict=True, storage={"devstoreaccount1": azurite.connection_string}
+    ) as emulator:
         yield emulator
 
 

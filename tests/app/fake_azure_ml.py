@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,11 +17,25 @@ from shared.domain.run.observation import (
     Provisioning,
 )
 from shared.domain.run.run import Metrics, ModelRecord, Run, TrainingPlan
-from shared.domain.training.base_model import BaseModel, parse_base_model
+from shared.domain.serving.chat import Upstream
+from shared.domain.serving.deployment import ENVIRONMENT_NAME, Deployment, ServingEnvironment
+from shared.domain.serving.strategies.strategy import MODEL_FOLDER
+from shared.domain.training.base_model import BaseModel, hub_model, parse_base_model
 from shared.domain.training.component import Component, parse_component
+from shared.domain.training.model_reference import read_reference
 from shared.ports import ScoringTarget
 from tests.app.builders import WORKSPACE
 from tests.app.catalogue import COMPONENT, component_body, model_body
+
+CRASHED = "User container has crashed or terminated: Liveness probe failed."
+
+
+def said(text: str, body: Mapping[str, Any]) -> Any:
+    """A reply in the dialect of the request: OpenAI's, or that of MLflow's server."""
+    if "input_data" in body:
+        return [{"0": text}]
+    return {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}
+
 
 LOGGED = Metrics(latest={"eval_loss": 1.5}, history={}, train_loss=1.0, eval_loss=1.5)
 SIZES = {"standard_nc24ads_a100_v4": 1, "standard_nc48ads_a100_v4": 2, "standard_ds3_v2": 0}
@@ -36,6 +51,10 @@ class MemoryCloud:
         faults: Errors to raise, each once, by the name of the call that meets it.
         begun: Every call that created or removed something, in order.
         answers: What deployments reply to scoring.
+        deployed: What was asked for, in order.
+        crashes: How many of the next deployments fail.
+        chunks: What they stream, and where that breaks off.
+        streaming: Streams that are open.
     """
 
     slow: bool = False
@@ -49,15 +68,24 @@ class MemoryCloud:
     jobs: dict[str, JobStatus] = field(default_factory=dict)
     models: dict[str, ModelRecord] = field(default_factory=dict)
     logged: Metrics = LOGGED
+    folder: str = MODEL_FOLDER
     seen: dict[str, EndpointStatus] = field(default_factory=dict)
     tags: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    answers: Callable[[Mapping[str, Any]], Any] = lambda _payload: {"output": "Hello!"}
+    answers: Callable[[Mapping[str, Any]], Any] = lambda body: said("Hello!", body)
+    chunks: list[bytes | Exception] = field(default_factory=list)
+    streaming: int = 0
     scored: list[tuple[ScoringTarget, Mapping[str, Any], str | None]] = field(default_factory=list)
+    environments: set[ServingEnvironment] = field(default_factory=set)
+    deployed: list[Deployment] = field(default_factory=list)
+    crashes: int = 0
 
     def base_model(self, name: str) -> BaseModel:
         """See `Registry.base_model`."""
         self._meet("base_model")
-        bare, _, version = name.partition(":")
+        reference = read_reference(name)
+        if reference.on_hub:
+            return hub_model(reference.name)
+        bare, version = reference.name, reference.version or ""
         try:
             body = model_body(self.month, bare)
         except KeyError as fault:
@@ -100,10 +128,11 @@ class MemoryCloud:
         self._meet("ensure_datastore")
         self.datastores = 1
 
-    def submit(self, run: Run, plan: TrainingPlan) -> None:
+    def submit(self, run: Run, plan: TrainingPlan, *, finetune_config: str | None) -> None:
         """See `Training.submit`."""
         self._begin("submit", run.run_id)
         assert plan.component_version
+        assert (finetune_config is None) is (plan.finetune_config is None)
         self.jobs.setdefault(run.run_id, JobStatus("Running" if self.slow else "Completed"))
 
     def job(self, name: str, run_id: str) -> JobStatus | None:
@@ -122,7 +151,9 @@ class MemoryCloud:
         """See `Training.register`."""
         self._begin("register", run.run_id)
         name = model_name(plan.base_model_name, run.dataset)
-        facts = ModelRecord(name=name, version=run.run_id, id=f"/models/{name}/versions/{run.run_id}")
+        facts = ModelRecord(
+            name=name, version=run.run_id, id=f"/models/{name}/versions/{run.run_id}", folder=self.folder
+        )
         return self.models.setdefault(run.run_id, facts)
 
     def read(self, job: str) -> Metrics:
@@ -144,14 +175,41 @@ class MemoryCloud:
         self.seen.setdefault(name, EndpointStatus(self._state, f"https://{name}/score", {}))
         self.tags[name] = tags
 
-    def deploy(self, name: str, *, model_id: str, instance_type: str, instance_count: int) -> None:
+    def ensure_environment(self, environment: ServingEnvironment) -> str:
+        """See `Endpoints.ensure_environment`."""
+        self._meet("ensure_environment")
+        self.environments.add(environment)
+        return f"/environments/{ENVIRONMENT_NAME}/versions/{environment.version}"
+
+    def deploy(
+        self,
+        name: str,
+        deployment: Deployment,
+        *,
+        environment_id: str | None,
+        model_id: str,
+        instance_type: str,
+        instance_count: int,
+    ) -> None:
         """See `Endpoints.deploy`."""
         self._begin("deploy", name)
+        assert (environment_id is None) is (deployment.environment is None)
         assert model_id
         assert instance_type
         assert instance_count
         if self.seen[name].deployment is None:
-            self.seen[name] = self.seen[name]._replace(deployment=DeploymentStatus(self._state))
+            self.deployed.append(deployment)
+            status = DeploymentStatus(self._state)
+            if self.crashes:
+                self.crashes -= 1
+                status = DeploymentStatus(Provisioning.FAILED, CRASHED)
+            self.seen[name] = self.seen[name]._replace(deployment=status)
+
+    def delete_deployment(self, name: str) -> None:
+        """See `Endpoints.delete_deployment`."""
+        self._begin("delete_deployment", name)
+        if name in self.seen:
+            self.seen[name] = self.seen[name]._replace(deployment=None)
 
     def route_traffic(self, name: str) -> None:
         """See `Endpoints.route_traffic`."""
@@ -172,15 +230,29 @@ class MemoryCloud:
         self._meet("list_owned")
         return [(name, self.tags[name][RUN_TAG]) for name in self.seen if RUN_TAG in self.tags.get(name, {})]
 
-    def score(self, target: ScoringTarget, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
+    def score(self, target: ScoringTarget, request: Upstream, *, deployment: str | None) -> Any:
         """See `Scoring.score`."""
         self._meet("score")
-        self.scored.append((target, payload, deployment))
-        return self.answers(payload)
+        self.scored.append((target, request.body, deployment))
+        return self.answers(request.body)
 
-    async def score_async(self, target: ScoringTarget, payload: Mapping[str, Any]) -> Any:
+    async def score_async(self, target: ScoringTarget, request: Upstream) -> Any:
         """See `Scoring.score_async`."""
-        return self.score(target, payload, deployment=None)
+        return self.score(target, request, deployment=None)
+
+    async def stream(self, target: ScoringTarget, request: Upstream) -> AsyncGenerator[bytes, None]:
+        """See `Scoring.stream`."""
+        self._meet("score")
+        self.scored.append((target, request.body, None))
+        self.streaming += 1
+        try:
+            for chunk in self.chunks:
+                if isinstance(chunk, Exception):
+                    raise chunk
+                await asyncio.sleep(0)
+                yield chunk
+        finally:
+            self.streaming -= 1
 
     def settle(self) -> None:
         """Finish every pending operation; jobs complete, what is going is gone."""
@@ -190,7 +262,7 @@ class MemoryCloud:
         self.seen = {
             name: one._replace(
                 state=Provisioning.READY,
-                deployment=one.deployment and DeploymentStatus(Provisioning.READY),
+                deployment=one.deployment and _settled(one.deployment),
             )
             for name, one in self.seen.items()
             if one.state is not Provisioning.DELETING
@@ -207,3 +279,7 @@ class MemoryCloud:
     def _meet(self, call: str) -> None:
         if self.faults.get(call):
             raise self.faults[call].pop(0)
+
+
+def _settled(deployment: DeploymentStatus) -> DeploymentStatus:
+    return deployment if deployment.state is Provisioning.FAILED else DeploymentStatus(Provisioning.READY)

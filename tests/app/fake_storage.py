@@ -1,4 +1,4 @@
-"""What storage keeps, in memory: records, claims, uploads, snapshot and reports."""
+"""What storage keeps, in memory: records, coordination, uploads, snapshot and reports."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from shared.domain.run.names import is_run_id
 from shared.domain.run.record import read_record
 from shared.domain.run.run import Run, SourceFile
 from shared.domain.run.slot_kind import SlotKind
+from shared.domain.serving.record import StrategyName
 from shared.ports import RunPage, SlotHolders, StoredRun
 
 
@@ -190,9 +191,9 @@ class MemoryUploads:
         etag, body = self.files[path]
         return SourceFile(path=path, etag=etag, size=len(body))
 
-    def read(self, file: SourceFile) -> Iterator[bytes]:
+    def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """See `Uploads.read`."""
-        body = self._body(file)
+        body = self._body(file)[offset:]
         for start in range(0, len(body), 4096):
             yield body[start : start + 4096]
 
@@ -207,23 +208,43 @@ class MemoryUploads:
         return body
 
 
+class MemorySink:
+    """Keeps the pieces of one split."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.pieces = pieces
+
+    def write(self, piece: bytes) -> None:
+        """See `Sink.write`."""
+        self.pieces.append(piece)
+
+    def write_first(self, piece: bytes) -> None:
+        """See `Sink.write_first`."""
+        self.pieces.insert(0, piece)
+
+
 class MemorySnapshot:
     """Three files being written; nothing of them is to be seen before `commit`."""
 
-    def __init__(self, run_id: str, files: dict[str, bytes]) -> None:
+    def __init__(self, run_id: str, files: dict[str, bytes], state: bytes) -> None:
         self._run_id = run_id
         self._files = files
-        self._written: dict[Split, list[bytes]] = {split: [] for split in Split}
+        written = msgspec.msgpack.decode(state, type=dict[Split, list[bytes]]) if state else {}
+        self._written = {split: MemorySink(written.get(split, [])) for split in Split}
 
     @property
-    def sinks(self) -> Mapping[Split, Callable[[bytes], object]]:
+    def sinks(self) -> Mapping[Split, MemorySink]:
         """See `Snapshot.sinks`."""
-        return {split: pieces.append for split, pieces in self._written.items()}
+        return self._written
+
+    def state(self) -> bytes:
+        """See `Snapshot.state`."""
+        return msgspec.msgpack.encode({split: sink.pieces for split, sink in self._written.items()})
 
     def commit(self, splits: Iterable[Split]) -> None:
         """See `Snapshot.commit`."""
         for split in splits:
-            self._files[f"{self._run_id}/{split}.jsonl"] = b"".join(self._written[split])
+            self._files[f"{self._run_id}/{split}.jsonl"] = b"".join(self._written[split].pieces)
 
 
 class MemoryDatasets:
@@ -231,15 +252,49 @@ class MemoryDatasets:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
+        self.checkpoints: dict[str, bytes] = {}
 
     @contextmanager
-    def open_snapshot(self, run_id: str) -> Iterator[MemorySnapshot]:
+    def open_snapshot(self, run_id: str, state: bytes = b"") -> Iterator[MemorySnapshot]:
         """See `Datasets.open_snapshot`."""
-        yield MemorySnapshot(run_id, self.files)
+        yield MemorySnapshot(run_id, self.files, state)
+
+    def save_finetune_config(self, run_id: str, data: bytes) -> str:
+        """See `Datasets.save_finetune_config`."""
+        path = f"{run_id}/finetune_config.json"
+        self.files[path] = data
+        return f"azureml://datastores/finetune_datasets/paths/{path}"
+
+    def save_checkpoint(self, run_id: str, data: bytes) -> None:
+        """See `Datasets.save_checkpoint`."""
+        self.checkpoints[run_id] = data
+
+    def load_checkpoint(self, run_id: str) -> bytes | None:
+        """See `Datasets.load_checkpoint`."""
+        return self.checkpoints.get(run_id)
+
+    def delete_checkpoint(self, run_id: str) -> None:
+        """See `Datasets.delete_checkpoint`."""
+        self.checkpoints.pop(run_id, None)
 
     def uri(self, run_id: str, split: Split) -> str:
         """See `Datasets.uri`."""
         return f"azureml://datastores/finetune_datasets/paths/{run_id}/{split}.jsonl"
+
+
+class MemoryServingMemory:
+    """Strategies by key."""
+
+    def __init__(self) -> None:
+        self.worked: dict[str, StrategyName] = {}
+
+    def recall(self, key: str) -> StrategyName | None:
+        """See `ServingMemory.recall`."""
+        return self.worked.get(key)
+
+    def remember(self, key: str, strategy: StrategyName) -> None:
+        """See `ServingMemory.remember`."""
+        self.worked[key] = strategy
 
 
 class MemoryReports:

@@ -22,6 +22,7 @@ from tests.app.fake_storage import (
     MemoryReports,
     MemoryRunLock,
     MemoryRuns,
+    MemoryServingMemory,
     MemorySlots,
     MemoryUploads,
 )
@@ -64,6 +65,7 @@ class World:
     run_lock: MemoryRunLock = field(default_factory=MemoryRunLock)
     content_index: MemoryContentIndex = field(default_factory=MemoryContentIndex)
     slots: MemorySlots = field(default_factory=MemorySlots)
+    serving_memory: MemoryServingMemory = field(default_factory=MemoryServingMemory)
     uploads: MemoryUploads = field(default_factory=MemoryUploads)
     datasets: MemoryDatasets = field(default_factory=MemoryDatasets)
     reports: MemoryReports = field(default_factory=MemoryReports)
@@ -88,6 +90,7 @@ class World:
             metrics=self.cloud,
             endpoints=self.cloud,
             scoring=self.cloud,
+            serving_memory=self.serving_memory,
             notifications=self.notifications,
             webhook=self.notifications,
             telemetry=OpenTelemetry(),

@@ -23,7 +23,9 @@ from shared.domain.errors import (
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import Provisioning
 from shared.domain.run.run import MetricPoint
+from shared.domain.serving.deployment import ServingEnvironment
 from shared.ports import Services
+from tests.app.builders import PLAIN
 from tests.app.catalogue import PHI_3
 from tests.app.conftest import connected
 
@@ -46,8 +48,12 @@ CALLS: dict[str, Callable[[Services], object]] = {
     "endpoints.endpoint": lambda services: services.endpoints.endpoint(NAME, NAME),
     "endpoints.create": lambda services: services.endpoints.create(NAME, auth_mode="key", tags={}),
     "endpoints.deploy": lambda services: services.endpoints.deploy(
-        NAME, model_id=MODEL, instance_type=A100, instance_count=1
+        NAME, PLAIN, environment_id=None, model_id=MODEL, instance_type=A100, instance_count=1
     ),
+    "endpoints.ensure_environment": lambda services: services.endpoints.ensure_environment(
+        ServingEnvironment("image:1")
+    ),
+    "endpoints.delete_deployment": lambda services: services.endpoints.delete_deployment(NAME),
     "endpoints.delete": lambda services: services.endpoints.delete(NAME),
     "endpoints.list_owned": lambda services: list(services.endpoints.list_owned()),
 }
@@ -68,15 +74,17 @@ def test_a_forbidden_call_is_refused_in_the_services_words(
         CALLS[call](services)
 
 
-@pytest.mark.parametrize("call", [call for call in CALLS if call != "metrics.read"])
+BUSY = {"status": 503, "body": {"error": {"code": "Busy", "message": "busy"}}}
+
+
 @pytest.mark.parametrize(
-    "fault",
+    ("call", "fault"),
     [
-        {"status": 503, "body": {"error": {"code": "Busy", "message": "busy"}}},
-        {"status": 200, "body": "<html>Please sign in</html>"},
-        {"reset": True},
+        *((call, BUSY) for call in CALLS if call != "metrics.read"),
+        ("endpoints.endpoint", {"status": 200, "body": "<html>Please sign in</html>"}),
+        ("endpoints.endpoint", {"reset": True}),
     ],
-    ids=["503", "a page", "reset"],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
 def test_a_service_that_stumbles_is_tried_again_later(
     call: str, fault: dict[str, Any], services: Services, azure_ml: Emulator
@@ -87,13 +95,18 @@ def test_a_service_that_stumbles_is_tried_again_later(
         CALLS[call](services)
 
 
-@pytest.mark.parametrize("call", [call for call in CALLS if call not in NOT_REPEATED])
-@pytest.mark.parametrize("fault", [{"reset": True}, {"lost_answer": True}])
+@pytest.mark.parametrize(
+    ("call", "fault"),
+    [
+        *((call, "lost_answer") for call in CALLS if call not in NOT_REPEATED),
+        ("endpoints.endpoint", "reset"),
+    ],
+)
 def test_a_single_stumble_is_not_even_noticed(
-    call: str, fault: dict[str, Any], services: Services, azure_ml: Emulator
+    call: str, fault: str, services: Services, azure_ml: Emulator
 ) -> None:
     """A connection that breaks is tried again at once; a write that is sent twice is still one thing."""
-    azure_ml.add_fault(match={"path": "providers|registr"}, **fault)
+    azure_ml.add_fault(match={"path": "providers|registr"}, **{fault: True})
     CALLS[call](services)
 
 
@@ -177,7 +190,9 @@ def test_the_datastore_is_registered_once(services: Services, azure_ml: Emulator
 def deploying(services: Services, auth_mode: str = "key") -> None:
     """An endpoint with a deployment on its way."""
     services.endpoints.create(NAME, auth_mode=auth_mode, tags={RUN_TAG: NAME})
-    services.endpoints.deploy(NAME, model_id=MODEL, instance_type=A100, instance_count=1)
+    services.endpoints.deploy(
+        NAME, PLAIN, environment_id=None, model_id=MODEL, instance_type=A100, instance_count=1
+    )
 
 
 def test_a_quota_refusal_says_how_much_is_missing(services: Services, azure_ml: Emulator) -> None:

@@ -86,7 +86,8 @@ def test_a_large_seed_is_not_rounded() -> None:
         ("epochs", 3, "no input of chat_completion_pipeline"),
         ("train_file_path", "x", "set by the app itself"),
         ("compute_finetune", "x", "set by the app itself"),
-        ("pytorch_model_path", "x", "takes a custom_model"),
+        ("pytorch_model_path", "x", "set by the app itself"),
+        ("huggingface_id", "x", "set by the app itself"),
     ],
 )
 def test_what_the_component_would_not_take_is_refused(name: str, value: Any, words: str) -> None:

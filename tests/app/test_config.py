@@ -1,4 +1,4 @@
-"""Settings: every fault in one error, and one truth in code, example and README."""
+"""Settings: every fault in one error, and one truth in code, example and documentation."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.config import Settings, SettingsError, setting_fields
+from shared.config import Settings, SettingsError, setting_fields, setting_groups
 from shared.domain.dataset import RowPolicy
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE: dict[str, str] = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
 HOSTS_OWN = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage", "TrainingStorage"}
+WORKERS_OWN = ("APPLICATIONINSIGHTS_", "AZURE_TRACING_", "OTEL_", "PYTHON_")
 REQUIRED = {
     "AZURE_SUBSCRIPTION_ID",
     "AZURE_RESOURCE_GROUP",
@@ -57,8 +58,10 @@ def _default(field: msgspec.structs.FieldInfo) -> object:
 
 
 def _spelled(value: object) -> str:
-    if value is None:
+    if value in (None, ()):
         return "*none*"
+    if isinstance(value, tuple):
+        return f"`{','.join(value)}`"
     if isinstance(value, bool | dict):
         return f"`{json.dumps(value)}`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
@@ -72,7 +75,7 @@ def _description(hint: object) -> str:
 
 def test_the_example_holds_exactly_the_settings() -> None:
     """`local.settings.json.example` has every setting, in the code's order, and nothing unknown."""
-    names = [name for name in EXAMPLE if name not in HOSTS_OWN]
+    names = [name for name in EXAMPLE if name not in HOSTS_OWN and not name.startswith(WORKERS_OWN)]
     assert names == [field.name.upper() for field in setting_fields()]
     assert read().base_model == EXAMPLE["BASE_MODEL"]
 
@@ -83,20 +86,21 @@ def test_the_examples_optional_values_are_the_defaults() -> None:
     differing = {
         field.name for field in setting_fields() if getattr(bare, field.name) != getattr(read(), field.name)
     }
-    assert differing == {"allow_retired_model"}
+    assert differing == set()
 
 
-def test_the_readme_has_the_same_table() -> None:
-    """Name, default and meaning of each setting, in the code's order."""
-    text = (ROOT / "README.md").read_text().partition("| Setting | Default | Meaning |")[2]
-    rows = {}
-    for line in text.splitlines()[2:]:
-        cells = re.fullmatch(r"\| `(\w+)` \| (.+?) \| (.+) \|", line)
-        if cells is None:
-            break
-        rows[cells[1]] = (cells[2], cells[3])
-    assert rows == described()
-    assert list(rows) == list(described())
+def test_the_documentation_has_the_same_tables() -> None:
+    """`docs/settings.md`: each group under its heading, each setting with default and meaning, in order."""
+    documented: dict[str, dict[str, tuple[str, str]]] = {}
+    for section in (ROOT / "docs/settings.md").read_text().split("\n## ")[1:]:
+        heading, _, text = section.partition("\n")
+        rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", text, re.MULTILINE)
+        if rows:
+            documented[heading] = {name: (default, meaning) for name, default, meaning in rows}
+    assert {heading: list(rows) for heading, rows in documented.items()} == {
+        heading: [name.upper() for name in names] for heading, names in setting_groups().items()
+    }
+    assert {name: row for rows in documented.values() for name, row in rows.items()} == described()
 
 
 def test_every_missing_setting_is_named_in_one_error() -> None:
@@ -122,6 +126,8 @@ def test_an_empty_value_is_a_missing_one() -> None:
         ("AZUREML_WORKSPACE", "../other"),
         ("COMPUTE_CLUSTER", "gpu/cluster"),
         ("COMPUTE_MAX_NODES", "0"),
+        ("API_KEYS", "good,schl\u00fcssel"),
+        ("API_KEYS", "a\nb"),
         ("DEPLOYMENT_INSTANCE_COUNT", "two"),
         ("ENDPOINT_AUTH_MODE", "none"),
         ("SCORING_DOMAIN", ".inference.ml.azure.com"),
@@ -138,7 +144,6 @@ def test_an_empty_value_is_a_missing_one() -> None:
         ("SPLIT_PERCENTAGES", "80,20"),
         ("SPLIT_PERCENTAGES", "80,10,20"),
         ("SPLIT_PERCENTAGES", "100,0,0"),
-        ("SPLIT_SEED", "-1"),
         ("ROW_POLICY", "lenient"),
         ("MAX_DROPPED_PERCENT", "101"),
         ("FINETUNE_PARAMETERS", "{"),
@@ -150,6 +155,17 @@ def test_an_empty_value_is_a_missing_one() -> None:
         ("DATASTORE_NAME", "Finetune-Data"),
         ("ADVANCE_SCHEDULE", "* * * * *"),
         ("ENDPOINT_MAX_LIFETIME_HOURS", "1"),
+        ("ENDPOINT_IDLE_MINUTES", "0.5"),
+        ("MAX_INSTANCE_COUNT", "0"),
+        ("MAX_EPOCHS", "0.5"),
+        ("MAX_RUN_COST", "nan"),
+        ("MAX_RUN_COST", "1"),
+        ("ALLOWED_COMPUTES", "gpu, ../other"),
+        ("ALLOWED_COMPUTES", "*"),
+        ("ALLOWED_PARAMETERS", "trust_remote_code;huggingface_id"),
+        ("API_KEYS", "schlüssel"),
+        ("FINETUNE_PARAMETERS", '{"num_train_epochs": 1' + "0" * 300 + "}"),
+        ("FINETUNE_PARAMETERS", '{"huggingface_id": "' + "x" * 300 + '"}'),
     ],
 )
 def test_a_malformed_setting_is_named(name: str, value: str) -> None:
@@ -184,7 +200,7 @@ def test_any_environment_gives_settings_or_an_error_that_names_names(changes: di
         assert any(name in fault.message for name in changes)
         return
     options = settings.default_options()
-    settings.validation_rules(options)
+    settings.validation_rules(options, 4096)
     assert settings.limits().job_poll > timedelta(0)
 
 
@@ -192,22 +208,20 @@ def test_settings_reach_their_places() -> None:
     """Shares, seed, policy and deadlines arrive where they are used, in their units."""
     settings = read(
         SPLIT_PERCENTAGES="70,20,10",
-        SPLIT_SEED="7",
         ROW_POLICY="drop",
         TRAINING_DEADLINE_HOURS="1.5",
         COMPUTE_DEADLINE_MINUTES="15",
-        SUBMISSION_DEADLINE_MINUTES="20",
         DEPLOYMENT_DEADLINE_MINUTES="30",
         MAX_EVAL_LOSS="2.5",
         ENDPOINT_IDLE_MINUTES="0",
     )
-    rules = settings.validation_rules(settings.default_options())
+    rules = settings.validation_rules(settings.default_options(), 8192)
     assert (rules.train_percent, rules.validation_percent, rules.test_percent) == (70, 20, 10)
-    assert (rules.seed, rules.row_policy) == (7, RowPolicy.DROP)
+    assert (rules.seed, rules.row_policy) == (42, RowPolicy.DROP)
     limits = settings.limits()
     assert limits.training_deadline == timedelta(minutes=90)
     assert limits.compute_deadline == timedelta(minutes=15)
-    assert limits.submission_deadline == timedelta(minutes=20)
+    assert limits.submission_deadline == timedelta(hours=1)
     assert limits.deployment_deadline == timedelta(minutes=30)
     assert limits.max_eval_loss == 2.5
     assert settings.default_options().idle_minutes == 0

@@ -15,16 +15,22 @@ from azureml_emulator import Emulator
 
 from handlers.events.dataset_uploaded import open_run_for_upload
 from local.azurite import Azurite
+from local.processes import wait_until
+from shared.adapters.retries import CALL_LIMITS
 from shared.adapters.storage.account import CONTAINERS
 from shared.adapters.storage.datasets import BlobUploads
-from shared.domain.errors import InvalidRunError
+from shared.domain.errors import InvalidRunError, TransientServiceError
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import Provisioning
 from shared.domain.run.run import ModelRecord, Run, TrainingPlan
+from shared.domain.serving.chat import Chat
+from shared.domain.serving.dialects import upstream_request
+from shared.domain.serving.record import BATCH_ROUTE, StrategyName
 from shared.domain.training.component import COMPONENT_NAME
 from shared.ports import ScoringTarget, Services
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.validate_dataset import validate_dataset
+from tests.app.builders import PLAIN, SERVING
 from tests.app.conftest import connected
 from tests.app.fake_storage import MemoryUploads
 from tests.app.fakes import World
@@ -68,17 +74,26 @@ def planned(services: Services) -> tuple[Run, TrainingPlan]:
     run_id = open_run_for_upload(path, container="uploads", settings=SETTINGS, services=services)
     assert run_id is not None
     run = services.runs.load(run_id).run
-    run = validate_dataset(run, SETTINGS.validation_rules(run.options), services)
-    run = plan_training(run, allow_retired_model=True, services=services)
+    run = validate_dataset(run, SETTINGS.validation_rules(run.options, 16_384), services)
+    run = plan_training(
+        run, allow_retired_model=True, serving=StrategyName, most_tokens=None, services=services
+    )
     assert run.plan is not None
     services.workspace.create_compute(run.plan.compute, run.plan.compute_size, max_nodes=1)
     return run, run.plan
 
 
+def submit(services: Services, run: Run, plan: TrainingPlan) -> None:
+    """Submit a planned run, its fine-tune configuration beside its snapshot."""
+    assert plan.finetune_config is not None
+    config = services.datasets.save_finetune_config(run.run_id, msgspec.json.encode(plan.finetune_config))
+    services.training.submit(run, plan, finetune_config=config)
+
+
 def trained(services: Services) -> tuple[Run, TrainingPlan, ModelRecord]:
     """A run whose model is registered."""
     run, plan = planned(services)
-    services.training.submit(run, plan)
+    submit(services, run, plan)
     job = services.training.job(run.run_id, run.run_id)
     assert job is not None
     assert job.state.over, job
@@ -128,7 +143,7 @@ def test_a_job_is_submitted_once(services: Services) -> None:
     run, plan = planned(services)
     assert services.training.job(run.run_id, run.run_id) is None
     for _ in range(2):
-        services.training.submit(run, plan)
+        submit(services, run, plan)
     services.training.cancel("ft-nobody-0123456789")
     job = services.training.job(run.run_id, run.run_id)
     assert job is not None
@@ -164,7 +179,9 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
     assert (name, name) in list(endpoints.list_owned())
 
     for _ in range(2):
-        endpoints.deploy(name, model_id=model.id, instance_type=A100, instance_count=1)
+        endpoints.deploy(
+            name, PLAIN, environment_id=None, model_id=model.id, instance_type=A100, instance_count=1
+        )
     deployed = endpoints.endpoint(name, name)
     assert deployed is not None
     assert deployed.deployment is not None
@@ -177,10 +194,10 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
     assert (live.state, live.traffic) == (Provisioning.READY, {"main": 100})
     assert (name, name) in list(endpoints.list_owned()), "tags survive an update"
 
-    target = ScoringTarget(name, live.scoring_uri or "", "aad_token")
-    payload = {"input_data": {"input_string": [[{"role": "user", "content": "What is 2 times two?"}]]}}
-    assert services.scoring.score(target, payload, deployment=None)
-    assert services.scoring.score(target, payload, deployment="main")
+    target = ScoringTarget(name, live.scoring_uri or "", "aad_token", SERVING)
+    ask = upstream_request(BATCH_ROUTE, Chat(({"role": "user", "content": "What is 2 times two?"},)))
+    assert services.scoring.score(target, ask, deployment=None)
+    assert services.scoring.score(target, ask, deployment="main")
 
     for _ in range(2):
         endpoints.delete(name)
@@ -194,7 +211,7 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
 def test_the_notebooks_choices_reach_the_job(services: Services, azure_ml: Emulator) -> None:
     """Name, experiment, tags, data, compute, GPUs and parameters of the job are the plan's."""
     run, plan = planned(services)
-    services.training.submit(run, plan)
+    submit(services, run, plan)
     (job,) = azure_ml.resources("jobs")["jobs"]
     sent = job["properties"]
     assert job["name"] == run.run_id
@@ -202,7 +219,7 @@ def test_the_notebooks_choices_reach_the_job(services: Services, azure_ml: Emula
     assert sent["tags"][RUN_TAG] == run.run_id
     assert sent["settings"]["force_rerun"] is True
     assert sent["settings"]["continue_on_step_failure"] is False
-    assert set(sent["outputs"]) == {"trained_model"}
+    assert set(sent["outputs"]) == {"mlflow_model_folder"}
     (node,) = sent["jobs"].values()
     values = {name: given.get("value") or given.get("uri") for name, given in node["inputs"].items()}
     assert values["mlflow_model_path"] == plan.base_model_id
@@ -220,7 +237,7 @@ def test_a_failed_job_speaks_for_itself(services: Services, azure_ml: Emulator) 
     """The failed step's own message, though the job has none; a history that is closed hides only that."""
     run, plan = planned(services)
     azure_ml.add_fault(job={"child": "chat_completion_finetune", "message": "CUDA out of memory"})
-    services.training.submit(run, plan)
+    submit(services, run, plan)
     job = services.training.job(run.run_id, run.run_id)
     assert job is not None
     assert job.status == "Failed"
@@ -236,7 +253,7 @@ def test_submissions_of_one_process_do_not_mix(services: Services, azure_ml: Emu
     """Jobs that are submitted at once from several threads each get their own data and name."""
     prepared = [planned(services) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda each: services.training.submit(*each), prepared))
+        list(pool.map(lambda each: submit(services, *each), prepared))
     jobs = {job["name"]: job["properties"] for job in azure_ml.resources("jobs")["jobs"]}
     assert set(jobs) == {run.run_id for run, _ in prepared}
     for name, sent in jobs.items():
@@ -244,3 +261,23 @@ def test_submissions_of_one_process_do_not_mix(services: Services, azure_ml: Emu
         given = msgspec.json.encode([node["inputs"], sent["inputs"]]).decode()
         assert f"/{name}/train.jsonl" in given
         assert not any(f"/{other}/" in given for other in jobs if other != name)
+
+
+@pytest.mark.parametrize("services", ["azure"], indirect=True)
+def test_a_submission_that_hangs_holds_up_no_other_and_has_a_deadline(
+    services: Services, azure_ml: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run's job is submitted meanwhile; the hung call ends as a service that is busy."""
+    (hung, hung_plan), (other, other_plan) = planned(services), planned(services)
+    fault = azure_ml.add_fault(match={"path": f"/jobs/{hung.run_id}"}, delay=60, count=None)
+    limits = {**CALL_LIMITS, "read_timeout": 8, "retry_total": 0}
+    monkeypatch.setattr("shared.adapters.azureml.training.CALL_LIMITS", limits)
+    with ThreadPoolExecutor(1) as threads:
+        submitting = threads.submit(submit, services, hung, hung_plan)
+        assert wait_until(lambda: fault.hits > 0, 30)
+        submit(services, other, other_plan)
+        assert not submitting.done()
+        with pytest.raises(TransientServiceError):
+            submitting.result(timeout=60)
+    azure_ml.clear_faults()
+    assert services.training.job(other.run_id) is not None

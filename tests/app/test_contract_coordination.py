@@ -70,11 +70,11 @@ def test_of_many_workers_one_holds_the_run(run_lock: RunLock) -> None:
     lost: list[int] = []
 
     def work(worker: int) -> None:
-        barrier.wait(10)
+        barrier.wait(120)
         try:
             with run_lock.acquire(RUN_ID):
                 won.append(worker)
-                done.wait(10)
+                done.wait(120)
         except RunBusyError:
             lost.append(worker)
         if len(lost) == 7:

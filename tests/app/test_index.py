@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
@@ -34,12 +34,25 @@ def test_what_is_written_is_read(dataset: str, stage: Stage) -> None:
     assert read.expires == (None if stage.at_rest else run.expires_at)
 
 
-@given(st.dictionaries(st.text(max_size=20), st.text(max_size=60), max_size=8))
-def test_no_metadata_is_an_error(metadata: dict[str, str]) -> None:
-    """Whatever somebody wrote there, an entry comes out; what cannot be read needs a person."""
-    read = from_metadata("ft-a-0123456789", metadata)
-    assert read.needs_attention(NOW) or read.stage is not None
+@given(
+    st.dictionaries(
+        st.sampled_from([*sorted(to_metadata(a_run(Stage.LIVE))), "suspended", "suspended_until"]),
+        st.text(max_size=40) | st.sampled_from(["live", "1", "9999-12-31T23:59:59Z", "2026-03-01", "%ff"]),
+    )
+)
+@example({"due": "2026-03-01"})
+@example({"suspended": "", "suspended_until": "2026-03-01"})
+@example({"stage": "deleting", "entered": "2026-03-01"})
+def test_no_metadata_is_an_error(written: dict[str, str]) -> None:
+    """Whatever somebody wrote there, an entry comes out, and what nobody touched is read as before."""
+    sound = to_metadata(a_run(Stage.LIVE))
+    read = from_metadata(RUN_ID, sound | written)
+    assert (read.stage is Stage.LIVE) == (written.get("stage", "live") == "live")
+    assert all(
+        getattr(read, name) == getattr(entry(a_run(Stage.LIVE)), name) for name in sound.keys() - written
+    )
     read.is_due(NOW)
+    read.needs_attention(NOW)
 
 
 def test_metadata_names_are_read_whatever_their_case() -> None:

@@ -7,14 +7,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.events.job_status_changed import RUN_STATUS_CHANGED, handle_job_status_changed
 from handlers.events.notification_message import deliver_notification
 from shared.domain.errors import CorruptRunError
-from shared.domain.run.options import OPTIONS_LIMIT_BYTES, RunOptions, override_options
+from shared.domain.run.options import RunOptions
 from shared.domain.run.record import read_record
+from shared.domain.run.run_json import OPTIONS_LIMIT_BYTES, override_options
 from shared.domain.run.stages import Stage
 from tests.app.builders import OPTIONS, RUN_ID, a_run
 from tests.app.fakes import World
@@ -54,7 +55,6 @@ def texts(draw: st.DrawFn) -> bytes:
 
 
 @given(texts())
-@settings(max_examples=300)
 def test_any_run_json_gives_options_or_problems(text: bytes) -> None:
     """Whatever is in it, however deep, the upload's run can be opened."""
     options, problems = override_options(OPTIONS, text)
@@ -62,7 +62,6 @@ def test_any_run_json_gives_options_or_problems(text: bytes) -> None:
 
 
 @given(texts(), st.sampled_from(Stage))
-@settings(max_examples=300)
 def test_any_message_is_announced_or_dropped(text: bytes, stage: Stage) -> None:
     """No message makes the queue's trigger fail, whatever its run is doing."""
     world = World()
@@ -71,7 +70,6 @@ def test_any_message_is_announced_or_dropped(text: bytes, stage: Stage) -> None:
 
 
 @given(st.none() | st.text(max_size=20) | st.just(RUN_STATUS_CHANGED), values)
-@settings(max_examples=300)
 def test_any_event_names_a_run_or_none(event_type: str | None, data: Any) -> None:
     """Event Grid's `data` may be anything that JSON has."""
     assert handle_job_status_changed(event_type, data) in ([], [RUN_ID])

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.run.options import OPTIONS_LIMIT_BYTES, RunOptions, override_options
+from shared.domain.run.options import RunOptions
+from shared.domain.run.run_json import OPTIONS_LIMIT_BYTES, override_options
 from tests.app.builders import OPTIONS
 
 
@@ -27,10 +28,17 @@ def test_everything_can_be_overridden() -> None:
         "compute_size": "Standard_ND96asr_v4",
         "instance_type": "Standard_NC48ads_A100_v4",
         "instance_count": 2,
+        "serving_concurrency": 16,
         "lifetime_hours": 0.5,
         "idle_minutes": 0,
         "row_policy": "drop",
         "force": True,
+        "ignore_keys": ("lang",),
+        "preference": "use_chosen",
+        "vision": "drop_rows",
+        "tools": "drop_rows",
+        "pretemplated": "strip",
+        "mask": "split",
     }
     assert set(chosen) == {field.name for field in msgspec.structs.fields(RunOptions)}
     options, problems = override_options(defaults, msgspec.json.encode(chosen))
@@ -83,7 +91,7 @@ def test_too_much_is_too_much() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["gpu cluster", "a/b", "a%2fb", "", "x" * 129, "-a", "gpu\n", "gpu?x=1", "a#b"]
+    "name", ["gpu cluster", "a/b", "a%2fb", "", "x" * 257, "-a", "gpu\n", "gpu?x=1", "a#b"]
 )
 def test_names_that_could_leave_their_place_in_an_address_are_refused(name: str) -> None:
     """Compute, model and size names become parts of addresses."""

@@ -11,6 +11,7 @@ from shared.domain.errors import InvalidRunError
 from shared.domain.run.observation import ComputeStatus, Provisioning
 from shared.domain.run.run import Requests, Run
 from shared.domain.run.stages import Stage
+from shared.domain.serving.record import StrategyName
 from shared.workflow.steps.claim_content import claim_content
 from shared.workflow.steps.plan_training import content_digest, plan_training
 from tests.app.builders import NOW, OPTIONS, PLAN, RUN_ID, a_run, report
@@ -24,7 +25,9 @@ OTHER = "ft-other-0123456789"
 def plan(world: World, *, allow: bool = False, **options: Any) -> Run:
     """Plan a validated run with some options changed."""
     run = a_run(Stage.VALIDATED, options=msgspec.structs.replace(OPTIONS, **options))
-    return plan_training(run, allow_retired_model=allow, services=world.services)
+    return plan_training(
+        run, allow_retired_model=allow, serving=StrategyName, most_tokens=None, services=world.services
+    )
 
 
 def test_a_plan_has_everything_that_is_submitted() -> None:
@@ -35,7 +38,7 @@ def test_a_plan_has_everything_that_is_submitted() -> None:
     assert made.component_version == "0.0.82"
     assert made.gpus_per_node == 1
     assert made.create_compute
-    assert made.display_name.startswith("Phi-4-support-bs1-cosine-ds2-lora")
+    assert made.display_name.startswith("Phi-4-support-bs1-cosine-ds3-lora")
 
 
 def test_a_cluster_that_exists_decides_its_size() -> None:

@@ -29,7 +29,7 @@ from shared.domain.run.observation import EndpointStatus, JobStatus, Provisionin
 from shared.domain.run.run import Run, TrainingPlan
 from shared.domain.run.stages import Stage
 from shared.ports import Services
-from shared.serving.live_endpoints import LiveEndpoints
+from shared.serving.endpoint_directory import EndpointDirectory
 from shared.workflow.advance import advance_run
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.conftest import OwnContainers
@@ -40,7 +40,7 @@ from tests.app.worlds import rows, stages
 SETTINGS = msgspec.structs.replace(USUAL, refusal_deadline_minutes=1e-9)
 """The clock stands still in a race: what is absent is believed to be so at once."""
 
-ROUNDS = 6
+ROUNDS = 3
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def at_once(*acts: Callable[[], Any]) -> list[Any]:
     barrier = threading.Barrier(len(acts))
 
     def start(act: Callable[[], Any]) -> Any:
-        barrier.wait(30)
+        barrier.wait(120)
         try:
             return act()
         except (RequestError, RunChangedError) as fault:
@@ -142,9 +142,9 @@ def test_of_two_advances_one_works(world: World, services: Services, containers:
 
     submit = world.cloud.submit
 
-    def meanwhile(run: Run, plan: TrainingPlan) -> None:
+    def meanwhile(run: Run, plan: TrainingPlan, **config: Any) -> None:
         others.extend(at_once(advance, advance, advance))
-        submit(run, plan)
+        submit(run, plan, **config)
 
     world.cloud.submit = meanwhile  # type: ignore[method-assign]
     worker = advance()
@@ -230,7 +230,7 @@ def test_many_callers_against_an_advance_lose_nothing(world: World, services: Se
         return extend_endpoint(RUN_ID, {"hours": 1}, most_hours=168, services=services)
 
     def use() -> Any:
-        return asyncio.run(LiveEndpoints(services).target(RUN_ID))
+        return asyncio.run(EndpointDirectory(services).resolve(RUN_ID))
 
     answers = race(services, [extend] * 5 + [use] * 2)
     assert not [answer for answer in answers if isinstance(answer, Exception)]
@@ -269,10 +269,9 @@ def test_runs_opened_at_once_share_the_slots_that_there_are(
     two = msgspec.structs.replace(SETTINGS, max_training_runs=2)
     names = []
     for number in range(8):
-        put(containers, f"d{number}.jsonl", rows(tag=str(number)))
-        names.append(
-            open_run_for_upload(f"d{number}.jsonl", container="uploads", settings=two, services=services)
-        )
+        path = f"{'abcdefgh'[number]}.jsonl"
+        put(containers, path, rows(tag=str(number)))
+        names.append(open_run_for_upload(path, container="uploads", settings=two, services=services))
     for finished in range(2, 10, 2):
         at_once(*(lambda name=name: advance_run(name, settings=two, services=services) for name in names))
         assert len(world.cloud.jobs) == min(finished, 8)
@@ -292,7 +291,8 @@ def test_runs_that_decide_at_once_have_no_more_endpoints_than_slots(
     names = [f"ft-d{position}-0123456789" for position in range(6)]
     for position, name in enumerate(names):
         late = timedelta(seconds=(position * 5 + number) % 6)
-        services.runs.create(a_run(Stage.TRAINING, run_id=name, now=NOW + late))
+        dataset = "abcdef"[position]
+        services.runs.create(a_run(Stage.TRAINING, run_id=name, dataset=dataset, now=NOW + late))
         world.cloud.jobs[name] = JobStatus("Completed")
     for served in (2, 4, 6):
         at_once(*(partial(advance_run, name, settings=two, services=services) for name in names))

@@ -8,8 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from azure.ai.ml._exception_helper import log_and_raise_error
-from azure.ai.ml.exceptions import ErrorCategory, ErrorTarget, ValidationException
 from azure.core.exceptions import DecodeError
 from azureml_emulator import Emulator
 from hypothesis import given
@@ -31,23 +29,26 @@ from shared.domain.errors import (
 )
 from shared.domain.run.observation import EndpointStatus, Provisioning
 from shared.domain.run.stages import Stage
+from shared.domain.serving.chat import Upstream
 from shared.ports import ScoringTarget, Services
-from tests.app.builders import PLAN, RUN_ID, a_run
+from tests.app.builders import PLAN, RUN_ID, SERVING, a_run
 from tests.app.fakes import World
 from tests.app.test_adapters import CALLS
 from tests.app.worlds import SETTINGS
 
 HALF = "\ud83d"
 CALLS_READING = CALLS | {
-    "training.submit": lambda services: services.training.submit(a_run(Stage.TRAINING), PLAN),
+    "training.submit": lambda services: services.training.submit(
+        a_run(Stage.TRAINING), PLAN, finetune_config=None
+    ),
     "endpoints.route_traffic": lambda services: services.endpoints.route_traffic(RUN_ID),
     "scoring.score": lambda services: services.scoring.score(
-        ScoringTarget(RUN_ID, "https://127.0.0.1:1/score", "key"), {}, deployment=None
+        ScoringTarget(RUN_ID, "https://127.0.0.1:1/score", "key", SERVING), NOTHING, deployment=None
     ),
 }
 """What looks at something; the last one at an endpoint's key."""
 
-NOT_READING = {"endpoints.delete", "training.cancel"}
+NOT_READING = {"endpoints.delete", "endpoints.delete_deployment", "training.cancel"}
 """Their answers do not matter."""
 
 texts = st.text(st.characters(exclude_categories=()), max_size=20)
@@ -56,6 +57,8 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=10,
 )
+
+NOTHING = Upstream("/score", {}, {})
 
 
 @given(values, st.booleans())
@@ -84,7 +87,7 @@ def test_json_that_is_nested_too_deeply_is_no_answer() -> None:
 
 
 @pytest.mark.parametrize("call", [call for call in CALLS_READING if call not in NOT_READING])
-@pytest.mark.parametrize("body", ["{}", "[]", '"x"', "7", '{"properties":null}', '{"properties":[]}'])
+@pytest.mark.parametrize("body", ["[]", '{"properties":null}'])
 def test_an_answer_of_another_form_is_tried_again_later(
     call: str, body: str, services: Services, azure_ml: Emulator
 ) -> None:
@@ -161,17 +164,17 @@ def test_half_a_pair_from_a_container_is_mended(services: Services, azure_ml: Em
     services.endpoints.create(RUN_ID, auth_mode="key", tags={})
     seen = services.endpoints.endpoint(RUN_ID, RUN_ID)
     assert seen is not None
-    target = ScoringTarget(RUN_ID, seen.scoring_uri or "", "key")
+    target = ScoringTarget(RUN_ID, seen.scoring_uri or "", "key", SERVING)
     azure_ml.add_fault(match={"operation": "score"}, status=200, body=json.dumps({f"out{HALF}": [HALF]}))
-    assert services.scoring.score(target, {}, deployment=None) == {"out\ufffd": ["\ufffd"]}
+    assert services.scoring.score(target, NOTHING, deployment=None) == {"out\ufffd": ["\ufffd"]}
     azure_ml.add_fault(match={"operation": "score"}, status=200, body="[" * 100_000)
     with pytest.raises(ScoringError) as caught:
-        services.scoring.score(target, {}, deployment=None)
+        services.scoring.score(target, NOTHING, deployment=None)
     assert caught.value.code == "InvalidResponse"
     odd = {"x-request-id": "\xe9", "ms-azureml-model-error-reason": "\xe9", "Retry-After": "inf"}
     azure_ml.add_fault(match={"operation": "score"}, status=429, body={}, headers=odd)
     with pytest.raises(ScoringError) as caught:
-        services.scoring.score(target, {}, deployment=None)
+        services.scoring.score(target, NOTHING, deployment=None)
     assert problem_of(caught.value).status == 429
 
 
@@ -194,12 +197,15 @@ def test_a_job_that_the_sdk_refuses_to_build_is_refused_for_good(services: Servi
     """To try the same again would never help."""
     plan = msgspec.structs.replace(PLAN, parameters={"no_such_parameter": 1})
     with pytest.raises(ServiceRefusedError, match="no_such_parameter") as caught:
-        services.training.submit(a_run(Stage.VALIDATED), plan)
+        services.training.submit(a_run(Stage.VALIDATED), plan, finetune_config=None)
     assert caught.value.code == "UnexpectedKeywordError"
 
 
 def test_a_refusal_that_the_sdk_raises_again_is_one() -> None:
     """What it says of a job that it checked arrives as an error without a kind, made of the first."""
+    from azure.ai.ml._exception_helper import log_and_raise_error
+    from azure.ai.ml.exceptions import ErrorCategory, ErrorTarget, ValidationException
+
     refusal = ValidationException(
         message="input learning_rate is unknown",
         no_personal_data_message="an input is unknown",

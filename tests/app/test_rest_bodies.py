@@ -5,21 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from azure.ai.ml import MLClient
-from azure.ai.ml.entities import (
-    AmlCompute,
-    AzureBlobDatastore,
-    IdentityConfiguration,
-    ManagedIdentityConfiguration,
-    ManagedOnlineDeployment,
-    ManagedOnlineEndpoint,
-    OnlineRequestSettings,
-    ProbeSettings,
-)
 from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import DefaultAzureCredential
@@ -30,9 +19,14 @@ from shared.adapters.azureml.workspace import compute_body
 from shared.adapters.storage.account import blob_service, datastore_address
 from shared.config import Settings
 from shared.domain.run.names import INSTALLATION_TAG
+from shared.domain.serving.deployment import ENVIRONMENT_NAME, Deployment, ServingEnvironment
 from shared.ports import Services
+from tests.app.builders import PLAIN
 from tests.app.conftest import connected
 from tests.app.worlds import EXAMPLE
+
+if TYPE_CHECKING:
+    from azure.ai.ml import MLClient
 
 NAME = "ft-bodies-0123456789"
 MODEL = "azureml://registries/azureml/models/Phi-4/versions/8"
@@ -68,6 +62,8 @@ def services(azure_ml: Emulator, azurite: Azurite) -> Services:
 @pytest.fixture
 def sdk(azure_ml: Emulator) -> Iterator[MLClient]:
     """The SDK's own client of the same workspace."""
+    from azure.ai.ml import MLClient
+
     with DefaultAzureCredential() as credential:
         yield MLClient(
             credential,
@@ -88,6 +84,8 @@ def sent(puts: list[Put], act: Callable[[], object]) -> Put:
 
 def test_the_endpoint(services: Services, sdk: MLClient, puts: list[Put]) -> None:
     """A new endpoint without traffic."""
+    from azure.ai.ml.entities import ManagedOnlineEndpoint
+
     ours = sent(puts, lambda: services.endpoints.create(NAME, auth_mode="aad_token", tags=TAGS))
     tags = ours[2]["tags"]
     assert tags.keys() == {*TAGS, INSTALLATION_TAG}
@@ -99,7 +97,9 @@ def test_the_endpoint(services: Services, sdk: MLClient, puts: list[Put]) -> Non
 def test_the_traffic(services: Services, sdk: MLClient, puts: list[Put]) -> None:
     """The same endpoint with everything on the one deployment."""
     services.endpoints.create(NAME, auth_mode="aad_token", tags=TAGS)
-    services.endpoints.deploy(NAME, model_id=MODEL, instance_type=A100, instance_count=1)
+    services.endpoints.deploy(
+        NAME, PLAIN, environment_id=None, model_id=MODEL, instance_type=A100, instance_count=1
+    )
 
     def update() -> None:
         endpoint = sdk.online_endpoints.get(NAME)
@@ -120,29 +120,69 @@ def _meaning(put: Put) -> Put:
 
 
 def test_the_deployment(services: Services, sdk: MLClient, puts: list[Put]) -> None:
-    """The notebook's deployment: probes after 600 s, 90 s a request, an MLflow model by its id."""
+    """A model by its id in an environment, with variables, probes and limits."""
+    from azure.ai.ml.entities import ManagedOnlineDeployment, OnlineRequestSettings, ProbeSettings
+
     services.endpoints.create(NAME, auth_mode="aad_token", tags=TAGS)
+    environment = services.endpoints.ensure_environment(ServingEnvironment("some/image:1"))
     deployment = ManagedOnlineDeployment(
         name="main",
         endpoint_name=NAME,
         model=MODEL,
+        environment=environment,
+        environment_variables={"WORKER_COUNT": "8"},
         instance_type=A100,
         instance_count=2,
-        liveness_probe=ProbeSettings(initial_delay=600),
+        liveness_probe=ProbeSettings(initial_delay=600, period=100, timeout=30, failure_threshold=30),
+        readiness_probe=ProbeSettings(initial_delay=60, period=30, timeout=30, failure_threshold=60),
         request_settings=OnlineRequestSettings(
-            request_timeout_ms=90_000, max_concurrent_requests_per_instance=1
+            request_timeout_ms=180_000, max_concurrent_requests_per_instance=8
         ),
     )
     theirs = sent(puts, lambda: sdk.online_deployments.begin_create_or_update(deployment).result(30))
+    asked = Deployment(ServingEnvironment("some/image:1"), {"WORKER_COUNT": "8"}, 8)
     ours = sent(
         puts,
-        lambda: services.endpoints.deploy(NAME, model_id=MODEL, instance_type=A100, instance_count=2),
+        lambda: services.endpoints.deploy(
+            NAME,
+            asked,
+            environment_id=environment,
+            model_id=MODEL,
+            instance_type=A100,
+            instance_count=2,
+        ),
     )
     assert ours == theirs
 
 
+def test_the_environment(services: Services, sdk: MLClient, puts: list[Put]) -> None:
+    """An image, and where its container answers; a version that is there is not put again."""
+    from azure.ai.ml.entities import Environment
+
+    asked = ServingEnvironment("some/image:2")
+    ours = sent(puts, lambda: services.endpoints.ensure_environment(asked))
+    root = {"path": "/", "port": 5001}
+    same = Environment(
+        name=ENVIRONMENT_NAME,
+        version=asked.version,
+        image="some/image:2",
+        inference_config={
+            "liveness_route": root,
+            "readiness_route": root,
+            "scoring_route": {"path": "/score", "port": 5001},
+        },
+    )
+    theirs = sent(puts, lambda: sdk.environments.create_or_update(same))
+    assert ours == theirs
+    puts.clear()
+    services.endpoints.ensure_environment(asked)
+    assert puts == []
+
+
 def test_the_cluster(services: Services, sdk: MLClient, puts: list[Put]) -> None:
     """A GPU cluster that scales to zero within two minutes."""
+    from azure.ai.ml.entities import AmlCompute
+
     cluster = AmlCompute(
         name="gpu-cluster",
         size=A100,
@@ -159,6 +199,8 @@ def test_the_cluster(services: Services, sdk: MLClient, puts: list[Put]) -> None
 
 def test_a_cluster_with_an_identity(sdk: MLClient, puts: list[Put]) -> None:
     """Jobs read data as the identity that a setting names."""
+    from azure.ai.ml.entities import AmlCompute, IdentityConfiguration, ManagedIdentityConfiguration
+
     identity = (
         "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/local"
         "/providers/Microsoft.ManagedIdentity/userAssignedIdentities/training"
@@ -188,6 +230,8 @@ def test_a_cluster_with_an_identity(sdk: MLClient, puts: list[Put]) -> None:
 
 def test_the_datastore(services: Services, sdk: MLClient, puts: list[Put], azurite: Azurite) -> None:
     """A blob datastore without credentials, at the account's own address."""
+    from azure.ai.ml.entities import AzureBlobDatastore
+
     ours = sent(puts, services.workspace.ensure_datastore)
     settings = Settings.from_env({**EXAMPLE, "TrainingStorage": azurite.connection_string})
     with DefaultAzureCredential() as credential, blob_service(settings.storage, credential) as service:

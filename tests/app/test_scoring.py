@@ -9,7 +9,6 @@ import ssl
 from typing import Any, cast
 
 import httpx
-import msgspec
 import pytest
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ServiceRequestError
@@ -18,10 +17,12 @@ from azureml_emulator import Emulator
 
 from shared.adapters.azureml.scoring import EndpointScoring
 from shared.domain.errors import ScoringError, TransientServiceError
+from shared.domain.serving.chat import Upstream
 from shared.ports import ScoringTarget, Services
+from tests.app.builders import SERVING
 
 NAME = "ft-wire-0123456789"
-PAYLOAD = {"input_data": {"input_string": [[{"role": "user", "content": "Hello?"}]], "parameters": {}}}
+PAYLOAD = Upstream("/score", {}, {"input_data": {"input_string": [[{"role": "user", "content": "Hello?"}]]}})
 
 
 class Scorer:
@@ -31,7 +32,7 @@ class Scorer:
         services.endpoints.create(NAME, auth_mode=auth_mode, tags={})
         seen = services.endpoints.endpoint(NAME, NAME)
         assert seen is not None
-        self.target = ScoringTarget(NAME, seen.scoring_uri or "", auth_mode)
+        self.target = ScoringTarget(NAME, seen.scoring_uri or "", auth_mode, SERVING)
         self.services = services
         self.azure_ml = azure_ml
 
@@ -132,7 +133,7 @@ async def test_no_credential_leaves_for_elsewhere(uri: str) -> None:
 
     scoring = EndpointScoring(Nobody(), None, domain="inference.ml.azure.com")  # type: ignore[arg-type]
     with pytest.raises(ScoringError, match="SCORING_DOMAIN") as caught:
-        await scoring.score_async(ScoringTarget(NAME, uri, "aad_token"), PAYLOAD)
+        await scoring.score_async(ScoringTarget(NAME, uri, "aad_token", SERVING), PAYLOAD)
     assert (caught.value.status, caught.value.code) == (502, "ForeignAddress")
     await scoring.close()
 
@@ -147,7 +148,7 @@ async def test_an_endpoint_is_signed_in_to_in_its_own_domain() -> None:
             raise ServiceRequestError("no further")
 
     scoring = EndpointScoring(Anybody(), None, domain="inference.ml.azure.com")  # type: ignore[arg-type]
-    target = ScoringTarget(NAME, "https://FT-a.westeurope.inference.ml.azure.com/score", "aad_token")
+    target = ScoringTarget(NAME, "https://FT-a.westeurope.inference.ml.azure.com/score", "aad_token", SERVING)
     with pytest.raises(TransientServiceError):
         await scoring.score_async(target, PAYLOAD)
     assert asked == ["https://ml.azure.com/.default"]
@@ -195,16 +196,20 @@ def test_an_endpoint_without_traffic_answers_only_by_its_deployment(
 def test_nesting_at_the_edge_of_what_can_be_sent(scorer: Scorer) -> None:
     """Whatever could be decoded is sent or refused, at every depth; nothing in between."""
     scorer.answer(200, {"output": "Hi"}, count=None)
-    for depth in range(900, 1000, 3):
+    refused = []
+    for depth in range(20, 2_000, 60):
+        deep: list[Any] = []
+        for _ in range(depth):
+            deep = [deep]
         try:
-            deep = msgspec.json.decode(b"[" * depth + b"]" * depth)
-        except RecursionError:
-            break
-        try:
-            scorer.services.scoring.score(scorer.target, {"deep": deep}, deployment=None)
+            scorer.services.scoring.score(
+                scorer.target, Upstream("/score", {}, {"deep": deep}), deployment=None
+            )
         except ScoringError as fault:
             assert fault.status == 400
-            break
+            refused.append(depth)
+    assert refused, "none was too deep to be sent"
+    assert 20 not in refused
 
 
 def _primary_key(azure_ml: Emulator) -> str:

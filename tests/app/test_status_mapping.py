@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from azure.ai.ml._restclient.arm_ml_service.models import JobStatus
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,8 @@ from shared.domain.run.observation import Provisioning, provisioning
 
 def test_every_status_of_the_rest_api_is_known() -> None:
     """The table is total over the SDK's own enum; only the service's `Unknown` is unknown."""
+    from azure.ai.ml._restclient.arm_ml_service.models import JobStatus
+
     states = {status.value: job_state(status.value) for status in JobStatus}
     assert [word for word, state in states.items() if state is JobState.UNKNOWN] == ["Unknown"]
     over = {word for word, state in states.items() if state.over}

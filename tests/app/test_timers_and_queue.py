@@ -127,7 +127,7 @@ def test_an_orphan_that_cannot_be_deleted_holds_up_no_other() -> None:
 
 
 def test_a_live_run_whose_endpoint_is_gone_is_ended() -> None:
-    """Somebody deleted it by hand: the run finds out and says why."""
+    """Somebody deleted it by hand: the run wants attention, and ends when that has lasted."""
     world = World()
     world.runs.create(a_run(Stage.LIVE, due=NOW + timedelta(hours=1)))
     assert reconcile_resources(settings=SETTINGS, services=world.services) == [RUN_ID]

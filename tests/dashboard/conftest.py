@@ -11,25 +11,23 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from local.stack import Stack
-from tests.dashboard.scenes import PRICES, UNLIMITED, Scenes
+from tests.dashboard.scenes import Scenes
+from tests.live_stack import LiveStack
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / ".local" / "screenshots"
 WIDE = (1440, 900)
 PHONE = (360, 800)
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=90_000)
 
 
 @pytest.fixture(scope="package")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenes]:
-    """One stack for all tests here: they keep apart by the names of their datasets."""
-    folder = tmp_path_factory.mktemp("stack")
-    with Stack(folder=folder, host="local", pace="instant", settings={**UNLIMITED, **PRICES}) as stack:
-        made = Scenes(stack)
-        yield made
-        made.close()
+def scenes(live_stack: LiveStack) -> Iterator[Scenes]:
+    """The shared stack: tests keep apart by the names of their datasets."""
+    made = Scenes(live_stack.stack)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="package")
@@ -62,9 +60,9 @@ def training_run(scenes: Scenes) -> str:
     return scenes.training("long-training")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium; `make browser` installs it."""
+    """Debian's Chromium, which `make browser` installs: one for all pages, each in a context of its own."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     assert chromium, "the tests of the dashboard need Chromium: make browser, or apt-get install chromium"
     with sync_playwright() as playwright:

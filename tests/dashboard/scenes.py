@@ -20,14 +20,8 @@ from local.stack import Stack
 SAMPLES = Path(__file__).parents[2] / "local" / "samples"
 SAMPLE = (SAMPLES / "ultrachat-sample.jsonl").read_bytes()
 BROKEN = (SAMPLES / "broken.jsonl").read_bytes()
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 240.0
 SETTLED_SECONDS = 2.5
-UNLIMITED = {"MAX_TRAINING_RUNS": "0", "MAX_LIVE_ENDPOINTS": "0"}
-"""Settings of the stack: no run is to wait for another's slot."""
-
-PRICES = {"PRICES_PER_HOUR": '{"Standard_NC24ads_A100_v4": 3.67}', "PRICE_CURRENCY": "USD"}
-"""Settings of the stack: what the VM size costs that runs take by themselves."""
-
 OUT_OF_MEMORY = {
     "job": {
         "child": "chat_completion_finetune",
@@ -51,14 +45,14 @@ class Scenes:
         self.stack = stack
         self.api = stack.client()
         trust = ssl.create_default_context(cafile=stack.ca_bundle)
-        self._azureml = httpx.Client(base_url=stack.azureml_url, verify=trust, trust_env=False)
+        self._azureml = httpx.Client(base_url=stack.azureml_url, verify=trust, trust_env=False, timeout=60)
 
     def close(self) -> None:
         """Close the connections."""
         self.api.close()
         self._azureml.close()
 
-    def pace(self, name: str) -> None:
+    def pace(self, name: str | Mapping[str, Any]) -> None:
         """How long things take in Azure ML, for what begins from now on."""
         self._azureml.patch("/_emulator/state", json={"pace": name}).raise_for_status()
 

@@ -15,7 +15,8 @@ from local.stack import Stack
 from shared.domain.run.stages import Stage
 from tests.dashboard import sample_dataset
 from tests.dashboard.aging import age
-from tests.dashboard.scenes import PRICES, UNLIMITED, Scenes
+from tests.dashboard.scenes import Scenes
+from tests.live_stack import SETTINGS
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 WIDE = (1280, 800)
@@ -36,7 +37,7 @@ def main() -> int:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix="pictures-") as folder,
-        Stack(folder=Path(folder), host="local", pace="instant", settings={**UNLIMITED, **PRICES}) as stack,
+        Stack(folder=Path(folder), host="local", pace="instant", settings=SETTINGS) as stack,
         sync_playwright() as playwright,
     ):
         scenes = Scenes(stack)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
+from dataclasses import asdict, replace
 
 import pytest
+from azureml_emulator import INSTANT
 from playwright.sync_api import Page, Route, expect
 
 from tests.dashboard.conftest import take_picture
@@ -29,7 +33,9 @@ class SlowModel:
 
     def answer(self, text: str) -> None:
         """Answer the oldest question."""
-        self._held.pop(0).fulfill(json={"output": text})
+        said = {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+        body = f"data: {json.dumps(said)}\n\ndata: [DONE]\n\n"
+        self._held.pop(0).fulfill(body=body, content_type="text/event-stream; charset=utf-8")
 
 
 @pytest.fixture
@@ -73,6 +79,21 @@ def test_a_conversation_takes_turns(scenes: Scenes, live_run: str, open_page: Ca
     expect(page.locator(".turn")).to_have_count(4)
     page.get_by_role("button", name="Start over").click()
     expect(page.locator(".turn")).to_have_count(0)
+
+
+def test_words_appear_as_the_model_says_them(scenes: Scenes, page: Page) -> None:
+    """Before the reply is whole; then it is one turn like any other, and stopping leaves none."""
+    scenes.pace(asdict(replace(INSTANT, name="slow words", token=0.3)))
+    say(page, "How do I keep bread fresh?")()
+    partial = page.locator(".turn.waiting")
+    expect(partial).to_have_text(re.compile(r"^\w"))
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    expect(replies(page)).to_have_count(0)
+    page.get_by_role("button", name="Stop").click()
+    expect(partial).to_have_count(0)
+    scenes.pace("instant")
+    page.get_by_role("button", name="Send").click()
+    expect(replies(page)).to_have_count(1)
 
 
 def test_a_question_that_fails_is_not_lost(

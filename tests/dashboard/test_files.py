@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -64,9 +63,12 @@ def test_every_file_that_is_named_is_there() -> None:
             assert serve(name).status == 200
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_scripts_make_no_markup_from_text(script: Path) -> None:
+def test_scripts_make_no_markup_from_text() -> None:
     """Not every browser enforces Trusted Types, so that the sources are held to it, too."""
-    text = script.read_text().replace("http://www.w3.org/2000/svg", "")
     forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|localStorage"
-    assert re.findall(forbidden + r"|https?://\w", text) == []
+    found = []
+    for script in SCRIPTS:
+        text = script.read_text().replace("http://www.w3.org/2000/svg", "")
+        found += [(script.name, word) for word in re.findall(forbidden + r"|https?://\w", text)]
+    assert len(SCRIPTS) > 5
+    assert found == []

@@ -156,7 +156,7 @@ def test_curves_are_read_with_keys_and_as_a_table(
 def test_the_report_names_every_fault_with_its_line(
     scenes: Scenes, rejected_run: str, open_page: Callable[..., Page]
 ) -> None:
-    """The run's page leads to it; codes, messages, places and excerpts are the report's own."""
+    """The run's page leads to it; codes, messages, locations and excerpts are the report's own."""
     report = scenes.api.get(f"/api/runs/{rejected_run}/report").json()
     page = open_page(f"/runs/{rejected_run}")
     expect(page.locator(".note.bad")).to_contain_text("DatasetRejected")

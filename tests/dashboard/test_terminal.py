@@ -15,7 +15,7 @@ def runs(scenes: Scenes, *arguments: str, question: str = "") -> subprocess.Comp
     where = ("--url", scenes.stack.functions_url, "--key", scenes.stack.function_key)
     command = [sys.executable, "-m", "tools.runs", *arguments, *where]
     return subprocess.run(
-        command, cwd=ROOT, input=question, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=ROOT, input=question, capture_output=True, text=True, timeout=300, check=False
     )
 
 

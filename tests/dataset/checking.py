@@ -10,6 +10,21 @@ from shared.domain.dataset import DatasetFile, DatasetReport, Split, ValidationR
 RULES = ValidationRules(min_evaluation_rows=1)
 
 
+class MemorySink:
+    """Keeps what is written to it."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def write(self, piece: bytes) -> None:
+        """See `Sink.write`."""
+        self.pieces.append(piece)
+
+    def write_first(self, piece: bytes) -> None:
+        """See `Sink.write_first`."""
+        self.pieces.insert(0, piece)
+
+
 class Checked(NamedTuple):
     """A report and the snapshot that belongs to it."""
 
@@ -66,10 +81,9 @@ def jsonl(lines: Iterable[bytes]) -> bytes:
 
 def check(*files: DatasetFile, rules: ValidationRules | None = None) -> Checked:
     """Check files and collect the snapshot."""
-    pieces: dict[Split, list[bytes]] = {split: [] for split in Split}
-    sinks = {split: pieces[split].append for split in Split}
+    sinks = {split: MemorySink() for split in Split}
     report = validate_files(files, rules or RULES, sinks)
-    return Checked(report, {split: b"".join(parts) for split, parts in pieces.items()})
+    return Checked(report, {split: b"".join(sink.pieces) for split, sink in sinks.items()})
 
 
 def check_bytes(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.dataset.conversation import read_clean_line
-from tests.dataset.checking import check_lines, good_rows
+from shared.domain.dataset.conversation import RowReader
+from tests.dataset.checking import RULES, check_lines, good_rows
 
 LAYOUTS = [(",", ":"), (", ", ": "), (",", ": "), (" , ", ":")]
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
@@ -81,7 +81,7 @@ def test_a_repeated_key_is_found_wherever_it_is(case: tuple[bytes, bool]) -> Non
     line, repeated = case
     report = check_lines([*good_rows(12), line]).report
     assert ("E106" in report.counts) == repeated
-    assert not (repeated and read_clean_line(line + b"\n"))
+    assert not (repeated and RowReader(RULES).read_clean(line + b"\n"))
 
 
 @given(st.integers(1, 6), st.integers(0, 60), st.sampled_from(["role", "content", "messages", "p", "q"]))
@@ -95,7 +95,7 @@ def test_no_length_of_a_repeated_value_hides_it(pairs: int, length: int, key: st
     row = Object([("messages", messages), ("p", 1e15), ("q", "q")])
     target = row if key in ("messages", "p", "q") else messages[-1]
     target.pairs.insert(0, (key, "x" * length))
-    assert read_clean_line(written(row, ",", ":", escaped=False).encode() + b"\n") is None
+    assert RowReader(RULES).read_clean(written(row, ",", ":", escaped=False).encode() + b"\n") is None
 
 
 def _four_turns(first: str, rest: str = "") -> bytes:
@@ -145,7 +145,7 @@ def test_every_common_layout_is_read_the_fast_way() -> None:
     for escaped in (True, False):
         for separators in LAYOUTS:
             line = json.dumps(row, ensure_ascii=escaped, separators=separators).encode() + b"\n"
-            assert read_clean_line(line) is not None
-            assert read_clean_line(line[:-1]) is None
-            assert read_clean_line(line[:-1] + b" \n") is None
-            assert read_clean_line(b" " + line) is None
+            assert RowReader(RULES).read_clean(line) is not None
+            assert RowReader(RULES).read_clean(line[:-1]) is None
+            assert RowReader(RULES).read_clean(line[:-1] + b" \n") is None
+            assert RowReader(RULES).read_clean(b" " + line) is None

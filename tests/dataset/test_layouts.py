@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from shared.domain.dataset import keys, layouts
 from tests.dataset.checking import assistant, check_lines, good_rows, system, user
+from tools import dataset_tables
 
 LAYOUTS = {
     "ShareGPT": (
@@ -76,6 +78,134 @@ def test_a_known_layout_becomes_messages(name: str) -> None:
     checked = check_lines([*good_rows(20), json.dumps(line).encode()])
     assert checked.report.counts == counts
     assert json.dumps(messages, sort_keys=True) in checked.conversations()
+
+
+BRIEF, GREETED = system("Be brief."), [user("Hi"), assistant("Hello")]
+MEANT = {
+    "messages": [BRIEF, *GREETED],
+    "ShareGPT": [BRIEF, *GREETED],
+    "Vertex AI": [BRIEF, *GREETED],
+    "Alpaca and Dolly": [*GREETED, user("Translate.\n\nchat"), assistant("cat")],
+    "prompt and completion": [BRIEF, *GREETED],
+    "question and answer": [user("What is a cat?\n\nA cat is an animal."), assistant("An animal.")],
+    "Cohere": [BRIEF, *GREETED, user("Who are you?"), assistant("A cat.")],
+    "input and output": GREETED,
+}
+
+
+@pytest.mark.parametrize("layout", layouts.LAYOUTS, ids=lambda layout: layout.name)
+def test_the_table_s_examples_mean_what_they_say(layout: layouts.Layout) -> None:
+    """Each layout's example in the documentation is accepted, and becomes the messages that it means."""
+    checked = check_lines([*good_rows(20), json.dumps(layout.example).encode()])
+    assert checked.report.accepted, checked.report.reason
+    assert json.dumps(MEANT[layout.name], sort_keys=True) in checked.conversations()
+    assert layout.code is None or checked.report.counts[layout.code] == 1
+
+
+@pytest.mark.parametrize("answer", ["output", "response", "completion", "answer"])
+@pytest.mark.parametrize("question", ["instruction", "prompt", "question", "query", "message", "input"])
+@pytest.mark.parametrize("key", [*keys.SYSTEM_KEYS, *keys.HISTORY_KEYS, *keys.CONTEXT_KEYS])
+def test_what_one_layout_honours_every_layout_honours(question: str, answer: str, key: str) -> None:
+    """System texts, histories and contexts, in any combination of names."""
+    if key == question:
+        return
+    value = {"history": [["Hi", "Hello"]], "chat_history": GREETED}.get(key, "Be brief.")
+    checked = check_lines([*good_rows(20), json.dumps({question: "Q", answer: "A", key: value}).encode()])
+    assert checked.report.accepted, checked.report.reason
+    meant = [user("Q"), assistant("A")]
+    if key in keys.CONTEXT_KEYS:
+        meant[0] = user("Q\n\nBe brief.")
+    else:
+        meant = [*(GREETED if key in keys.HISTORY_KEYS else [BRIEF]), *meant]
+    assert json.dumps(meant, sort_keys=True) in checked.conversations()
+
+
+PUBLIC = {
+    "Anthropic": {
+        "system": "Be brief.",
+        "messages": [user([{"type": "text", "text": "Hi"}]), assistant("Hello")],
+    },
+    "Bedrock Converse": {
+        "schemaVersion": "bedrock-conversation-2024",
+        "system": [{"text": "Be brief."}],
+        "messages": [user([{"text": "Hi"}]), assistant([{"text": "Hello"}])],
+    },
+    "Vertex, snake case": {
+        "system_instruction": {"parts": [{"text": "Be brief."}]},
+        "contents": [
+            {"role": "user", "parts": [{"text": "Hi"}]},
+            {"role": "model", "parts": [{"text": "Hello"}]},
+        ],
+    },
+    "Cohere's files": {
+        "messages": [
+            {"role": "System", "content": "Be brief."},
+            {"role": "User", "content": "Hi"},
+            {"role": "Chatbot", "content": "Hello"},
+        ]
+    },
+    "LLaMA-Factory v1": {
+        "messages": [
+            {"role": "system", "content": [{"type": "text", "value": "Be brief."}], "loss_weight": 0.0},
+            {"role": "user", "content": [{"type": "text", "value": "Hi"}], "loss_weight": 0.0},
+            {"role": "assistant", "content": [{"type": "text", "value": "Hello"}], "loss_weight": 1.0},
+        ]
+    },
+    "OpenAI, as its API answers": {
+        "messages": [
+            {"role": "developer", "content": "Be brief."},
+            {"role": "user", "content": "Hi", "name": "Ann"},
+            {
+                "role": "assistant",
+                "content": "Hello",
+                "refusal": None,
+                "audio": None,
+                "function_call": None,
+                "tool_calls": None,
+                "annotations": [],
+            },
+        ],
+        "tools": None,
+    },
+    "ShareGPT with other names": {
+        "conversation": [
+            {"role": "system", "text": "Be brief."},
+            {"role": "human", "text": "Hi"},
+            {"role": "gpt", "text": "Hello"},
+        ]
+    },
+    "a dialogue": {
+        "dialogue": [
+            {"from": "system", "value": "Be brief."},
+            {"from": "prompter", "value": "Hi"},
+            {"from": "assistant", "value": "Hello"},
+        ]
+    },
+    "columns that other rows have": {
+        "messages": None,
+        "conversations": [
+            {"from": "human", "value": "Hi", "weight": None},
+            {"from": "gpt", "value": "Hello"},
+        ],
+        "system": "Be brief.",
+        "chosen": None,
+    },
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_spellings_are_accepted_and_equal(name: str) -> None:
+    """Every service's own way to write the same conversation gives the same row."""
+    checked = check_lines([*good_rows(20), json.dumps(PUBLIC[name]).encode()])
+    assert checked.report.accepted, checked.report.reason
+    assert json.dumps([BRIEF, *GREETED], sort_keys=True) in checked.conversations()
+
+
+def test_the_documented_tables_are_those_of_the_code() -> None:
+    """Made anew by `python -m tools.dataset_tables`."""
+    text = dataset_tables.DOCUMENT.read_text()
+    assert dataset_tables.BEGIN in text
+    assert dataset_tables.with_tables(text) == text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,15 @@ from itertools import repeat
 import pytest
 import zstandard
 
-from shared.domain.dataset import DatasetFile, DatasetReport, Split, ValidationRules, validate_files
+from shared.domain.dataset import (
+    DatasetFile,
+    DatasetReport,
+    NoSink,
+    RowPolicy,
+    Split,
+    ValidationRules,
+    validate_files,
+)
 from shared.domain.dataset.duplicates import SeenConversations
 from tests.dataset.checking import assistant, check_bytes, good_rows, jsonl, row, user
 
@@ -19,7 +27,7 @@ def peak_of(
     name: str, chunks: Iterable[bytes], rules: ValidationRules | None = None
 ) -> tuple[DatasetReport, int]:
     """Check a file with sinks that keep nothing; return the report and the peak of allocated bytes."""
-    sinks = dict.fromkeys(Split, len)
+    sinks = dict.fromkeys(Split, NoSink())
     tracemalloc.start()
     try:
         report = validate_files([DatasetFile(name, None, chunks)], rules or ValidationRules(), sinks)
@@ -154,3 +162,45 @@ def test_the_memory_of_rows_stays_small_while_it_grows() -> None:
         assert all(seen.add(row * mix % 2**64, 2) == 1 for row in range(1, 1_000))
     finally:
         tracemalloc.stop()
+
+
+def test_the_memory_of_rows_has_a_bound() -> None:
+    """Once it is full, one conversation in so many is remembered, and copies of those are found as before."""
+    seen, mix = SeenConversations(most_slots=1 << 12), 0x9E37_79B9_7F4A_7C15
+    digests = [number * mix % 2**64 for number in range(1, 100_000)]
+    tracemalloc.start()
+    try:
+        assert not any(seen.add(digest, 1) for digest in digests)
+        assert tracemalloc.get_traced_memory()[1] < 128 * 1024
+    finally:
+        tracemalloc.stop()
+    assert 32 <= seen.sampled <= 64
+    found = sum(map(bool, (seen.add(digest, 2) for digest in digests)))
+    assert found == pytest.approx(len(digests) / seen.sampled, rel=0.1)
+
+
+def test_digests_made_to_collide_cost_no_more_than_others() -> None:
+    """An uploader may choose rows whose digests are alike; they are not all compared with each other."""
+    seen = SeenConversations()
+    for number in range(1, 4_000):
+        seen.add(number << 3, 1)
+    assert seen.sampled == 1
+
+
+@pytest.mark.parametrize("policy", RowPolicy)
+@pytest.mark.parametrize(("line", "code"), [(b"{}", "E201"), (b'{"chosen": "a", "rejected": "b"}', "E401")])
+def test_a_verdict_that_is_sure_comes_early(policy: RowPolicy, line: bytes, code: str) -> None:
+    """A dataset that is rejected anyway is read no further than its first 16 MiB and a bit."""
+    block = jsonl([row(user(f"{number}"), assistant("long " * 20_000)) for number in range(5)])
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(1_000):
+            yield block + line + b"\n"
+
+    early = policy is RowPolicy.STRICT or code == "E401"
+    rules = ValidationRules(row_policy=policy, max_uncompressed_bytes=18 * MEBIBYTE)
+    report = validate_files([DatasetFile("d.jsonl", None, chunks())], rules, dict.fromkeys(Split, NoSink()))
+    assert report.complete is not early
+    assert (16 < report.files[0].bytes / MEBIBYTE < 17) is early
+    assert not report.accepted
+    assert not early or (code in report.reason and "E3" not in "".join(report.counts))

@@ -65,7 +65,7 @@ def test_a_repair_is_counted_and_the_copy_is_that_of_clean_data(name: str) -> No
 
 def test_repairs_add_up_on_one_line() -> None:
     """A line may need several repairs, and each is listed."""
-    line = b"\xef\xbb\xbf " + CLEAN[0][:-1] + b', "prompt": "p"} \r'
+    line = b"\xef\xbb\xbf " + CLEAN[0][:-1] + b', "prompt_id": "p"} \r'
     checked = check_bytes(line + b"\n" + jsonl(CLEAN[1:]))
     assert checked.report.counts == {"R101": 1, "R102": 1, "R105": 1, "R106": 1}
     assert same_copy(checked)
@@ -82,13 +82,12 @@ def test_the_developer_role_becomes_system() -> None:
     assert "developer" not in roles
 
 
-def test_weight_is_left_out_with_a_warning() -> None:
-    """The trainer ignores `weight`, so a dataset that relies on it is told."""
-    weighted = row(user("Hello"), {**assistant("Hi"), "weight": 0})
-    checked = check_lines([*CLEAN, weighted, row(*conversation(99), weight=1)])
-    assert checked.report.counts == {"R105": 1, "R107": 1, "W101": 2}
-    assert checked.report.accepted
-    assert b"weight" not in b"".join(checked.copy.values())
+@pytest.mark.parametrize("weight", [1, 1.0, True])
+def test_a_weight_of_one_is_what_the_trainer_does_anyway(weight: object) -> None:
+    """Weights that ask for what happens anyway are left out, as are those of questions."""
+    weighted = row({**user("Hello"), "weight": 0}, {**assistant("Hi"), "weight": weight})
+    checked = check_lines([*CLEAN, weighted, row(*conversation(99), weight=weight)])
+    assert checked.report.counts == {"R105": 1, "R107": 1}
 
 
 def test_empty_tool_keys_are_left_out() -> None:

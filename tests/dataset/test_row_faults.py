@@ -1,10 +1,13 @@
 """What makes a row unusable, each fault with its code, its line and words that help."""
 
+import gzip
+
 import msgspec
 import pytest
+import zstandard
 
 from shared.domain.dataset import ValidationRules, Verdict
-from tests.dataset.checking import assistant, check_bytes, check_lines, good_rows, row, system, user
+from tests.dataset.checking import assistant, check_bytes, check_lines, good_rows, jsonl, row, system, user
 
 HELLO, HI = user("Hello"), assistant("Hi there")
 TOOL_CALL = {
@@ -46,7 +49,7 @@ FAULTS = {
     "messages twice, compactly": (b'{"messages":[],' + row(HELLO, HI)[1:], "E106", '"messages"'),
     "role twice": (row(HELLO, HI).replace(b"[{", b'[{"role":"user",'), "E106", "message 1"),
     "half a surrogate pair": (row(user("X"), HI).replace(b"X", b"\\ud83d"), "E107", "message 1"),
-    "no messages": (b'{"question": "Why?", "answer": "So."}', "E201", '"question", "answer"'),
+    "no messages": (b'{"title": "Why?", "body": "So."}', "E201", '"title", "body"'),
     "empty object": (b"{}", "E201", "no keys"),
     "half a surrogate pair in a key": (b'{"\\ud83d": 1}', "E201", '"\\ud83d"'),
     "half a surrogate pair in a key given twice": (
@@ -62,7 +65,7 @@ FAULTS = {
     "no content": (row(HELLO, {"role": "assistant"}), "E205", '"content"'),
     "no role": (row({"content": "Hello"}, HI), "E205", '"role"'),
     "content is null": (row(HELLO, assistant(None)), "E206", "null"),
-    "content is a list": (row(user([{"type": "text", "text": "Hello"}]), HI), "E206", "a list"),
+    "a content's part is a number": (row(user([{"type": "text", "text": "a"}, 3]), HI), "E206", "a part"),
     "role is a number": (row({"role": 1, "content": "Hello"}, HI), "E206", "a number"),
     "role is a list": (row({"role": ["user"], "content": "Hello"}, HI), "E206", "a list"),
     "unknown role": (row(HELLO, {"role": "bot", "content": "Hi"}), "E207", "bot"),
@@ -112,6 +115,29 @@ def test_a_file_of_classic_mac_lines_is_named_as_that() -> None:
     checked = check_bytes(b"\r".join([*good_rows(20), b""]))
     assert "CR alone" in checked.found("E103")[0][1]
     assert not checked.found("R102")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (gzip.compress(jsonl(good_rows(30))), "end with .jsonl.gz"),
+        (zstandard.ZstdCompressor().compress(jsonl(good_rows(30))), "end with .jsonl.zst"),
+        (jsonl(good_rows(30)).decode().encode("utf-16"), "UTF-16"),
+        (jsonl(good_rows(30)).decode().encode("utf-16-le"), "UTF-16 without"),
+        (jsonl(good_rows(30)).decode().encode("utf-16-be"), "UTF-16 without"),
+        (b"prompt,completion\nHi,Hello\n" * 30, "CSV"),
+        (b'\xef\xbb\xbf"prompt";"completion"\r\n"Hi";"Hello"\r\n', "CSV"),
+        (b"question\tanswer\nHi\tHello\n", "CSV"),
+        (b"PAR1\x15\x04\x15", "Parquet"),
+        (b"PK\x03\x04\x14", "spreadsheet"),
+    ],
+)
+def test_another_kind_of_file_is_named_once(data: bytes, words: str) -> None:
+    """By how it begins, however its bytes arrive; none of its lines is a finding of its own."""
+    for chunks in ((), range(1, min(600, len(data)))):
+        report = check_bytes(data, chunks=chunks).report
+        assert {code for code in report.counts if code < "E2"} == {"E007"}
+        assert words in report.reason
 
 
 def test_all_faults_of_a_row_are_reported() -> None:

@@ -70,6 +70,7 @@ def test_a_file_that_was_not_read_to_its_end_is_the_reason() -> None:
 def test_the_trainer_keeps_exactly_the_rows_that_the_report_predicts() -> None:
     """Of a dataset with every fault mixed in, the trainer keeps each row of the copy and no other."""
     faults = (SAMPLES / "broken.jsonl").read_bytes().split(b"\n")[12:-1]
+    faults = [line for line in faults if b"tool_calls" not in line]  # these reject under either policy
     repairs = [b"", b"  " + good_rows(1, first=900)[0], good_rows(1, first=901)[0][:-1] + b', "id": 1}\r']
     truncated = [row(user(f"{n}?"), assistant(LONG), user("And?"), assistant("No.")) for n in range(4)]
     nothing_left = [row(user(f"{n} {LONG}"), assistant("Never seen.")) for n in range(3)]
@@ -77,7 +78,7 @@ def test_the_trainer_keeps_exactly_the_rows_that_the_report_predicts() -> None:
     random.Random(5).shuffle(lines)
     checked = check_bytes(b"\xef\xbb\xbf" + b"\n".join(lines), rules=DROP)
     assert checked.report.accepted
-    assert checked.report.rows_dropped == 19 + 3
+    assert checked.report.rows_dropped == 18 + 3
     assert checked.report.counts["W102"] == checked.report.tokens.truncated_rows == 4
     assert checked.report.counts["E214"] == 3
     predicted = {split.value: summary.rows for split, summary in checked.report.splits.items()}
@@ -92,7 +93,7 @@ DIGITS = " ".join("5" * 5_000)  # 10 kB, of which lengths alone would make 2,500
 @pytest.mark.parametrize(("words", "lost"), [(4_080, False), (4_110, True)])
 def test_a_row_whose_answer_may_be_lost_is_never_the_first(at: int, words: int, lost: bool) -> None:
     """Near the window the trainer may drop a row: the report says so, and it crashes on no row 0."""
-    near = row(user("5 " * words), assistant("Many."))
+    near = row(user("5, " * (words // 2)), assistant("Many."))
     lines = [*good_rows(at), near, *good_rows(40 - at, first=at)]
     files = [
         DatasetFile(f"d/{split}.jsonl", split, [jsonl(lines if split is Split.TRAIN else good_rows(12))])

@@ -8,13 +8,13 @@ import httpx
 import pytest
 
 from local.stack import Stack
+from tests.live_stack import LiveStack
 
 
-@pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One stack for end-to-end tests to share: they keep apart by the names of their datasets."""
-    with Stack(folder=tmp_path_factory.mktemp("stack"), host="local", pace="instant") as running:
-        yield running
+@pytest.fixture
+def stack(live_stack: LiveStack) -> Stack:
+    """The shared stack: tests keep apart by the names of their datasets."""
+    return live_stack.stack
 
 
 @pytest.fixture

@@ -16,6 +16,13 @@ OVER = {"deleted", "rejected", "duplicate", "failed", "canceled"}
 STAGE_SECONDS = 240.0
 
 
+def sample(word: str) -> bytes:
+    """The sample dataset with a word in its first answer, so that no other test has trained on the same."""
+    content = (SAMPLES / "ultrachat-sample.jsonl").read_bytes()
+    question, mark, rest = content.partition(b'"role": "user"}, {"content": "')
+    return question + mark + f"({word}) ".encode() + rest
+
+
 def upload(stack: Stack, name: str, content: bytes) -> None:
     """Put a blob into `uploads`, as anybody would."""
     with BlobClient.from_connection_string(stack.blob_connection_string, "uploads", name) as blob:

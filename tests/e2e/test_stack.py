@@ -16,9 +16,10 @@ import pytest
 from local.processes import ChildProcess, wait_until
 from local.settings import ROOT, app_environment
 from local.stack import Stack, StackRunningError
-from tests.e2e.runs import SAMPLES
+from tests.e2e.runs import SAMPLES, follow, run_of, sample, upload
+from tests.live_stack import LiveStack
 
-SECONDS = 90.0
+SECONDS = 240.0
 
 
 def exists(pid: int) -> bool:
@@ -51,31 +52,31 @@ def test_no_process_outlives_the_launcher(
     launcher: ChildProcess, tmp_path: Path, number: signal.Signals
 ) -> None:
     """However the launcher ends, killed included, everything that it started ends, too."""
+    assert addresses(tmp_path)["function_key"] in launcher.output()
     pids = addresses(tmp_path)["pids"]
     assert set(pids) == {"stack", "azurite", "azureml", "functions", "event_grid"}
     assert all(exists(pid) for pid in pids.values())
     launcher.send_signal(number)
-    assert wait_until(lambda: not any(exists(pid) for pid in pids.values()), 60)
+    assert wait_until(lambda: not any(exists(pid) for pid in pids.values()), SECONDS)
 
 
 def test_the_launcher_ends_when_a_part_dies(launcher: ChildProcess, tmp_path: Path) -> None:
     """It stops the rest, says which part it was, and exits with 1."""
     pids = addresses(tmp_path)["pids"]
     os.kill(pids["azureml"], signal.SIGKILL)
-    assert wait_until(lambda: not launcher.alive, 60)
+    assert wait_until(lambda: not launcher.alive, SECONDS)
     assert launcher.returncode == 1
     assert "azureml" in launcher.output().splitlines()[-1]
     assert not any(exists(pid) for pid in pids.values())
 
 
-def test_a_second_start_finds_the_first(launcher: ChildProcess, tmp_path: Path) -> None:
+def test_a_second_start_finds_the_first(live_stack: LiveStack) -> None:
     """Its error tells where the running stack answers, and the running one stays untouched."""
-    url = addresses(tmp_path)["functions_url"]
-    with pytest.raises(StackRunningError, match=url):
-        Stack(folder=tmp_path / "stack").start()
-    assert httpx.get(f"{url}/api/health", trust_env=False).status_code == 200
-    assert launcher.alive
-    assert addresses(tmp_path)["function_key"] in launcher.output()
+    running = live_stack.stack
+    with pytest.raises(StackRunningError, match=running.functions_url):
+        Stack(folder=running.folder).start()
+    assert httpx.get(f"{running.functions_url}/api/health", trust_env=False, timeout=60).status_code == 200
+    assert json.loads((running.folder / "stack.json").read_text())["function_key"] == running.function_key
 
 
 def test_core_tools_are_used_where_they_are_installed(
@@ -87,13 +88,28 @@ def test_core_tools_are_used_where_they_are_installed(
     func.write_text(
         "#!/bin/sh\n"
         f'echo "$1 $2 $PWD $AZUREML_WORKSPACE" > {tmp_path}/called\n'
-        'exec python -m local.host --port "$3" --key not-asked-for-by-func-start\n'
+        'exec python -m emulators.functions --port "$3" --key not-asked-for-by-func-start\n'
     )
     func.chmod(0o755)
     monkeypatch.setenv("PATH", f"{func.parent}{os.pathsep}{os.environ['PATH']}")
     with Stack(folder=tmp_path / "stack") as stack, stack.client() as client:
         assert client.get("/api/runs").status_code == 200
     assert (tmp_path / "called").read_text() == f"start --port {ROOT} local\n"
+
+
+def test_the_host_may_die_in_the_middle(tmp_path: Path) -> None:
+    """A run whose function host is killed while it trains goes on when a host is back."""
+    with Stack(folder=tmp_path / "stack", host="local") as stack, stack.client() as api:
+        upload(stack, "survivor.jsonl", sample("survivor"))
+        run_id = run_of(api, "survivor")
+        follow(api, run_id, "training", "trained", "registered", "deploying", "live")
+        stack.kill_functions()
+        stack.start_functions()
+        follow(api, run_id, "live")
+        assert api.post(f"/api/runs/{run_id}/cancel").status_code == 202
+        run = follow(api, run_id, "canceled", "deleted")
+    stages = [entry["stage"] for entry in run["history"]]
+    assert len(stages) == len(set(stages))
 
 
 def test_the_app_sees_nothing_of_a_real_cloud(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,15 +12,15 @@ from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
 from local.processes import wait_until
 from local.stack import Stack
-from tests.e2e.runs import SAMPLES, follow, run_of, upload
+from tests.e2e.runs import follow, run_of, sample, upload
 
 POISON = "advance-poison"
-SECONDS = 120.0
+SECONDS = 240.0
 
 
 def test_a_run_whose_message_is_poison_is_seen_and_comes_back(stack: Stack, api: httpx.Client) -> None:
     """Its record is spoilt while it is live; once it is mended, a retry brings the run to its end."""
-    upload(stack, "poisoned.jsonl", (SAMPLES / "ultrachat-sample.jsonl").read_bytes())
+    upload(stack, "poisoned.jsonl", sample("poisoned"))
     run_id = run_of(api, "poisoned")
     follow(api, run_id, "live")
     with (

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from local.processes import wait_until
 from local.stack import Stack
-from tests.e2e.runs import SAMPLES, follow, run_of, stored, upload
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack in which things take a moment, as they do in Azure ML."""
-    with Stack(folder=tmp_path_factory.mktemp("stack"), host="local", pace="fast") as running:
-        yield running
+from tests.e2e.runs import SAMPLES, follow, run_of, sample, stored, upload
 
 
 def test_an_upload_becomes_an_endpoint_and_goes_again(stack: Stack, api: httpx.Client) -> None:
     """A dataset is checked, trained, registered, deployed, scored and torn down, its upload untouched."""
-    upload(stack, "whole-way.jsonl", (SAMPLES / "ultrachat-sample.jsonl").read_bytes())
+    upload(stack, "whole-way.jsonl", sample("whole way"))
     uploaded = stored(stack, "whole-way.jsonl")
     run_id = run_of(api, "whole-way")
     run = follow(api, run_id, "live")
@@ -48,7 +40,7 @@ def test_an_upload_becomes_an_endpoint_and_goes_again(stack: Stack, api: httpx.C
         *("deploying", "live", "deleting", "deleted"),
     ]
     assert wait_until(
-        lambda: api.post(f"/api/endpoints/{run_id}/score", json=question).status_code == 410, 10
+        lambda: api.post(f"/api/endpoints/{run_id}/score", json=question).status_code == 410, 240
     )
     assert stored(stack, "whole-way.jsonl") == uploaded
 
@@ -64,28 +56,10 @@ def test_a_broken_dataset_is_rejected_before_it_costs_anything(stack: Stack, api
     lines = {issue["line"] for issue in report["issues"] if issue["line"]}
     assert len(lines) >= 12
     trust = ssl.create_default_context(cafile=stack.ca_bundle)
-    with httpx.Client(verify=trust, trust_env=False) as client:
+    with httpx.Client(verify=trust, trust_env=False, timeout=60) as client:
         calls = client.get(f"{stack.azureml_url}/_emulator/calls").json()
     assert run_id not in json.dumps(calls)
     assert stored(stack, "broken.jsonl") == uploaded
-
-
-def test_the_host_may_die_in_the_middle(stack: Stack, api: httpx.Client) -> None:
-    """A run whose function host is killed while it trains goes on when a host is back."""
-    upload(
-        stack,
-        "survivor.jsonl",
-        (SAMPLES / "ultrachat-sample.jsonl").read_bytes().replace(b"sourdough", b"rye"),
-    )
-    run_id = run_of(api, "survivor")
-    follow(api, run_id, "training", "trained", "registered", "deploying", "live")
-    stack.kill_functions()
-    stack.start_functions()
-    follow(api, run_id, "live")
-    assert api.post(f"/api/runs/{run_id}/cancel").status_code == 202
-    run = follow(api, run_id, "canceled", "deleted")
-    stages = [entry["stage"] for entry in run["history"]]
-    assert len(stages) == len(set(stages))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +85,7 @@ def test_bad_requests_are_problems(
 @pytest.mark.parametrize("path", ["/api/runs", "/api/runs/ft-unknown-0000000000"])
 def test_a_key_is_needed(stack: Stack, path: str) -> None:
     """Without the function key every route but health is 401."""
-    with httpx.Client(base_url=stack.functions_url, trust_env=False) as client:
+    with httpx.Client(base_url=stack.functions_url, trust_env=False, timeout=60) as client:
         answer = client.get(path)
         assert answer.status_code == 401
         assert answer.headers["content-type"] == "application/problem+json"

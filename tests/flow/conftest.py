@@ -19,6 +19,7 @@ from azureml_emulator import Emulator
 
 from handlers.events.dataset_uploaded import open_run_for_upload
 from local.azurite import Azurite
+from local.settings import app_environment
 from shared.adapters.storage.account import CONTAINERS
 from shared.bootstrap import build_services
 from shared.config import Settings
@@ -44,7 +45,9 @@ def storage(azurite: Azurite) -> BlobServiceClient:
 @pytest.fixture(scope="session")
 def shared_emulator(azurite: Azurite) -> Iterator[Emulator]:
     """One Azure ML for all flows; each test resets it."""
-    with Emulator(pace="instant", storage={"devstoreaccount1": azurite.connection_string}) as emulator:
+    with Emulator(
+        pace="instant", strict=True, storage={"devstoreaccount1": azurite.connection_string}
+    ) as emulator:
         yield emulator
 
 
@@ -135,3 +138,9 @@ def flow(
 def later(flow: Flow, **span: float) -> None:
     """Turn the clock."""
     flow.clock[0] += timedelta(**span)
+
+
+@pytest.fixture
+def flow_environment(flow: Flow, azurite: Azurite) -> dict[str, str]:
+    """The environment of a process of the app, beside the flow."""
+    return app_environment(azurite.connection_string, flow.emulator.environment, {})

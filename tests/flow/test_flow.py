@@ -34,7 +34,7 @@ def name() -> str:
 def sample() -> bytes:
     """The sample dataset with one row more, so that no test's content is another's duplicate."""
     turns = [{"role": "user", "content": uuid.uuid4().hex}, {"role": "assistant", "content": "So be it."}]
-    row = json.dumps({"prompt": "", "prompt_id": "", "messages": turns})
+    row = json.dumps({"prompt": turns[0]["content"], "prompt_id": "", "messages": turns})
     return (ROOT / "local/samples/ultrachat-sample.jsonl").read_bytes() + row.encode() + b"\n"
 
 
@@ -103,6 +103,25 @@ def test_a_broken_dataset_is_rejected_before_azure_ml_hears_of_it(flow: Flow) ->
     assert not flow.calls("PUT", "/jobs/")
 
 
+def test_an_upload_over_the_operators_bounds_is_refused(flow: Flow) -> None:
+    """Its clusters, VMs, nodes and code are not even asked for; each is named with who may allow it."""
+    folder = name()
+    options = {
+        "compute": folder,
+        "instance_count": 32,
+        "parameters": {"num_nodes_finetune": 10**300, "trust_remote_code": "true", "max_steps": 1e9},
+    }
+    run_json = flow.storage.get_blob_client("uploads", f"{folder}/run.json")
+    run_json.upload_blob(json.dumps(options).encode())
+    run = flow.services.runs.load(flow.upload(f"{folder}/train.jsonl", sample())).run
+    assert run.stage is Stage.REJECTED
+    assert run.error is not None
+    for word in ("ALLOWED_COMPUTES", "MAX_INSTANCE_COUNT", "2^53", "ALLOWED_PARAMETERS", "MAX_STEPS"):
+        assert word in run.error.message
+    assert not flow.calls("PUT", "/computes/")
+    assert not flow.calls("PUT", "/jobs/")
+
+
 def test_the_same_content_again_is_a_duplicate_unless_forced(flow: Flow) -> None:
     """The second upload points to the first; with `force` it is trained all the same."""
     content = sample()
@@ -128,17 +147,18 @@ def test_the_same_content_again_is_a_duplicate_unless_forced(flow: Flow) -> None
         (
             {
                 "match": {"operation": "deployment.create"},
+                "count": None,
                 "operation": {
                     "status": "Failed",
                     "error": {"message": "ResourceNotReady: User container has crashed or terminated."},
                 },
             },
-            "DeploymentFailed",
+            "NoServingStrategy",
             "User container has crashed",
         ),
         (
             {"container": {"status": 500, "reason": "no template"}, "count": None},
-            "ModelError",
+            "NoServingStrategy",
             "no template",
         ),
     ],

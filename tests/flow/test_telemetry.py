@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from azure.identity import DefaultAzureCredential
+from opentelemetry.instrumentation.requests import RequestsInstrumentor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -19,6 +21,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared.adapters.telemetry import OpenTelemetry
 from shared.bootstrap import build_services
+from shared.domain.errors import TransientServiceError
 from shared.domain.run.stages import Stage
 from tests.flow.conftest import ROOT, Flow, later
 
@@ -31,6 +34,7 @@ class Collector:
 
     spans: InMemorySpanExporter
     metrics: InMemoryMetricReader
+    tracers: TracerProvider
 
     def span_list(self) -> tuple[ReadableSpan, ...]:
         """Every span so far, in order of their ends."""
@@ -51,8 +55,8 @@ class Collector:
 @pytest.fixture
 def observed(flow: Flow) -> Iterator[tuple[Flow, Collector]]:
     """The app with an OpenTelemetry SDK configured, as the Functions worker does it in Azure."""
-    collector = Collector(InMemorySpanExporter(), InMemoryMetricReader())
     tracers = TracerProvider()
+    collector = Collector(InMemorySpanExporter(), InMemoryMetricReader(), tracers)
     tracers.add_span_processor(SimpleSpanProcessor(collector.spans))
     meters = MeterProvider([collector.metrics])
     telemetry = OpenTelemetry(tracers.get_tracer("test"), meters.get_meter("test"))
@@ -68,7 +72,7 @@ def dataset() -> bytes:
         {"role": "user", "content": f"{SECRET_WORDS} {uuid.uuid4().hex}"},
         {"role": "assistant", "content": SECRET_WORDS},
     ]
-    row = json.dumps({"prompt": "", "prompt_id": "", "messages": turns}).encode()
+    row = json.dumps({"prompt": turns[0]["content"], "prompt_id": "", "messages": turns}).encode()
     return (ROOT / "local/samples/ultrachat-sample.jsonl").read_bytes() + row + b"\n"
 
 
@@ -138,3 +142,36 @@ def test_no_training_text_leaves_with_telemetry(observed: tuple[Flow, Collector]
     flow.drive(run_id, Stage.LIVE)
     exported = " ".join(span.to_json() for span in collector.span_list()) + repr(collector.values())
     assert SECRET_WORDS not in exported
+
+
+def test_an_unreachable_webhooks_address_is_in_no_span(observed: tuple[Flow, Collector]) -> None:
+    """The exception of the connection has the address in its text; nothing of it is kept as a cause."""
+    flow, collector = observed
+    requests_spans = RequestsInstrumentor()
+    requests_spans.instrument(tracer_provider=collector.tracers, skip_dep_check=True)
+    try:
+        settings = flow.configured(webhook_url="http://127.0.0.1:9/services/canary-of-the-webhook").settings
+        telemetry = OpenTelemetry(collector.tracers.get_tracer("test"))
+        services = build_services(settings, DefaultAzureCredential(), telemetry)
+        with pytest.raises(TransientServiceError, match="cannot be reached") as caught:
+            services.webhook.post(b"{}", {})
+    finally:
+        requests_spans.uninstrument()
+    spans = [span for span in collector.span_list() if span.name == "webhook.post"]
+    assert [len(span.events) for span in spans] == [1]
+    assert "canary" not in " ".join(span.to_json() for span in collector.span_list())
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_exception_is_recorded_once(observed: tuple[Flow, Collector]) -> None:
+    """By the span of the call that raised it; the step and the advance around it only fail."""
+    flow, collector = observed
+    flow.emulator.add_fault(match={"operation": "datastores.put"}, status=403)
+    run_id = flow.upload("watched.jsonl", dataset())
+    flow.drive(run_id, Stage.FAILED)
+    recorded = [span.name for span in collector.span_list() for event in span.events]
+    assert recorded == ["workspace.ensure_datastore"]
+    failed = {
+        span.name for span in collector.span_list() if not span.status.is_ok and span.status.description
+    }
+    assert {"workspace.ensure_datastore", "plan"} <= failed

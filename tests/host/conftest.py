@@ -21,7 +21,7 @@ from local.processes import ChildProcess, wait_until
 
 APPS = Path(__file__).parent / "apps"
 ROOT = Path(__file__).parents[2]
-SECONDS = 30.0
+SECONDS = 120.0
 
 
 @dataclass
@@ -31,7 +31,6 @@ class RunningHost:
     process: ChildProcess
     url: str
     key: str
-    master_key: str
     prefix: str
     storage: str
     exits: ExitStack
@@ -100,7 +99,7 @@ def starter(azurite: Azurite, folder: Path, exits: ExitStack) -> StartHost:
         process = ChildProcess(
             "host",
             [
-                *(sys.executable, "-m", "local.host", "--app", str(APPS / app)),
+                *(sys.executable, "-m", "emulators.functions", "--app", str(APPS / app)),
                 *("--port", "0", "--ready-file", str(ready_file), *arguments),
             ],
             folder / f"{name}.log",
@@ -122,7 +121,6 @@ def starter(azurite: Azurite, folder: Path, exits: ExitStack) -> StartHost:
             process=process,
             url=ready["url"],
             key=ready["function_key"],
-            master_key=ready["master_key"],
             prefix=prefix,
             storage=azurite.connection_string,
             exits=exits,
@@ -138,15 +136,15 @@ def start_host(azurite: Azurite, tmp_path: Path) -> Iterator[StartHost]:
         yield starter(azurite, tmp_path, exits)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def http_host(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHost]:
-    """One host for a module, serving `apps/http`."""
+    """One host for all tests of a process, serving `apps/http`."""
     with ExitStack() as exits:
         yield starter(azurite, tmp_path_factory.mktemp("http"), exits)("http")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def work_host(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHost]:
-    """One host for a module, serving `apps/work`."""
+    """One host for all tests of a process, serving `apps/work`."""
     with ExitStack() as exits:
         yield starter(azurite, tmp_path_factory.mktemp("work"), exits)("work")

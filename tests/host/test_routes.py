@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from local.host.routes import RouteTemplate, RouteTemplateError
+from emulators.functions import UnservableAppError
+from emulators.functions.routes import RouteTemplate
 
 
 @pytest.mark.parametrize(
@@ -13,22 +14,13 @@ from local.host.routes import RouteTemplate, RouteTemplateError
         ("runs", "/runs", {}),
         ("runs", "/RUNS/", {}),
         ("runs", "/runs/1", None),
+        ("runs/{id}", "/runs//1", None),
         ("runs/{id}", "/runs/a%20b", {"id": "a b"}),
         ("runs/{id}", "/runs", None),
         ("runs/{id?}", "/runs", {}),
-        ("runs/{id:int}", "/runs/12", {"id": "12"}),
-        ("runs/{id:int}", "/runs/99999999999", None),
-        ("runs/{id:alpha:minlength(3)}", "/runs/ab", None),
-        ("runs/{id:length(2,3)}", "/runs/abc", {"id": "abc"}),
-        ("runs/{id:range(1,9)}", "/runs/10", None),
-        ("runs/{id:regex(^ft-)}", "/runs/ft-1", {"id": "ft-1"}),
-        (
-            "runs/{id:guid}",
-            "/runs/c0ffee00-0000-0000-0000-000000000000",
-            {"id": "c0ffee00-0000-0000-0000-000000000000"},
-        ),
+        ("runs/{id}", "/runs/a%0Ab", {"id": "a\nb"}),
         ("{*rest}", "/a/b%2Fc", {"rest": "a/b%2Fc"}),
-        ("files/{*rest}", "/files", {"rest": ""}),
+        ("files/{*rest}", "/files", {}),
         ("", "/", {}),
     ],
 )
@@ -37,15 +29,15 @@ def test_templates_match_as_they_say(template: str, path: str, values: dict[str,
     assert RouteTemplate(template).match(path) == values
 
 
-@pytest.mark.parametrize("template", ["a/{b", "a/{*rest}/c", "a/{b:unheardof}", "a/x{b}"])
+@pytest.mark.parametrize("template", ["a/{b", "a/{b:int}", "a/x{b}"])
 def test_templates_that_cannot_be_served_are_refused(template: str) -> None:
     """What this host cannot read stops it at the start, not at the first request."""
-    with pytest.raises(RouteTemplateError):
+    with pytest.raises(UnservableAppError):
         RouteTemplate(template)
 
 
 def test_specific_templates_come_first() -> None:
-    """Literals before constrained parameters, before free ones, before catch-alls."""
-    templates = ["a/{*rest}", "a/{b}", "a/{b:int}", "a/b"]
+    """Literals before parameters, before catch-alls."""
+    templates = ["a/{*rest}", "a/{b}", "a/b"]
     ordered = sorted((RouteTemplate(template) for template in templates), key=lambda one: one.specificity)
-    assert [one.template for one in ordered] == ["a/b", "a/{b:int}", "a/{b}", "a/{*rest}"]
+    assert [one.template for one in ordered] == ["a/b", "a/{b}", "a/{*rest}"]

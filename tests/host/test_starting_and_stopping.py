@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from emulators.functions import UnservableAppError
+from emulators.functions.host_json import read_host_json
 from local.azurite import Azurite
-from local.host.host_json import HostJsonError, parse_time_span, read_host_json
 from local.processes import ProcessError, wait_until
 from tests.host.conftest import SECONDS, StartHost, take
 
@@ -25,7 +26,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
 
 @app.route(route="imports")
 def imports(req: func.HttpRequest) -> str:
-    found = [name for name in ("handlers", "shared", "tests") if importlib.util.find_spec(name)]
+    found = [name for name in ("handlers", "shared", "chaos") if importlib.util.find_spec(name)]
     return f"{own_module.NAME} {found}"
 """
 
@@ -48,51 +49,32 @@ def test_an_app_elsewhere_stands_on_its_own(start_host: StartHost, tmp_path: Pat
 
 
 BEGINNING = "import azure.functions as func\napp = func.FunctionApp()\n"
-UNSET_SCHEDULE = """
-@app.timer_trigger(arg_name="timer", schedule="%UNSET%")
-def tick(timer: func.TimerRequest) -> None: ...
-"""
 UNSET_CONNECTION = """
 @app.queue_trigger(arg_name="message", queue_name="q", connection="Nowhere")
 def work(message: func.QueueMessage) -> None: ...
 """
-STREAM_BINDING = """
-@app.blob_trigger(arg_name="stream", path="c/{n}", connection="SampleStorage")
-def read(stream: func.InputStream) -> None: ...
+OTHER_TRIGGER = """
+@app.cosmos_db_trigger(
+    arg_name="documents", connection="SampleStorage", database_name="d", container_name="c"
+)
+def read(documents: func.DocumentList) -> None: ...
 """
-SHARED_ROUTE = """
-@app.route(route="a")
-def one(req: func.HttpRequest) -> str: ...
-@app.route(route="A")
-def two(req: func.HttpRequest) -> str: ...
-"""
-NO_BINDING = """
-@app.route(route="a")
-def one(req: func.HttpRequest, other: str) -> str: ...
-"""
-VERSION_2 = '{"version": "2.0"}'
 
 
 @pytest.mark.parametrize(
-    ("source", "host_json", "reason"),
+    ("source", "reason"),
     [
-        ("app = None", VERSION_2, "no FunctionApp"),
-        ("import nothing_of_this_name", VERSION_2, "nothing_of_this_name"),
-        (BEGINNING, VERSION_2, "declares no functions"),
-        (BEGINNING, '{"version": "1.0"}', "version"),
-        (BEGINNING, "{", "not JSON"),
-        (BEGINNING + UNSET_SCHEDULE, VERSION_2, "%UNSET%"),
-        (BEGINNING + UNSET_CONNECTION, VERSION_2, "Nowhere"),
-        (BEGINNING + STREAM_BINDING, VERSION_2, "InputStream"),
-        (BEGINNING + SHARED_ROUTE, VERSION_2, "one and two"),
-        (BEGINNING + NO_BINDING, VERSION_2, "do not match parameters"),
+        ("import nothing_of_this_name", "nothing_of_this_name"),
+        (BEGINNING, "declares no functions"),
+        (BEGINNING + UNSET_CONNECTION, "Nowhere"),
+        (BEGINNING + OTHER_TRIGGER, "serves no cosmosDBTrigger"),
     ],
 )
 def test_an_app_that_cannot_be_served_says_why(
-    start_host: StartHost, tmp_path: Path, source: str, host_json: str, reason: str
+    start_host: StartHost, tmp_path: Path, source: str, reason: str
 ) -> None:
     """The host ends at once, and its log names the cause."""
-    folder = write_app(tmp_path / "app", source, host_json)
+    folder = write_app(tmp_path / "app", source)
     with pytest.raises(ProcessError, match=r"ended with code 1") as ended:
         start_host(folder)
     assert reason in str(ended.value)
@@ -136,7 +118,7 @@ def test_a_stuck_function_cannot_hold_up_the_end(start_host: StartHost, tmp_path
     assert wait_until(lambda: not host.process.alive, SECONDS)
     assert time.monotonic() - started < 5
     with pytest.raises(httpx.HTTPError), host.client() as client:
-        client.get("/admin/host/status")
+        client.get("/api/unknown")
 
 
 def test_a_storage_that_hangs_cannot_hold_up_the_end(start_host: StartHost) -> None:
@@ -163,28 +145,31 @@ def test_host_json_is_read_with_its_overrides(tmp_path: Path) -> None:
     path.write_text(
         '{"version": "2.0", "functionTimeout": "00:01:30", "extensions": {"queues": {"batchSize": 4}}}'
     )
-    settings = read_host_json(
-        path, {"AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:05"}
-    )
-    assert settings.function_timeout == 90
-    assert (settings.queues.batch_size, settings.queues.new_batch_threshold) == (4, 2)
-    assert (settings.queues.visibility_timeout, settings.queues.max_dequeue_count) == (5, 5)
-    assert (settings.route_prefix, settings.poison_blob_threshold) == ("api", 5)
+    overrides = {
+        "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "1.02:03:04.5",
+        "AzureFunctionsJobHost__extensions__blobs__poisonBlobThreshold": "3",
+    }
+    host_json = read_host_json(path, overrides)
+    queues, blobs = host_json.extensions.queues, host_json.extensions.blobs
+    assert host_json.function_timeout == 90
+    assert (queues.batch_size, queues.visibility_timeout, queues.max_dequeue_count) == (4, 93_784.5, 5)
+    assert (host_json.extensions.http.route_prefix, blobs.poison_blob_threshold) == ("api", 3)
 
 
 @pytest.mark.parametrize(
-    "extensions",
-    ['{"queues": {"batchSize": 33}}', '{"queues": {"visibilityTimeout": "5 s"}}', '{"queues": []}'],
+    "content",
+    [
+        "{",
+        "[]",
+        '{"version": "1.0"}',
+        '{"version": "2.0", "extensions": {"queues": {"batchSize": 33}}}',
+        '{"version": "2.0", "extensions": {"queues": {"visibilityTimeout": "5 s"}}}',
+        '{"version": "2.0", "extensions": {"queues": []}}',
+    ],
 )
-def test_host_json_values_are_checked(tmp_path: Path, extensions: str) -> None:
-    """A value of the wrong form is refused, not taken for something else."""
+def test_host_json_is_checked(tmp_path: Path, content: str) -> None:
+    """What is no `host.json`, and a value of the wrong form, is refused, not taken for something else."""
     path = tmp_path / "host.json"
-    path.write_text(f'{{"version": "2.0", "extensions": {extensions}}}')
-    with pytest.raises(HostJsonError):
+    path.write_text(content)
+    with pytest.raises(UnservableAppError, match=r"host\.json"):
         read_host_json(path, {})
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("00:00:30", 30), ("1.02:03:04", 93_784), ("00:00:00.2", 0.2)])
-def test_time_spans(text: str, seconds: float) -> None:
-    """Days, hours, minutes and fractions of seconds are read."""
-    assert parse_time_span(text) == seconds

@@ -5,9 +5,12 @@ alone. It prints a JSON object: by function the status code of its answer, or th
 """
 
 import asyncio
+import http.client
 import json
 import sys
+import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from emulators.functions.messages import Message
 from emulators.functions.worker import Worker, WorkerError
@@ -18,6 +21,23 @@ INPUTS = {
     ),
     "timerTrigger": lambda: Message(json=json.dumps({"IsPastDue": False})),
 }
+
+
+def get(address: str, invocation_id: str) -> int:
+    """Send the worker's own server the request of an invocation; returns the status of its answer."""
+    url = urlsplit(address)
+    deadline = time.monotonic() + 30
+    while True:
+        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=30)
+        try:
+            connection.request("GET", "/", headers={"x-ms-invocation-id": invocation_id})
+            return connection.getresponse().status
+        except ConnectionRefusedError:  # it is only starting
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        finally:
+            connection.close()
 
 
 async def invoke(folder: Path, names: list[str]) -> dict[str, int | str]:
@@ -36,12 +56,15 @@ async def invoke(folder: Path, names: list[str]) -> dict[str, int | str]:
             binding for binding in map(json.loads, function.raw_bindings) if binding["direction"] == "IN"
         )
         inputs = {trigger["name"]: INPUTS[trigger["type"]]()}
+        invoking = worker.invoke(function.function_id, function.name, inputs, {})
         try:
-            response = await worker.invoke(function.function_id, function.name, inputs, {})
+            if trigger["type"] == "httpTrigger":
+                request = asyncio.to_thread(get, worker.capabilities["HttpUri"], function.name)
+                outcomes[function.name], _ = await asyncio.gather(request, invoking)
+            else:
+                await invoking
         except WorkerError as error:
             outcomes[function.name] = str(error)
-        else:
-            outcomes[function.name] = int(response.return_value.http.status_code)
     return outcomes
 
 

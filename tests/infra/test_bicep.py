@@ -108,11 +108,11 @@ def test_no_secrets_in_outputs_or_settings(bicep_files: list[BicepFile]) -> None
 
 
 def test_base_model_still_fine_tunes(main_bicep: BicepFile) -> None:
-    """The default is not the retired model that the local samples use."""
+    """The default is the local settings' too, and no retired model."""
     declared = next(
         node
         for node in main_bicep.root.named_children
         if node.type == "parameter_declaration" and text(node.named_children[0]) == "baseModel"
     )
     assert string(declared.named_children[-1]) == "Phi-4"
-    assert "Phi-3" in (CHECKOUT / "local.settings.json.example").read_text()
+    assert '"BASE_MODEL": "Phi-4"' in (CHECKOUT / "local.settings.json.example").read_text()

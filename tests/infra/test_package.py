@@ -159,7 +159,7 @@ def served(package: Path, azurite: Azurite, tmp_path: Path) -> Iterator[str]:
         "ADVANCE_SCHEDULE": "0 0 0 1 1 *",
         "RECONCILE_SCHEDULE": "0 0 0 1 1 *",
     }
-    command = [sys.executable, "-m", "local.host", "--app", str(package), "--port", "0"]
+    command = [sys.executable, "-m", "emulators.functions", "--app", str(package), "--port", "0"]
     host = subprocess.Popen(
         [*command, "--key", "test", "--ready-file", str(ready)], cwd=CHECKOUT, env=environment
     )

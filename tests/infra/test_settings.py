@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 import tree_sitter
@@ -111,8 +112,48 @@ def test_host_json_fits_the_queue_trigger() -> None:
     """A run is suspended at the very delivery after which the host gives its message up."""
     queues = HOST["extensions"]["queues"]
     assert queues["maxDequeueCount"] == MAX_DELIVERIES
+
+
+def test_events_have_a_thread_each() -> None:
+    """As many events at work as host.json lets in do not wait for one another."""
+    tree = ast.parse((CHECKOUT / "function_app.py").read_text())
+    blocking = Counter(
+        decorator.func.attr.removesuffix("_trigger")
+        for function in tree.body
+        if isinstance(function, ast.FunctionDef)
+        for decorator in function.decorator_list
+        if isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute)
+    )
+    queues = HOST["extensions"]["queues"]
+    at_work = {
+        "queue": queues["batchSize"] + queues["newBatchThreshold"],
+        "blob": HOST["extensions"]["blobs"]["maxDegreeOfParallelism"],
+        "timer": 1,
+    }
+    assert set(at_work) <= set(blocking)
+    most = sum(blocking[kind] * count for kind, count in at_work.items())
     threads = _platform_settings()["PYTHON_THREADPOOL_THREAD_COUNT"].strip("'")
-    assert int(threads) > queues["batchSize"]
+    assert int(threads) >= most
+
+
+def test_the_worker_is_configured_alike_everywhere() -> None:
+    """What the template tells the worker and its exporter, the local stack tells them, too."""
+    example = json.loads((CHECKOUT / "local.settings.json.example").read_text())["Values"]
+    names = ("OTEL_", "AZURE_TRACING_", "PYTHON_THREADPOOL_", "PYTHON_ENABLE_INIT_")
+    platform = {
+        name: value.strip("'")
+        for name, value in _platform_settings().items()
+        if name.startswith(names) or name.endswith(("_DISABLED", "_DISABLED_ALL"))
+    }
+    assert platform["OTEL_TRACES_SAMPLER"] == "always_on"
+    assert platform["PYTHON_ENABLE_INIT_INDEXING"] == "1", "or nothing streams before Python 3.13"
+    assert platform == {name: value for name, value in example.items() if name in platform}
+    own = {field.name.upper() for field in setting_fields()}
+    assert {name for name in example if name not in own and not name.startswith("Azure")} == {
+        *platform,
+        "FUNCTIONS_WORKER_RUNTIME",
+        "TrainingStorage",
+    }
 
 
 def test_subscription_calls_the_function_that_exists() -> None:

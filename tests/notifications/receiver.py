@@ -25,12 +25,20 @@ class Receiver:
         answers: Statuses of the next answers; 204 once they are used up.
         received: Every request, answered with whatever status.
         retry_after: The header of refusals, if there is to be one.
+        held: While it is set, requests are kept without an answer, a minute at most.
     """
 
     answers: list[int] = field(default_factory=list)
     received: list[Received] = field(default_factory=list)
     retry_after: str | None = None
     url: str = ""
+    held: threading.Event = field(default_factory=threading.Event)
+    _released: threading.Event = field(default_factory=threading.Event)
+
+    def release(self) -> None:
+        """Answer what is held."""
+        self.held.clear()
+        self._released.set()
 
     def __enter__(self) -> Self:
         receiver = self
@@ -40,6 +48,8 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 receiver.received.append(Received(headers, body))
+                if receiver.held.is_set():
+                    receiver._released.wait(60)
                 status = receiver.answers.pop(0) if receiver.answers else 204
                 self.send_response(status)
                 if status >= 400 and receiver.retry_after is not None:

@@ -12,8 +12,12 @@ from openai.types.chat.completion_create_params import (
     CompletionCreateParamsStreaming,
 )
 
+from shared.domain.errors import FinetuneError
+from shared.domain.serving.chat import DEFAULT_REPLY_TOKENS, Chat, Reply
+from shared.domain.serving.dialects import end_at, upstream_request
 from shared.domain.serving.openai_chat import Completion, OpenAIRequestError, read_completion
-from shared.domain.serving.openai_reply import DONE, Reply, completion_of, end_at, events_of
+from shared.domain.serving.openai_reply import completion_of
+from shared.domain.serving.record import BATCH_ROUTE, OPENAI_ROUTE
 
 HELLO = [{"role": "user", "content": "Hello?"}]
 
@@ -40,7 +44,42 @@ def read(**parameters: Any) -> Completion:
 )
 def test_parameters_become_the_models(asked: dict[str, Any], sent: dict[str, Any]) -> None:
     """Temperature 0 is greedy, a temperature or a nucleus samples, and silence leaves it to the model."""
-    assert read(**asked).parameters == sent
+    request = upstream_request(BATCH_ROUTE, read(**asked).chat)
+    assert request.body["input_data"]["parameters"] == {"max_new_tokens": DEFAULT_REPLY_TOKENS, **sent}
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ({}, {}),
+        ({"temperature": 1.5, "top_p": 0.9, "stop": ".", "max_completion_tokens": 5}, None),
+        ({"seed": 7, "presence_penalty": 0.5, "frequency_penalty": -1}, None),
+        ({"response_format": {"type": "json_object"}, "temperature": 0}, None),
+    ],
+)
+def test_what_the_server_has_is_passed_on(asked: dict[str, Any], sent: Any) -> None:
+    """VLLM gets OpenAI's own names, within what it takes: 1 is its highest temperature."""
+    body = upstream_request(OPENAI_ROUTE, read(**asked).chat).body
+    expected = {**asked, "messages": HELLO}
+    if "stop" in asked:
+        expected |= {"temperature": 1.0, "stop": ["."], "max_tokens": 5}
+        del expected["max_completion_tokens"]
+    assert body == (expected if sent is None else {"messages": HELLO, **sent})
+
+
+@pytest.mark.parametrize(
+    ("parameters", "param"),
+    [
+        ({"seed": 7}, "seed"),
+        ({"presence_penalty": 0.5}, "presence_penalty"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+    ],
+)
+def test_what_the_server_lacks_is_named(parameters: dict[str, Any], param: str) -> None:
+    """The MLflow server would ignore it, or fail."""
+    chat = read(**parameters).chat
+    with pytest.raises(FinetuneError, match=f"{param} is not supported"):
+        upstream_request(BATCH_ROUTE, chat)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +91,6 @@ def test_parameters_become_the_models(asked: dict[str, Any], sent: dict[str, Any
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_tokens": 10, "max_completion_tokens": 20}, "max_tokens"),
         ({"n": 2}, "n"),
-        ({"seed": 7}, "seed"),
         ({"stop": ["a", "b", "c", "d", "e"]}, "stop"),
         ({"stream": "yes"}, "stream"),
         ({"messages": []}, "messages"),
@@ -61,8 +99,8 @@ def test_parameters_become_the_models(asked: dict[str, Any], sent: dict[str, Any
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]}, "messages"),
         ({"model": 4}, "model"),
         ({"logprobs": True}, "logprobs"),
-        ({"presence_penalty": 0.5}, "presence_penalty"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"presence_penalty": 2.5}, "presence_penalty"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
         ({"tools": [{"type": "function"}]}, "tools"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"temprature": 0.5}, "temprature"),
@@ -118,7 +156,7 @@ def test_a_reply_may_come_back_as_openais_client_keeps_it() -> None:
     kept = ChatCompletionMessage(role="assistant", content="Hi!").model_dump()
     assert set(kept) > {"refusal", "tool_calls"}
     turns = [*HELLO, kept, {"role": "user", "content": "And?", "name": "", "tool_calls": []}]
-    assert read(messages=turns).messages[1] == {"role": "assistant", "content": "Hi!"}
+    assert read(messages=turns).chat.messages[1] == {"role": "assistant", "content": "Hi!"}
 
 
 def test_every_parameter_of_openai_may_be_null() -> None:
@@ -128,7 +166,7 @@ def test_every_parameter_of_openai_may_be_null() -> None:
     )
     nothing = dict.fromkeys(names.keys() - {"model", "messages"})
     assert len(nothing) > 25
-    assert read(**nothing).parameters == {}
+    assert read(**nothing).chat == Chat(tuple(HELLO))
 
 
 def test_messages_become_texts() -> None:
@@ -137,10 +175,10 @@ def test_messages_become_texts() -> None:
     completion = read(
         messages=[{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}]
     )
-    assert completion.messages == [
+    assert completion.chat.messages == (
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hello there"},
-    ]
+    )
 
 
 @pytest.mark.parametrize(
@@ -149,34 +187,15 @@ def test_messages_become_texts() -> None:
 )
 def test_a_reply_ends_before_the_first_stop(stop: Any, text: str) -> None:
     """Of several stops the one that comes first in the text counts; it is not part of the reply."""
-    assert end_at("one. two. three.", read(stop=stop).stops) == text
+    assert end_at("one. two. three.", read(stop=stop).chat.stop) == text
 
 
 def test_usage_is_never_invented() -> None:
     """It is left out when the endpoint counts no tokens, and passed on when it does."""
-    facts = {"id": "chatcmpl-1", "model": "ft-support-0123456789", "created": 1}
+    facts: dict[str, Any] = {"id": "chatcmpl-1", "model": "ft-support-0123456789", "created": 1}
     silent = msgspec.to_builtins(completion_of(Reply("Hi!"), **facts))
     assert "usage" not in silent
     usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
     told = msgspec.to_builtins(completion_of(Reply("Hi!", "length", usage), **facts))
     assert told["usage"] == usage
     assert told["choices"][0]["finish_reason"] == "length"
-    assert b"usage" not in events_of(Reply("Hi!"), include_usage=True, **facts)
-    assert b"usage" not in events_of(Reply("Hi!", "stop", usage), include_usage=False, **facts)
-
-
-def test_a_stream_is_made_of_events() -> None:
-    """Each is one `data:` line and a blank one; the last says that it is over."""
-    usage = {"total_tokens": 5}
-    body = events_of(
-        Reply("Hi!\n\ndata: no", "stop", usage), id="chatcmpl-1", model="m", created=1, include_usage=True
-    )
-    assert body.endswith(DONE)
-    events = [msgspec.json.decode(event.removeprefix(b"data: ")) for event in body.split(b"\n\n")[:-2]]
-    assert [event["choices"][0]["delta"] if event["choices"] else event["usage"] for event in events] == [
-        {"role": "assistant", "content": ""},
-        {"content": "Hi!\n\ndata: no"},
-        {},
-        usage,
-    ]
-    assert {(event["id"], event["object"]) for event in events} == {("chatcmpl-1", "chat.completion.chunk")}

@@ -33,19 +33,19 @@ def rows_of(location: object, selection: Selection = ALL) -> list[Any]:
 TEXTS = ["2021-03-01", "2021-03-01 10:11:12", "2", "00007", "True", "NA", "null", "1e5", ""]
 
 
-@pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("kind", ["json", "csv", "parquet"])
-def test_text_stays_the_text_that_it_is(tmp_path: Path, kind: str, text: str) -> None:
+def test_text_stays_the_text_that_it_is(tmp_path: Path, kind: str) -> None:
     """Answers that look like dates, numbers or missing values are not taken for any, in no kind of file."""
-    rows = [{"prompt": f"q{number}", "completion": text} for number in range(3)]
-    path = tmp_path / f"answers.{kind}"
-    if kind == "json":
-        path.write_text(json.dumps(rows))
-    elif kind == "csv":
-        path.write_text("prompt,completion\n" + "".join(f"{row['prompt']},{text}\n" for row in rows))
-    else:
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
-    assert rows_of(path) == rows
+    for text in TEXTS:
+        rows = [{"prompt": f"q{number}", "completion": text} for number in range(3)]
+        path = tmp_path / f"answers.{kind}"
+        if kind == "json":
+            path.write_text(json.dumps(rows))
+        elif kind == "csv":
+            path.write_text("prompt,completion\n" + "".join(f"{row['prompt']},{text}\n" for row in rows))
+        else:
+            pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+        assert rows_of(path) == rows, text
 
 
 def test_elements_of_an_array_are_copied_byte_for_byte(tmp_path: Path) -> None:
@@ -142,8 +142,8 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes,
     assert words in str(raised.value)
 
 
-def test_columns_that_the_gate_does_not_read_may_hold_anything(tmp_path: Path) -> None:
-    """Bytes, decimals and durations of other columns are left out; nulls of tables are undone."""
+def test_every_column_is_passed_on(tmp_path: Path) -> None:
+    """Validation is to see all of them: those that JSON has no form for as the name of what they hold."""
     rows = [
         {
             "messages": [
@@ -151,6 +151,7 @@ def test_columns_that_the_gate_does_not_read_may_hold_anything(tmp_path: Path) -
                 {"role": "assistant", "content": "a"},
             ],
             "system": None,
+            "lang": "de",
             "price": decimal.Decimal("1.50"),
             "picture": b"\xff",
             "took": datetime.timedelta(seconds=1),
@@ -158,7 +159,35 @@ def test_columns_that_the_gate_does_not_read_may_hold_anything(tmp_path: Path) -
     ]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "chat.parquet")
     messages = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
-    assert rows_of(tmp_path / "chat.parquet") == [{"messages": messages}]
+    rest = {"lang": "de", "price": "Decimal", "picture": "bytes", "took": "timedelta"}
+    assert rows_of(tmp_path / "chat.parquet") == [{"messages": messages, **rest}]
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_a_folder_without_a_training_file_is_refused(tmp_path: Path, split: str) -> None:
+    """As the app does: what is for testing never becomes training data."""
+    folder = tmp_path / "sums"
+    folder.mkdir()
+    (folder / f"{split}.jsonl").write_text(ROW)
+    with pytest.raises(SourceError, match=rf"{split}.jsonl in .*E005"):
+        opened(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"prompt;completion\nq;a\n", "separated by semicolons"),
+        (b"prompt\tcompletion\nq\ta\n", "separated by tabs"),
+        (b"title,body\nq,a\n", "no layout has the columns title, body; name them instruction and output"),
+    ],
+)
+def test_a_header_that_no_layout_has_is_refused_with_those_that_work(
+    tmp_path: Path, content: bytes, words: str
+) -> None:
+    """Once, and not for every row."""
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(SourceError, match=words):
+        opened(tmp_path / "a.csv")
 
 
 @pytest.mark.parametrize("value", [datetime.date(2021, 3, 1), decimal.Decimal("1.50"), b"a"])

@@ -60,6 +60,13 @@ ENTRY: dict[str, Any] = {
 }
 
 
+def streamed(*pieces: str) -> httpx.Response:
+    """A reply as the app streams it."""
+    chunks = [{"choices": [{"delta": {"content": piece}}]} for piece in pieces]
+    events = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
+    return httpx.Response(200, content="".join([*events, "data: [DONE]\n\n"]).encode())
+
+
 class App:
     """Answers as the function app does, and remembers what it was asked."""
 
@@ -88,9 +95,8 @@ class App:
             said = self.scores.pop(0) if self.scores else None
             if said is not None:
                 return said
-            return httpx.Response(
-                200, json={"output": f"{len(json.loads(request.content)['messages'])} heard"}
-            )
+            assert json.loads(request.content)["stream"]
+            return streamed(f"{len(json.loads(request.content)['messages'])}", " heard")
         if request.method == "GET" and self.looks:
             return self.looks.pop(0)
         return httpx.Response(200, json=self.run)
@@ -259,6 +265,16 @@ def test_an_app_that_is_busy_is_followed_on(app: App, call: Call, monkeypatch: p
     monkeypatch.setattr(runs, "PATIENCE_SECONDS", -1)
     app.looks = looked
     assert call("follow", "faq")[0] == 1
+
+
+def test_a_reply_that_breaks_off_is_refused(app: App, call: Call) -> None:
+    """Whether the app says so or says nothing more; half a reply is none."""
+    fault = {"error": {"code": "StreamBroken", "message": "the model's reply broke off"}}
+    for rest in (b"", b"data: " + json.dumps(fault).encode() + b"\n\n"):
+        whole = streamed("Half").content.removesuffix(b"data: [DONE]\n\n")
+        app.scores = [httpx.Response(200, content=whole + rest)]
+        code, out, err = call("chat", "faq", "--message", "Hello")
+        assert (code, out, "broke off" in err) == (1, "", True)
 
 
 def test_a_refused_question_ends_no_conversation(

@@ -176,6 +176,46 @@ def test_leftovers_are_found_under_every_suffix(run: Run, uploads: ContainerClie
     assert f"chat/{leftover} of an earlier upload" in err
 
 
+@pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
+def test_what_is_refused_in_one_kind_of_file_is_in_every(
+    run: Run, uploads: ContainerClient, tmp_path: Path, kind: str
+) -> None:
+    """Preference data, a key of unknown effect, and what a flag allows: one verdict for tables and lines."""
+    source = tmp_path / f"sums.{kind}"
+
+    def check(extra: dict[str, str], *flags: str) -> tuple[int, str]:
+        table = pyarrow.table(
+            {
+                "prompt": [f"q{n}" for n in range(40)],
+                "completion": [f"a{n}" for n in range(40)],
+                **{key: [value] * 40 for key, value in extra.items()},
+            }
+        )
+        if kind == "csv":
+            pyarrow.csv.write_csv(table, source)
+        elif kind == "parquet":
+            pyarrow.parquet.write_table(table, source)
+        else:
+            source.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+        code, _, err = run("--dataset", source, "--check-only", *flags)
+        return code, err
+
+    assert check({"id": "7"})[0] == 0
+    code, err = check({"lang": "de"})
+    assert code == 1
+    assert "E215" in err
+    code, err = check({"lang": "de"}, "--ignore-key", "lang")
+    assert code == 0
+    assert "lang (40)" in err
+    code, err = check({"rejected": "no"})
+    assert code == 1
+    assert "preference data (E401) in 40 of 40 rows" in err
+    code, err = check({"image": "a.png"}, "--vision", "drop_rows")
+    assert code == 1
+    assert "W108" in err
+    assert list(uploads.list_blob_names()) == []
+
+
 @pytest.mark.parametrize("kind", ["parquet", "json", "csv", "folder"])
 def test_tables_are_converted(run: Run, uploads: ContainerClient, tmp_path: Path, kind: str) -> None:
     """What `datasets` reads becomes JSON Lines: by split, by percentage, and without the nulls of tables."""
@@ -210,10 +250,8 @@ def test_tables_are_converted(run: Run, uploads: ContainerClient, tmp_path: Path
     assert len(sent) == 40
     if kind == "csv":
         assert sent[7] == {"prompt": "q7", "completion": "a7"}
-    elif kind == "json":
-        assert sent == rows[:40]
     else:
-        assert sent == [{key: row[key] for key in ("prompt", "messages")} for row in rows[:40]]
+        assert sent == rows[:40]
     if kind == "folder":
         assert len(uploads.download_blob("sums/test.jsonl").readall().splitlines()) == 10
 

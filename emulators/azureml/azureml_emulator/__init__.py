@@ -7,6 +7,7 @@ from azureml_emulator.client import ControlClient, ControlError, FaultHandle
 from azureml_emulator.core.catalogue import base_models, pipeline_component
 from azureml_emulator.core.clock import FAST, INSTANT, TIMED, Clock, ManualClock, Pace
 from azureml_emulator.core.settings import Catalogue, Settings
+from azureml_emulator.core.switches import Switches
 from azureml_emulator.emulator import Emulator
 from azureml_emulator.training.preprocess import PreprocessError, preprocess_files
 
@@ -24,6 +25,7 @@ __all__ = [
     "Pace",
     "PreprocessError",
     "Settings",
+    "Switches",
     "base_models",
     "pipeline_component",
     "preprocess_files",

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from azureml_emulator.core.clock import PACES, ManualClock
 from azureml_emulator.core.settings import Catalogue, Settings
+from azureml_emulator.core.switches import Switches
 from azureml_emulator.emulator import Emulator
 
 _EPILOGUE = """\
@@ -60,6 +61,17 @@ def _arguments() -> argparse.Namespace:
         metavar="FAMILY=CORES",
         help="cores of a VM family; may be repeated",
     )
+    add(
+        "--score-script",
+        choices=["legacy", "current"],
+        default=defaults.switches.score_script,
+        help="how MLflow models without an environment are served (%(default)s); the README says more",
+    )
+    add(
+        "--strict",
+        action="store_true",
+        help="answer 501 to query parameters and body fields that the emulator does not read",
+    )
     add("--events-url", metavar="URL", help="post run status changes here as Event Grid events")
     add(
         "--clock",
@@ -96,6 +108,8 @@ def main() -> None:
         storage=_pairs("--storage", arguments.storage),
         quota={family: int(cores) for family, cores in _pairs("--quota", arguments.quota).items()},
         folder=arguments.folder,
+        strict=arguments.strict,
+        switches=Switches(score_script=arguments.score_script),
         events_url=arguments.events_url,
     )
     clock = ManualClock() if arguments.clock == "manual" else None

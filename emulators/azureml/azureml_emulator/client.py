@@ -95,6 +95,20 @@ class Controls(ABC):
         """Cores per VM family, beside those already set."""
         self._change(quota=cores)
 
+    def set_switches(self, **switches: Any) -> None:
+        """Answers to what is not known of the service; the README lists them."""
+        self._change(switches=switches)
+
+    def set_catalogue(self, month: str) -> None:
+        """The month whose public registry is served: ``2026-05`` or ``2026-07``."""
+        self._change(catalogue=month)
+
+    def generations(self, deployment: str) -> dict[str, int]:
+        """Answers of ``endpoint/deployment``: ``in_progress, most_in_progress, completed, aborted``."""
+        found: dict[str, dict[str, int]] = self.request("GET", "generations")
+        none = {"in_progress": 0, "most_in_progress": 0, "completed": 0, "aborted": 0}
+        return found.get(deployment, none)
+
     def advance_clock(self, seconds: float) -> None:
         """Moves the clock of an emulator that was started with a manual one."""
         self._change(advance=seconds)

@@ -13,7 +13,9 @@ from azureml_emulator.core.faults import Fault
 from azureml_emulator.core.http import Request, Response, json_response
 from azureml_emulator.core.resources import Job
 from azureml_emulator.core.routing import Evidence, Plane, Route
+from azureml_emulator.core.settings import Catalogue
 from azureml_emulator.core.state import EmulatorState
+from azureml_emulator.core.switches import changed
 from azureml_emulator.training.job_progress import status_of
 
 KINDS = ("computes", "datastores", "assets", "jobs", "endpoints", "deployments", "operations")
@@ -26,11 +28,15 @@ class Change(msgspec.Struct, forbid_unknown_fields=True):
     Attributes:
         pace: ``instant``, ``fast``, ``timed`` or an object of durations, for what begins from now on.
         quota: Cores per VM family, added to those already set.
+        switches: Answers to what is not known of the service, see ``Switches``.
+        catalogue: The month whose public registry is served.
         advance: Seconds to move the clock; only where the emulator was started with a manual one.
     """
 
     pace: str | Pace | None = None
     quota: dict[str, int] | None = None
+    switches: dict[str, Any] | None = None
+    catalogue: Catalogue | None = None
     advance: float | None = None
 
 
@@ -112,7 +118,12 @@ def _state(state: EmulatorState, request: Request) -> Response:
     """Pace, quota and catalogue: what PATCH can change, and the month that is served."""
     del request
     return json_response(
-        {"pace": state.pace.name, "quota": state.quota, "catalogue": state.settings.catalogue}
+        {
+            "pace": state.pace.name,
+            "quota": state.quota,
+            "catalogue": state.catalogue,
+            "switches": state.switches,
+        }
     )
 
 
@@ -136,6 +147,12 @@ def _resources(state: EmulatorState, request: Request) -> Response:
             for secret in secrets:
                 shown.pop(secret)
     return json_response(document)
+
+
+def _generations(state: EmulatorState, request: Request) -> Response:
+    """Answers in progress, finished and aborted, by ``endpoint/deployment``."""
+    del request
+    return json_response(state.generations.all())
 
 
 def _complete(state: EmulatorState, request: Request) -> Response:
@@ -200,6 +217,13 @@ def _change(state: EmulatorState, request: Request) -> Response:
         state.pace = PACES[change.pace] if isinstance(change.pace, str) else change.pace
     if change.quota is not None:
         state.quota.update(change.quota)
+    if change.switches is not None:
+        try:
+            state.switches = changed(state.switches, change.switches)
+        except msgspec.ValidationError as error:
+            return _refuse(str(error))
+    if change.catalogue is not None:
+        state.catalogue = change.catalogue
     if change.advance is not None:
         if not isinstance(state.clock, ManualClock):
             return _refuse("the clock is the machine's own; start the emulator with --clock manual")
@@ -222,6 +246,7 @@ ROUTES = (
     _route("reset", "POST", "reset", _reset),
     _route("fault", "GET", "faults/{fault}", _fault),
     _route("resources", "GET", "resources", _resources),
+    _route("generations", "GET", "generations", _generations),
     _route("complete_operations", "POST", "operations/complete", _complete),
     _route("delay_job", "POST", "jobs/{job}/delay", _delay),
     _route("copy_job", "POST", "jobs/{job}/copies", _copy),

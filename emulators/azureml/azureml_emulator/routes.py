@@ -20,7 +20,7 @@ from azureml_emulator.arm import (
     workspaces,
 )
 from azureml_emulator.dataplane import blobs, history, mlflow, run_logs
-from azureml_emulator.serving import scoring
+from azureml_emulator.serving import front_door
 
 ROUTES = (
     *identity.ROUTES,
@@ -40,7 +40,7 @@ ROUTES = (
     *endpoints.ROUTES,
     *endpoint_keys.ROUTES,
     *deployments.ROUTES,
-    *scoring.ROUTES,
+    *front_door.ROUTES,
     *blobs.ROUTES,
     *controls.ROUTES,
 )

@@ -24,7 +24,7 @@ from azureml_emulator.core.authentication import authenticate
 from azureml_emulator.core.clock import wire_time
 from azureml_emulator.core.errors import ServiceError, arm_error
 from azureml_emulator.core.faults import Fault
-from azureml_emulator.core.http import Request, Response, json_response
+from azureml_emulator.core.http import Chunks, Request, Response, json_response
 from azureml_emulator.core.routing import Plane, Route, Router
 from azureml_emulator.core.state import EmulatorState
 from azureml_emulator.dataplane import blobs
@@ -96,7 +96,10 @@ class Server:
         if fault and fault.lost_answer:
             _abort(scope)
             return
-        await _render(response, fault)(scope, receive, send)
+        if response.chunks is not None:
+            await self._stream(response, response.chunks, scope, receive, send)
+        else:
+            await _render(response, fault)(scope, receive, send)
 
     async def _respond(self, request: Request, route: Route | None, fault: Fault | None) -> Response:
         if fault and fault.status is not None:
@@ -116,6 +119,10 @@ class Server:
             if route.plane is not Plane.OPEN and route.plane is not Plane.CONTROL:
                 operations.settle(state)
             refusal = _admit(state, request, route)
+            if route.plane in (Plane.ARM, Plane.REGISTRY, Plane.DATA):
+                for name in request.query:
+                    if name not in ("api-version", *route.query):
+                        state.refuse_unread(request, f"the query parameter {name}")
             response = refusal or route.handler(state, request)
         except ServiceError as error:
             response = error.response
@@ -128,6 +135,28 @@ class Server:
         if route.plane in (Plane.ARM, Plane.REGISTRY):
             response.headers = {**_resource_manager_headers(request, route), **response.headers}
         return response
+
+    async def _stream(
+        self, response: Response, chunks: Chunks, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Sends chunks as they come; a client that disconnects ends the generator."""
+        headers = [
+            (name.lower().encode(), value.encode("latin-1")) for name, value in response.headers.items()
+        ]
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        gone = asyncio.create_task(_disconnected(receive))
+        try:
+            while not gone.done():
+                chunk = await anyio.to_thread.run_sync(_next, chunks, limiter=self._limiter)
+                if chunk is None:
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    break
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        except ConnectionAbortedError:
+            _abort(scope)
+        finally:
+            gone.cancel()
+            await anyio.to_thread.run_sync(chunks.close, limiter=self._limiter)
 
     def _record(self, request: Request, route: Route | None, status: int | None) -> None:
         if route is not None and route.plane is Plane.CONTROL:
@@ -256,3 +285,16 @@ def _render(response: Response, fault: Fault | None) -> responses.Response:
     for name, value in response.headers.items():
         rendered.headers[name] = value
     return rendered
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _next(chunks: Chunks) -> bytes | None:
+    """The next chunk; None at the end. StopIteration cannot leave a thread."""
+    try:
+        return chunks.__next__()
+    except StopIteration:
+        return None

@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 from azureml_emulator import Emulator
+from azureml_emulator.core.switches import Switches
 from emulator_rest import Rest
+
+EVERY_MODEL_STARTS = Switches(score_script="legacy")
+"""For tests of anything else than how a model is served."""
 
 
 @pytest.fixture(scope="session")
 def listening() -> Iterator[Emulator]:
     """One emulator that listens for the whole session."""
-    with Emulator(pace="instant") as running:
+    with Emulator(pace="instant", strict=True, switches=EVERY_MODEL_STARTS) as running:
         yield running
 
 
@@ -50,7 +54,10 @@ def rest_of() -> Iterator[Callable[[Emulator], Rest]]:
 @pytest.fixture(scope="module")
 def sdk_emulator() -> Iterator[Emulator]:
     """One emulator for the module, whose environment this process has meanwhile."""
-    with Emulator(pace="instant") as emulator, pytest.MonkeyPatch.context() as patch:
+    with (
+        Emulator(pace="instant", strict=True, switches=EVERY_MODEL_STARTS) as emulator,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         for name, value in emulator.environment.items():
             patch.setenv(name, value)
         yield emulator

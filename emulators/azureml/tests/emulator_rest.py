@@ -131,6 +131,7 @@ class Rest:
 
     def job_body(self, inputs: dict[str, str], **properties: Any) -> dict[str, Any]:
         """A submission of the fine-tuning pipeline, as the SDK writes it."""
+        output = properties.pop("output", "trained_model")
         given = {
             name: {"uri": value, "job_input_type": "uri_file"}
             if name.endswith("_path")
@@ -143,7 +144,7 @@ class Rest:
             "componentId": COMPONENT,
             "inputs": given,
             "outputs": {
-                "mlflow_model_folder": {"value": "${{parent.outputs.trained_model}}", "type": "literal"}
+                "mlflow_model_folder": {"value": f"${{{{parent.outputs.{output}}}}}", "type": "literal"}
             },
         }
         return {
@@ -156,7 +157,7 @@ class Rest:
                 "settings": {"force_rerun": True, "continue_on_step_failure": False},
                 "inputs": {},
                 "jobs": {"x": node},
-                "outputs": {"trained_model": {"mode": "ReadWriteMount", "jobOutputType": "mlflow_model"}},
+                "outputs": {output: {"mode": "ReadWriteMount", "jobOutputType": "mlflow_model"}},
                 **properties,
             }
         }
@@ -166,19 +167,22 @@ class Rest:
         body = self.job_body(inputs, **properties)
         return self("PUT", f"/jobs/{name}", body, headers={"x-azureml-token": self.ml_token})
 
-    def train(self, name: str = "job", rows: int = 40, **inputs: str) -> dict[str, Any]:
+    def train(
+        self, name: str = "job", rows: int = 40, output: str = "trained_model", **inputs: str
+    ) -> dict[str, Any]:
         """A finished fine-tuning job; returns it as GET shows it."""
         uri = self.upload(f"{name}.jsonl", [conversation(number) for number in range(rows)])
-        assert self.submit(name, {"train_file_path": uri, **inputs}).status_code == 201
+        submitted = self.submit(name, {"train_file_path": uri, **inputs}, output=output)
+        assert submitted.status_code == 201, submitted.text
         answer: dict[str, Any] = self("GET", f"/jobs/{name}").json()
         return answer
 
-    def model(self, name: str = "ft", job: str = "job") -> str:
+    def model(self, name: str = "ft", job: str = "job", output: str = "trained_model") -> str:
         """Registers a job's model; returns its id."""
         body = {
             "properties": {
                 "modelType": "mlflow_model",
-                "modelUri": f"azureml://jobs/{job}/outputs/trained_model",
+                "modelUri": f"azureml://jobs/{job}/outputs/{output}",
             }
         }
         answer = self("PUT", f"/models/{name}/versions/1", body)
@@ -207,16 +211,21 @@ class Rest:
         model = self.model()
         assert self.endpoint(endpoint).status_code == 201
         assert self.deploy(model, endpoint, **extra).status_code == 201
-        assert self.endpoint(endpoint, traffic={"main": 100}).status_code == 200
+        assert self.endpoint(endpoint, traffic={"main": 100}).status_code == 201
         return str(self("POST", f"/onlineEndpoints/{endpoint}/listKeys").json()["primaryKey"])
 
     def score(
-        self, key: str | None, body: Any, endpoint: str = "chat", headers: dict[str, str] | None = None
+        self,
+        key: str | None,
+        body: Any,
+        endpoint: str = "chat",
+        headers: dict[str, str] | None = None,
+        path: str = "score",
     ) -> httpx.Response:
         """Asks an endpoint, with this key or without any."""
         authorization = {"Authorization": f"Bearer {key}"} if key else {}
         return self.http.post(
-            f"/_scoring/{endpoint}/score", json=body, headers={**authorization, **(headers or {})}
+            f"/_scoring/{endpoint}/{path}", json=body, headers={**authorization, **(headers or {})}
         )
 
 

@@ -50,7 +50,7 @@ def test_deployments_wait_for_their_endpoint(rest_of: Callable[[Emulator], Rest]
         assert rest.deploy(model).status_code == 201
         assert rest.deploy(model).status_code == 409
         clock.advance(421)
-        assert rest.deploy(model).status_code == 200
+        assert rest.deploy(model).status_code == 201
 
 
 @pytest.mark.parametrize("name", ["ab", "-abc", "abc-", "a" * 33, "under_score", "1abc"])
@@ -72,7 +72,7 @@ def test_a_deployment_with_traffic_is_not_deleted(rest: Rest) -> None:
     """Traffic first, deployment after."""
     rest.serve()
     assert rest("DELETE", "/onlineEndpoints/chat/deployments/main").status_code == 400
-    assert rest.endpoint(traffic={"main": 0}).status_code == 200
+    assert rest.endpoint(traffic={"main": 0}).status_code == 201
     assert rest("DELETE", "/onlineEndpoints/chat/deployments/main").status_code == 202
     assert rest("GET", "/onlineEndpoints/chat/deployments/main").status_code == 404
     assert rest("DELETE", "/onlineEndpoints/chat/deployments/main").status_code == 204
@@ -151,14 +151,24 @@ def test_a_container_that_crashes_fails_its_operation(rest: Rest) -> None:
 
 
 def test_a_model_the_container_cannot_load_crashes_it(rest: Rest) -> None:
-    """A folder that is no model of the emulator's is found out when the container starts."""
+    """The operation fails when the container starts; the reason is in its log."""
     uri = rest.upload("folder/MLmodel", b"flavors: {}\n").removesuffix("/MLmodel")
     body = {"properties": {"modelType": "mlflow_model", "modelUri": uri}}
     model = rest("PUT", "/models/own/versions/1", body).json()["id"]
     rest.endpoint()
     answer = rest.deploy(model)
     document = rest("GET", answer.headers["Azure-AsyncOperation"]).json()
+    crashed = "User container has crashed or terminated: Liveness probe failed: HTTP probe failed with "
+    assert document["error"] == {"code": "BadArgument", "message": f"{crashed}statuscode: 502."}
+    logs = rest("POST", "/onlineEndpoints/chat/deployments/main/getLogs", {}).json()["content"]
+    assert "the model folder lacks" in logs
+    rest.emulator.set_switches(crash_error="ResourceNotReady", failed_deployment_status=404)
+    answer = rest.deploy(model)
+    document = rest("GET", answer.headers["Azure-AsyncOperation"]).json()
     assert document["error"]["message"].startswith("ResourceNotReady: User container has crashed")
+    key = rest("POST", "/onlineEndpoints/chat/listKeys").json()["primaryKey"]
+    headers = {"azureml-model-deployment": "main"}
+    assert rest.score(key, chat("hello"), headers=headers).status_code == 404
 
 
 def test_defaults_are_filled_in(rest: Rest) -> None:

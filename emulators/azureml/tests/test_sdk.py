@@ -210,13 +210,15 @@ def test_download(client: Any, job: Any, tmp_path: Path) -> None:
     client.jobs.download(job.name, download_path=tmp_path, output_name="trained_model")
     folder = tmp_path / "named-outputs" / "trained_model"
     assert "base_model" in (folder / "MLmodel").read_text()
-    assert (folder / "data" / "weights.npz").stat().st_size > 1000
+    assert (folder / "data" / "model" / "weights.npz").stat().st_size > 1000
 
 
 def test_cancel(client: Any, registry: Any) -> None:
     """A command job, cancelled when it is over already."""
     from azure.ai.ml import command
+    from azure.ai.ml.entities import Environment
 
+    client.environments.create_or_update(Environment(name="any", version="1", image="ubuntu"))
     submitted = client.jobs.create_or_update(
         command(command="pip freeze", environment="azureml:any:1", compute="cluster")
     )
@@ -281,6 +283,50 @@ def test_deployments(client: Any, endpoint: str, model: Any) -> None:
     assert "ready" in client.online_deployments.get_logs("green", endpoint, lines=10)
     client.online_deployments.begin_delete("green", endpoint).wait()
     assert {one.name for one in client.online_deployments.list(endpoint)} == {"blue"}
+
+
+def test_a_deployment_with_an_environment_of_its_own(
+    sdk_emulator: Emulator, client: Any, endpoint: str, model: Any
+) -> None:
+    """The SDK sends image and inference config; OpenAI's client then streams an answer with usage."""
+    from azure.ai.ml.entities import Environment, ManagedOnlineDeployment
+    from openai import OpenAI
+
+    sdk_emulator.set_switches(model_folder="mlflow_model_folder")
+    routes = {f"{kind}_route": {"path": "/", "port": 5001} for kind in ("liveness", "readiness")}
+    environment = Environment(
+        name="vllm",
+        version="1",
+        image="mcr.microsoft.com/azureml/curated/foundation-model-inference:94",
+        inference_config={**routes, "scoring_route": {"path": "/score", "port": 5001}},
+    )
+    deployment = ManagedOnlineDeployment(
+        name="vllm",
+        endpoint_name=endpoint,
+        model=model.id,
+        environment=environment,
+        environment_variables={"ENGINE_NAME": "vllm", "WORKER_COUNT": "4"},
+        instance_type=GPU_SIZE,
+        instance_count=1,
+    )
+    client.online_deployments.begin_create_or_update(deployment).result()
+    url = client.online_endpoints.get(endpoint).scoring_uri.replace("/score", "/v1")
+    headers = {"azureml-model-deployment": "vllm", "extra-parameters": "pass-through"}
+    key = client.online_endpoints.get_keys(endpoint).primary_key
+    question, answer = (message["content"] for message in conversation(3)["messages"])
+    with OpenAI(base_url=url, api_key=key, default_headers=headers, max_retries=0) as chat:
+        chunks = list(
+            chat.chat.completions.create(
+                model="tuned",
+                messages=[{"role": "user", "content": question}],
+                stream=True,
+                stream_options={"include_usage": True},
+            )
+        )
+    said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert said == answer
+    assert chunks[-1].usage is not None
+    client.online_deployments.begin_delete("vllm", endpoint).wait()
 
 
 def test_invoke(client: Any, endpoint: str, tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_data(client: Any, rows: Path) -> None:
     assert (first.version, second.version) == ("1", "2")
     assert client.data.get("rows", label="latest").path == second.path
     assert client.data.get("rows", version="1").path == first.path
-    assert [one.version for one in client.data.list("rows")] == ["1", "2"]
+    assert [one.version for one in client.data.list("rows")] == ["2", "1"]
     assert [one.name for one in client.data.list()] == ["rows"]
 
 
@@ -76,7 +76,7 @@ def test_environments(client: Any) -> None:
     assert [put("images/first"), put("images/second"), put("images/second")] == ["1", "2", "2"]
     assert client.environments.get("env", version="1").image == "images/first"
     assert client.environments.get("env", label="latest").image == "images/second"
-    assert [one.version for one in client.environments.list("env")] == ["1", "2"]
+    assert [one.version for one in client.environments.list("env")] == ["2", "1"]
     assert [one.name for one in client.environments.list()] == ["env"]
 
 
@@ -101,7 +101,7 @@ def test_components_and_their_code(sdk_emulator: Emulator, client: Any, tmp_path
     assert client.components.get("comp", version="1").command == "python train.py"
     assert client.components.get("comp", label="latest").version == "2"
     assert client.components.get("comp").version == "2"
-    assert [one.version for one in client.components.list("comp")] == ["1", "2"]
+    assert [one.version for one in client.components.list("comp")] == ["2", "1"]
     assert [one.name for one in client.components.list()] == ["comp"]
 
 

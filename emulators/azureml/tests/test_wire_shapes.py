@@ -286,10 +286,11 @@ def test_the_answer_has_everything_that_was_recorded(title: str, answers: dict[s
         assert [problem for field in wanted if (problem := missing(field, body))] == []
 
 
-def test_an_endpoint_is_updating_while_its_traffic_changes(answers: dict[str, httpx.Response]) -> None:
-    """The answer to the change says so, and has the new traffic already."""
+def test_a_change_of_an_endpoint_is_answered_like_its_creation(answers: dict[str, httpx.Response]) -> None:
+    """Creating, without addresses, and with the new traffic already."""
     properties = answers["traffic update"].json()["properties"]
-    assert (properties["provisioningState"], properties["traffic"]) == ("Updating", {"main": 100})
+    assert (properties["provisioningState"], properties["traffic"]) == ("Creating", {"main": 100})
+    assert (properties["scoringUri"], properties["swaggerUri"]) == (None, None)
 
 
 def test_every_shape_belongs_to_an_operation() -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 import msgspec
 
 from handlers.http.errors import problem_of, unforeseen
 from handlers.http.responses import JSON, Response
 from shared.domain.errors import FinetuneError, RequestError
+from shared.domain.serving.chat import UnsupportedParameterError
 from shared.domain.serving.openai_chat import OpenAIRequestError
 
 
@@ -35,17 +34,12 @@ def error_type(status: int) -> str:
     return "server_error" if status >= 500 else _TYPES.get(status, "invalid_request_error")
 
 
-async def respond_openai(handle: Callable[[], Awaitable[Response]]) -> Response:
-    """Await a handler; its errors become answers in OpenAI's form."""
-    try:
-        return await handle()
-    except OpenAIRequestError as fault:
-        refusal = RequestError(400, fault.message, code=fault.code)
-        return _render(refusal, fault.param)
-    except FinetuneError as fault:
-        return _render(fault, None)
-    except Exception:  # the edge, as in `http_errors`: OpenAI's clients read no other form
-        return _render(unforeseen(), None)
+def openai_error(fault: Exception) -> Response:
+    """Render an exception; one that was not foreseen is logged, and tells the caller nothing."""
+    if isinstance(fault, OpenAIRequestError):
+        return _render(RequestError(400, fault.message, code=fault.code), fault.param)
+    param = fault.param if isinstance(fault, UnsupportedParameterError) else None
+    return _render(fault if isinstance(fault, FinetuneError) else unforeseen(fault), param)
 
 
 def _render(fault: FinetuneError, param: str | None) -> Response:

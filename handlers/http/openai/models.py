@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from handlers.http.auth import check_key
+from handlers.http.requests import Request
 from handlers.http.responses import Response, json_response
-from shared.serving.live_models import LiveModel, LiveModels, unknown_model
+from shared.app import App
+from shared.serving.endpoint_directory import LiveModel, unknown_model
 
 OWNER = "finetune-on-upload"
 
@@ -32,26 +33,25 @@ class ModelList(msgspec.Struct, frozen=True, kw_only=True):
     object: Literal["list"] = "list"
 
 
-async def list_models(headers: Mapping[str, str], keys: Iterable[str], models: LiveModels) -> Response:
+async def list_models(request: Request, app: App) -> Response:
     """List the live models.
 
     Raises:
-        RequestError: 401 without an accepted key.
+        RequestError: 401 without an accepted key, 503 if none is configured.
     """
-    check_key(headers, keys)
-    return json_response(200, ModelList(data=[_model(one) for one in await models.list_now()]))
+    check_key(request.headers, app.settings.accepted_keys)
+    return json_response(200, ModelList(data=[_model(one) for one in await app.directory.models()]))
 
 
-async def show_model(
-    model: str, headers: Mapping[str, str], keys: Iterable[str], models: LiveModels
-) -> Response:
+async def show_model(request: Request, app: App) -> Response:
     """Show one live model.
 
     Raises:
-        RequestError: 401 without an accepted key, 404 if no live model has that id.
+        RequestError: 401 without an accepted key, 503 if there are none, 404 if no live model has that id.
     """
-    check_key(headers, keys)
-    for one in await models.list_now():
+    check_key(request.headers, app.settings.accepted_keys)
+    model = request.path["model"]
+    for one in await app.directory.models():
         if one.id == model:
             return json_response(200, _model(one))
     raise unknown_model(model)

@@ -1,8 +1,9 @@
-"""The OpenAPI 3.1 document, put together from the operations and their types."""
+"""The OpenAPI 3.1 document, put together from the routes and their types."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -12,13 +13,15 @@ from handlers.http.errors import Problem
 from handlers.http.openai.errors import OpenAIError
 from handlers.http.openapi import examples
 from handlers.http.openapi.error_examples import openai_example, problem_example
-from handlers.http.openapi.operation import AuthScheme, Content, Operation, Success
-from handlers.http.openapi.operations import OPERATIONS
 from handlers.http.openapi.run_examples import RUN_ID
 from handlers.http.responses import PROBLEM
+from handlers.http.route import AuthScheme, Content, Route, Success
 
 TITLE = "finetune-on-upload"
 VERSION = "1"
+ByMedia = Mapping[str, Mapping[str, Any]]
+"""Examples by their name, by content type."""
+
 _REF = "#/components/schemas/{name}"
 
 _MEANINGS = {
@@ -50,18 +53,19 @@ _SCHEMES = {
 }
 
 
-def openapi_document() -> dict[str, Any]:
+def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
     """Describe the API."""
+    described_routes = [route for route in routes if route.described]
     types: list[Any] = [Problem, OpenAIError]
-    for operation in OPERATIONS:
-        types += [one for content in _contents(operation) for one in content.types]
-        types += [operation.query] if operation.query else []
+    for route in described_routes:
+        types += [one for content in _contents(route) for one in content.types]
+        types += [route.query] if route.query else []
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     schema_of = dict(zip(map(_key, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
-    for operation in OPERATIONS:
-        described = _operation(operation, schema_of, components)
-        paths.setdefault(operation.path, {})[operation.method] = described
+    for route in described_routes:
+        described = _operation(route, schema_of, components)
+        paths.setdefault(f"/{route.path}", {})[route.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {
@@ -71,35 +75,39 @@ def openapi_document() -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/api"}],
-        "tags": [{"name": name} for name in dict.fromkeys(operation.tag for operation in OPERATIONS)],
+        "tags": [{"name": name} for name in dict.fromkeys(route.tag for route in described_routes)],
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": _SCHEMES},
     }
 
 
-def _operation(operation: Operation, schema_of: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
+def _operation(route: Route, schema_of: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "operationId": operation.function,
-        "summary": operation.summary,
-        "description": operation.description,
-        "tags": [operation.tag],
-        "security": _SECURITY[operation.auth],
+        "operationId": route.function,
+        "summary": route.summary,
+        "description": route.description,
+        "tags": [route.tag],
+        "security": _SECURITY[route.auth],
         "responses": {
-            str(status): _success(success, schema_of) for status, success in operation.successes.items()
+            str(status): _success(success, schema_of, examples.of(route.function, str(status)))
+            for status, success in route.successes.items()
         },
     }
-    denied = () if operation.auth is AuthScheme.NONE else (401,)
-    for status in sorted((*denied, *operation.errors, 500)):
-        described["responses"][str(status)] = _error(status, operation.auth)
-    parameters = [*_path_parameters(operation), *_query(operation, components), *_headers(operation)]
+    denied = () if route.auth is AuthScheme.NONE else (401,)
+    for status in sorted((*denied, *route.errors, 500)):
+        described["responses"][str(status)] = _error(status, route.auth)
+    parameters = [*_path_parameters(route), *_query(route, components), *_headers(route)]
     if parameters:
         described["parameters"] = parameters
-    if operation.request is not None:
-        described["requestBody"] = {"required": True, "content": _media(operation.request, schema_of)}
+    if route.request is not None:
+        described["requestBody"] = {
+            "required": True,
+            "content": _media(route.request, schema_of, examples.of(route.function, "request")),
+        }
     return described
 
 
-def _success(success: Success, schema_of: dict[str, Any]) -> dict[str, Any]:
+def _success(success: Success, schema_of: dict[str, Any], shown: ByMedia) -> dict[str, Any]:
     described: dict[str, Any] = {"description": success.description}
     if success.headers:
         described["headers"] = {
@@ -108,7 +116,9 @@ def _success(success: Success, schema_of: dict[str, Any]) -> dict[str, Any]:
         }
     if success.contents:
         described["content"] = {
-            media: body for content in success.contents for media, body in _media(content, schema_of).items()
+            media: body
+            for content in success.contents
+            for media, body in _media(content, schema_of, shown).items()
         }
     return described
 
@@ -128,8 +138,8 @@ def _error(status: int, auth: AuthScheme) -> dict[str, Any]:
     return described | {"content": content}
 
 
-def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
-    names = re.findall(r"\{(\w+)\}", operation.path)
+def _path_parameters(route: Route) -> list[dict[str, Any]]:
+    names = re.findall(r"\{(\w+)\}", route.path)
     example = {"model": examples.MODEL["id"]}
     return [
         {
@@ -143,34 +153,34 @@ def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
     ]
 
 
-def _query(operation: Operation, components: dict[str, Any]) -> list[dict[str, Any]]:
-    if operation.query is None:
+def _query(route: Route, components: dict[str, Any]) -> list[dict[str, Any]]:
+    if route.query is None:
         return []
-    fields = components.pop(operation.query.__name__)["properties"]
+    fields = components.pop(route.query.__name__)["properties"]
     return [
         {"name": name, "in": "query", "description": schema.pop("description", ""), "schema": schema}
         for name, schema in fields.items()
     ]
 
 
-def _headers(operation: Operation) -> list[dict[str, Any]]:
+def _headers(route: Route) -> list[dict[str, Any]]:
     return [
         {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
-        for name, text in operation.headers.items()
+        for name, text in route.headers.items()
     ]
 
 
-def _media(content: Content, schema_of: dict[str, Any]) -> dict[str, Any]:
+def _media(content: Content, schema_of: dict[str, Any], shown: ByMedia) -> dict[str, Any]:
     schemas = [schema_of[_key(one)] for one in content.types] or [{"type": "string"}]
     media: dict[str, Any] = {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}
-    if content.examples:
-        media["examples"] = {name: {"value": value} for name, value in content.examples.items()}
+    if content.media in shown:
+        media["examples"] = {name: {"value": value} for name, value in shown[content.media].items()}
     return {content.media: media}
 
 
-def _contents(operation: Operation) -> list[Content]:
-    bodies = [content for success in operation.successes.values() for content in success.contents]
-    return [*bodies, operation.request] if operation.request else bodies
+def _contents(route: Route) -> list[Content]:
+    bodies = [content for success in route.successes.values() for content in success.contents]
+    return [*bodies, route.request] if route.request else bodies
 
 
 def _key(type_: Any) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from handlers.http.openapi.run_examples import RUN_ID
+from handlers.http.openapi.run_examples import ASKED_RUN, REPORT, RUN, RUN_ID
 
 CONVERSATION = [{"role": "user", "content": "How do I descale a kettle?"}]
 REPLY = "Boil equal parts of water and vinegar in it, and rinse it twice."
@@ -31,7 +32,8 @@ SCORE_AZURE = {
     "input_data": {"input_string": [CONVERSATION], "parameters": {"max_new_tokens": 200}},
     "params": {},
 }
-SCORED = [{"output": REPLY}]
+SCORED = {"output": REPLY, "finish_reason": "stop"}
+SCORED_AZURE = [{"0": REPLY}]
 
 CHAT = {"model": "support", "messages": CONVERSATION, "temperature": 0, "max_tokens": 200}
 CHAT_STREAM = {**CHAT, "stream": True}
@@ -65,3 +67,36 @@ MODELS = {"object": "list", "data": [MODEL]}
 START = {"instance_type": "Standard_NC48ads_A100_v4", "lifetime_hours": 8}
 EXTENSION = {"hours": 4}
 HEALTH = {"status": "ok"}
+
+JSON = "application/json"
+_ASKED = {JSON: {"run": ASKED_RUN}}
+
+EXAMPLES: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
+    ("list_runs", "200"): {JSON: {"page": RUN_PAGE}},
+    ("get_run", "200"): {JSON: {"run": RUN}},
+    ("get_report", "200"): {JSON: {"rejected": REPORT}},
+    ("cancel_run", "202"): _ASKED,
+    ("start_run", "202"): _ASKED,
+    ("retry_run", "202"): {JSON: {"run": ASKED_RUN, "unreadable": {"run_id": RUN_ID}}},
+    ("score", "request"): {JSON: {"short": SCORE_SHORT, "azure": SCORE_AZURE}},
+    ("score", "200"): {
+        JSON: {"short": SCORED, "azure": SCORED_AZURE},
+        "text/event-stream": {"events": EVENTS},
+    },
+    ("start_run", "request"): {JSON: {"bigger": START, "as it was": {}}},
+    ("extend_endpoint", "request"): {JSON: {"four hours": EXTENSION}},
+    ("extend_endpoint", "200"): _ASKED,
+    ("delete_endpoint", "202"): _ASKED,
+    ("chat_completions", "request"): {JSON: {"reply": CHAT, "stream": CHAT_STREAM}},
+    ("chat_completions", "200"): {JSON: {"reply": COMPLETION}, "text/event-stream": {"events": EVENTS}},
+    ("list_models", "200"): {JSON: {"models": MODELS}},
+    ("get_model", "200"): {JSON: {"model": MODEL}},
+    ("openapi", "200"): {JSON: {"document": {"openapi": "3.1.0"}}},
+    ("health", "200"): {JSON: {"ok": HEALTH}},
+}
+"""By function, and by status or `request`."""
+
+
+def of(function: str, where: str) -> Mapping[str, Mapping[str, Any]]:
+    """The examples of a request, or of an answer of some status, by content type."""
+    return EXAMPLES.get((function, where), {})

@@ -40,6 +40,7 @@ ASKED_RUN: dict[str, Any] = {
         "lifetime_hours": 24,
         "idle_minutes": 60,
         "row_policy": "strict",
+        "serving_concurrency": 8,
         "force": False,
     },
     "history": [{"stage": stage, "at": at} for stage, at in _STAGES.items()],
@@ -85,7 +86,7 @@ ASKED_RUN: dict[str, Any] = {
     },
     "metrics": {
         "latest": {"train_loss": 0.82, "eval_loss": 0.97},
-        "history": {"train_loss": [{"step": 360, "value": 0.82, "at": "2026-03-01T14:30:00Z"}]},
+        "history": {"train_loss": [{"step": 360, "value": 0.82}]},
         "train_loss": 0.82,
         "eval_loss": 0.97,
     },
@@ -101,6 +102,11 @@ ASKED_RUN: dict[str, Any] = {
             "reply": "Boil equal parts of water and vinegar in it, and rinse it twice.",
         },
     ],
+    "serving": {
+        "order": ["vllm-environment", "vllm-model-image", "mlflow"],
+        "failed": [],
+        "strategy": "vllm-environment",
+    },
     "endpoint": {
         "name": RUN_ID,
         "live_since": "2026-03-01T15:20:00Z",
@@ -135,6 +141,7 @@ RUN: dict[str, Any] = ASKED_RUN | {
 REPORT: dict[str, Any] = {
     "verdict": "rejected",
     "reason": "1 of 60 rows has a fault; mend it, or upload with row_policy drop.",
+    "complete": True,
     "counts": {"E104": 1},
     "issues": [
         {
@@ -160,6 +167,8 @@ REPORT: dict[str, Any] = {
     "rows": 60,
     "rows_kept": 59,
     "rows_dropped": 1,
+    "left_out_keys": {},
+    "duplicates_sampled": 1,
     "tokens": {
         "total": 15000,
         "longest_row": 512,
@@ -171,5 +180,5 @@ REPORT: dict[str, Any] = {
     "tokens_per_row": [{"low": 128, "high": 512, "rows": 59}],
     "fingerprint": "",
     "smoke_sample": [],
-    "rules": msgspec.to_builtins(ValidationRules()),
+    "rules": msgspec.json.decode(msgspec.json.encode(ValidationRules())),
 }

@@ -10,23 +10,20 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared.adapters.azureml.arm import Arm, WorkspaceId
+from shared.adapters.azureml.deployment_body import deployment_body
+from shared.adapters.azureml.environments import AzureMlEnvironments
 from shared.adapters.azureml.workspace import AzureMlWorkspace
 from shared.adapters.http.response_parsing import is_retryable
 from shared.adapters.sdk_errors import service_error
 from shared.domain.errors import FinetuneError
 from shared.domain.run.names import INSTALLATION_TAG, RUN_TAG
 from shared.domain.run.observation import DeploymentStatus, EndpointStatus, Provisioning, provisioning
-from shared.domain.serving.deployment import ALL_TRAFFIC, DEPLOYMENT
+from shared.domain.serving.deployment import ALL_TRAFFIC, DEPLOYMENT, Deployment, ServingEnvironment
 
 ENDPOINT_VERSION = "2022-02-01-preview"
 DEPLOYMENT_VERSION = "2023-04-01-preview"
 
 AUTH_MODES = {"aad_token": "AADToken", "key": "Key"}
-
-LIVENESS_DELAY = "PT10M"
-REQUEST_TIMEOUT = "PT1M30S"
-"""600 s until the first liveness probe, since loading a language model takes minutes, and 90 s to answer
-(source: the Azure ML chat-completion notebook)."""
 
 
 class AzureMlEndpoints:
@@ -44,6 +41,7 @@ class AzureMlEndpoints:
         self._installation = installation
         self._root = f"{workspace_id.path}/onlineEndpoints"
         self._workspace = workspace
+        self._environments = AzureMlEnvironments(arm, workspace_id)
 
     def endpoint(self, name: str, run_id: str) -> EndpointStatus | None:
         """See `Endpoints.endpoint`."""
@@ -69,13 +67,42 @@ class AzureMlEndpoints:
         body = endpoint_body(self._workspace.location, auth_mode, ours, {})
         self._put(name, body, f"creating endpoint {name}")
 
-    def deploy(self, name: str, *, model_id: str, instance_type: str, instance_count: int) -> None:
+    def ensure_environment(self, environment: ServingEnvironment) -> str:
+        """See `Endpoints.ensure_environment`."""
+        return self._environments.ensure(environment)
+
+    def deploy(
+        self,
+        name: str,
+        deployment: Deployment,
+        *,
+        environment_id: str | None,
+        model_id: str,
+        instance_type: str,
+        instance_count: int,
+    ) -> None:
         """See `Endpoints.deploy`."""
+        body = deployment_body(
+            deployment,
+            location=self._workspace.location,
+            environment_id=environment_id,
+            model_id=model_id,
+            instance_type=instance_type,
+            instance_count=instance_count,
+        )
         self._arm.put(
             f"{self._root}/{name}/deployments/{DEPLOYMENT}",
-            deployment_body(self._workspace.location, model_id, instance_type, instance_count),
+            body,
             api_version=DEPLOYMENT_VERSION,
             doing=f"deploying to endpoint {name}",
+        )
+
+    def delete_deployment(self, name: str) -> None:
+        """See `Endpoints.delete_deployment`."""
+        self._arm.delete(
+            f"{self._root}/{name}/deployments/{DEPLOYMENT}",
+            api_version=DEPLOYMENT_VERSION,
+            doing=f"deleting the deployment of endpoint {name}",
         )
 
     def route_traffic(self, name: str) -> None:
@@ -193,24 +220,5 @@ def endpoint_body(
             "properties": {},
             "traffic": dict(traffic),
             "mirrorTraffic": {},
-        },
-    }
-
-
-def deployment_body(location: str, model_id: str, instance_type: str, instance_count: int) -> dict[str, Any]:
-    """The PUT of the deployment of an MLflow model, which needs neither code nor environment."""
-    return {
-        "location": location,
-        "tags": {},
-        "sku": {"name": "Default", "capacity": instance_count},
-        "properties": {
-            "endpointComputeType": "Managed",
-            "model": model_id,
-            "instanceType": instance_type,
-            "environmentVariables": {},
-            "properties": {},
-            "appInsightsEnabled": False,
-            "requestSettings": {"maxConcurrentRequestsPerInstance": 1, "requestTimeout": REQUEST_TIMEOUT},
-            "livenessProbe": {"initialDelay": LIVENESS_DELAY},
         },
     }

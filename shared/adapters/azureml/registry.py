@@ -13,13 +13,41 @@ from urllib.parse import quote
 
 from shared.adapters.azureml.arm import Arm
 from shared.domain.errors import InvalidRunError
-from shared.domain.training.base_model import BaseModel, parse_base_model
+from shared.domain.training.base_model import BaseModel, hub_model, parse_base_model
 from shared.domain.training.component import Component, parse_component
+from shared.domain.training.model_reference import read_reference
 
 T = TypeVar("T")
 
 DISCOVERY_VERSION = "v1.0"
 DATA_PLANE_VERSION = "2021-10-01-dataplanepreview"
+
+
+class AzureMlRegistries:
+    """The registries that base models and the component come from; see `Registry`."""
+
+    def __init__(self, arm: Arm, discovery_url: str, *, models: str, components: str) -> None:
+        self._arm, self._discovery_url = arm, discovery_url
+        self._models, self._components = models, components
+        self._known: dict[str, AzureMlRegistry] = {}
+
+    def base_model(self, name: str) -> BaseModel:
+        """See `Registry.base_model`."""
+        reference = read_reference(name)
+        if reference.on_hub:
+            return hub_model(reference.name)
+        return self._registry(reference.registry or self._models).base_model(
+            reference.name, reference.version
+        )
+
+    def component(self, name: str) -> Component:
+        """See `Registry.component`."""
+        return self._registry(self._components).component(name)
+
+    def _registry(self, name: str) -> AzureMlRegistry:
+        if name not in self._known:
+            self._known[name] = AzureMlRegistry(self._arm, self._discovery_url, name)
+        return self._known[name]
 
 
 class AzureMlRegistry:
@@ -31,9 +59,8 @@ class AzureMlRegistry:
         self._name = name
         self._root: str | None = None
 
-    def base_model(self, name: str) -> BaseModel:
-        """See `Registry.base_model`."""
-        bare, _, version = name.partition(":")
+    def base_model(self, bare: str, version: str | None) -> BaseModel:
+        """A model's newest version, or the one that is named."""
 
         def read(body: Any) -> BaseModel:
             return parse_base_model(bare, str(body["name"]), body)
@@ -51,11 +78,11 @@ class AzureMlRegistry:
         return found
 
     def component(self, name: str) -> Component:
-        """See `Registry.component`."""
+        """The newest version of a component."""
         found = self._latest("components", name, parse_component)
         if found is None:
             raise InvalidRunError(
-                f"registry {self._name} has no component {name}: check AZUREML_REGISTRY",
+                f"registry {self._name} has no component {name}: check COMPONENT_REGISTRY",
                 code="ComponentNotFound",
             )
         return found
@@ -89,7 +116,8 @@ class AzureMlRegistry:
             )
             if self._root is None:
                 raise InvalidRunError(
-                    f"there is no registry {self._name}: check AZUREML_REGISTRY",
+                    f"there is no registry {self._name}: check AZUREML_REGISTRY, COMPONENT_REGISTRY "
+                    "and BASE_MODEL",
                     code="RegistryNotFound",
                 )
         return self._root

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.request import getproxies
 
@@ -24,19 +26,22 @@ from shared.adapters.http.response_parsing import read_json, retry_after
 from shared.adapters.sdk_errors import translate
 from shared.domain.errors import ScoringError
 from shared.domain.sanitize import sanitize_text
+from shared.domain.serving.chat import Upstream
+from shared.domain.serving.deployment import REQUEST_SECONDS
 from shared.ports import ScoringTarget
+from shared.single_flight import SingleFlightCache
 
 ML_SCOPE = "https://ml.azure.com/.default"
 DEPLOYMENT_HEADER = "azureml-model-deployment"
 
-RESPONSE_SECONDS = 95
-"""A little over the 90 s that deployments may take, so that the endpoint's own answer wins."""
+RESPONSE_SECONDS = REQUEST_SECONDS + 5
+"""A little over what deployments may take, so that the endpoint's own answer wins."""
 
 CONNECT_SECONDS = 10
 KEEP_SECONDS = 60
 """How long an idle connection is kept: shorter than Azure's front ends keep theirs (4 minutes)."""
 
-CREDENTIAL_SECONDS = 300
+CREDENTIAL_LIFETIME = timedelta(minutes=5)
 """How long a key or token is used before it is asked for again; azure-identity caches tokens besides."""
 
 _MEANINGS = {
@@ -52,9 +57,15 @@ _MEANINGS = {
 (source: Azure's "Troubleshoot online endpoints", status code table)."""
 
 
+_WHOLE = aiohttp.ClientTimeout(total=RESPONSE_SECONDS, sock_connect=CONNECT_SECONDS)
+_STREAMING = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=RESPONSE_SECONDS)
+
+ANSWER_LIMIT_BYTES = 16 * 1024 * 1024
+"""The longest answer that is read: many times what a model writes, and nothing that fills the memory."""
+
+
 class _Bearer(NamedTuple):
     text: str
-    renew_at: float
 
 
 class _Reply(NamedTuple):
@@ -77,25 +88,34 @@ class EndpointScoring:
         self._credential = credential
         self._endpoints = endpoints
         self._domain = domain
-        self._bearers: dict[str, _Bearer] = {}
+        self._bearers: SingleFlightCache[_Bearer] = SingleFlightCache(lambda: datetime.now(UTC))
         self._tls = ssl.create_default_context()
         self._session: aiohttp.ClientSession | None = None
 
-    def score(self, target: ScoringTarget, payload: Mapping[str, Any], *, deployment: str | None) -> Any:
+    def score(self, target: ScoringTarget, request: Upstream, *, deployment: str | None) -> Any:
         """See `Scoring.score`."""
-        return asyncio.run(self._once(target, payload, deployment))
+        return asyncio.run(self._once(target, request, deployment))
 
     async def score_async(
         self,
         target: ScoringTarget,
-        payload: Mapping[str, Any],
+        request: Upstream,
         *,
         deployment: str | None = None,
     ) -> Any:
         """Like `score`, for many requests at once; every call must be on the same event loop."""
-        if self._session is None:
-            self._session = self._open()
-        return await self._send(self._session, target, payload, deployment)
+        return await self._score(self._shared(), target, request, deployment)
+
+    async def stream(self, target: ScoringTarget, request: Upstream) -> AsyncGenerator[bytes, None]:
+        """See `Scoring.stream`; on the same event loop as `score_async`."""
+        async with self._response(self._shared(), target, request, None, _STREAMING) as response:
+            if response.status != HTTPStatus.OK:
+                raise _refusal(response.status, response.headers)
+            try:
+                async for chunk in response.content.iter_any():
+                    yield chunk
+            except aiohttp.ClientError as fault:
+                raise ScoringError(502, "the model's reply broke off", code="StreamBroken") from fault
 
     async def close(self) -> None:
         """Close every connection."""
@@ -103,45 +123,66 @@ class EndpointScoring:
             await self._session.close()
             self._session = None
 
-    async def _once(self, target: ScoringTarget, payload: Mapping[str, Any], deployment: str | None) -> Any:
+    async def _once(self, target: ScoringTarget, request: Upstream, deployment: str | None) -> Any:
         async with self._open() as session:
-            return await self._send(session, target, payload, deployment)
+            return await self._score(session, target, request, deployment)
 
-    async def _send(
+    async def _score(
         self,
         session: aiohttp.ClientSession,
         target: ScoringTarget,
-        payload: Mapping[str, Any],
+        request: Upstream,
         deployment: str | None,
     ) -> Any:
-        reply = await self._post(session, target, payload, deployment)
-        if reply.status == 401:
-            # The key was regenerated, or the token revoked: once more, with a new one.
-            self._bearers.pop(target.name, None)
-            reply = await self._post(session, target, payload, deployment)
-        return _answer(reply)
+        async with self._response(session, target, request, deployment, _WHOLE) as response:
+            return _answer(_Reply(response.status, response.headers, await _read(response)))
 
-    async def _post(
+    @asynccontextmanager
+    async def _response(
         self,
         session: aiohttp.ClientSession,
         target: ScoringTarget,
-        payload: Mapping[str, Any],
+        request: Upstream,
         deployment: str | None,
-    ) -> _Reply:
-        address = self._address(target)
-        bearer = self._bearers.get(target.name)
-        if bearer is None or bearer.renew_at <= time.time():
-            bearer = await asyncio.to_thread(self._sign_in, target)
-        headers = {"Authorization": f"Bearer {bearer.text}", "Content-Type": "application/json"}
+        timeout: aiohttp.ClientTimeout,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer before its body is read; one that is not read to its end closes its connection."""
+        # Every path of the endpoint's host leads to the model's server, not only its scoring URI's.
+        scoring = self._address(target)
+        address = scoring.with_path(scoring.path.removesuffix("/score") + request.path)
+        body = _encoded(request.body)
+        headers = {**request.headers, "Content-Type": "application/json"}
         if deployment is not None:
             headers[DEPLOYMENT_HEADER] = deployment
+
+        async def post(bearer: _Bearer) -> aiohttp.ClientResponse:
+            signed = {**headers, "Authorization": f"Bearer {bearer.text}"}
+            return await session.post(
+                address, data=body, headers=signed, allow_redirects=False, timeout=timeout
+            )
+
+        bearer = await self._bearer(target)
         try:
-            async with session.post(
-                address, data=_encoded(payload), headers=headers, allow_redirects=False
-            ) as response:
-                return _Reply(response.status, response.headers, await response.read())
+            response = await post(bearer)
+            if response.status == HTTPStatus.UNAUTHORIZED:
+                # The key was regenerated, or the token revoked: once more, with a new one.
+                response.close()
+                self._bearers.discard(target.name, bearer)
+                response = await post(await self._bearer(target))
+            try:
+                yield response
+            finally:
+                if response.content.at_eof():
+                    response.release()
+                else:
+                    response.close()
         except (aiohttp.ClientError, TimeoutError) as fault:
             raise _unreachable(fault) from fault
+
+    async def _bearer(self, target: ScoringTarget) -> _Bearer:
+        return await self._bearers.get(
+            target.name, lambda: self._sign_in(target), lifetime=CREDENTIAL_LIFETIME
+        )
 
     def _address(self, target: ScoringTarget) -> URL:
         if not target.uri:
@@ -160,7 +201,6 @@ class EndpointScoring:
         )
 
     def _sign_in(self, target: ScoringTarget) -> _Bearer:
-        renew_at = time.time() + CREDENTIAL_SECONDS
         try:
             if target.auth_mode == "key":
                 text = self._endpoints.key(target.name) or ""
@@ -168,19 +208,32 @@ class EndpointScoring:
                 text = self._credential.get_token(ML_SCOPE).token
         except AzureError as fault:
             raise translate(fault, f"signing in to endpoint {target.name}") from fault
-        self._bearers[target.name] = _Bearer(text, renew_at)
-        return self._bearers[target.name]
+        return _Bearer(text)
+
+    def _shared(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = self._open()
+        return self._session
 
     def _open(self) -> aiohttp.ClientSession:
         """A session without a limit on connections, which belongs to the running event loop."""
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_SECONDS, ssl=self._tls),
-            timeout=aiohttp.ClientTimeout(total=RESPONSE_SECONDS, sock_connect=CONNECT_SECONDS),
             # The credential is for this endpoint alone, and cookies would outlive a request.
             cookie_jar=aiohttp.DummyCookieJar(),
             # Only where there is a proxy: every request would read ~/.netrc.
             trust_env=bool(getproxies().keys() - {"no"}),
         )
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > ANSWER_LIMIT_BYTES:
+            message = f"the model's answer is over {ANSWER_LIMIT_BYTES // 2**20} MiB"
+            raise ScoringError(502, message, code="AnswerTooLarge")
+    return bytes(body)
 
 
 def _encoded(payload: Mapping[str, Any]) -> bytes:
@@ -197,20 +250,30 @@ def _answer(reply: _Reply) -> Any:
             return read_json(reply.body)
         except ValueError as fault:
             raise ScoringError(502, "the model's answer is not JSON", code="InvalidResponse") from fault
+    raise _refusal(reply.status, reply.headers)
+
+
+def _refusal(upstream: int, headers: Mapping[str, str]) -> ScoringError:
     status, code, message = _MEANINGS.get(
-        reply.status, (502, "EndpointError", f"the endpoint answered {reply.status}")
+        upstream, (502, "EndpointError", f"the endpoint answered {upstream}")
     )
-    reason = reply.headers.get("ms-azureml-model-error-reason")
+    reason = headers.get("ms-azureml-model-error-reason")
     # Bytes of a header that are no UTF-8 come as halves of surrogate pairs.
-    request_id = sanitize_text(reply.headers.get("x-request-id", ""))
-    raise ScoringError(
+    request_id = sanitize_text(headers.get("x-request-id", ""))
+    return ScoringError(
         status,
         f"{message}: {reason}" if reason else message,
         code=code,
-        upstream_status=reply.status,
+        upstream_status=upstream,
+        model_status=_model_status(headers),
         request_id=request_id or None,
-        retry_after=retry_after(reply.headers),
+        retry_after=retry_after(headers),
     )
+
+
+def _model_status(headers: Mapping[str, str]) -> int | None:
+    given = headers.get("ms-azureml-model-error-statuscode", "")
+    return int(given) if given.isascii() and given.isdigit() else None
 
 
 def _unreachable(fault: Exception) -> ScoringError:

@@ -1,8 +1,9 @@
 """Training jobs: submitted with azure-ai-ml's pipeline DSL, watched and canceled over ARM.
 
 azure-ai-ml and MLflow are imported where they are used: they take a second and 100 MB that most
-invocations never need. MLClient is not thread-safe (azure-sdk-for-python #39502) and the DSL keeps
-its open pipeline in module state, so that one thread at a time builds and submits, with clients of its own.
+invocations never need. MLClient is not thread-safe (azure-sdk-for-python #39502), so that each call has a
+client of its own, whose requests have a deadline. The DSL keeps its open pipeline in module state: one thread
+at a time builds a job, which sends nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from shared.adapters.azureml.arm import Arm, WorkspaceId
 from shared.adapters.azureml.workspace import AzureMlWorkspace
 from shared.adapters.http.response_parsing import is_retryable, validating_response
-from shared.adapters.retries import CALL_RETRIES
+from shared.adapters.retries import CALL_LIMITS
 from shared.adapters.sdk_errors import translated
 from shared.domain.dataset import Split
 from shared.domain.errors import FinetuneError, ServiceRefusedError
@@ -29,7 +30,10 @@ from shared.domain.run.observation import JobStatus
 from shared.domain.run.options import SERVERLESS
 from shared.domain.run.run import ModelRecord, Run, TrainingPlan
 from shared.domain.sanitize import sanitize_text
-from shared.domain.training.component import COMPONENT_NAME
+from shared.domain.serving.strategies.strategy import MODEL_FOLDER
+from shared.domain.training.component import COMPONENT_NAME, FINETUNE_CONFIG
+from shared.domain.training.model_reference import ModelInput
+from shared.logs import get_logger
 from shared.ports import Datasets
 
 if TYPE_CHECKING:
@@ -39,11 +43,11 @@ JOB_VERSION = "2024-01-01-preview"
 CANCEL_VERSION = "2023-04-01-preview"
 HISTORY_VERSION = "v1.0"
 
-OUTPUT = "trained_model"
-"""Name of the pipeline's output that holds the MLflow model."""
+OUTPUT = MODEL_FOLDER
+"""Name of the pipeline's output that holds the MLflow model: a registered model keeps it as its folder."""
 
-_SDK = threading.Lock()
-_log = logging.getLogger(__name__)
+_DSL = threading.Lock()
+_log = get_logger(__name__)
 
 # The SDK warns of every experimental class that it defines, used or not.
 logging.getLogger("azure.ai.ml._utils._experimental").setLevel(logging.ERROR)
@@ -71,16 +75,17 @@ class AzureMlTraining:
         self._registry = registry
         self._experiment = experiment
 
-    def submit(self, run: Run, plan: TrainingPlan) -> None:
+    def submit(self, run: Run, plan: TrainingPlan, *, finetune_config: str | None) -> None:
         """See `Training.submit`."""
-        with _SDK, sdk_translated(f"submitting job {run.run_id}"):
+        with sdk_translated(f"submitting job {run.run_id}"):
             from azure.ai.ml import MLClient
 
             registry = MLClient(
-                self._credential, registry_name=self._registry, enable_telemetry=False, **CALL_RETRIES
+                self._credential, registry_name=self._registry, enable_telemetry=False, **CALL_LIMITS
             )
             component = registry.components.get(COMPONENT_NAME, version=plan.component_version)
-            job = self._build(component, run, plan)
+            with _DSL:
+                job = self._build(component, run, plan, finetune_config)
             try:
                 # The plan was checked, and the service checks the job: once more on the way would cost more
                 # time than building and sending it.
@@ -116,7 +121,7 @@ class AzureMlTraining:
         The version is the run id, so that registering twice makes one version.
         """
         name = model_name(plan.base_model_name, run.dataset)
-        with _SDK, sdk_translated(f"registering model {name}"):
+        with sdk_translated(f"registering model {name}"):
             from azure.ai.ml.constants import AssetTypes
             from azure.ai.ml.entities import Model
 
@@ -134,28 +139,32 @@ class AzureMlTraining:
                 name=str(registered.name),
                 version=str(registered.version),
                 id=sanitize_text(str(registered.id)),
+                folder=sanitize_text(str(registered.path).rstrip("/").rpartition("/")[2]),
             )
 
     def _client(self) -> MLClient:
         from azure.ai.ml import MLClient
 
-        return MLClient(self._credential, *self._id, enable_telemetry=False, **CALL_RETRIES)
+        return MLClient(self._credential, *self._id, enable_telemetry=False, **CALL_LIMITS)
 
-    def _build(self, component: Any, run: Run, plan: TrainingPlan) -> Any:
+    def _build(self, component: Any, run: Run, plan: TrainingPlan, finetune_config: str | None) -> Any:
         from azure.ai.ml import Input
         from azure.ai.ml.dsl import pipeline
 
         def file(split: Split) -> Input:
             return Input(type="uri_file", path=self._datasets.uri(run.run_id, split))
 
+        told = {FINETUNE_CONFIG: Input(type="uri_file", path=finetune_config)} if finetune_config else {}
+
         @pipeline(None, name=plan.display_name)
         def fine_tune() -> dict[str, Any]:
             step = component(
-                mlflow_model_path=Input(type="mlflow_model", path=plan.base_model_id),
+                **_base_model(plan),
                 train_file_path=file(Split.TRAIN),
                 validation_file_path=file(Split.VALIDATION),
                 test_file_path=file(Split.TEST),
                 number_of_gpu_to_use_finetuning=plan.gpus_per_node,
+                **told,
                 **_compute_inputs(plan),
                 **plan.parameters,
             )
@@ -199,6 +208,15 @@ class AzureMlTraining:
                 "the workspace's discovery address answers 404", code="DiscoveryNotFound", status=404
             )
         return f"{api}/history/v1.0{self._id.path}"
+
+
+def _base_model(plan: TrainingPlan) -> dict[str, Any]:
+    from azure.ai.ml import Input
+
+    if plan.base_model_input == ModelInput.HUGGINGFACE:
+        return {plan.base_model_input: plan.base_model_id}
+    kind = "mlflow_model" if plan.base_model_input == ModelInput.MLFLOW else "custom_model"
+    return {plan.base_model_input: Input(type=kind, path=plan.base_model_id)}
 
 
 def _compute_inputs(plan: TrainingPlan) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import requests
+from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 
 from shared.adapters.http.response_parsing import retry_after
 from shared.domain.errors import ServiceRefusedError, TransientServiceError
@@ -21,17 +22,30 @@ class HttpWebhook:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._session = requests.Session()
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> None:
-        """See `Webhook.post`. Redirects are not followed: the address is the one that was configured."""
+        """See `Webhook.post`. Redirects are not followed: the address is the one that was configured.
+
+        The addresses of Slack's and Teams' webhooks are secrets, so that no span of the request is exported,
+        and no exception that has the address in its text is kept as a cause.
+        """
         try:
-            response = self._session.post(
-                self._url, data=body, headers=dict(headers), timeout=SECONDS, allow_redirects=False
-            )
+            # A session of its own: a shared one is not safe for threads. The body of the answer is not read.
+            with (
+                suppress_http_instrumentation(),
+                requests.post(
+                    self._url,
+                    data=body,
+                    headers=dict(headers),
+                    timeout=SECONDS,
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
+                pass
         except requests.RequestException as fault:
             message = f"the webhook cannot be reached ({type(fault).__name__})"
-            raise TransientServiceError(message, code="WebhookUnreachable") from fault
+            raise TransientServiceError(message, code="WebhookUnreachable") from None
         if 200 <= response.status_code < 300:
             return
         message = f"the webhook answered {response.status_code}"

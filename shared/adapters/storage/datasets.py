@@ -1,20 +1,22 @@
-"""Uploads as streams of one pinned version, and the snapshot that training reads."""
+"""Uploads as streams of one fixed version, and the snapshot that training reads."""
 
 from __future__ import annotations
 
 import base64
+import secrets
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+import msgspec
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, BlobClient, BlobServiceClient, ContentSettings
 
 from shared.adapters.sdk_errors import translated
 from shared.adapters.storage.account import DATASETS, UPLOADS
-from shared.domain.dataset import Split
+from shared.domain.dataset import Sink, Split
 from shared.domain.errors import UploadReplacedError
 from shared.domain.run.run import SourceFile
 
@@ -24,6 +26,7 @@ BLOCK = 4 * 1024 * 1024
 IN_FLIGHT = 3
 """Blocks of one file on their way at a time; validation goes on checking meanwhile."""
 
+FINETUNE_CONFIG = "finetune_config.json"
 _JSON_LINES = ContentSettings(content_type="application/jsonl")
 
 
@@ -42,10 +45,14 @@ class BlobUploads:
                 return None
         return SourceFile(path=path, etag=str(seen.etag), size=int(seen.size))
 
-    def read(self, file: SourceFile) -> Iterator[bytes]:
+    def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """See `Uploads.read`."""
+        if 0 < file.size <= offset:
+            return
         with self._version(file):
             download = self._container.get_blob_client(file.path).download_blob(
+                offset=offset or None,
+                length=file.size - offset if offset else None,
                 etag=file.etag,
                 match_condition=MatchConditions.IfNotModified,
             )
@@ -87,25 +94,61 @@ def _ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class BlobDatasets:
-    """The `datasets` container: `<run_id>/<split>.jsonl`."""
+    """The `datasets` container: `<run_id>/<split>.jsonl`, and what training is told beside the rows."""
 
     def __init__(self, service: BlobServiceClient, datastore: str) -> None:
         self._container = service.get_container_client(DATASETS)
         self._datastore = datastore
 
     @contextmanager
-    def open_snapshot(self, run_id: str) -> Iterator[BlobSnapshot]:
+    def open_snapshot(self, run_id: str, state: bytes = b"") -> Iterator[BlobSnapshot]:
         """See `Datasets.open_snapshot`."""
+        staged = msgspec.json.decode(state or b"{}", type=dict[Split, list[str]])
         with ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"snapshot {run_id}") as pool:
             files = {
-                split: _BlockFile(self._container.get_blob_client(f"{run_id}/{split}.jsonl"), pool)
+                split: _BlockFile(
+                    self._container.get_blob_client(f"{run_id}/{split}.jsonl"), pool, staged.get(split, [])
+                )
                 for split in Split
             }
             yield BlobSnapshot(files)
 
+    def save_finetune_config(self, run_id: str, data: bytes) -> str:
+        """See `Datasets.save_finetune_config`."""
+        with translated(f"storing the fine-tune configuration of {run_id}"):
+            self._container.get_blob_client(f"{run_id}/{FINETUNE_CONFIG}").upload_blob(data, overwrite=True)
+        return self._uri(run_id, FINETUNE_CONFIG)
+
+    def save_checkpoint(self, run_id: str, data: bytes) -> None:
+        """See `Datasets.save_checkpoint`."""
+        with translated(f"keeping the checkpoint of {run_id}"):
+            self._checkpoint(run_id).upload_blob(data, overwrite=True)
+
+    def load_checkpoint(self, run_id: str) -> bytes | None:
+        """See `Datasets.load_checkpoint`."""
+        with translated(f"reading the checkpoint of {run_id}"):
+            try:
+                return bytes(self._checkpoint(run_id).download_blob().readall())
+            except ResourceNotFoundError:
+                return None
+
+    def delete_checkpoint(self, run_id: str) -> None:
+        """See `Datasets.delete_checkpoint`."""
+        with (
+            translated(f"deleting the checkpoint of {run_id}"),
+            suppress(ResourceNotFoundError),
+        ):
+            self._checkpoint(run_id).delete_blob()
+
+    def _checkpoint(self, run_id: str) -> BlobClient:
+        return self._container.get_blob_client(f"{run_id}/validation.checkpoint")
+
     def uri(self, run_id: str, split: Split) -> str:
         """See `Datasets.uri`."""
-        return f"azureml://datastores/{self._datastore}/paths/{run_id}/{split}.jsonl"
+        return self._uri(run_id, f"{split}.jsonl")
+
+    def _uri(self, run_id: str, name: str) -> str:
+        return f"azureml://datastores/{self._datastore}/paths/{run_id}/{name}"
 
 
 class BlobSnapshot:
@@ -115,9 +158,13 @@ class BlobSnapshot:
         self._files = files
 
     @property
-    def sinks(self) -> Mapping[Split, Callable[[bytes], object]]:
+    def sinks(self) -> Mapping[Split, Sink]:
         """See `Snapshot.sinks`."""
-        return {split: file.write for split, file in self._files.items()}
+        return self._files
+
+    def state(self) -> bytes:
+        """See `Snapshot.state`."""
+        return msgspec.json.encode({split: file.staged() for split, file in self._files.items()})
 
     def commit(self, splits: Iterable[Split]) -> None:
         """See `Snapshot.commit`."""
@@ -128,12 +175,14 @@ class BlobSnapshot:
 class _BlockFile:
     """One blob written block by block, a few blocks on their way at a time."""
 
-    def __init__(self, blob: BlobClient, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, blob: BlobClient, pool: ThreadPoolExecutor, staged: Iterable[str]) -> None:
         self._blob = blob
         self._pool = pool
         self._pieces: list[bytes] = []
         self._size = 0
-        self._blocks: list[BlobBlock] = []
+        self._blocks = list(staged)
+        # Another process may be staging the same blob, because it does not know yet that it was replaced.
+        self._writer = secrets.token_hex(6)
         self._sending: deque[Future[None]] = deque()
 
     def write(self, piece: bytes) -> None:
@@ -142,21 +191,31 @@ class _BlockFile:
         if self._size >= BLOCK:
             self._stage()
 
-    def commit(self) -> None:
+    def write_first(self, piece: bytes) -> None:
+        self._stage()
+        self.write(piece)
+        self._stage()
+        self._blocks.insert(0, self._blocks.pop())
+
+    def staged(self) -> list[str]:
         self._stage()
         while self._sending:
             self._sending.popleft().result()
+        return self._blocks
+
+    def commit(self) -> None:
+        blocks = [BlobBlock(block) for block in self.staged()]
         with translated(f"committing {self._blob.blob_name}"):
-            self._blob.commit_block_list(self._blocks, content_settings=_JSON_LINES)
+            self._blob.commit_block_list(blocks, content_settings=_JSON_LINES)
 
     def _stage(self) -> None:
         if not self._size:
             return
         while len(self._sending) >= IN_FLIGHT:
             self._sending.popleft().result()
-        block = BlobBlock(base64.b64encode(b"%08d" % len(self._blocks)).decode())
+        block = base64.b64encode(f"{self._writer}{len(self._blocks):08}".encode()).decode()
         self._blocks.append(block)
-        self._sending.append(self._pool.submit(self._send, block.id, b"".join(self._pieces)))
+        self._sending.append(self._pool.submit(self._send, block, b"".join(self._pieces)))
         self._pieces, self._size = [], 0
 
     def _send(self, block_id: str, data: bytes) -> None:

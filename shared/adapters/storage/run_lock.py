@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +12,14 @@ from azure.storage.blob import BlobClient, BlobLeaseClient, BlobServiceClient
 from shared.adapters.sdk_errors import translated
 from shared.adapters.storage.account import COORDINATION, storage_code
 from shared.domain.errors import RunBusyError
+from shared.logs import get_logger
 
 LEASE_SECONDS = 60
 """The longest lease that storage grants short of an infinite one: after a crash the run is free within it."""
 
 RENEW_SECONDS = 20
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 class BlobRunLock:

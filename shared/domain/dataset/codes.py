@@ -17,6 +17,7 @@ class Code(StrEnum):
     TOO_MANY_BLANK_LINES = "E004"
     NO_TRAINING_FILE = "E005"
     NO_ROWS = "E006"
+    ANOTHER_KIND = "E007"
     # The line
     INVALID_UTF8 = "E101"
     NUL_CHARACTER = "E102"
@@ -41,17 +42,28 @@ class Code(StrEnum):
     EMPTY_CONTENT = "E212"
     TOOL_CALLS = "E213"
     NOTHING_LEFT_TO_LEARN = "E214"
+    UNKNOWN_KEY = "E215"
+    MASKED = "E216"
+    AMBIGUOUS = "E217"
     # The dataset
     TOO_FEW_TRAINING_ROWS = "E301"
     EMPTY_SPLIT = "E302"
     TOO_MANY_DROPPED = "E303"
+    # Kinds of data that this training has no use for
+    PREFERENCE = "E401"
+    MEDIA = "E402"
+    TEMPLATED_TEXT = "E403"
+    JSON_IN_TEXT = "E404"
+    TEXT_ONLY = "E405"
+    ROW_PER_MESSAGE = "E406"
     # Warnings
-    WEIGHT_IGNORED = "W101"
     TRUNCATED = "W102"
     DUPLICATE_ROW = "W103"
     LEAKED_ROW = "W104"
     SMALL_SPLIT = "W105"
     MAY_BE_LOST = "W106"
+    PLACEHOLDER = "W107"
+    LEFT_OUT = "W108"
     # Repairs
     BOM_REMOVED = "R101"
     CRLF = "R102"
@@ -61,9 +73,17 @@ class Code(StrEnum):
     SURROUNDING_SPACE = "R106"
     EXTRA_MESSAGE_KEYS = "R107"
     DEVELOPER_ROLE = "R108"
+    PARTS_JOINED = "R109"
+    ROLE_RENAMED = "R110"
+    CHOSEN_USED = "R111"
+    MARKUP_REMOVED = "R112"
+    SPLIT = "R113"
     SHAREGPT = "R201"
     ALPACA = "R202"
     PROMPT_COMPLETION = "R203"
+    QUESTION_ANSWER = "R204"
+    VERTEX = "R205"
+    COHERE = "R206"
 
     @property
     def is_error(self) -> bool:
@@ -74,6 +94,11 @@ class Code(StrEnum):
     def is_repair(self) -> bool:
         """Whether the snapshot repairs it, so that no action is needed."""
         return self.value[0] == "R"
+
+    @property
+    def is_refused_kind(self) -> bool:
+        """Whether it names a kind of data that is refused as a whole, and listed only once."""
+        return self is Code.TOOL_CALLS or self.value[:2] == "E4"
 
     @property
     def label(self) -> str:
@@ -88,6 +113,7 @@ LABELS: dict[Code, str] = {
     Code.TOO_MANY_BLANK_LINES: "too many blank lines",
     Code.NO_TRAINING_FILE: "no training file",
     Code.NO_ROWS: "file has no usable rows",
+    Code.ANOTHER_KIND: "another kind of file",
     Code.INVALID_UTF8: "not UTF-8",
     Code.NUL_CHARACTER: "NUL character",
     Code.INVALID_JSON: "not JSON",
@@ -110,15 +136,25 @@ LABELS: dict[Code, str] = {
     Code.EMPTY_CONTENT: "empty content",
     Code.TOOL_CALLS: "tool calls",
     Code.NOTHING_LEFT_TO_LEARN: "no answer within the context window",
+    Code.UNKNOWN_KEY: "key of unknown effect",
+    Code.MASKED: "answer not to be learned",
+    Code.AMBIGUOUS: "two layouts in one row",
     Code.TOO_FEW_TRAINING_ROWS: "too few training rows",
     Code.EMPTY_SPLIT: "empty split",
     Code.TOO_MANY_DROPPED: "too many rows dropped",
-    Code.WEIGHT_IGNORED: "weight is ignored",
+    Code.PREFERENCE: "preference data",
+    Code.MEDIA: "images, sound or video",
+    Code.TEMPLATED_TEXT: "marks of a chat template in a text",
+    Code.JSON_IN_TEXT: "JSON inside a text",
+    Code.TEXT_ONLY: "text without turns",
+    Code.ROW_PER_MESSAGE: "one message per row",
     Code.TRUNCATED: "truncated by the trainer",
     Code.DUPLICATE_ROW: "duplicate conversation",
     Code.LEAKED_ROW: "conversation in two splits",
     Code.SMALL_SPLIT: "small evaluation split",
     Code.MAY_BE_LOST: "answers may be beyond the context window",
+    Code.LEFT_OUT: "row left out as asked",
+    Code.PLACEHOLDER: "placeholder for an answer",
     Code.BOM_REMOVED: "byte order mark removed",
     Code.CRLF: "Windows line end",
     Code.BLANK_LINE: "blank line",
@@ -127,7 +163,15 @@ LABELS: dict[Code, str] = {
     Code.SURROUNDING_SPACE: "spaces around the object",
     Code.EXTRA_MESSAGE_KEYS: "extra message keys left out",
     Code.DEVELOPER_ROLE: "developer role became system",
+    Code.PARTS_JOINED: "parts of a text joined",
+    Code.ROLE_RENAMED: "role renamed",
+    Code.CHOSEN_USED: "chosen answer used",
+    Code.MARKUP_REMOVED: "marks of a chat template removed",
+    Code.SPLIT: "cut before an answer not to be learned",
     Code.SHAREGPT: "converted from ShareGPT",
     Code.ALPACA: "converted from Alpaca",
     Code.PROMPT_COMPLETION: "converted from prompt and completion",
+    Code.QUESTION_ANSWER: "converted from question and answer",
+    Code.VERTEX: "converted from Vertex AI",
+    Code.COHERE: "converted from Cohere",
 }

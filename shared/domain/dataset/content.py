@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 import zstandard
 
 from .codes import Code
+from .file_kind import SNIFFED, foreign_kind
 from .rules import ValidationRules
 
 _PIECE = 256 * 1024
@@ -14,6 +15,7 @@ _ZSTD_WINDOW = 1 << 27  # 128 MiB, what `zstd --ultra` needs at most without `--
 # The decoder takes no limit on its output, and four bytes may stand for 128 KiB: so it is fed so little at a
 # time that no more than 8 MiB come out of it at once.
 _ZSTD_SLICE = 256
+_FIRST_SLICE = 512  # bytes of a gzip member that are fed first; twice as many each time after
 _FREE_EXPANSION = 16 << 20  # small files may expand as they like
 
 
@@ -27,22 +29,31 @@ class FileFaultError(Exception):
         self.code = code
 
 
+def is_compressed(name: str) -> bool:
+    """Whether a file of that name is decompressed while it is read."""
+    return name.endswith((".gz", ".zst"))
+
+
 class FileContent:
     """One pass over a file's content; counts both sides of the decompression."""
 
-    def __init__(self, name: str, chunks: Iterable[bytes], rules: ValidationRules) -> None:
+    def __init__(
+        self, name: str, chunks: Iterable[bytes], rules: ValidationRules, resumed_at: int = 0
+    ) -> None:
         """Choose the decompression by the file's name: `.gz`, `.zst` or none.
 
         Args:
             name: The file's name.
-            chunks: Its bytes as they were uploaded.
+            chunks: Its bytes as they were uploaded; if it is not compressed, from `resumed_at` on.
             rules: For the limits.
+            resumed_at: Bytes of the content that were read before.
         """
         self._name = name
         self._chunks = chunks
         self._rules = rules
-        self.uploaded_bytes = 0
-        self.bytes = 0
+        self._skipped = resumed_at if is_compressed(name) else 0
+        self.uploaded_bytes = resumed_at - self._skipped
+        self.bytes = resumed_at - self._skipped
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the content in pieces.
@@ -56,10 +67,25 @@ class FileContent:
             pieces = _unzstd(self._counted())
         else:
             pieces = self._counted()
-        for piece in pieces:
+        for piece in self._checked(pieces):
             self.bytes += len(piece)
             self._check_limits()
+            if self._skipped:
+                self._skipped, piece = max(0, self._skipped - len(piece)), piece[self._skipped :]  # noqa: PLW2901
             yield piece
+
+    def _checked(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """The same bytes, once their beginning is not that of another kind of file."""
+        rest = iter(pieces)
+        if self.bytes == 0:
+            start = next(rest, b"")
+            while len(start) < SNIFFED and (piece := next(rest, None)) is not None:
+                start += piece
+            if kind := foreign_kind(start[:SNIFFED]):
+                raise FileFaultError(Code.ANOTHER_KIND, f"the file {kind}")
+            yield start
+            del start  # a piece may have megabytes
+        yield from rest
 
     def _counted(self) -> Iterator[bytes]:
         for chunk in self._chunks:
@@ -68,7 +94,9 @@ class FileContent:
 
     def _check_limits(self) -> None:
         limit = self._rules.max_uncompressed_bytes
-        if self.bytes > limit:
+        if is_compressed(self._name):
+            limit = min(limit, self._rules.max_compressed_content_bytes)
+        if max(self.bytes, self.uploaded_bytes) > limit:
             raise FileFaultError(
                 Code.FILE_TOO_LARGE, f"the file has more than {limit:,} bytes; upload a smaller one"
             )
@@ -83,23 +111,33 @@ class FileContent:
 def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
     decoder = zlib.decompressobj(_GZIP)
     begun = ended = False
+    size = _FIRST_SLICE
     for chunk in chunks:
-        data = chunk
-        while data := data.lstrip(b"\0") if ended and not begun else data:  # `gzip` takes padding, too
-            begun = True
-            try:
-                piece = decoder.decompress(data, _PIECE)
-            except zlib.error as error:
-                raise FileFaultError(
-                    Code.CORRUPT_COMPRESSION, f"the gzip data are damaged: {error}"
-                ) from error
-            if piece:
-                yield piece
-            data = decoder.unconsumed_tail
-            if decoder.eof:  # a gzip file may consist of several members
-                data = decoder.unused_data
-                decoder = zlib.decompressobj(_GZIP)
-                begun, ended = False, True
+        start = 0
+        while start < len(chunk):
+            # What follows a member is copied when it ends, so no more than its own size is fed at once.
+            data = chunk[start : start + size]
+            start += len(data)
+            if ended and not begun:
+                data = data.lstrip(b"\0")  # `gzip` takes padding, too
+            while data:
+                begun = True
+                try:
+                    piece = decoder.decompress(data, _PIECE)
+                except zlib.error as error:
+                    raise FileFaultError(
+                        Code.CORRUPT_COMPRESSION, f"the gzip data are damaged: {error}"
+                    ) from error
+                if piece:
+                    yield piece
+                data = decoder.unconsumed_tail
+                if decoder.eof:  # a gzip file may consist of several members
+                    start -= len(decoder.unused_data)
+                    data = b""
+                    decoder = zlib.decompressobj(_GZIP)
+                    begun, ended, size = False, True, _FIRST_SLICE
+                elif not data:
+                    size = min(2 * size, _PIECE)
     if begun:
         raise FileFaultError(Code.CORRUPT_COMPRESSION, "the gzip data end too early; upload the file again")
 

@@ -4,27 +4,19 @@ Messages name the place and what to do. They quote no more of the line than role
 """
 
 import json
-from collections import Counter
-from collections.abc import Collection, Generator, Iterator
-from itertools import pairwise
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Generator, Iterator
+from typing import Any, NamedTuple
 
 from .codes import Code
-from .conversation import Message
-from .layouts import as_messages
-
-BOM = b"\xef\xbb\xbf"
-_ROLES = frozenset(("system", "user", "assistant"))
-_TOOL_KEYS = frozenset(("tool_calls", "tool_call_id", "function_call"))
-_TOOL_ROLES = frozenset(("tool", "function"))
-_ROW_TOOL_KEYS = ("tools", "functions")
-
-
-class Finding(NamedTuple):
-    """One thing about a line."""
-
-    code: Code
-    message: str
+from .conversation import Message, RowReader, asks_first, encode_messages, is_placeholder
+from .keys import TOOL_ROLES, learns_fully
+from .markup import find_markup, has_media_mark
+from .naming import kind, quoted
+from .parsing import Fault, Finding, Object, parse_row
+from .row_plan import RowPlan
+from .treatments import chosen_row, split_before, strip_messages
+from .turn_rules import check_content, check_order, check_role
+from .turns import meaningful_turn, without_empty
 
 
 class Explanation(NamedTuple):
@@ -32,227 +24,219 @@ class Explanation(NamedTuple):
 
     messages: list[Message]  # empty if any finding is an error
     findings: list[Finding]
+    left_out: tuple[str, ...] = ()  # keys of the row
+    left_out_of_messages: tuple[str, ...] = ()
 
 
-class _Fault(Exception):  # noqa: N818 - ends the reading of one line, never leaves this module
-    def __init__(self, code: Code, message: str) -> None:
-        super().__init__(message)
-        self.finding = Finding(code, message)
-
-
-class _Object(dict[str, Any]):
-    """A JSON object that remembers which keys were given twice."""
-
-    repeated: tuple[str, ...] = ()
-
-
-def explain_line(line: bytes, before: bytes = b"") -> Explanation:
+def explain_line(line: bytes, reader: RowReader, before: bytes = b"") -> Explanation:
     """Read a line that is not clean.
 
     Args:
         line: One line without its line end and without spaces around it.
-        before: What was taken away before it, so that places are those of the file.
+        reader: Knows what is done with rows and turns, by their keys.
+        before: What was taken away before it, so that columns are those of the file.
 
     Returns:
         Its conversation, if it has one that can be trained on, and every finding, at most one per code.
     """
+    reading = _Reading(reader)
     findings: dict[Code, Finding] = {}
-    messages: list[Message] = []
     try:
-        row = _parse(line, before)
-        for finding in _check_row(row, messages):
+        row = parse_row(line, before)
+        for finding in reading.check_row(row):
             findings.setdefault(finding.code, finding)
-    except _Fault as fault:
+    except Fault as fault:
         findings.setdefault(fault.finding.code, fault.finding)
-    if any(code.is_error for code in findings):
-        messages = []
-    return Explanation(messages, list(findings.values()))
+    asked = reader.rules
+    left_out = (asked.vision != "reject" and Code.MEDIA in findings) or (
+        asked.tools != "reject" and Code.TOOL_CALLS in findings
+    )
+    if left_out or Code.LEFT_OUT in findings:
+        findings = {Code.LEFT_OUT: Finding(Code.LEFT_OUT, "left out, as was asked for such rows")}
+    unusable = any(code.is_error or code is Code.LEFT_OUT for code in findings)
+    messages = [] if unusable else reading.messages
+    return Explanation(
+        messages, list(findings.values()), tuple(reading.left_out), tuple(reading.left_out_of_messages)
+    )
 
 
-def _parse(line: bytes, before: bytes) -> _Object:
-    columns = len(before.replace(BOM, b""))  # which no editor counts
+class _Reading:
+    """One row being read."""
+
+    def __init__(self, reader: RowReader) -> None:
+        self._reader = reader
+        self._rules = reader.rules
+        self._masked: int | None = None  # the place of the first answer that is not to be learned
+        self.messages: list[Message] = []
+        self.left_out: dict[str, None] = {}
+        self.left_out_of_messages: dict[str, None] = {}
+
+    def check_row(self, whole: Object) -> Iterator[Finding]:
+        """Yield the findings of a row and fill in its messages."""
+        row, plan = yield from self._plan(whole)
+        if plan.layout is not None and plan.layout.code is not None:
+            yield Finding(plan.layout.code, f"read from {quoted(plan.used)}")
+        self.left_out = dict.fromkeys(key for key in whole if key not in plan.used)
+        if self.left_out:
+            yield Finding(Code.EXTRA_KEYS, f"left out {quoted(self.left_out)}")
+        for key in plan.weights:
+            if not learns_fully(row[key]):
+                yield Finding(
+                    Code.MASKED, f'"{key}" asks for another weight of the row, which the trainer ignores'
+                )
+        turns = plan.turns_of(row)
+        if not isinstance(turns, list):
+            yield from _not_a_list(turns)
+            return
+        if len(turns) < 2:
+            yield Finding(Code.TOO_FEW_MESSAGES, f"{len(turns)} of the 2 messages that a conversation needs")
+        roles: list[str | None] = []
+        for number, turn in enumerate(turns, 1):
+            named = plan.layout is None or plan.layout.code is None
+            role = yield from self._check_turn(turn, number, named=named)
+            roles.append(role)
+        yield from check_order(roles)
+        yield from self._cut()
+        yield from self._check_whole(row, plan)
+
+    def _plan(self, whole: Object) -> Generator[Finding, None, tuple[dict[str, Any], RowPlan]]:
+        """Settle what the row is read from; raises the fault if it is nothing that can be read."""
+        row, plan = dict(whole), self._reader.plan(whole)
+        if plan.fault is not None:
+            row = without_empty(whole)
+            plan = self._reader.plan(row)
+        yield from _check_repeated(whole, plan)
+        if plan.fault is not None and plan.fault[0] is Code.PREFERENCE and self._rules.preference != "reject":
+            row = _only_chosen(row)
+            plan = self._reader.plan(row)
+            yield Finding(Code.CHOSEN_USED, "kept the chosen answer only")
+        if plan.fault is not None:
+            code, message = plan.fault
+            if code is Code.NO_MESSAGES:
+                message = f'the row has {quoted(whole) or "no keys"}, but no "messages"'
+                if "messages" in whole:
+                    raise Fault(
+                        Code.MESSAGES_NOT_A_LIST, f'"messages" is {kind(whole["messages"])}, not a list'
+                    )
+            raise Fault(code, message)
+        return row, plan
+
+    def _cut(self) -> Iterator[Finding]:
+        """End the conversation before an answer that is not to be learned, if the uploader asked for that."""
+        if self._masked is None:
+            return
+        self.messages = split_before(self.messages, self._masked)
+        if self.messages:
+            yield Finding(Code.SPLIT, "cut before the first answer that is not to be learned")
+        else:
+            yield Finding(Code.MASKED, "no answer before the first that is not to be learned")
+
+    def _check_whole(self, row: dict[str, Any], plan: RowPlan) -> Iterator[Finding]:
+        """What shows only when all messages are read."""
+        if self.messages and is_placeholder(answer := self.messages[-1]["content"]):
+            yield Finding(Code.PLACEHOLDER, f"the last answer is {answer.strip()!r}, which looks like none")
+        if plan.prompt and not asks_first(
+            row["prompt"], [message["content"] for message in self.messages[:2]]
+        ):
+            yield Finding(
+                Code.UNKNOWN_KEY,
+                'the row has "prompt", which is not its first question; remove it, or name it in ignore_keys',
+            )
+        try:
+            encoded = encode_messages(self.messages)
+        except TypeError:  # half a surrogate pair, which is a finding already
+            return
+        mark = find_markup(encoded)
+        if mark and self._rules.pretemplated == "strip":
+            self.messages = strip_messages(self.messages)
+            yield Finding(Code.MARKUP_REMOVED, "removed the marks of a chat template")
+            if not all(message["content"] for message in self.messages):
+                yield Finding(Code.EMPTY_CONTENT, "a message has no text but marks of a template")
+        elif mark:
+            yield Finding(
+                Code.TEMPLATED_TEXT,
+                f"a text holds the mark {mark[:40]}, which tokenizers take for a real one; remove it",
+            )
+        if has_media_mark(encoded):
+            yield Finding(
+                Code.MEDIA, "a text has the place of an image or a sound, which the model would never see"
+            )
+
+    def _check_turn(self, turn: object, number: int, *, named: bool) -> Generator[Finding, None, str | None]:
+        """Yield the findings of one message; return its role if that is a known one."""
+        if not isinstance(turn, dict):
+            yield Finding(Code.MESSAGE_NOT_AN_OBJECT, f"message {number} is {kind(turn)}, not an object")
+            return None
+        plan, fields = self._reader.turn_plan(turn), turn
+        if plan.fault is not None:
+            fields = meaningful_turn(turn)
+            plan = self._reader.turn_plan(fields)
+        name = fields.get(plan.role) if plan.role else None
+        if isinstance(name, str) and name in TOOL_ROLES:
+            yield Finding(
+                Code.TOOL_CALLS, f"message {number} is part of a tool call, which the models' templates skip"
+            )
+            return None
+        if plan.fault is not None:
+            code, message = plan.fault
+            yield Finding(code, message.replace("{number}", str(number)))
+            if code in (Code.TOOL_CALLS, Code.MEDIA):
+                return None
+        extra = [key for key in turn if key not in (plan.role, plan.content)]
+        if extra and plan.fault is None:
+            self.left_out_of_messages.update(dict.fromkeys(extra))
+            yield Finding(Code.EXTRA_MESSAGE_KEYS, f"message {number}: left out {quoted(extra)}")
+        role = yield from check_role(name, number, given=plan.role is not None, named=named)
+        content = yield from check_content(
+            fields.get(plan.content) if plan.content else None, number, given=plan.content is not None
+        )
+        if role == "assistant":
+            masks = [key for key in plan.weights if not learns_fully(fields[key])]
+            if masks and self._rules.mask == "split":
+                self._masked = len(self.messages) if self._masked is None else self._masked
+            elif masks:
+                yield Finding(
+                    Code.MASKED,
+                    f"message {number}: {quoted(masks)} says that the answer is not learned like others,"
+                    " which the trainer ignores; end the conversation before it",
+                )
+        if role is not None and content is not None:
+            self.messages.append({"role": role, "content": content})
+        return role
+
+
+def _only_chosen(row: dict[str, Any]) -> dict[str, Any]:
     try:
-        text = line.decode()
-    except UnicodeDecodeError as error:
-        hint = " (the file looks like UTF-16)" if line[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
-        raise _Fault(
-            Code.INVALID_UTF8,
-            f"byte {len(before) + error.start + 1} is not UTF-8{hint}; save the file as UTF-8",
-        ) from None
-    if "\0" in text:
-        column = columns + text.index("\0") + 1
-        raise _Fault(Code.NUL_CHARACTER, f"NUL character in column {column}; remove it")
-    try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant, parse_int=float)
-    except json.JSONDecodeError as error:
-        raise _Fault(Code.INVALID_JSON, _json_message(error, columns)) from None
-    except RecursionError:
-        raise _Fault(Code.INVALID_JSON, "values are nested too deeply") from None
-    if isinstance(value, _Object):
-        return value
-    hint = "; write one object per line instead of one array" if isinstance(value, list) else ""
-    raise _Fault(Code.NOT_AN_OBJECT, f"the line holds {_kind(value)}, not an object{hint}")
+        chosen = chosen_row(row)
+    except (ValueError, AttributeError):
+        raise Fault(Code.PREFERENCE, "the row does not say which answer is the chosen one") from None
+    if chosen is None:
+        raise Fault(Code.LEFT_OUT, "the answer is marked as bad")
+    return chosen
 
 
-def _object(pairs: list[tuple[str, Any]]) -> _Object:
-    value = _Object(pairs)
-    if len(value) != len(pairs):
-        times = Counter(key for key, _ in pairs)
-        value.repeated = tuple(key for key in value if times[key] > 1)
-    return value
+def _not_a_list(turns: object) -> Iterator[Finding]:
+    if isinstance(turns, str):
+        try:
+            inner = json.loads(turns)
+        except (ValueError, RecursionError):
+            inner = None
+        if isinstance(inner, list | dict):
+            yield Finding(
+                Code.JSON_IN_TEXT,
+                '"messages" is a string that holds JSON; write the list itself, not its text',
+            )
+            return
+    yield Finding(Code.MESSAGES_NOT_A_LIST, f'"messages" is {kind(turns)}, not a list')
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise _Fault(Code.INVALID_JSON, f"{name} is not a JSON value; write null or a number")
-
-
-def _json_message(error: json.JSONDecodeError, columns: int) -> str:
-    if error.doc.strip() in ("[", "{"):
-        return "the file is JSON over several lines; write one object per line (JSON Lines)"
-    if error.doc[: error.pos].rstrip(" \t").endswith("\r"):
-        return "the lines end with CR alone, as on classic Mac OS; end them with LF"
-    return f"column {columns + error.pos + 1}: {error.msg[:1].lower()}{error.msg[1:]}"
-
-
-def _kind(value: object) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "a boolean"
-    if isinstance(value, dict):
-        return "an object"
-    return {list: "a list", str: "a string", float: "a number"}[type(value)]
-
-
-def _check_row(row: _Object, messages: list[Message]) -> Iterator[Finding]:
-    """Yield the findings of a row and fill in its messages."""
-    turns, used_keys, layout = as_messages(row)
-    yield from _check_repeated(row, used_keys)
-    if layout is not None:
-        yield Finding(layout, f"read from {quoted(used_keys)}")
-    if not used_keys:
-        raise _Fault(Code.NO_MESSAGES, f'the row has {quoted(row) or "no keys"}, but no "messages"')
-    extra_keys = [key for key in row if key not in used_keys]
-    if extra_keys:
-        yield Finding(Code.EXTRA_KEYS, f"left out {quoted(extra_keys)}")
-    if any(row.get(key) for key in _ROW_TOOL_KEYS):
-        yield Finding(Code.TOOL_CALLS, "the row defines tools, which these models' templates skip")
-    if "weight" in row:
-        yield Finding(Code.WEIGHT_IGNORED, "the trainer learns from every row alike; weight has no effect")
-    if not isinstance(turns, list):
-        raise _Fault(Code.MESSAGES_NOT_A_LIST, f'"messages" is {_kind(turns)}, not a list')
-    if len(turns) < 2:
-        yield Finding(Code.TOO_FEW_MESSAGES, f"{len(turns)} of the 2 messages that a conversation needs")
-    roles: list[str | None] = []
-    for number, turn in enumerate(turns, 1):
-        role = yield from _check_message(turn, number, messages)
-        roles.append(role)
-    yield from _check_order(roles)
-
-
-def _check_repeated(row: _Object, used_keys: Collection[str]) -> Iterator[Finding]:
+def _check_repeated(row: Object, plan: RowPlan) -> Iterator[Finding]:
     if row.repeated:
         yield Finding(Code.DUPLICATE_KEY, f"the row has {quoted(row.repeated)} twice; keep one")
-    for key in used_keys:
+    for key in plan.used:
         turns = row.get(key)
         for number, turn in enumerate(turns if isinstance(turns, list) else (), 1):
-            if isinstance(turn, _Object) and turn.repeated:
+            if isinstance(turn, Object) and turn.repeated:
                 yield Finding(
                     Code.DUPLICATE_KEY, f"message {number} has {quoted(turn.repeated)} twice; keep one"
                 )
-
-
-def _check_message(
-    turn: object, number: int, messages: list[Message]
-) -> Generator[Finding, None, str | None]:
-    """Yield the findings of one message; return its role if that is a known one."""
-    if not isinstance(turn, dict):
-        yield Finding(Code.MESSAGE_NOT_AN_OBJECT, f"message {number} is {_kind(turn)}, not an object")
-        return None
-    role, content = turn.get("role"), turn.get("content")
-    if any(turn.get(key) for key in _TOOL_KEYS) or (isinstance(role, str) and role in _TOOL_ROLES):
-        yield Finding(
-            Code.TOOL_CALLS, f"message {number} is part of a tool call, which these models' templates skip"
-        )
-        return None
-    yield from _check_keys(turn, number)
-    if isinstance(content, str):
-        yield from _check_content(content, number)
-    if role == "developer":
-        yield Finding(Code.DEVELOPER_ROLE, f'message {number}: "developer" is the newer name of "system"')
-        role = "system"
-    if not isinstance(role, str):
-        return None
-    if role not in _ROLES:
-        known = "system, user or assistant"
-        yield Finding(Code.UNKNOWN_ROLE, f"message {number} has role {role[:40]!r}; use {known}")
-        return None
-    if isinstance(content, str):
-        messages.append({"role": role, "content": content})
-    return role
-
-
-def _check_keys(turn: dict[str, Any], number: int) -> Iterator[Finding]:
-    for key in ("role", "content"):
-        if key not in turn:
-            yield Finding(Code.MISSING_KEY, f'message {number} has no "{key}"')
-        elif not isinstance(turn[key], str):
-            yield Finding(Code.WRONG_TYPE, f'message {number}: "{key}" is {_kind(turn[key])}, not a string')
-    extra = [key for key in turn if key not in ("role", "content")]
-    if "weight" in extra:
-        yield Finding(
-            Code.WEIGHT_IGNORED,
-            f"message {number}: the trainer learns from every answer; weight has no effect",
-        )
-    if extra:
-        yield Finding(Code.EXTRA_MESSAGE_KEYS, f"message {number}: left out {quoted(extra)}")
-
-
-def _check_content(content: str, number: int) -> Iterator[Finding]:
-    if not content or content.isspace():
-        yield Finding(Code.EMPTY_CONTENT, f"message {number} has no text")
-    if "\0" in content:
-        yield Finding(Code.NUL_CHARACTER, f"message {number} contains a NUL character (\\u0000); remove it")
-    if not content.isascii() and _has_surrogate(content):
-        yield Finding(
-            Code.UNPAIRED_SURROGATE,
-            f"message {number} contains half of a \\u surrogate pair; write both halves",
-        )
-
-
-def _has_surrogate(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
-
-
-def _check_order(roles: list[str | None]) -> Iterator[Finding]:
-    """Yield what is wrong with the order of turns; an unknown role is a fault of its own, and not judged."""
-    if not roles:
-        return
-    for number, role in enumerate(roles, 1):
-        if role == "system" and number > 1:
-            yield Finding(
-                Code.SYSTEM_NOT_FIRST, f"message {number} is a system message; only the first may be one"
-            )
-            break
-    turns = [(number, role) for number, role in enumerate(roles, 1) if role != "system"]
-    if turns and turns[0][1] == "assistant":
-        yield Finding(Code.FIRST_NOT_USER, f"message {turns[0][0]} is the assistant's; the user speaks first")
-    for (_, before), (number, role) in pairwise(turns):
-        if role is not None and role == before:
-            yield Finding(
-                Code.ROLES_DO_NOT_ALTERNATE,
-                f"messages {number - 1} and {number} are both the {role}'s; join them or add a turn",
-            )
-            break
-    if roles[-1] in ("user", "system"):
-        yield Finding(Code.LAST_NOT_ASSISTANT, f"the last message is the {roles[-1]}'s; end with the answer")
-
-
-def quoted(keys: Collection[str]) -> str:
-    """Names of keys, each short and in quotes, at most eight of them; half a surrogate pair as its escape."""
-    names = ", ".join(json.dumps(key[:40], ensure_ascii=False) for key in list(keys)[:8])
-    return names.encode(errors="backslashreplace").decode() + (", …" if len(keys) > 8 else "")

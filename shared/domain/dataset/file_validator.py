@@ -1,23 +1,38 @@
 """Validates each line of one file, and each row that it holds."""
 
-from collections.abc import Callable
+import re
+from collections import Counter
+from typing import NamedTuple
 
 import xxhash
 
 from .codes import Code
 from .content import FileFaultError
-from .conversation import Conversation, decode_messages, encode_messages, read_clean_line
+from .conversation import Conversation, RowReader, decode_messages, encode_messages
 from .duplicates import SeenConversations
-from .explain_line import BOM, explain_line, quoted
+from .explain_line import explain_line
 from .issue_log import IssueLog
 from .lines import LongLine
+from .naming import quoted
 from .rules import Split, ValidationRules
+from .splitting import Write
 from .statistics import Statistics
 from .tokens import estimate_tokens, likely_tokens, may_exceed, may_truncate_answers, truncates_answers
 from .values import MOST_VALUES, has_too_many_values
 
 _SPACE = b" \t\r"  # what JSON calls white space, less the newline
+_BOMS = re.compile(rb"(?:\xef\xbb\xbf)+")  # each file that was written to the end of another may have one
 _FLAGS = {Split.TRAIN: 1, Split.VALIDATION: 2, Split.TEST: 4}
+_MOST_LEFT_OUT = 256  # combinations of keys that are told apart
+
+_LEFT_OUT = (Code.EXTRA_KEYS, Code.EXTRA_MESSAGE_KEYS)
+_REPAIR_MESSAGES = {
+    Code.EXTRA_KEYS: "left out {keys}",
+    Code.EXTRA_MESSAGE_KEYS: "left out {keys} of the messages",
+    Code.DEVELOPER_ROLE: '"developer" is the newer name of "system"',
+    Code.PARTS_JOINED: "joined the parts of a text",
+    Code.ROLE_RENAMED: "roles became system, user and assistant",
+}
 
 
 class SharedState:
@@ -28,13 +43,33 @@ class SharedState:
         self.log = log
         self.statistics = statistics
         self.seen = SeenConversations()
+        self.reader = RowReader(rules)
+        self.left_out: Counter[tuple[str, ...]] = Counter()
+
+    def leave_out(self, keys: tuple[str, ...]) -> None:
+        """Count a row some of whose keys, or of its messages' keys, are not in the snapshot."""
+        left_out = self.left_out
+        if keys in left_out:
+            left_out[keys] += 1
+        elif len(left_out) < _MOST_LEFT_OUT:
+            left_out[keys] = 1
+
+
+class FileState(NamedTuple):
+    """How far a file was read, to be written down; `position` counts bytes of its content."""
+
+    position: int = 0
+    number: int = 0
+    rows: int = 0
+    kept: int = 0
+    blank_lines: int = 0
 
 
 class FileValidator:
     """Takes one file's lines in order."""
 
     def __init__(
-        self, name: str, split: Split, shared: SharedState, accept_row: Callable[[int, bytes], None]
+        self, name: str, split: Split, shared: SharedState, accept_row: Write, state: FileState
     ) -> None:
         """Set up for one file.
 
@@ -42,7 +77,8 @@ class FileValidator:
             name: The file's name, for the issues.
             split: What it was uploaded as.
             shared: What outlives the file.
-            accept_row: Takes each row that can be trained on, as the digest of its content and its messages.
+            accept_row: Takes each row that can be trained on.
+            state: Where to go on.
         """
         self._name = name
         self._flag = _FLAGS[split]
@@ -50,10 +86,14 @@ class FileValidator:
         self._log = shared.log
         self._accept_row = accept_row
         self._window = shared.rules.context_window
-        self._blank_lines = 0
-        self.number = 0  # of the line at hand
-        self.rows = 0
-        self.kept = 0
+        self._reader = shared.reader
+        self._read = shared.reader.read_clean  # the way that read the line before
+        self.position, self.number, self.rows, self.kept, self._blank_lines = state
+
+    @property
+    def state(self) -> FileState:
+        """Where to go on."""
+        return FileState(self.position, self.number, self.rows, self.kept, self._blank_lines)
 
     def validate_lines(self, lines: list[bytes]) -> None:
         """Check the next lines, each with its newline.
@@ -61,19 +101,23 @@ class FileValidator:
         Raises:
             FileFaultError: There are too many blank lines to go on.
         """
+        self.position += sum(map(len, lines))
         if len(lines) == 1 and has_too_many_values(lines[0]):  # a line so long comes alone
             self._skip_line(Code.TOO_MANY_VALUES, f"the line has more than {MOST_VALUES:,} values")
             return
+        read, accept = self._read, self._accept
         for line in lines:
             self.number += 1
-            conversation = read_clean_line(line)
+            conversation = read(line)
             if conversation is None:
-                self._repair_line(line)
+                self._read_unclean(line)
+                read = self._read
             else:
-                self._accept(conversation, line)
+                accept(conversation, line)
 
     def skip_long_line(self, line: LongLine) -> None:
         """Report a line that is too long to be read."""
+        self.position += line.length + 1
         limit = self._shared.rules.max_line_bytes
         self._skip_line(Code.LINE_TOO_LONG, f"the line has {line.length:,} bytes; {limit:,} are allowed")
 
@@ -82,51 +126,75 @@ class FileValidator:
         self.rows += 1
         self._issue(code, message)
 
-    def _repair_line(self, line: bytes) -> None:
-        """Repair what surrounds the row, then explain whatever else is wrong with it."""
-        text = line.removesuffix(b"\n")
-        if text is line:
+    def _read_unclean(self, line: bytes) -> None:
+        """Repair what surrounds the row, then read it in any layout, or say what is wrong with it."""
+        text = line
+        if text.endswith(b"\n"):
+            text = text[:-1]
+        else:
             self._issue(Code.NO_FINAL_NEWLINE, "the last line has no newline at its end")
-        if text.startswith(BOM):
+        start = 0
+        if boms := _BOMS.match(text):
             what = "file" if self.number == 1 else "line"
             self._issue(Code.BOM_REMOVED, f"the {what} begins with a byte order mark")
-            while text.startswith(BOM):  # each file that was written to the end of another may have one
-                text = text[len(BOM) :]
+            start = boms.end()
+            text = text[start:]
         if text.endswith(b"\r") and line.endswith(b"\n"):
             if not self._log.count(Code.CRLF):
                 self._issue(Code.CRLF, "the line ends with CR LF")
             text = text[:-1]
-        stripped = text.strip(_SPACE)
-        if not stripped:
+        row = text.lstrip(_SPACE)
+        start += len(text) - len(row)
+        row = row.rstrip(_SPACE)
+        if not row:
             self._blank_line()
             return
-        if stripped != text:
+        if len(row) != len(text):
             self._issue(Code.SURROUNDING_SPACE, "white space before or after the object")
-        conversation = read_clean_line(stripped + b"\n") if len(stripped) + 1 < len(line) else None
+        conversation = self._read_row(row, line)
         if conversation is None:
-            conversation = self._explain(stripped, before=line[: line.index(stripped)])
+            conversation = self._explain(row, before=line[:start])
         if conversation is None:
             self.rows += 1
         else:
-            self._accept(conversation, stripped)
+            self._accept(conversation, row)
+
+    def _read_row(self, row: bytes, line: bytes) -> Conversation | None:
+        text = row + b"\n"
+        ways = [self._reader.read_clean, self._reader.read]
+        if self._read == ways[1]:
+            ways.reverse()
+        if text == line:  # the first way was tried
+            del ways[0]
+        for read in ways:
+            conversation = read(text)
+            if conversation is not None:
+                self._read = read
+                return conversation
+        return None
 
     def _explain(self, text: bytes, before: bytes) -> Conversation | None:
-        explanation = explain_line(text, before)
+        explanation = explain_line(text, self._reader, before)
         for code, message in explanation.findings:
             self._issue(code, message, b"" if code.is_repair else text)
         if not explanation.messages:
             return None
-        return Conversation(encode_messages(explanation.messages), len(explanation.messages), ())
+        for keys in (explanation.left_out, explanation.left_out_of_messages):
+            if keys:
+                self._shared.leave_out(keys)
+        return Conversation(encode_messages(explanation.messages), len(explanation.messages))
 
     def _accept(self, conversation: Conversation, line: bytes) -> None:
         """Count a row that can be trained on and write it."""
-        encoded, turns, extra_keys = conversation
+        encoded, turns, repairs = conversation
         self.rows += 1
-        if extra_keys and not self._log.count(Code.EXTRA_KEYS):
-            self._issue(Code.EXTRA_KEYS, f"left out {quoted(extra_keys)}")
+        if repairs:
+            for code, keys in repairs:
+                self._repaired(code, keys)
         tokens = estimate_tokens(encoded, turns)
+        safe = True
         if len(encoded) > self._window and may_exceed(encoded, tokens, self._window):
-            tokens = self._measure(encoded, tokens, line)
+            tokens, safe = self._measure(encoded, tokens, line)
             if not tokens:
                 return
         digest = xxhash.xxh3_64_intdigest(encoded)
@@ -135,36 +203,44 @@ class FileValidator:
             self._note_duplicate(before, line)
         self.kept += 1
         self._shared.statistics.add(turns, tokens)
-        self._accept_row(digest, encoded)
+        self._accept_row(digest, encoded, safe)
 
-    def _measure(self, encoded: bytes, tokens: int, line: bytes) -> int:
+    def _repaired(self, code: Code, keys: tuple[str, ...]) -> None:
+        if code in _LEFT_OUT:
+            self._shared.leave_out(keys)
+        if not self._log.count(code):
+            message = _REPAIR_MESSAGES.get(code, "read from {keys}")
+            self._issue(code, message.replace("{keys}", quoted(keys)))
+
+    def _measure(self, encoded: bytes, tokens: int, line: bytes) -> tuple[int, bool]:
         """Estimate the tokens of a row that may be too long.
 
         Returns:
-            Its tokens; 0 if no answer is left once the trainer has truncated it.
+            Its tokens, 0 if no answer is left once the trainer has truncated it; and whether it is sure to
+            be kept.
         """
         window = self._window
         messages = decode_messages(encoded)
         if truncates_answers(messages, window):
             message = f"the first answer begins after token {window:,}, where the trainer truncates"
             self._issue(Code.NOTHING_LEFT_TO_LEARN, message, line)
-            return 0
-        if may_truncate_answers(messages, window):
+            return 0, False
+        safe = not may_truncate_answers(messages, window)
+        if not safe:
             message = f"the first answer may begin after token {window:,}; the trainer would drop the row"
             self._issue(Code.MAY_BE_LOST, message, line)
         tokens = likely_tokens(messages, tokens)
         if tokens > window:
             self._issue(Code.TRUNCATED, f"about {tokens:,} tokens; the trainer truncates at {window:,}", line)
-        return tokens
+        return tokens, safe
 
     def _note_duplicate(self, before: int, line: bytes) -> None:
-        if before & self._flag:
+        if before & self._flag and not self._log.count(Code.DUPLICATE_ROW):
             self._issue(Code.DUPLICATE_ROW, "the same conversation occurs earlier in this file", line)
-        others = [split.value for split, flag in _FLAGS.items() if before & flag & ~self._flag]
-        if others:
-            message = (
-                f"the same conversation is in {' and '.join(others)}: the evaluation would flatter the model"
-            )
+        others = before & ~self._flag
+        if others and not self._log.count(Code.LEAKED_ROW):
+            names = " and ".join(split.value for split, flag in _FLAGS.items() if others & flag)
+            message = f"the same conversation is in {names}: the evaluation would flatter the model"
             self._issue(Code.LEAKED_ROW, message, line)
 
     def _blank_line(self) -> None:

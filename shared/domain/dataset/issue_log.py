@@ -1,6 +1,7 @@
 """Counts every issue and keeps the first few of each code."""
 
 from collections import Counter
+from typing import NamedTuple
 
 from .codes import Code
 from .report import Issue
@@ -8,11 +9,18 @@ from .report import Issue
 _EXCERPT_BYTES = 200
 
 
+class LogState(NamedTuple):
+    """What was found so far, to be written down."""
+
+    counts: dict[Code, int]
+    issues: list[Issue]
+
+
 class IssueLog:
     """What was found so far."""
 
     def __init__(self, listed_per_code: int) -> None:
-        self._listed_per_code = listed_per_code
+        self._limits = {code: 1 if code.is_refused_kind else listed_per_code for code in Code}
         self._counts: Counter[Code] = Counter()
         self._issues: list[Issue] = []
 
@@ -21,7 +29,7 @@ class IssueLog:
     ) -> None:
         """Count an issue, and list it while its code has fewer than the limit."""
         self._counts[code] += 1
-        if self._counts[code] <= self._listed_per_code:
+        if self._counts[code] <= self._limits[code]:
             excerpt = text[:_EXCERPT_BYTES].decode(errors="replace") if text else None
             self._issues.append(Issue(code=code, message=message, file=file, line=line, excerpt=excerpt))
 
@@ -31,10 +39,15 @@ class IssueLog:
         Returns:
             Whether the code's list was full; if not, nothing was counted.
         """
-        if self._counts[code] < self._listed_per_code:
+        if self._counts[code] < self._limits[code]:
             return False
         self._counts[code] += times
         return True
+
+    @property
+    def full(self) -> list[Code]:
+        """The codes of which no more issues are listed."""
+        return [code for code, count in self._counts.items() if count >= self._limits[code]]
 
     @property
     def issues(self) -> list[Issue]:
@@ -50,3 +63,13 @@ class IssueLog:
     def found(self) -> list[Issue]:
         """The listed issues in the order of their finding."""
         return self._issues
+
+    @property
+    def state(self) -> LogState:
+        """What `restore` takes."""
+        return LogState(dict(self._counts), list(self._issues))
+
+    def restore(self, state: LogState) -> None:
+        """Go on with what was found before."""
+        self._counts = Counter(state.counts)
+        self._issues = list(state.issues)

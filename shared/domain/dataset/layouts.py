@@ -1,103 +1,121 @@
-"""Layouts other than `messages` that people keep conversations in, turned into messages.
+"""The layouts of datasets, as one table.
 
-Sources: ShareGPT and Alpaca as LLaMA-Factory documents them in data/README.md; prompt and completion as
-OpenAI's legacy fine-tuning and TRL's prompt-completion type define them.
+A layout is recognised by the keys of a row that have a value. What one layout honours (a system text, a
+context, a history, aliases of roles) every layout honours; `row_plan` says what becomes of a row.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from .codes import Code
 
-_SHAREGPT_ROLES = {
-    "human": "user",
-    "gpt": "assistant",
-    "system": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "observation": "tool",
-    "function_call": "function",
-}
 
+class Layout(NamedTuple):
+    """One way to write a conversation.
 
-def as_messages(row: Mapping[str, Any]) -> tuple[Any, tuple[str, ...], Code | None]:
-    """Find a row's conversation.
-
-    Args:
-        row: One decoded row.
-
-    Returns:
-        The value to be checked as messages; the keys it was taken from, none if the row has no known
-        layout; and the repair's code unless the row had `messages` already.
+    Attributes:
+        name: What people call it.
+        code: The repair that a row of this layout counts as; None if it is the trainer's own.
+        turns: Keys of a list of turns, of which a row has one; or
+        question: keys of the last question, of which a row has one, and
+        answer: keys of its answer.
+        source: Who documents it.
+        example: A row.
     """
-    if "messages" in row:
-        return row["messages"], ("messages",), None
-    if "conversations" in row:
-        return _sharegpt(row), _given(row, "conversations", "system"), Code.SHAREGPT
-    if "instruction" in row and "output" in row:
-        keys = _given(row, "instruction", "input", "output", "system", "history")
-        return _alpaca(row), keys, Code.ALPACA
-    if "prompt" in row and "completion" in row:
-        keys = _given(row, "prompt", "completion", "system")
-        return _prompt_completion(row), keys, Code.PROMPT_COMPLETION
-    return None, (), None
+
+    name: str
+    code: Code | None
+    source: str
+    example: dict[str, Any]
+    turns: tuple[str, ...] = ()
+    question: tuple[str, ...] = ()
+    answer: tuple[str, ...] = ()
 
 
-def _given(row: Mapping[str, Any], *keys: str) -> tuple[str, ...]:
-    return tuple(key for key in keys if key in row)
+_ANSWER = ("output", "response", "completion", "answer")
 
-
-def _sharegpt(row: Mapping[str, Any]) -> Any:
-    turns = row["conversations"]
-    if not isinstance(turns, list):
-        return turns
-    messages = [_sharegpt_message(turn) for turn in turns]
-    return _system(row) + messages
-
-
-def _sharegpt_message(turn: Any) -> Any:
-    if not isinstance(turn, dict) or "from" not in turn:
-        return turn
-    speaker = turn["from"]
-    role = _SHAREGPT_ROLES.get(speaker, speaker) if isinstance(speaker, str) else speaker
-    message = {key: value for key, value in turn.items() if key not in ("from", "value")}
-    message["role"] = role
-    if "value" in turn:
-        message["content"] = turn["value"]
-    return message
-
-
-def _alpaca(row: Mapping[str, Any]) -> list[Any]:
-    question = row["instruction"]
-    context = row.get("input")
-    if not isinstance(context, str | None):
-        question = context  # as a message's content it is a fault
-    elif isinstance(question, str) and context and context.strip():
-        question = f"{question}\n\n{context}"
-    return [*_system(row), *_history(row), *_turns(question, row["output"])]
-
-
-def _history(row: Mapping[str, Any]) -> list[Any]:
-    """Earlier questions, each in a list with its answer; what is not becomes a faulty message."""
-    history = row.get("history") or []
-    turns: list[Any] = []
-    for pair in history if isinstance(history, list) else [history]:
-        turns += _turns(*pair) if isinstance(pair, list) and len(pair) == 2 else [pair]
-    return turns
-
-
-def _prompt_completion(row: Mapping[str, Any]) -> list[Any]:
-    prompt, completion = row["prompt"], row["completion"]
-    if isinstance(prompt, list) and isinstance(completion, list):
-        # TRL's conversational form: both are lists of messages
-        return [*_system(row), *prompt, *completion]
-    return [*_system(row), *_turns(prompt, completion)]
-
-
-def _turns(question: Any, answer: Any) -> list[Any]:
-    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-
-
-def _system(row: Mapping[str, Any]) -> list[Any]:
-    system = row.get("system")
-    return [{"role": "system", "content": system}] if system else []
+LAYOUTS = (
+    Layout(
+        "messages",
+        None,
+        "OpenAI, Azure OpenAI, Mistral; Anthropic and Bedrock Converse with a `system` of the row",
+        {
+            "system": [{"text": "Be brief."}],
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+                {"role": "assistant", "content": "Hello"},
+            ],
+        },
+        turns=("messages",),
+    ),
+    Layout(
+        "ShareGPT",
+        Code.SHAREGPT,
+        "LLaMA-Factory, data/README.md",
+        {
+            "system": "Be brief.",
+            "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}],
+        },
+        turns=("conversations", "conversation", "dialogue", "dialog"),
+    ),
+    Layout(
+        "Vertex AI",
+        Code.VERTEX,
+        "Vertex AI supervised tuning of Gemini",
+        {
+            "systemInstruction": {"role": "system", "parts": [{"text": "Be brief."}]},
+            "contents": [
+                {"role": "user", "parts": [{"text": "Hi"}]},
+                {"role": "model", "parts": [{"text": "Hello"}]},
+            ],
+        },
+        turns=("contents",),
+    ),
+    Layout(
+        "Alpaca and Dolly",
+        Code.ALPACA,
+        "LLaMA-Factory, data/README.md; databricks-dolly-15k",
+        {"instruction": "Translate.", "input": "chat", "output": "cat", "history": [["Hi", "Hello"]]},
+        question=("instruction",),
+        answer=_ANSWER,
+    ),
+    Layout(
+        "prompt and completion",
+        Code.PROMPT_COMPLETION,
+        "OpenAI's legacy fine-tuning; TRL's prompt-completion type, also with lists of messages",
+        {"system": "Be brief.", "prompt": "Hi", "completion": "Hello"},
+        question=("prompt",),
+        answer=_ANSWER,
+    ),
+    Layout(
+        "question and answer",
+        Code.QUESTION_ANSWER,
+        "common on the Hugging Face Hub",
+        {"context": "A cat is an animal.", "question": "What is a cat?", "answer": "An animal."},
+        question=("question", "query"),
+        answer=_ANSWER,
+    ),
+    Layout(
+        "Cohere",
+        Code.COHERE,
+        "Cohere's chat API: preamble, chat_history, message",
+        {
+            "preamble": "Be brief.",
+            "chat_history": [
+                {"role": "USER", "message": "Hi"},
+                {"role": "CHATBOT", "message": "Hello"},
+            ],
+            "message": "Who are you?",
+            "response": "A cat.",
+        },
+        question=("message",),
+        answer=(*_ANSWER, "text"),
+    ),
+    Layout(
+        "input and output",
+        Code.QUESTION_ANSWER,
+        "common on the Hugging Face Hub",
+        {"input": "Hi", "output": "Hello"},
+        question=("input",),
+        answer=_ANSWER,
+    ),
+)

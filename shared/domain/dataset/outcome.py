@@ -14,6 +14,7 @@ _UNREAD = (
     Code.EXPANDS_TOO_MUCH,
     Code.TOO_MANY_BLANK_LINES,
     Code.NO_TRAINING_FILE,
+    Code.ANOTHER_KIND,
 )
 # Faults of the dataset as a whole: they reject it under either row policy.
 _FATAL = (
@@ -24,8 +25,23 @@ _FATAL = (
 )
 
 
+_WAYS_OUT = {
+    Code.PREFERENCE: '; with "preference": "use_chosen" in run.json the chosen answers are learned',
+    Code.MEDIA: '; with "vision": "drop_rows" in run.json such rows are left out',
+    Code.TOOL_CALLS: '; with "tools": "drop_rows" in run.json such rows are left out',
+    Code.TEMPLATED_TEXT: '; with "pretemplated": "strip" in run.json the marks are removed',
+}
+"""The setting that makes data of a refused kind usable."""
+
+
 def summarize_outcome(
-    log: IssueLog, rules: ValidationRules, splits: Mapping[Split, SplitSummary], rows: int, kept: int
+    log: IssueLog,
+    rules: ValidationRules,
+    splits: Mapping[Split, SplitSummary],
+    rows: int,
+    kept: int,
+    *,
+    complete: bool = True,
 ) -> tuple[Verdict, str]:
     """Decide whether the dataset is accepted, and log the faults of the dataset as a whole.
 
@@ -35,30 +51,37 @@ def summarize_outcome(
         splits: What the snapshot holds.
         rows: Rows that were read.
         kept: Rows in the snapshot.
+        complete: Whether all rows were read.
 
     Returns:
         The verdict and its reason.
     """
-    _check_splits(log, rules, splits)
-    dropped = rows - kept
+    if complete:
+        _check_splits(log, rules, splits)
+    left_out = log.counts.get(Code.LEFT_OUT, 0)  # as the uploader asked
+    dropped = rows - kept - left_out
     share = 100 * dropped / rows if rows else 0.0
-    if rules.row_policy is RowPolicy.DROP and share > rules.max_dropped_percent:
+    if complete and rules.row_policy is RowPolicy.DROP and share > rules.max_dropped_percent:
         message = f"{share:.1f} % of the rows are unusable; {rules.max_dropped_percent:g} % may be dropped"
         log.add(Code.TOO_MANY_DROPPED, message)
     unread = next((issue for issue in log.issues if issue.code in _UNREAD), None)
     if unread is not None:
         return Verdict.REJECTED, f"{_sentence(unread)}."
+    if refused := next((issue for issue in log.issues if issue.code.is_refused_kind), None):
+        return Verdict.REJECTED, _refusal(log, refused, rows, complete=complete)
     if dropped and rules.row_policy is RowPolicy.STRICT:
         within = share <= rules.max_dropped_percent
         advice = "correct the rows and upload again" + (', or set row_policy to "drop"' if within else "")
-        return Verdict.REJECTED, f"{_faulty_rows(log, rows, dropped)}; {advice}."
+        stopped = "" if complete else "; the rest was not read"
+        return Verdict.REJECTED, f"{_faulty_rows(log, rows, dropped)}{stopped}; {advice}."
     fatal = next((issue for issue in log.issues if issue.code in _FATAL), None)
     if fatal is not None:
         rest = f"; {_faulty_rows(log, rows, dropped)}" if dropped else ""
         return Verdict.REJECTED, f"{_sentence(fatal)}{rest}."
-    left_out = f"; {dropped:,} unusable rows were left out" if dropped else ""
+    unusable = f"; {dropped:,} unusable rows were left out" if dropped else ""
+    asked = f"; {left_out:,} rows were left out as asked" if left_out else ""
     counts = ", ".join(f"{splits[split].rows:,} for {split}" for split in Split)
-    return Verdict.ACCEPTED, f"{kept:,} rows can be trained on: {counts}{left_out}."
+    return Verdict.ACCEPTED, f"{kept:,} rows can be trained on: {counts}{unusable}{asked}."
 
 
 def _check_splits(log: IssueLog, rules: ValidationRules, splits: Mapping[Split, SplitSummary]) -> None:
@@ -79,6 +102,16 @@ def _check_splits(log: IssueLog, rules: ValidationRules, splits: Mapping[Split, 
                 Code.SMALL_SPLIT,
                 f"{split} has fewer than {rules.min_evaluation_rows} rows; its figures will say little",
             )
+
+
+def _refusal(log: IssueLog, issue: Issue, rows: int, *, complete: bool) -> str:
+    """What is said of data that are refused as a whole, and the way out."""
+    count = log.counts[issue.code]
+    read = f"{rows:,} rows" if complete else f"the first {rows:,} rows"
+    return (
+        f"{issue.code.label} ({issue.code}) in {count:,} of {read},"
+        f" the first in {issue.file} line {issue.line}: {issue.message}{_WAYS_OUT.get(issue.code, '')}."
+    )
 
 
 def _sentence(issue: Issue) -> str:

@@ -52,7 +52,7 @@ class SplitSummary(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         rows: Its rows; the trainer keeps every one of them, but may drop those under `W106`.
         bytes: Its size.
-        digest: 128 bits of XXH3 over its content, in hex.
+        digest: 128 bits of XXH3 over its content, piece after piece, in hex.
     """
 
     rows: int
@@ -91,13 +91,19 @@ class DatasetReport(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         verdict: Whether the dataset can be trained on.
         reason: One sentence that says why, and what to do.
-        counts: How often each code occurred, complete.
+        complete: Whether all was read. Reading stops early, after 16 MiB at least, once it is sure that the
+            dataset
+            is rejected and the list of a fault's issues is full; all numbers are of what was read.
+        counts: How often each code occurred.
         issues: The issues themselves, at most `rules.issues_per_code` of each code.
         files: What was uploaded.
         splits: What the snapshot holds; for a rejected dataset, what it would have held.
         rows: Rows that were read, whether usable or not.
         rows_kept: Rows in the snapshot.
         rows_dropped: Rows left out of the snapshot.
+        left_out_keys: Rows by each key, of theirs or of their messages, that the snapshot leaves out.
+        duplicates_sampled: One conversation in so many was compared with the others: 1 up to a million and
+            a half.
         tokens: Estimated tokens of the snapshot.
         turns_per_row: Histogram of messages in a row.
         tokens_per_row: Histogram of estimated tokens in a row.
@@ -109,6 +115,7 @@ class DatasetReport(msgspec.Struct, frozen=True, kw_only=True):
 
     verdict: Verdict
     reason: str
+    complete: bool
     counts: dict[str, int]
     issues: list[Issue]
     files: list[FileSummary]
@@ -116,6 +123,8 @@ class DatasetReport(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     rows_kept: int
     rows_dropped: int
+    left_out_keys: dict[str, int]
+    duplicates_sampled: int
     tokens: TokenSummary
     turns_per_row: list[Bucket]
     tokens_per_row: list[Bucket]

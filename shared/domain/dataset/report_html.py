@@ -66,6 +66,9 @@ def _findings(report: DatasetReport) -> str:
     listed: dict[str, list[Issue]] = defaultdict(list)
     for issue in report.issues:
         listed[issue.code].append(issue)
+    left_out = ", ".join(
+        f"<code>{escape(key)}</code> ({rows:,})" for key, rows in report.left_out_keys.items()
+    )
     kinds = (("E", "Faults"), ("W", "Warnings"), ("R", "Repaired in the copy that training reads"))
     parts = []
     for letter, heading in kinds:
@@ -73,6 +76,8 @@ def _findings(report: DatasetReport) -> str:
         if codes:
             groups = "".join(_group(Code(code), report.counts[code], listed[code]) for code in codes)
             parts.append(f"<section><h2>{heading}</h2>{groups}</section>")
+    if left_out:
+        parts.append(f"<section><h2>Keys left out</h2><p>With their rows: {left_out}.</p></section>")
     return "".join(parts)
 
 

@@ -1,10 +1,24 @@
 """What a dataset is held to: limits, split shares, row policy. Values only; `validator` applies them."""
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
 MEBIBYTE = 1 << 20
+
+
+MAX_LINE_BYTES = 4 * MEBIBYTE
+"""No context window holds a row of megabytes, and a line is held in memory while it is read."""
+
+MAX_BLANK_LINES = 100_000
+"""A file of blank lines costs as much to read as one of rows, and is no dataset."""
+
+MAX_EXPANSION = 200
+"""Decompressed bytes a compressed byte: JSON Lines come to 5 to 50, a decompression bomb to 1,000."""
+
+SPLIT_SEED = 42
+"""Another seed would split the same upload otherwise, so that it would be trained a second time."""
 
 
 class Split(StrEnum):
@@ -32,6 +46,12 @@ class ValidationRules(msgspec.Struct, frozen=True, kw_only=True):
         validation_percent: Share for validation, taken from the training file when no validation file came.
         test_percent: Share for the test split, taken likewise.
         seed: Chooses which rows go to which split, and which conversations the smoke test uses.
+        ignore_keys: Keys of rows and messages that may be left out although they may change what is meant.
+        preference: `use_chosen` learns the chosen answers of preference data, and leaves bad ones out.
+        vision: `drop_rows` leaves out rows with images, sound or video.
+        tools: `drop_rows` leaves out rows that define or call tools.
+        pretemplated: `strip` removes the marks of chat templates from texts.
+        mask: `split` cuts a conversation before the first answer that is not to be learned.
         min_training_rows: Fewer rows than this after the split reject the dataset. Azure ML's own
             minimum is 10 (azureml-acft-contrib-hf-nlp 0.0.91).
         min_evaluation_rows: Fewer rows than this in validation or test draw a warning.
@@ -39,6 +59,9 @@ class ValidationRules(msgspec.Struct, frozen=True, kw_only=True):
         max_line_bytes: A longer line is a fault, and is skipped without being held in memory.
         max_blank_lines: More blank lines than this in one file end the check.
         max_uncompressed_bytes: A file that is longer, once decompressed, ends the check.
+        max_compressed_content_bytes: The same of a compressed file, which a validation that goes on in
+            another
+            process has to decompress again from its beginning.
         max_expansion: Decompressed bytes allowed per compressed byte, beyond the first 16 MiB.
         issues_per_code: How many issues of one code the report lists; it counts all of them.
         smoke_samples: Conversations of the test split that the report carries for the smoke test.
@@ -50,14 +73,21 @@ class ValidationRules(msgspec.Struct, frozen=True, kw_only=True):
     train_percent: int = 80
     validation_percent: int = 10
     test_percent: int = 10
-    seed: int = 42
+    seed: int = SPLIT_SEED
+    ignore_keys: tuple[str, ...] = ()
+    preference: Literal["reject", "use_chosen"] = "reject"
+    vision: Literal["reject", "drop_rows"] = "reject"
+    tools: Literal["reject", "drop_rows"] = "reject"
+    pretemplated: Literal["reject", "strip"] = "reject"
+    mask: Literal["reject", "split"] = "reject"
     min_training_rows: int = 10
     min_evaluation_rows: int = 5
     context_window: int = 4096
-    max_line_bytes: int = 4 * MEBIBYTE
-    max_blank_lines: int = 100_000
+    max_line_bytes: int = MAX_LINE_BYTES
+    max_blank_lines: int = MAX_BLANK_LINES
     max_uncompressed_bytes: int = 64 * 1024 * MEBIBYTE
-    max_expansion: int = 200
+    max_compressed_content_bytes: int = 8 * 1024 * MEBIBYTE
+    max_expansion: int = MAX_EXPANSION
     issues_per_code: int = 20
     smoke_samples: int = 3
     smoke_sample_bytes: int = 16_384
@@ -77,6 +107,7 @@ class ValidationRules(msgspec.Struct, frozen=True, kw_only=True):
             "context_window",
             "max_line_bytes",
             "max_uncompressed_bytes",
+            "max_compressed_content_bytes",
             "max_expansion",
             "issues_per_code",
         )

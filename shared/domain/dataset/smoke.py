@@ -1,11 +1,19 @@
 """Picks the conversations that the smoke test puts to a fresh deployment."""
 
 import heapq
+from typing import NamedTuple
 
 from .conversation import Message, decode_messages
 from .report import SmokeSample
 from .rules import ValidationRules
 from .splitting import rank, seed_key
+
+
+class SmokeState(NamedTuple):
+    """The draw so far, to be written down."""
+
+    heap: list[tuple[int, int, bytes]]
+    shortest: bytes | None
 
 
 class SmokeSampler:
@@ -31,6 +39,15 @@ class SmokeSampler:
             heapq.heappush(self._heap, entry)
         elif entry > self._heap[0]:
             heapq.heapreplace(self._heap, entry)
+
+    @property
+    def state(self) -> SmokeState:
+        """What `restore` takes."""
+        return SmokeState(list(self._heap), self._shortest)
+
+    def restore(self, state: SmokeState) -> None:
+        """Go on with a draw that was begun."""
+        self._heap, self._shortest = list(state.heap), state.shortest
 
     def samples(self) -> list[SmokeSample]:
         """The chosen conversations, lowest rank first."""

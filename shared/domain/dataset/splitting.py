@@ -1,6 +1,7 @@
 """Which split a conversation goes to: by its content and the seed alone, so that equal ones stay together."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from .rules import Split, ValidationRules
 
@@ -12,8 +13,15 @@ _RANKS = 1 << 32
 _MIX = 0x9E3779B97F4A7C15  # 2^64 / the golden ratio: Fibonacci hashing
 _WORD = (1 << 64) - 1
 
-# Takes the digest and the encoded messages of a row.
-Write = Callable[[int, bytes], None]
+# Takes the digest and the encoded messages of a row, and whether the trainer is sure to keep it.
+Write = Callable[[int, bytes, bool], None]
+
+
+class SplitterState(NamedTuple):
+    """The rows that are held back and the splits that were assigned, to be written down."""
+
+    held: list[tuple[int, bytes, bool]] | None
+    assigned: dict[int, Split]
 
 
 def seed_key(seed: int) -> int:
@@ -48,22 +56,29 @@ class Splitter:
         self._key = seed_key(rules.seed)
         self._missing = dict(missing)
         self._write = write
+        self._write_train = write[Split.TRAIN]
         self._bounds: list[tuple[int, Split]] = []
         bound = 0
         for split, percent in self._missing.items():
             bound += percent * _RANKS // 100
             self._bounds.append((bound, split))
         self._highest_bound = bound
-        self._held: list[tuple[int, bytes]] | None = [] if missing else None
+        self._held: list[tuple[int, bytes, bool]] | None = [] if missing else None
         self._held_bytes = 0
         self._assigned: dict[int, Split] = {}  # held rows whose share differs from what the threshold says
 
-    def add(self, digest: int, encoded: bytes) -> None:
+    def add(self, digest: int, encoded: bytes, safe: bool) -> None:
         """Take a row, as the digest of its content and its messages; it is written now or later."""
         if self._held is None:
-            self._write[self._split_of(digest)](digest, encoded)
+            # What `_split_of` says of most rows, without the call.
+            if ((digest ^ self._key) * _MIX & _WORD) >> 32 >= self._highest_bound and (
+                digest not in self._assigned
+            ):
+                self._write_train(digest, encoded, safe)
+            else:
+                self._write[self._split_of(digest)](digest, encoded, safe)
             return
-        self._held.append((digest, encoded))
+        self._held.append((digest, encoded, safe))
         self._held_bytes += len(encoded)
         if len(self._held) >= _HELD_ROWS or self._held_bytes >= _HELD_BYTES:
             self.finish()
@@ -73,7 +88,9 @@ class Splitter:
         held, self._held = self._held, None
         if not held:
             return
-        by_rank = sorted({digest for digest, _ in held}, key=lambda digest: (rank(digest, self._key), digest))
+        by_rank = sorted(
+            {digest for digest, _, _ in held}, key=lambda digest: (rank(digest, self._key), digest)
+        )
         start = 0
         shares: dict[int, Split] = {}
         for split, percent in self._missing.items():
@@ -85,8 +102,18 @@ class Splitter:
             split = shares.get(digest, Split.TRAIN)
             if split is not self._split_of(digest):
                 self._assigned[digest] = split
-        for digest, encoded in held:
-            self._write[self._split_of(digest)](digest, encoded)
+        for digest, encoded, safe in held:
+            self._write[self._split_of(digest)](digest, encoded, safe)
+
+    @property
+    def state(self) -> SplitterState:
+        """What `restore` takes."""
+        return SplitterState(self._held, self._assigned)
+
+    def restore(self, state: SplitterState) -> None:
+        """Go on with a file that was begun."""
+        self._held, self._assigned = state.held, state.assigned
+        self._held_bytes = sum(len(encoded) for _, encoded, _ in self._held or ())
 
     def _split_of(self, digest: int) -> Split:
         if digest in self._assigned:

@@ -1,8 +1,22 @@
 """Running figures of the rows that were kept."""
 
+from typing import NamedTuple
+
 from .report import Bucket, TokenSummary
 
 _MOST_TURNS = 32  # longer conversations share the last bucket
+
+
+class StatisticsState(NamedTuple):
+    """The figures so far, to be written down."""
+
+    turns: list[int]
+    most_turns: int
+    tokens: list[int]
+    longest: int
+    total: int
+    truncated_rows: int
+    truncated_tokens: int
 
 
 class Statistics:
@@ -30,6 +44,25 @@ class Statistics:
         if tokens > self._window:
             self._truncated_rows += 1
             self._truncated_tokens += tokens - self._window
+
+    @property
+    def state(self) -> StatisticsState:
+        """What `restore` takes."""
+        return StatisticsState(
+            self._turns,
+            self._most_turns,
+            self._tokens,
+            self._longest,
+            self._total,
+            self._truncated_rows,
+            self._truncated_tokens,
+        )
+
+    def restore(self, state: StatisticsState) -> None:
+        """Go on with figures that were written down."""
+        turns, self._most_turns, tokens, self._longest, self._total, rows, truncated = state
+        self._turns, self._tokens = list(turns), list(tokens)
+        self._truncated_rows, self._truncated_tokens = rows, truncated
 
     @property
     def tokens(self) -> TokenSummary:

@@ -21,17 +21,28 @@ _TOKENS_PER_EXTRA_BYTE = 0.15
 # How many tokens a text may be, by the kinds of its bytes. Llama 2 has a token for each digit and nearly each
 # sign; a space is part of the word that follows it, as far as there are words.
 _LOWER, _UPPER = string.ascii_lowercase.encode(), string.ascii_uppercase.encode()
+_DIGITS = string.digits.encode()
 _WORDS = string.ascii_letters.encode() + b" "
 _NOT_ASCII = bytes(range(0x80, 0x100))
 _TOKENS_PER_LOWER, _TOKENS_PER_UPPER, _TOKENS_PER_BYTE_BEYOND_ASCII = 0.36, 1.0, 0.65
+# First bytes of emoji, and of scripts that the vocabularies lack: each of their bytes may be a token.
+_FIRST_OF_FOUR, _FIRST_OF_THREE = bytes(range(0xF0, 0xF5)), b"\xe1"
+# How far the sample of a text may be off.
+_SAMPLING = 1.15
 _LETTERS_PER_SPACE = 3.5
 # Numbers, signs, hex and the like have three to four times the tokens that lengths tell; prose and code two.
 _UNLIKE_PROSE = 2.5
 # One byte of so many says what kinds of bytes a long row has; primes, as texts have periods.
 _STEP, _WIDE_STEP = 29, 97
-# Lengths tell at most a third too many tokens, if runs of blanks count as one: they may be one token.
-_SURE = 0.75
-_BLANKS = re.compile(r"\s{2,}")
+# Where there are so many digits among the letters, as in hex and base64, most letters are tokens of their
+# own.
+_MIXED = 0.12
+# Of blanks alone, both vocabularies have tokens of up to sixteen.
+_LONG_BLANK, _BLANKS = " " * 16, re.compile(" {2,}")
+_LONG_BLANK_MARK = "\1"
+# Whatever the vocabulary, no token reaches from one word into the next. A template adds two tokens a message.
+_SPACE_OR_NOT = bytes(0x20 if chr(byte) in " \t\n\r\f\v" else 0x78 for byte in range(256))
+_LEAST_PER_MESSAGE = 2
 
 
 def estimate_tokens(encoded: bytes, turns: int) -> int:
@@ -62,9 +73,9 @@ def may_exceed(encoded: bytes, tokens: int, window: int) -> bool:
     """
     if 2 * tokens <= window:  # lengths tell half the tokens at least, where there are hardly any but letters
         sample = encoded[::_WIDE_STEP]
-        if len(sample.translate(None, _WORDS)) * 8 <= len(sample):
+        if len(sample.translate(None, _WORDS)) * 8 <= len(sample) >= 3 * sample.count(b" "):
             return False
-    return most_tokens(encoded[::_STEP]) * _STEP > window
+    return most_tokens(encoded[::_STEP]) * _STEP * _SAMPLING > window
 
 
 def most_tokens(text: bytes) -> float:
@@ -75,14 +86,28 @@ def most_tokens(text: bytes) -> float:
     upper = len(rest) - len(signs)
     spaces = signs.count(b" ")
     beyond = 0 if signs.isascii() else len(signs) - len(signs.translate(None, _NOT_ASCII))
-    tokens = _TOKENS_PER_LOWER * lower + _TOKENS_PER_UPPER * upper + _TOKENS_PER_BYTE_BEYOND_ASCII * beyond
+    unknown = 4 * _count(signs, _FIRST_OF_FOUR) + 3 * _count(signs, _FIRST_OF_THREE) if beyond else 0
+    digits = _count(signs, _DIGITS)
+    per_lower = 1.0 if digits > _MIXED * (lower + upper) else _TOKENS_PER_LOWER
+    tokens = per_lower * lower + _TOKENS_PER_UPPER * upper + _TOKENS_PER_BYTE_BEYOND_ASCII * beyond
+    tokens += (1 - _TOKENS_PER_BYTE_BEYOND_ASCII) * unknown
     tokens += max(0.0, spaces - (lower + upper + beyond) / _LETTERS_PER_SPACE)
     return tokens + len(signs) - spaces - beyond
 
 
+def _count(text: bytes, kinds: bytes) -> int:
+    return len(text) - len(text.translate(None, kinds))
+
+
 def most_tokens_of(messages: Iterable[Message]) -> int:
     """Estimate how many tokens messages have at most, the chat template's included."""
-    return int(sum(_TOKENS_PER_MESSAGE + most_tokens(_dense(message).encode()) for message in messages))
+    return int(sum(_TOKENS_PER_MESSAGE + _most_tokens_of(message) for message in messages))
+
+
+def _most_tokens_of(message: Message) -> float:
+    text = _dense(message).encode()
+    short_words = _words(text) - _TOKENS_PER_LOWER * _count(text, _LOWER)  # each is a token, however short
+    return most_tokens(text) + max(0.0, short_words if text.count(b" ") * 2 < _words(text) else 0.0)
 
 
 def likely_tokens(messages: Iterable[Message], estimate: int) -> int:
@@ -98,12 +123,16 @@ def may_truncate_answers(messages: Sequence[Message], window: int) -> bool:
 
 def truncates_answers(messages: Sequence[Message], window: int) -> bool:
     """Whether the first answer begins beyond the window, whatever the tokenizer."""
-    tokens = 0.0
-    for message in _prompt(messages):
-        text = _dense(message)
-        size = len(text.encode())
-        tokens += size / _BYTES_PER_TOKEN + _TOKENS_PER_EXTRA_BYTE * (size - len(text))
-    return _SURE * tokens >= window
+    return sum(least_tokens(message) for message in _prompt(messages)) >= window
+
+
+def least_tokens(message: Message) -> int:
+    """How many tokens a message has at least under any vocabulary: one for each of its words."""
+    return _LEAST_PER_MESSAGE + _words(message["content"].encode())
+
+
+def _words(text: bytes) -> int:
+    return (b" " + text.translate(_SPACE_OR_NOT)).count(b" x")
 
 
 def _prompt(messages: Iterable[Message]) -> Iterator[Message]:
@@ -111,4 +140,4 @@ def _prompt(messages: Iterable[Message]) -> Iterator[Message]:
 
 
 def _dense(message: Message) -> str:
-    return _BLANKS.sub(" ", message["content"])
+    return _BLANKS.sub("  ", message["content"].replace(_LONG_BLANK, _LONG_BLANK_MARK))

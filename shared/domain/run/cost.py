@@ -20,11 +20,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from shared.domain.run.bounds import NODES_PARAMETER
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
-
-NODES_PARAMETER = "num_nodes_finetune"
-"""Input of the training component: nodes of its fine-tuning step (its default is 1)."""
 
 ASSUMPTION = (
     "Times are those of the stages: training includes waiting for nodes. Saved is against the same endpoint"

@@ -14,12 +14,14 @@ from typing import NamedTuple
 
 from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
+from shared.domain.run.attempts import NextAction, attempt_began, next_action
 from shared.domain.run.fault_policy import Operation, Outcome, Phase, phase_of
 from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import ComputeStatus, Observation, Provisioning
 from shared.domain.run.run import Failure, Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
+from shared.domain.serving.attempts import concerns_every_strategy
 from shared.domain.serving.deployment import ALL_TRAFFIC
 
 
@@ -35,7 +37,11 @@ class Step(StrEnum):
     COLLECT_METRICS = "collect_metrics"
     REGISTER_MODEL = "register_model"
     CREATE_ENDPOINT = "create_endpoint"
+    CHOOSE_SERVING = "choose_serving"
     CREATE_DEPLOYMENT = "create_deployment"
+    FAIL_DEPLOYMENT = "fail_deployment"
+    DELETE_DEPLOYMENT = "delete_deployment"
+    TRY_NEXT_SERVING = "try_next_serving"
     SMOKE_TEST = "smoke_test"
     ROUTE_TRAFFIC = "route_traffic"
     CANCEL_JOB = "cancel_job"
@@ -178,7 +184,7 @@ def after_fault(
         return wait if run.ends_at is not None and run.ends_at > now else _time_is_up(run, now)
     stuck = run.faulty_since is not None and now - run.faulty_since > limits.fault_deadline
     # An endpoint costs money while it comes up, whether or not it can be reached.
-    late = run.stage is Stage.DEPLOYING and _overdue(run, run.stage, limits.deployment_deadline, now)
+    late = run.stage is Stage.DEPLOYING and _overdue_deployment(run, limits, now)
     return give_up(run, fault.code, fault.message, now) if stuck or late else wait
 
 
@@ -295,7 +301,11 @@ def _deploying(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
     decision = _bring_up(run, seen, now, limits)
     if isinstance(decision, Enter):
         return decision
-    return _overdue(run, Stage.DEPLOYING, limits.deployment_deadline, now) or decision
+    overdue = _overdue_deployment(run, limits, now)
+    if overdue is not None and decision == Do(Step.SMOKE_TEST):
+        # It is up and never answered: that is this strategy's failure, not the run's.
+        return Do(Step.FAIL_DEPLOYMENT)
+    return overdue or decision
 
 
 def _bring_up(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
@@ -304,21 +314,33 @@ def _bring_up(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
         return Do(Step.CREATE_ENDPOINT)
     if endpoint.foreign:
         return _name_taken(run, "endpoint", now)
-    deployment = endpoint.deployment
     if endpoint.state is Provisioning.FAILED:
         return give_up(run, "EndpointFailed", endpoint.failure or "the endpoint failed", now)
-    if deployment is not None and deployment.state is Provisioning.FAILED:
-        return give_up(run, "DeploymentFailed", deployment.failure or "the deployment failed", now)
-    if endpoint.state is Provisioning.READY:
-        if deployment is None:
-            return Do(Step.CREATE_DEPLOYMENT)
-        if deployment.state is Provisioning.READY:
-            if run.smoke_tests is None:
-                return Do(Step.SMOKE_TEST)
-            if endpoint.traffic != ALL_TRAFFIC:
-                return Do(Step.ROUTE_TRAFFIC)
-            return Enter(Stage.LIVE)
-    return Wait(now + limits.operation_poll)
+    if endpoint.state is not Provisioning.READY:
+        return Wait(now + limits.operation_poll)
+    match next_action(run, endpoint.deployment):
+        case NextAction.GIVE_UP:
+            assert run.serving is not None
+            last = run.serving.failed[-1]
+            if concerns_every_strategy(last.code, last.message):
+                return give_up(run, last.code, last.message, now)
+            return give_up(run, "NoServingStrategy", run.serving.explain_failures(), now)
+        case NextAction.SERVE:
+            return Enter(Stage.LIVE) if endpoint.traffic == ALL_TRAFFIC else Do(Step.ROUTE_TRAFFIC)
+        case NextAction.WAIT:
+            return Wait(now + limits.operation_poll)
+        case action:
+            return Do(_ATTEMPT_STEPS[action])
+
+
+_ATTEMPT_STEPS = {
+    NextAction.CHOOSE: Step.CHOOSE_SERVING,
+    NextAction.CREATE: Step.CREATE_DEPLOYMENT,
+    NextAction.TEST: Step.SMOKE_TEST,
+    NextAction.FAIL: Step.FAIL_DEPLOYMENT,
+    NextAction.DELETE: Step.DELETE_DEPLOYMENT,
+    NextAction.TRY_NEXT: Step.TRY_NEXT_SERVING,
+}
 
 
 def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
@@ -376,6 +398,12 @@ def pending_teardown_steps(seen: Observation) -> list[Step]:
     return steps
 
 
+def _overdue_deployment(run: Run, limits: Limits, now: datetime) -> Enter | None:
+    """Each attempt to deploy has the whole deadline."""
+    late = _late(run, f"still {Stage.DEPLOYING}", attempt_began(run), limits.deployment_deadline, now)
+    return late and _with_last_fault(run, late, now)
+
+
 def _name_taken(run: Run, what: str, now: datetime) -> Enter:
     message = f"the workspace has a {what} {run.run_id} that is not this run's; it was left as it is"
     return give_up(run, f"{what.capitalize()}NameTaken", message, now)
@@ -383,10 +411,14 @@ def _name_taken(run: Run, what: str, now: datetime) -> Enter:
 
 def _overdue(run: Run, stage: Stage, deadline: timedelta, now: datetime) -> Enter | None:
     late = _late(run, f"still {stage}", run.entered(stage), deadline, now)
-    if late is not None and run.failures and run.last_fault is not None:
-        # What kept the run from going on says more than that it took too long.
-        return give_up(run, run.last_fault.code, run.last_fault.message, now)
-    return late
+    return late and _with_last_fault(run, late, now)
+
+
+def _with_last_fault(run: Run, late: Enter, now: datetime) -> Enter:
+    """What kept a run from going on says more than that it took too long."""
+    if not run.failures or run.last_fault is None:
+        return late
+    return give_up(run, run.last_fault.code, run.last_fault.message, now)
 
 
 def _late(run: Run, what: str, since: datetime | None, deadline: timedelta, now: datetime) -> Enter | None:

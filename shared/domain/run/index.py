@@ -6,12 +6,14 @@ written with them. Budget guards and the timer read nothing else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from shared.domain.run.run import Run
+from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.sanitize import is_supported_timestamp
 
@@ -25,6 +27,7 @@ ATTENTION_LIMIT = 400
 """Characters of the reason for attention that the index keeps; the record has it whole."""
 
 _STAGES = {stage.value: stage for stage in Stage}
+_KINDS = {kind.value: kind for kind in SlotKind}
 
 
 class IndexEntry(NamedTuple):
@@ -42,6 +45,9 @@ class IndexEntry(NamedTuple):
         job_open: A job was asked for and not seen to be over, so that it may still appear.
         training: See `Run.may_be_training`.
         failing: Many faults in a row kept it from going on.
+        waits_for: The kind of slot that it asked for and was refused, or None.
+        instances: VMs of its endpoint, there or to come.
+        slot_acquired: When it acquired its newest slot, or None.
         attention: See `Run.attention`.
         workspace: See `Run.workspace_id`.
     """
@@ -59,6 +65,9 @@ class IndexEntry(NamedTuple):
     job_open: bool = False
     training: bool = False
     failing: bool = False
+    waits_for: SlotKind | None = None
+    instances: int = 1
+    slot_acquired: datetime | None = None
     attention: str | None = None
     workspace: str | None = None
 
@@ -91,6 +100,9 @@ def to_metadata(run: Run) -> dict[str, str]:
         "job_open": "1" if run.billable and not run.job_is_over else "",
         "training": "1" if run.may_be_training else "",
         "failing": "1" if run.failures >= MANY_FAILURES else "",
+        "waits_for": run.slot.kind.value if run.slot is not None and not run.slot.acquired else "",
+        "slot_acquired": _render(run.slot.at) if run.slot is not None and run.slot.acquired else "",
+        "instances": str(run.options.instance_count) if run.options.instance_count > 1 else "",
         "attention": quote((run.attention or _stopped_by(run))[:ATTENTION_LIMIT], safe=" "),
         "workspace": run.workspace_id or "",
     }
@@ -124,6 +136,9 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
         job_open=facts.get("job_open") == "1",
         training=facts.get("training") == "1",
         failing=facts.get("failing") == "1",
+        slot_acquired=_parse(facts.get("slot_acquired")),
+        waits_for=_KINDS.get(facts.get("waits_for", "")),
+        instances=int(count) if re.fullmatch("[1-9][0-9]?", count := facts.get("instances", "")) else 1,
         attention=unquote(facts["attention"]) if facts.get("attention") else None,
         workspace=facts.get("workspace") or None,
     )

@@ -17,6 +17,8 @@ from shared.domain.run.job_status import job_state
 from shared.domain.run.options import Name, RunOptions
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import TRANSITIONS, Stage
+from shared.domain.serving.attempts import ServingProgress
+from shared.domain.serving.record import Serving
 
 SCHEMA_VERSION = 1
 
@@ -78,7 +80,14 @@ class ReportSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What preflight settled, so that submitting is only carrying it out."""
+    """What preflight settled, so that submitting is only carrying it out.
+
+    Attributes:
+        base_model_input: The component's input that takes the base model's id.
+        context_window: Tokens that the base model takes, where the registry or the setting says.
+        finetune_config: What training is told so that the model can be served; None where the component
+            does not take it.
+    """
 
     base_model_id: str
     base_model_name: str
@@ -91,6 +100,9 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
     gpus_per_node: int
     display_name: str
     create_compute: bool
+    context_window: int | None = None
+    base_model_input: str = "mlflow_model_path"
+    finetune_config: dict[str, Any] | None = None
 
 
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,11 +137,12 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The registered model version."""
+    """The registered model version; `folder` is the last folder of its path."""
 
     name: str
     version: str
     id: str
+    folder: str
 
 
 class SmokeTest(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +159,7 @@ class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     scoring_uri: str
     auth_mode: str
+    serving: Serving
     live_since: Moment
     expires_at: Moment
 
@@ -202,6 +216,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         job_missing_since: Since when a job that should be there is not (UTC).
         endpoint_missing_since: The same of the endpoint (UTC).
         last_fault: The newest of those faults, kept for people to see.
+        serving: The attempts to serve the model; None until the first strategy is chosen.
         smoke_sample: Test conversations to try the deployment with.
         smoke_tests: None until the deployment was tried; empty when the test split had no rows.
         trace: Context of the run's trace, as W3C `traceparent`.
@@ -238,6 +253,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     job: JobRecord | None = None
     metrics: Metrics | None = None
     model: ModelRecord | None = None
+    serving: ServingProgress | None = None
     smoke_tests: tuple[SmokeTest, ...] | None = None
     endpoint: EndpointRecord | None = None
     requests: Requests = Requests()
@@ -382,6 +398,7 @@ def restart(run: Run, start: StartRequest, now: datetime) -> Run:
         error=None,
         slot=None,
         smoke_tests=None,
+        serving=None,
         endpoint=None,
         last_fault=None,
     )

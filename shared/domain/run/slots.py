@@ -6,9 +6,11 @@ that decide at the same moment cannot both acquire the last slot. The index says
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
-from shared.domain.run.index import IndexEntry
+from shared.domain.run.index import IndexEntry, entry_of
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
@@ -17,7 +19,9 @@ _AHEAD = {
     SlotKind.TRAINING: frozenset({Stage.RECEIVED, Stage.VALIDATED}),
     SlotKind.ENDPOINT: frozenset({Stage.TRAINED, Stage.REGISTERED}),
 }
-"""Stages of runs that wait for a slot, or soon will."""
+"""Stages of runs that have yet to use a slot of that kind."""
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def current_holders(kind: SlotKind, listed: Iterable[str], entries: Iterable[IndexEntry]) -> frozenset[str]:
@@ -40,31 +44,94 @@ def current_holders(kind: SlotKind, listed: Iterable[str], entries: Iterable[Ind
 def may_acquire(
     run: Run, kind: SlotKind, holders: frozenset[str], entries: Iterable[IndexEntry], limit: int
 ) -> bool:
-    """Whether it is a run's turn: first opened, first served, except that failing runs delay no others.
+    """Whether it is a run's turn.
+
+    Slots go round between the names of datasets (`fair_share_name`), and within a name to whoever was opened
+    first: the next one goes to the name that holds the fewest, or was served longest ago. No name holds all.
+    Only runs that asked for a slot are waited for: not those that are being validated, wait for a cluster,
+    are suspended, or keep failing.
 
     Args:
         run: The run, which holds no slot of this kind yet.
-        kind: The kind of slot.
+        kind: The kind of slot. An endpoint takes as many as it has VMs.
         holders: The runs that hold one (`current_holders`).
         entries: The index.
-        limit: Most holders at once; 0 is no limit.
+        limit: Most slots at once; 0 is no limit.
     """
-    turn = (run.opened_at, run.run_id)
-    ahead = {
-        entry.run_id
-        for entry in entries
-        if entry.stage in _AHEAD[kind]
-        and entry.suspended is None
-        and not entry.failing
-        and entry.opened is not None
-        and (entry.opened, entry.run_id) < turn
-    }
-    return limit == 0 or len((holders | ahead) - {run.run_id}) < limit
+    if limit == 0:
+        return True
+    mine = entry_of(run)
+    others = [entry for entry in entries if entry.run_id != run.run_id]
+    held: Counter[str] = Counter()
+    for entry in others:
+        if entry.run_id in holders:
+            held[fair_share_name(entry.dataset)] += _slots_of(kind, entry)
+    waiting = [entry for entry in others if entry.run_id not in holders and _waits(kind, entry)]
+    free = limit - held.total()
+    for entry in _in_turn(kind, [*waiting, mine], held, _last_served(others)):
+        name, slots = fair_share_name(entry.dataset), _slots_of(kind, entry)
+        if held[name] and held[name] + slots > limit - 1:
+            if entry is mine:
+                return False
+            continue
+        # One that needs more slots than are free keeps those that are for itself.
+        if entry is mine or slots > free:
+            return entry is mine and slots <= free
+        free -= slots
+        held[name] += slots
+    return False
+
+
+def fair_share_name(dataset: str) -> str:
+    """What a dataset counts as when slots are shared: `support`, `support-2` and `Support_2026-3` are one."""
+    name = dataset.casefold()
+    return name.rstrip("0123456789-_. ") or name
 
 
 def may_still_use(kind: SlotKind, entry: IndexEntry) -> bool:
     """Whether a holder has yet to use its slot: that its job or endpoint is absent does not free the slot."""
     return entry.stage in _AHEAD[kind]
+
+
+def _last_served(entries: Iterable[IndexEntry]) -> dict[str, datetime]:
+    """When each name last acquired a slot, so that one slot goes round, too."""
+    served: dict[str, datetime] = {}
+    for entry in entries:
+        if entry.slot_acquired is not None:
+            name = fair_share_name(entry.dataset)
+            served[name] = max(entry.slot_acquired, served.get(name, _NEVER))
+    return served
+
+
+def _in_turn(
+    kind: SlotKind,
+    waiting: Iterable[IndexEntry],
+    held: Mapping[str, int],
+    served: Mapping[str, datetime],
+) -> list[IndexEntry]:
+    """The waiting runs in the order in which slots are theirs."""
+    owed = Counter(held)
+    turns = []
+    for entry in sorted(waiting, key=lambda entry: (entry.opened or _NEVER, entry.run_id)):
+        name = fair_share_name(entry.dataset)
+        turn = (owed[name], served.get(name, _NEVER), entry.opened or _NEVER, entry.run_id)
+        turns.append((turn, entry))
+        owed[name] += _slots_of(kind, entry)
+    return [entry for _, entry in sorted(turns, key=lambda each: each[0])]
+
+
+def _waits(kind: SlotKind, entry: IndexEntry) -> bool:
+    return (
+        entry.waits_for is kind
+        and entry.stage in _AHEAD[kind]
+        and entry.suspended is None
+        and not entry.failing
+        and entry.opened is not None
+    )
+
+
+def _slots_of(kind: SlotKind, entry: IndexEntry) -> int:
+    return entry.instances if kind is SlotKind.ENDPOINT else 1
 
 
 def _uses(kind: SlotKind, entry: IndexEntry) -> bool:

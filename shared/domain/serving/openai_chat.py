@@ -1,7 +1,7 @@
-"""OpenAI's requests for chat completions in Azure ML's terms: what of them can be honoured.
+"""OpenAI's requests for chat completions: what of them can be honoured.
 
-A parameter is either mapped to one of the fine-tuned model's, or known to change nothing, or refused by its
-name. Nothing is ignored that would have changed the answer.
+A parameter is either passed on, or known to change nothing, or refused by its name: here, or in `dialects`
+where the server behind an endpoint does not have it. Nothing is ignored that would have changed the answer.
 
 Source: OpenAI's API reference, "Create chat completion" and "Errors".
 """
@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from shared.domain.errors import FinetuneError
 from shared.domain.fields import convert_fields
+from shared.domain.serving.chat import Chat
 
 MOST_STOPS = 4
 
@@ -65,6 +66,12 @@ class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     include_obfuscation: bool | None = None
 
 
+class ResponseFormat(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The form of the reply."""
+
+    type: Literal["text", "json_object"]
+
+
 class ChatCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of a chat completion that mean something here."""
 
@@ -72,7 +79,10 @@ class ChatCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
     messages: Annotated[list[ChatTurn], Meta(min_length=1)]
     temperature: Annotated[
         Annotated[float, Meta(ge=0, le=2)] | None,
-        Meta(description="0 is greedy decoding. Without it and `top_p`, as the model is configured."),
+        Meta(
+            description="0 is greedy decoding. vLLM's server takes 1 at most, and gets 1 for more. "
+            "Without it and `top_p`, as the model is configured."
+        ),
     ] = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     max_tokens: Annotated[int, Meta(ge=1)] | None = None
@@ -82,9 +92,15 @@ class ChatCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="The reply ends before the first of these."),
     ] = None
     n: Annotated[Literal[1] | None, Meta(description="One reply a request.")] = None
-    seed: Annotated[
-        int | None,
-        Meta(description="Only with `temperature` or `top_p` 0: the model's draws take no seed."),
+    seed: Annotated[int | None, Meta(description="With vLLM; elsewhere only with `temperature` 0.")] = None
+    presence_penalty: Annotated[
+        Annotated[float, Meta(ge=-2, le=2)] | None, Meta(description="With vLLM only.")
+    ] = None
+    frequency_penalty: Annotated[
+        Annotated[float, Meta(ge=-2, le=2)] | None, Meta(description="With vLLM only.")
+    ] = None
+    response_format: Annotated[
+        ResponseFormat | None, Meta(description="`json_object` with vLLM only; JSON schemas are refused.")
     ] = None
     stream: Annotated[
         bool | None,
@@ -94,21 +110,17 @@ class ChatCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Completion(NamedTuple):
-    """A request in Azure ML's terms.
+    """A request, read.
 
     Attributes:
         model: What the request names.
-        messages: The conversation.
-        parameters: Generation parameters of the fine-tuned model.
-        stops: Texts that end the reply.
+        chat: What is asked of the model.
         stream: Whether server-sent events are asked for.
         include_usage: Whether the stream is to end with the usage.
     """
 
     model: str
-    messages: list[dict[str, str]]
-    parameters: dict[str, Any]
-    stops: tuple[str, ...]
+    chat: Chat
     stream: bool
     include_usage: bool
 
@@ -119,9 +131,9 @@ HARMLESS = (
 )
 """Parameters that change nothing in a text that a model without tools writes."""
 
+_KNOWN = frozenset({*ChatCompletionRequest.__struct_fields__, *HARMLESS})
+
 NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "frequency_penalty": (0,),
-    "presence_penalty": (0,),
     "logprobs": (False,),
     "top_logprobs": (0,),
     "logit_bias": ({},),
@@ -129,7 +141,6 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "tool_choice": ("none", "auto"),
     "functions": ([],),
     "function_call": ("none", "auto"),
-    "response_format": ({"type": "text"},),
     "modalities": (["text"],),
     "store": (False,),
     "audio": (),
@@ -149,39 +160,45 @@ def read_completion(body: Mapping[str, Any]) -> Completion:
     """
     request = _typed(body)
     _refuse_unknown(body)
-    if request.seed is not None and not _greedy(request):
-        raise _unsupported("seed", "the model's draws take no seed; temperature 0 repeats itself without one")
     if request.stream_options is not None and not request.stream:
         message = "stream_options: only allowed when stream is true"
         raise OpenAIRequestError(message, param="stream_options", code="invalid_value")
     stops = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
     return Completion(
         model=request.model,
-        messages=[_message(turn) for turn in request.messages],
-        parameters=_parameters(request),
-        stops=tuple(stop for stop in stops if stop),
+        chat=Chat(
+            messages=tuple(_message(turn) for turn in request.messages),
+            max_tokens=_max_tokens(request),
+            temperature=request.temperature,
+            top_p=request.top_p,
+            stop=tuple(stop for stop in stops if stop),
+            seed=request.seed,
+            presence_penalty=request.presence_penalty,
+            frequency_penalty=request.frequency_penalty,
+            json_object=request.response_format is not None and request.response_format.type == "json_object",
+        ),
         stream=bool(request.stream),
         include_usage=bool(request.stream_options and request.stream_options.include_usage),
     )
 
 
 def _typed(body: Mapping[str, Any]) -> ChatCompletionRequest:
-    converted, problems = convert_fields(ChatCompletionRequest, body, strict=True)
     for name in ("model", "messages"):
         if name not in body:
             raise OpenAIRequestError(
                 f"you must provide {name}", param=name, code="missing_required_parameter"
             )
-    if problems:
+    try:
+        return msgspec.convert(body, ChatCompletionRequest)
+    except msgspec.ValidationError as fault:
+        _, problems = convert_fields(ChatCompletionRequest, body, strict=True)
         name, message = problems[0]
-        raise OpenAIRequestError(f"{name}: {message}", param=name, code="invalid_value")
-    return ChatCompletionRequest(**converted)
+        raise OpenAIRequestError(f"{name}: {message}", param=name, code="invalid_value") from fault
 
 
 def _refuse_unknown(body: Mapping[str, Any]) -> None:
-    known = {*(field.name for field in msgspec.structs.fields(ChatCompletionRequest)), *HARMLESS}
     for name, value in body.items():
-        if name in known:
+        if name in _KNOWN:
             continue
         if name not in NEUTRAL:
             raise OpenAIRequestError(
@@ -196,28 +213,12 @@ def _same(value: Any, other: Any) -> bool:
     return bool(value == other) and isinstance(value, bool) is isinstance(other, bool)
 
 
-def _greedy(request: ChatCompletionRequest) -> bool:
-    return request.temperature == 0 or request.top_p == 0
-
-
-def _parameters(request: ChatCompletionRequest) -> dict[str, Any]:
-    """The generation parameters of Hugging Face models, as the chat-completion notebook sends them."""
-    parameters: dict[str, Any] = {}
-    if _greedy(request):
-        parameters["do_sample"] = False
-    elif request.temperature is not None or request.top_p is not None:
-        parameters["do_sample"] = True
-        if request.temperature is not None:
-            parameters["temperature"] = request.temperature
-        if request.top_p is not None:
-            parameters["top_p"] = request.top_p
+def _max_tokens(request: ChatCompletionRequest) -> int | None:
     limits = {request.max_tokens, request.max_completion_tokens} - {None}
     if len(limits) > 1:
         message = "max_tokens and max_completion_tokens say different things; give one of them"
         raise OpenAIRequestError(message, param="max_tokens", code="invalid_value")
-    if limits:
-        parameters["max_new_tokens"] = limits.pop()
-    return parameters
+    return limits.pop() if limits else None
 
 
 def _message(turn: ChatTurn) -> dict[str, str]:

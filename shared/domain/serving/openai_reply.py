@@ -1,31 +1,16 @@
-"""A model's reply in OpenAI's form, whole or as a stream.
+"""A model's reply in OpenAI's form, in one piece.
 
-Source: OpenAI's API reference, "The chat completion object" and "The chat completion chunk object".
+Source: OpenAI's API reference, "The chat completion object".
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-DONE = b"data: [DONE]\n\n"
-
-
-class Reply(NamedTuple):
-    """What a model said.
-
-    Attributes:
-        text: Its reply.
-        finish_reason: `stop`, unless the endpoint said otherwise.
-        usage: Counts of tokens if the endpoint gave them; never estimated.
-    """
-
-    text: str
-    finish_reason: str = "stop"
-    usage: Mapping[str, Any] | None = None
+from shared.domain.serving.chat import Reply
 
 
 class ReplyMessage(msgspec.Struct, frozen=True):
@@ -56,38 +41,6 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     usage: dict[str, Any] | UnsetType = UNSET
 
 
-class Delta(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a chunk adds to the reply."""
-
-    role: Literal["assistant"] | UnsetType = UNSET
-    content: str | UnsetType = UNSET
-
-
-class ChunkChoice(msgspec.Struct, frozen=True):
-    """The one choice of a chunk."""
-
-    delta: Delta
-    finish_reason: str | None = None
-    index: int = 0
-    logprobs: None = None
-
-
-class ChatCompletionChunk(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a stream."""
-
-    id: str
-    created: int
-    model: str
-    choices: list[ChunkChoice]
-    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
-    usage: dict[str, Any] | UnsetType = UNSET
-
-
-def end_at(text: str, stops: tuple[str, ...]) -> str:
-    """Cut a reply before the first of `stops` that is in it."""
-    return text[: min((at for at in map(text.find, stops) if at >= 0), default=len(text))]
-
-
 def completion_of(reply: Reply, *, id: str, model: str, created: int) -> ChatCompletion:
     """Put a reply in OpenAI's form."""
     return ChatCompletion(
@@ -97,27 +50,3 @@ def completion_of(reply: Reply, *, id: str, model: str, created: int) -> ChatCom
         choices=[Choice(message=ReplyMessage(reply.text), finish_reason=reply.finish_reason)],
         usage=dict(reply.usage) if reply.usage else UNSET,
     )
-
-
-def events_of(
-    reply: Reply,
-    *,
-    id: str,
-    model: str,
-    created: int,
-    include_usage: bool,
-) -> bytes:
-    """Put a whole reply in OpenAI's form of a stream: who speaks, what is said, why it ended, and an end."""
-
-    def chunk(*choices: ChunkChoice, usage: dict[str, Any] | UnsetType = UNSET) -> bytes:
-        event = ChatCompletionChunk(id=id, created=created, model=model, choices=[*choices], usage=usage)
-        return b"data: " + msgspec.json.encode(event) + b"\n\n"
-
-    events = [
-        chunk(ChunkChoice(Delta(role="assistant", content=""))),
-        chunk(ChunkChoice(Delta(content=reply.text))),
-        chunk(ChunkChoice(Delta(), finish_reason=reply.finish_reason)),
-    ]
-    if include_usage and reply.usage:
-        events.append(chunk(usage=dict(reply.usage)))
-    return b"".join((*events, DONE))

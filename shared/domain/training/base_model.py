@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from shared.domain.errors import InvalidRunError
+from shared.domain.run.options import choose_another
+from shared.domain.training.model_reference import ModelInput
 
 UNSUPPORTED_SIZES = frozenset({"standard_nc6", "standard_nc12", "standard_nc24", "standard_nc24r"})
 """GPU sizes that the fine-tuning components do not support, used when a model brings no allow list
@@ -20,15 +22,17 @@ UNSUPPORTED_SIZES = frozenset({"standard_nc6", "standard_nc12", "standard_nc24",
 
 
 class BaseModel(NamedTuple):
-    """A model version of a registry, reduced to what fine-tuning needs to know.
+    """A base model, reduced to what fine-tuning needs to know.
 
     Attributes:
-        id: `azureml://registries/…` id, an input of the training pipeline.
+        id: `azureml://registries/…` id, or the hub's: an input of the training pipeline.
         archived: Whether the registry keeps it only for those who already use it.
         finetune_retirement: When fine-tuning it ends or ended (UTC), or None.
         finetune_sizes: VM sizes it may be trained on, or None where the registry does not say.
         inference_sizes: VM sizes it may be deployed on, or None where the registry does not say.
         defaults: The publisher's fine-tuning parameters (`model_specific_defaults`).
+        context_window: Tokens that it takes, or None where the registry does not say.
+        input: How a job is given it.
     """
 
     id: str
@@ -39,6 +43,23 @@ class BaseModel(NamedTuple):
     finetune_sizes: tuple[str, ...] | None
     inference_sizes: tuple[str, ...] | None
     defaults: Mapping[str, Any]
+    context_window: int | None = None
+    input: ModelInput = ModelInput.MLFLOW
+
+
+def hub_model(name: str) -> BaseModel:
+    """A model of the Hugging Face hub, of which nothing is known before the job asks for it."""
+    return BaseModel(
+        id=name,
+        name=name,
+        version="hub",
+        archived=False,
+        finetune_retirement=None,
+        finetune_sizes=None,
+        inference_sizes=None,
+        defaults={},
+        input=ModelInput.HUGGINGFACE,
+    )
 
 
 def literal(value: Any) -> Any:
@@ -75,9 +96,19 @@ def parse_base_model(name: str, version: str, body: Mapping[str, Any]) -> BaseMo
         finetune_retirement=_date(
             deprecation.get("finetuneRetirementDate") or tags.get("FinetuneRetirementDate"),
         ),
-        finetune_sizes=_sizes(tags.get("finetune_compute_allow_list") or computes.get("finetuneComputes")),
-        inference_sizes=_sizes(tags.get("inference_compute_allow_list") or computes.get("inferenceComputes")),
+        finetune_sizes=_sizes(
+            tags.get("finetune_compute_allow_list")
+            or computes.get("finetuneComputes")
+            or system.get("finetune_compute_allow_list")
+        ),
+        inference_sizes=_sizes(
+            tags.get("inference_compute_allow_list")
+            or computes.get("inferenceComputes")
+            or system.get("inference_compute_allow_list")
+        ),
         defaults=_mapping(literal(tags.get("model_specific_defaults"))),
+        context_window=_count(tags.get("textContextWindow") or system.get("textContextWindow")),
+        input=ModelInput.PYTORCH if properties.get("modelType") == "custom_model" else ModelInput.MLFLOW,
     )
 
 
@@ -89,7 +120,7 @@ def check_base_model(model: BaseModel, *, allow_retired: bool, now: datetime) ->
     """
     if allow_retired:
         return
-    remedy = "choose another BASE_MODEL, or set ALLOW_RETIRED_MODEL=true to try it all the same"
+    remedy = f"{choose_another('base_model')}; an operator may allow it: setting ALLOW_RETIRED_MODEL"
     if model.archived:
         raise InvalidRunError(f"model {model.name} version {model.version} is archived: {remedy}")
     if model.finetune_retirement is not None and model.finetune_retirement <= now:
@@ -106,9 +137,11 @@ def check_training_size(model: BaseModel, size: str) -> None:
         InvalidRunError: If the size is not in the model's allow list or, without one, is known not to work.
     """
     if model.finetune_sizes is not None:
-        _check_listed(size, model.finetune_sizes, f"training {model.name}", "COMPUTE_SIZE")
+        _check_listed(size, model.finetune_sizes, f"training {model.name}", "compute_size")
     elif size.lower() in UNSUPPORTED_SIZES:
-        raise InvalidRunError(f"VM size {size} is not supported for fine-tuning: choose another COMPUTE_SIZE")
+        raise InvalidRunError(
+            f"VM size {size} is not supported for fine-tuning: {choose_another('compute_size')}"
+        )
 
 
 def check_deployment_size(model: BaseModel, size: str) -> None:
@@ -118,13 +151,14 @@ def check_deployment_size(model: BaseModel, size: str) -> None:
         InvalidRunError: If the model has an allow list and the size is not in it.
     """
     if model.inference_sizes is not None:
-        _check_listed(size, model.inference_sizes, f"deploying {model.name}", "DEPLOYMENT_INSTANCE_TYPE")
+        _check_listed(size, model.inference_sizes, f"deploying {model.name}", "instance_type")
 
 
-def _check_listed(size: str, allowed: tuple[str, ...], purpose: str, setting: str) -> None:
+def _check_listed(size: str, allowed: tuple[str, ...], purpose: str, option: str) -> None:
     if size.lower() not in {name.lower() for name in allowed}:
         raise InvalidRunError(
-            f"VM size {size} is not allowed for {purpose}: set {setting} to one of {', '.join(allowed)}",
+            f"VM size {size} is not allowed for {purpose}: {choose_another(option)}, "
+            f"to one of {', '.join(allowed)}",
         )
 
 
@@ -135,6 +169,11 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 def _sizes(value: Any) -> tuple[str, ...] | None:
     listed = literal(value)
     return tuple(str(size) for size in listed) if isinstance(listed, list | tuple) and listed else None
+
+
+def _count(value: Any) -> int | None:
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() and 0 < int(text) < 2**31 else None
 
 
 def _date(value: Any) -> datetime | None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from shared.domain.errors import InvalidRunError
 from shared.domain.fields import Problem
 from shared.domain.run.options import ParameterValue
+from shared.domain.training.model_reference import ModelInput
 
 COMPONENT_NAME = "chat_completion_pipeline"
 
@@ -29,9 +30,13 @@ NOTEBOOK_DEFAULTS: Mapping[str, ParameterValue] = {
 """Parameters that hold when neither the model nor anybody says otherwise
 (source: the Azure ML chat-completion notebook)."""
 
+FINETUNE_CONFIG = "finetune_config_path"
+"""The input that takes a fine-tune configuration; components have it from 0.0.82 on."""
+
 OWN_INPUTS = frozenset(
     {
-        "mlflow_model_path",
+        FINETUNE_CONFIG,
+        *ModelInput,
         "train_file_path",
         "validation_file_path",
         "test_file_path",
@@ -84,6 +89,34 @@ def parse_component(body: Mapping[str, Any]) -> Component:
         version=str(spec.get("version") or body["name"]),
         inputs={name: _parse_input(declared) for name, declared in (spec.get("inputs") or {}).items()},
     )
+
+
+MAX_SEQ_LENGTH = "max_seq_length"
+USUAL_WINDOW = 4096
+"""Tokens of a row that are counted on where neither model nor setting says how many it takes."""
+
+
+def context_window(
+    model_window: int | None, setting: int | None, chosen: Mapping[str, ParameterValue]
+) -> int:
+    """How many tokens of a row training keeps: the model's own window, or less if a setting says so."""
+    asked = chosen.get(MAX_SEQ_LENGTH)
+    shorter = asked if isinstance(asked, int) and asked > 0 else None
+    return min(filter(None, (model_window, setting, shorter)), default=USUAL_WINDOW)
+
+
+def check_model_input(component: Component, given: ModelInput) -> None:
+    """Refuse a base model that the component cannot be handed.
+
+    Raises:
+        InvalidRunError: Naming the input that it lacks.
+    """
+    if given not in component.inputs:
+        raise InvalidRunError(
+            f"component {COMPONENT_NAME} {component.version} has no input {given}, by which this base model "
+            "is handed over: choose another BASE_MODEL, or a COMPONENT_REGISTRY with a newer component",
+            code="ModelInputNotOffered",
+        )
 
 
 def plan_parameters(

@@ -1,57 +1,92 @@
-"""Try a deployment on the test split before it gets traffic."""
+"""Try a deployment on the test split before it gets traffic, and settle how its server is talked to."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from shared.domain.errors import ScoringError, ServiceRefusedError, TransientServiceError
+from shared.config import Settings
+from shared.domain.errors import RequestError, ScoringError, TransientServiceError
 from shared.domain.run.observation import EndpointStatus
 from shared.domain.run.run import Run, SmokeTest
-from shared.domain.serving.chat_payload import chat_payload, reply_of
+from shared.domain.serving.chat import Chat
 from shared.domain.serving.deployment import DEPLOYMENT
+from shared.domain.serving.dialects import read_reply, upstream_request
+from shared.domain.serving.record import Route
+from shared.domain.serving.strategies.catalogue import STRATEGIES
 from shared.ports import ScoringTarget, Services
+from shared.workflow.steps.deploy_model import fail_attempt, is_proven, memory_key, serving_of
 
 REPLY_TOKENS = 200
 """Most tokens of an answer: the Azure ML chat-completion notebook's own `max_new_tokens`."""
 
 RETRYABLE_STATUSES = frozenset({429, 503, 504})
-MODEL_ERROR = 424
-"""What an endpoint answers for any error of its container, also for those of one that is still warming up
-(source: Azure's "Troubleshoot online endpoints", status code table)."""
 
 REPLY_LIMIT = 8_192
 
+GREETING = ({"role": "user", "content": "Hello!"},)
+"""What is asked where the test split has no rows: no deployment goes live that never answered."""
 
-def smoke_test(run: Run, endpoint: EndpointStatus, auth_mode: str, services: Services) -> Run:
+
+def smoke_test(run: Run, endpoint: EndpointStatus, settings: Settings, services: Services) -> Run:
     """Score the run's sample of the test split on the deployment itself, traffic or not.
 
-    Greedy decoding, so that the same model gives the same answers.
+    The first conversation settles the route: the first of the strategy's that is there. Greedy decoding, so
+    that the same model gives the same answers. A strategy that works is remembered for the base model.
+
+    One bad answer proves nothing: Azure passes on any error of a container as 424, also those of one that is
+    still warming up (source: "Troubleshoot online endpoints", status code table). The attempt fails once the
+    deployment has answered so for REFUSAL_DEADLINE_MINUTES.
 
     Raises:
-        TransientServiceError: If the deployment is not answering yet.
-        ServiceRefusedError: If it answers, but not as a chat model does.
+        TransientServiceError: If the deployment is not answering yet, or not as a chat model does.
     """
-    target = ScoringTarget(run.run_id, endpoint.scoring_uri or "", auth_mode)
-    tests = []
-    for sample in run.smoke_sample:
-        payload = chat_payload(sample.messages, {"do_sample": False, "max_new_tokens": REPLY_TOKENS})
-        answer = _score(target, payload, services)
-        tests.append(SmokeTest(prompt=sample.messages, expected=sample.expected, reply=answer[:REPLY_LIMIT]))
-    return msgspec.structs.replace(run, smoke_tests=tuple(tests))
+    assert run.serving is not None
+    assert run.serving.current is not None
+    options = settings.serving_options(run.options)
+    samples = [(tuple(sample.messages), sample.expected) for sample in run.smoke_sample]
+    routes, tests = STRATEGIES[run.serving.current].routes, []
+    for messages, expected in samples or [(GREETING, "")]:
+        try:
+            routes, text = _ask(run, routes, messages, endpoint, settings, services)
+            if not text.strip():
+                raise ScoringError(502, "the deployment answered, but with no text", code="EmptyReply")
+        except (ScoringError, RequestError) as fault:
+            message = f"smoke test: {fault.message}"
+            if isinstance(fault, ScoringError) and not is_proven(run, settings, services):
+                raise TransientServiceError(message, code=fault.code) from fault
+            return fail_attempt(run, fault.code, message, services)
+        tests.append(SmokeTest(prompt=list(messages), expected=expected, reply=text[:REPLY_LIMIT]))
+    progress = msgspec.structs.replace(run.serving, route=routes[0])
+    services.serving_memory.remember(memory_key(run, options), run.serving.current)
+    return msgspec.structs.replace(run, serving=progress, smoke_tests=tuple(tests) if samples else ())
 
 
-def _score(target: ScoringTarget, payload: dict[str, Any], services: Services) -> str:
-    try:
-        answer = services.scoring.score(target, payload, deployment=DEPLOYMENT)
-    except ScoringError as fault:
-        message = f"smoke test: {fault.message}"
-        upstream = fault.upstream_status or 0
-        if fault.status in RETRYABLE_STATUSES or upstream >= 500 or upstream == MODEL_ERROR:
-            raise TransientServiceError(message, code=fault.code) from fault
-        raise ServiceRefusedError(message, code=fault.code) from fault
-    reply = reply_of(answer)
-    if not reply:
-        raise ServiceRefusedError("smoke test: the deployment answered, but with no text", code="EmptyReply")
-    return reply
+def _ask(
+    run: Run,
+    routes: tuple[Route, ...],
+    messages: tuple[dict[str, str], ...],
+    endpoint: EndpointStatus,
+    settings: Settings,
+    services: Services,
+) -> tuple[tuple[Route, ...], str]:
+    """The reply, and the routes that are left: those before the first that is there are not."""
+    chat = Chat(messages, max_tokens=REPLY_TOKENS, temperature=0)
+    for number, route in enumerate(routes):
+        serving = serving_of(run, settings.serving_options(run.options), route)
+        uri = endpoint.scoring_uri or ""
+        target = ScoringTarget(run.run_id, uri, settings.endpoint_auth_mode, serving)
+        try:
+            answer = services.scoring.score(target, upstream_request(route, chat), deployment=DEPLOYMENT)
+        except ScoringError as fault:
+            if _no_route(fault) and number + 1 < len(routes):
+                continue
+            if fault.status in RETRYABLE_STATUSES or (fault.upstream_status or 0) >= 500:
+                raise TransientServiceError(f"smoke test: {fault.message}", code=fault.code) from fault
+            raise
+        return (route,), read_reply(route, answer, chat).text
+    raise AssertionError("a strategy has routes")
+
+
+def _no_route(fault: ScoringError) -> bool:
+    """Whether the server has no such path: its 404, which the front door may pass on as it is."""
+    return 404 in (fault.model_status, fault.upstream_status)

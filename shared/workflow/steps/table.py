@@ -12,13 +12,15 @@ from shared.domain.errors import FinetuneError
 from shared.domain.run.decide import Step
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import EndpointStatus, Observation
-from shared.domain.run.run import Metrics, ModelRecord, Run, TrainingPlan
+from shared.domain.run.run import Metrics, Run, TrainingPlan
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import Stage
+from shared.domain.training.component import context_window
 from shared.ports import Services
 from shared.workflow.audit import audit
 from shared.workflow.slots import acquire_slot
 from shared.workflow.steps.claim_content import claim_content
+from shared.workflow.steps.deploy_model import choose_serving, create_deployment, fail_deployment
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.smoke_test import smoke_test
 from shared.workflow.steps.validate_dataset import validate_dataset
@@ -38,11 +40,19 @@ def carry_out(step: Step, run: Run, seen: Observation, settings: Settings, servi
 
 
 def _validate(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
-    return validate_dataset(run, settings.validation_rules(run.options), services)
+    model = services.registry.base_model(run.options.base_model)
+    window = context_window(model.context_window, settings.context_window, run.options.parameters)
+    return validate_dataset(run, settings.validation_rules(run.options, window), services)
 
 
 def _plan(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
-    return plan_training(run, allow_retired_model=settings.allow_retired_model, services=services)
+    return plan_training(
+        run,
+        allow_retired_model=settings.allow_retired_model,
+        most_tokens=settings.context_window,
+        serving=settings.serving_options(run.options).order,
+        services=services,
+    )
 
 
 def _claim(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
@@ -62,7 +72,12 @@ def _acquire_slot(run: Run, _seen: Observation, settings: Settings, services: Se
 
 
 def _submit_job(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
-    services.training.submit(run, _plan_of(run))
+    plan = _plan_of(run)
+    config = None
+    if plan.finetune_config is not None:
+        text = msgspec.json.encode(plan.finetune_config)
+        config = services.datasets.save_finetune_config(run.run_id, text)
+    services.training.submit(run, plan, finetune_config=config)
     return msgspec.structs.replace(run, job_submitted_at=run.job_submitted_at or services.now())
 
 
@@ -88,18 +103,30 @@ def _create_endpoint(run: Run, _seen: Observation, settings: Settings, services:
     return run
 
 
-def _create_deployment(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
-    services.endpoints.deploy(
-        run.run_id,
-        model_id=_model_of(run).id,
-        instance_type=run.options.instance_type,
-        instance_count=run.options.instance_count,
-    )
+def _choose_serving(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
+    return choose_serving(run, settings.serving_options(run.options), services)
+
+
+def _create_deployment(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
+    return create_deployment(run, settings.serving_options(run.options), settings, services)
+
+
+def _fail_deployment(run: Run, seen: Observation, _settings: Settings, services: Services) -> Run:
+    return fail_deployment(run, _endpoint_of(seen), services)
+
+
+def _delete_deployment(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    services.endpoints.delete_deployment(run.run_id)
     return run
 
 
+def _try_next_serving(run: Run, _seen: Observation, _settings: Settings, _services: Services) -> Run:
+    assert run.serving is not None, "decide asks for this step only after CHOOSE_SERVING"
+    return msgspec.structs.replace(run, serving=run.serving.after_removal())
+
+
 def _smoke_test(run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
-    return smoke_test(run, _endpoint_of(seen), settings.endpoint_auth_mode, services)
+    return smoke_test(run, _endpoint_of(seen), settings, services)
 
 
 def _route_traffic(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
@@ -129,7 +156,11 @@ _STEPS: dict[Step, CarryOut] = {
     Step.COLLECT_METRICS: _collect_metrics,
     Step.REGISTER_MODEL: _register_model,
     Step.CREATE_ENDPOINT: _create_endpoint,
+    Step.CHOOSE_SERVING: _choose_serving,
     Step.CREATE_DEPLOYMENT: _create_deployment,
+    Step.FAIL_DEPLOYMENT: _fail_deployment,
+    Step.DELETE_DEPLOYMENT: _delete_deployment,
+    Step.TRY_NEXT_SERVING: _try_next_serving,
     Step.SMOKE_TEST: _smoke_test,
     Step.ROUTE_TRAFFIC: _route_traffic,
     Step.CANCEL_JOB: _cancel_job,
@@ -140,11 +171,6 @@ _STEPS: dict[Step, CarryOut] = {
 def _plan_of(run: Run) -> TrainingPlan:
     assert run.plan is not None, "decide asks for this step only after PLAN"
     return run.plan
-
-
-def _model_of(run: Run) -> ModelRecord:
-    assert run.model is not None, "decide asks for this step only after REGISTER_MODEL"
-    return run.model
 
 
 def _endpoint_of(seen: Observation) -> EndpointStatus:

@@ -1,6 +1,8 @@
-"""Validate an upload and write its snapshot, in one pass over the bytes."""
+"""Validate an upload and write its snapshot, in one pass over the bytes that may take several invocations."""
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 import msgspec
 
@@ -9,39 +11,82 @@ from shared.domain.dataset import (
     DatasetReport,
     Split,
     ValidationRules,
+    Validator,
+    read_checkpoint,
     report_html,
-    validate_files,
+    resumes_at,
 )
 from shared.domain.run.names import SUFFIXES
 from shared.domain.run.run import Run, summarize
 from shared.ports import Services
 
+CHECKPOINT_EVERY = timedelta(seconds=20)
+"""Between checkpoints, which is also how soon a cancellation is noticed: a worker that dies loses so much."""
+
+LONGEST_INVOCATION = timedelta(minutes=20)
+"""After so long a validation goes on in another invocation: well under `functionTimeout` in host.json."""
+
 
 def validate_dataset(run: Run, rules: ValidationRules, services: Services) -> Run:
     """Read the upload, store the report, and write the snapshot if the dataset is accepted.
+
+    Returns:
+        The run with its report; the run as it was if the validation is to go on later, or if a caller asked
+        meanwhile for the run to end.
 
     Raises:
         UploadReplacedError: If the upload is no longer the version that the run was opened for.
         TransientServiceError: If storage could not be reached.
     """
+    began = services.now()
+    names = [file.path for file in run.source.files]
+    kept = services.datasets.load_checkpoint(run.run_id)
+    state = read_checkpoint(kept, names, rules) if kept is not None else None
     files = [
-        DatasetFile(name=file.path, split=_split_of(file.path), chunks=services.uploads.read(file))
+        DatasetFile(
+            name=file.path,
+            split=_split_of(file.path),
+            chunks=services.uploads.read(file, resumes_at(state, file.path)),
+        )
         for file in run.source.files
     ]
-    began = services.now()
-    with services.datasets.open_snapshot(run.run_id) as snapshot:
-        report = validate_files(files, rules, snapshot.sinks)
+    with services.datasets.open_snapshot(run.run_id, state.sinks if state else b"") as snapshot:
+        validator = Validator(files, rules, snapshot.sinks)
+        if state is not None:
+            validator.resume(state)
+        saved = began
+        reading_since = None  # a compressed file has to be decompressed up to where it was left
+        for _ in validator.steps():
+            now = services.now()
+            reading_since = reading_since or now
+            if now - saved < CHECKPOINT_EVERY:
+                continue
+            if _is_to_end(run, services):
+                services.datasets.delete_checkpoint(run.run_id)
+                return run
+            services.datasets.save_checkpoint(run.run_id, validator.checkpoint(snapshot.state()))
+            saved = now
+            if now - reading_since > LONGEST_INVOCATION:
+                return run
+        report = validator.report()
         if report.accepted:
             snapshot.commit(split for split, summary in report.splits.items() if summary.rows)
-    size = sum(file.size for file in run.source.files)
+    size = sum(file.size for file in run.source.files) - (state.at.position if state else 0)
     seconds = (services.now() - began).total_seconds()
-    services.telemetry.checked(rows=report.rows, size=size, seconds=seconds)
+    services.telemetry.checked(rows=report.rows, size=max(size, 0), seconds=seconds)
     services.reports.save(run.run_id, json=_to_json(report), html=report_html(report))
+    if saved > began or kept is not None:
+        services.datasets.delete_checkpoint(run.run_id)
     return msgspec.structs.replace(
         run,
         report=summarize(report),
         smoke_sample=tuple(report.smoke_sample),
     )
+
+
+def _is_to_end(run: Run, services: Services) -> bool:
+    requests = services.runs.load(run.run_id).run.requests
+    return requests.cancel_at is not None or requests.delete_at is not None
 
 
 def _to_json(report: DatasetReport) -> bytes:

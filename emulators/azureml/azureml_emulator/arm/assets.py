@@ -13,6 +13,7 @@ from azureml_emulator.core.asset_families import (
     CODE,
     COMPONENT,
     DATA,
+    ENVIRONMENT,
     FAMILIES,
     MODEL,
     Family,
@@ -23,7 +24,8 @@ from azureml_emulator.core.blob_locations import long_uri
 from azureml_emulator.core.catalogue import DEFAULT_COMPONENT_VERSION
 from azureml_emulator.core.clock import wire_time
 from azureml_emulator.core.http import Request, Response, json_response
-from azureml_emulator.core.request_bodies import AssetBody
+from azureml_emulator.core.lists import PAGING, has_tags, in_view, page
+from azureml_emulator.core.request_bodies import AssetBody, EnvironmentBody
 from azureml_emulator.core.resources import AssetVersion
 from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
 from azureml_emulator.core.state import EmulatorState
@@ -38,7 +40,7 @@ def _system_data(asset: AssetVersion) -> dict[str, str]:
         "createdAt": moment,
         "createdBy": "local",
         "createdByType": "User",
-        "lastModifiedAt": moment,
+        "lastModifiedAt": wire_time(asset.modified or asset.created),
         "lastModifiedBy": "local",
         "lastModifiedByType": "User",
     }
@@ -59,8 +61,36 @@ def _versions(state: EmulatorState, family: Family, name: str) -> list[AssetVers
     return [asset for asset in state.assets.values() if (asset.family, asset.name) == (family.segment, name)]
 
 
+def _all_archived(versions: list[AssetVersion]) -> bool:
+    return all(asset.properties.get("isArchived") for asset in versions)
+
+
 def _container_missing(state: EmulatorState, family: Family, name: str) -> Exception:
     return state.not_found(f"{family.noun}NotFound", f"{family.noun} container with name: {name} not found.")
+
+
+def _check_environment(state: EmulatorState, given: dict[str, Any]) -> None:
+    """An environment needs an image, a build or conda dependencies (the text is chosen)."""
+    if not any(given.get(source) for source in ("image", "build", "condaFile")):
+        raise state.error(400, "An environment needs image, build or condaFile.", code="BadRequest")
+
+
+def _update(asset: AssetVersion, properties: dict[str, Any]) -> None:
+    """What may change of a version. Archiving sets a model's stage, restoring resets it."""
+    before = bool(asset.properties.get("isArchived"))
+    for changeable in ("description", "tags", "properties", "isArchived"):
+        asset.properties[changeable] = properties[changeable]
+    if asset.family == COMPONENT.segment:
+        kept = asset.properties["componentSpec"]
+        for changeable in ("display_name", "description", "tags"):
+            if changeable in properties["componentSpec"]:
+                kept[changeable] = properties["componentSpec"][changeable]
+    if asset.family == MODEL.segment:
+        after = bool(properties["isArchived"])
+        if after != before:
+            asset.properties["stage"] = "Archived" if after else "Development"
+        elif properties.get("stage"):
+            asset.properties["stage"] = properties["stage"]
 
 
 class _Endpoints:
@@ -72,14 +102,15 @@ class _Endpoints:
     def put(self, state: EmulatorState, request: Request) -> Response:
         """201 for a new version; 200 for one that is there, whose address may not change."""
         family, name, version = self.family, request["name"], request["version"]
-        given = state.body(request, AssetBody)["properties"]
+        body = EnvironmentBody if family is ENVIRONMENT else AssetBody
+        given = state.body(request, body)["properties"]
+        if family is ENVIRONMENT:
+            _check_environment(state, given)
         properties = {**family.defaults, **given}
         self._place(state, properties)
         if family is COMPONENT:
             # azure-ai-ml numbers a component in the address alone, and reads the number back from here.
             properties["componentSpec"] = {**(properties.get("componentSpec") or {}), "version": version}
-        if family is MODEL:
-            properties["stage"] = "Logged" if properties["isAnonymous"] else "Development"
         with state.lock:
             existing = state.assets.get(key(family.segment, name, version))
             if existing is not None:
@@ -95,8 +126,11 @@ class _Endpoints:
                     raise state.error(
                         409, f"{family.noun} {name} version {version} is already there with other contents."
                     )
-                for changeable in ("description", "tags", "properties", "isArchived"):
-                    existing.properties[changeable] = properties[changeable]
+                _update(existing, properties)
+                existing.modified = state.clock.now()
+            elif family is MODEL:
+                first = "Logged" if properties["isAnonymous"] else "Development"
+                properties["stage"] = given.get("stage") or first
             asset = existing or AssetVersion(
                 family=family.segment,
                 name=name,
@@ -147,16 +181,21 @@ class _Endpoints:
         return json_response(render(state, asset))
 
     def list_versions(self, state: EmulatorState, request: Request) -> Response:
-        """Newest first when asked so; archived ones only when asked for."""
-        found = _versions(state, self.family, request["name"])
-        if not found:
+        """Newest first, unless ``$orderBy`` asks for the opposite; archived ones only when asked for."""
+        versions = _versions(state, self.family, request["name"])
+        if not versions:
             raise _container_missing(state, self.family, request["name"])
-        if request.query.get("listViewType", "ActiveOnly") == "ActiveOnly":
-            found = [asset for asset in found if not asset.properties.get("isArchived")]
-        if "desc" in request.query.get("$orderBy", ""):
-            found = found[::-1]
-        top = int(request.query.get("$top", len(found)))
-        return json_response({"value": [render(state, asset) for asset in found[:top]]})
+        stage, order = request.query.get("stage"), request.query.get("$orderBy", "createdtime desc")
+        found = [
+            asset
+            for asset in versions
+            if in_view(state, request, archived=bool(asset.properties.get("isArchived")))
+            and has_tags(request, asset.properties.get("tags"))
+            and stage in (None, asset.properties.get("stage"))
+        ]
+        if "desc" in order.lower():
+            found.reverse()
+        return page(state, request, found, lambda asset: render(state, asset))
 
     def container(self, state: EmulatorState, request: Request) -> Response:
         """Latest and next version of a name."""
@@ -166,14 +205,11 @@ class _Endpoints:
         return json_response(self._render_container(state, found))
 
     def list_containers(self, state: EmulatorState, request: Request) -> Response:
-        """Every name of the family once."""
-        del request
-        names = dict.fromkeys(
-            asset.name for asset in state.assets.values() if asset.family == self.family.segment
-        )
-        return json_response(
-            {"value": [self._render_container(state, _versions(state, self.family, name)) for name in names]}
-        )
+        """Every name of the family once, newest first; one counts as archived when all its versions are."""
+        mine = [asset for asset in reversed(state.assets.values()) if asset.family == self.family.segment]
+        groups = [_versions(state, self.family, name) for name in dict.fromkeys(asset.name for asset in mine)]
+        found = [group for group in groups if in_view(state, request, archived=_all_archived(group))]
+        return page(state, request, found, lambda group: self._render_container(state, group))
 
     def _render_container(self, state: EmulatorState, versions: list[AssetVersion]) -> dict[str, Any]:
         latest = versions[-1]
@@ -182,7 +218,7 @@ class _Endpoints:
             "description": None,
             "tags": None,
             "properties": None,
-            "isArchived": False,
+            "isArchived": _all_archived(versions),
             "latestVersion": latest.version,
             "nextVersion": str(max(numbers, default=0) + 1),
         }
@@ -197,6 +233,9 @@ class _Endpoints:
         }
 
 
+_VERSIONS_QUERY = ("listViewType", "tags", "stage", "$orderBy", *PAGING)
+
+
 def _routes(family: Family) -> tuple[Route, ...]:
     calls, root = _Endpoints(family), f"{WORKSPACE}/{family.segment}"
     evidence = Evidence.RECORDED if family in (DATA, MODEL) else Evidence.SDK_VERIFIED
@@ -209,9 +248,23 @@ def _routes(family: Family) -> tuple[Route, ...]:
         return single
     return (
         *single,
-        Route(f"{family.segment}.list_versions", "GET", versions, calls.list_versions, evidence=evidence),
+        Route(
+            f"{family.segment}.list_versions",
+            "GET",
+            versions,
+            calls.list_versions,
+            evidence=evidence,
+            query=_VERSIONS_QUERY,
+        ),
         Route(f"{family.segment}.container", "GET", f"{root}/{{name}}", calls.container, evidence=evidence),
-        Route(f"{family.segment}.list", "GET", root, calls.list_containers, evidence=Evidence.SDK_VERIFIED),
+        Route(
+            f"{family.segment}.list",
+            "GET",
+            root,
+            calls.list_containers,
+            evidence=Evidence.SDK_VERIFIED,
+            query=("listViewType", *PAGING),
+        ),
     )
 
 

@@ -40,7 +40,14 @@ def _start_upload(state: EmulatorState, request: Request) -> Response:
 
 
 ROUTES = (
-    Route("codes.list_versions", "GET", _VERSIONS, _list_versions, evidence=Evidence.SDK_VERIFIED),
+    Route(
+        "codes.list_versions",
+        "GET",
+        _VERSIONS,
+        _list_versions,
+        evidence=Evidence.SDK_VERIFIED,
+        query=("hash", "hashVersion"),
+    ),
     Route(
         "codes.start_upload",
         "POST",

@@ -9,6 +9,7 @@ from azureml_emulator.core import operations
 from azureml_emulator.core.clock import wire_time
 from azureml_emulator.core.errors import arm_error
 from azureml_emulator.core.http import Request, Response, json_response
+from azureml_emulator.core.lists import PAGING, page
 from azureml_emulator.core.request_bodies import ComputeBody
 from azureml_emulator.core.resources import Compute, LongRunning
 from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
@@ -70,6 +71,7 @@ def render(state: EmulatorState, compute: Compute) -> dict[str, Any]:
         "type": "Microsoft.MachineLearningServices/workspaces/computes",
         "location": compute.location,
         "tags": compute.tags if steady else compute.tags or None,
+        **({"identity": compute.identity} if compute.identity else {}),
         "properties": properties,
     }
 
@@ -85,7 +87,9 @@ def _validate(state: EmulatorState, name: str, properties: dict[str, Any]) -> No
     kind = properties.get("computeType")
     inner = properties.get("properties")
     if kind != "AmlCompute" or not isinstance(inner, dict):
-        raise arm_error(400, "BadRequest", f"The emulator has clusters (AmlCompute) only, not '{kind}'.")
+        raise arm_error(
+            501, "NotImplemented", f"The emulator has clusters (AmlCompute) only, not computeType '{kind}'."
+        )
     size = SIZES.get(str(inner.get("vmSize", "")).lower())
     if size is None:
         raise arm_error(
@@ -108,6 +112,14 @@ def _validate(state: EmulatorState, name: str, properties: dict[str, Any]) -> No
         )
 
 
+def _identity(state: EmulatorState, given: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The identity as sent, with what Azure fills in for a system-assigned one."""
+    if not given or "SystemAssigned" not in str(given.get("type", "")):
+        return given
+    principal = "00000000-0000-0000-0000-0000000000c1"
+    return {"principalId": principal, "tenantId": state.settings.tenant, **given}
+
+
 def _put(state: EmulatorState, request: Request) -> Response:
     """Creating and updating are the same call, and both answer 201."""
     document, name = state.body(request, ComputeBody), request["compute"]
@@ -125,6 +137,7 @@ def _put(state: EmulatorState, request: Request) -> Response:
             modified=now,
             operation=operation.id,
             tags=document.get("tags") or {},
+            identity=_identity(state, document.get("identity")),
         )
         state.computes.put(name.lower(), compute)
     answer = render(state, compute)
@@ -141,8 +154,8 @@ def _get(state: EmulatorState, request: Request) -> Response:
 
 
 def _list(state: EmulatorState, request: Request) -> Response:
-    del request
-    return json_response({"value": [render(state, compute) for compute in state.computes.values()]})
+    """Newest first."""
+    return page(state, request, state.computes.values()[::-1], lambda compute: render(state, compute))
 
 
 def _delete(state: EmulatorState, request: Request) -> Response:
@@ -174,7 +187,9 @@ _ONE = f"{WORKSPACE}/computes/{{compute}}"
 ROUTES = (
     Route("computes.put", "PUT", _ONE, _put),
     Route("computes.get", "GET", _ONE, _get),
-    Route("computes.list", "GET", f"{WORKSPACE}/computes", _list, evidence=Evidence.SDK_VERIFIED),
-    Route("computes.delete", "DELETE", _ONE, _delete),
+    Route(
+        "computes.list", "GET", f"{WORKSPACE}/computes", _list, evidence=Evidence.SDK_VERIFIED, query=PAGING
+    ),
+    Route("computes.delete", "DELETE", _ONE, _delete, query=("underlyingResourceAction",)),
     Route("computes.list_nodes", "POST", f"{_ONE}/listNodes", _list_nodes, evidence=Evidence.SDK_VERIFIED),
 )

@@ -126,9 +126,11 @@ def _list_secrets(state: EmulatorState, request: Request) -> Response:
 
 _ONE = f"{WORKSPACE}/datastores/{{datastore}}"
 ROUTES = (
-    Route("datastores.put", "PUT", _ONE, _put),
+    Route("datastores.put", "PUT", _ONE, _put, query=("skipValidation",)),
     Route("datastores.get", "GET", _ONE, _get),
-    Route("datastores.list", "GET", f"{WORKSPACE}/datastores", _list),
+    Route(
+        "datastores.list", "GET", f"{WORKSPACE}/datastores", _list, query=("isDefault", "count", "orderByAsc")
+    ),
     Route("datastores.delete", "DELETE", _ONE, _delete),
     Route("datastores.list_secrets", "POST", f"{_ONE}/listSecrets", _list_secrets),
 )

@@ -11,6 +11,7 @@ from azureml_emulator.core.clock import wire_time
 from azureml_emulator.core.http import Request
 from azureml_emulator.core.resources import Deployment
 from azureml_emulator.core.state import EmulatorState
+from azureml_emulator.serving.start import model_directory
 
 _REQUESTS = {"maxQueueWait": "PT0S", "requestTimeout": "PT5S", "maxConcurrentRequestsPerInstance": 1}
 _PROBE = {
@@ -39,13 +40,9 @@ def render(state: EmulatorState, request: Request, deployment: Deployment) -> di
         "provisioningState": provisioning,
     }
     if provisioning == "Succeeded":
-        model = by_id(state, MODEL, str(deployment.properties.get("model", "")))
-        folder = f"{model.name}/{model.version}" if model else ""
         properties["environmentVariables"] = {
             **(deployment.properties.get("environmentVariables") or {}),
-            "AZUREML_MODEL_DIR": f"/var/azureml-app/azureml-models/{folder}",
-            "AZUREML_ENTRY_SCRIPT": "score.py",
-            "AML_APP_ROOT": "/var/azureml-app/onlinescoring",
+            **_injected(state, deployment),
         }
         properties["privateNetworkConnection"] = False
     return {
@@ -62,6 +59,19 @@ def render(state: EmulatorState, request: Request, deployment: Deployment) -> di
         "location": deployment.location,
         "kind": "Managed",
         "sku": deployment.sku,
+    }
+
+
+def _injected(state: EmulatorState, deployment: Deployment) -> dict[str, str]:
+    """Variables that the platform sets."""
+    custom = bool(deployment.properties.get("environmentId"))
+    if custom and not state.switches.model_dir_injected:
+        return {}
+    model = by_id(state, MODEL, str(deployment.properties.get("model", "")))
+    return {
+        "AZUREML_MODEL_DIR": model_directory(model.name, model.version) if model else "",
+        "AZUREML_ENTRY_SCRIPT": "score.py",
+        "AML_APP_ROOT": "/var/azureml-app/onlinescoring",
     }
 
 

@@ -16,18 +16,19 @@ from azureml_emulator.core import operations
 from azureml_emulator.core.asset_families import MODEL, by_id
 from azureml_emulator.core.catalogue import model_ids
 from azureml_emulator.core.http import Request, Response, json_response
+from azureml_emulator.core.lists import PAGING, page
 from azureml_emulator.core.request_bodies import DeploymentBody, LogsBody
 from azureml_emulator.core.resources import Deployment, Endpoint, LongRunning
 from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
 from azureml_emulator.core.state import EmulatorState
 from azureml_emulator.core.vm_sizes import SIZES, VmSize, cores_reserved, limit, usage
-from azureml_emulator.serving.served_model import ModelUnusableError, load
+from azureml_emulator.serving.container import ContainerCrashedError
+from azureml_emulator.serving.images import environment_image
+from azureml_emulator.serving.start import start
 
 _NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]{0,30}[a-zA-Z0-9])?")
 LONGEST_REQUEST = timedelta(seconds=180)
 """Of a managed online endpoint ("Manage resource quotas")."""
-
-CRASHED = "ResourceNotReady: User container has crashed or terminated: {reason}"
 
 
 def _key(endpoint: str, name: str) -> str:
@@ -68,7 +69,10 @@ def _validate(state: EmulatorState, endpoint: Endpoint, name: str, properties: d
     model = properties.get("model")
     if model and model not in model_ids() and by_id(state, MODEL, model) is None:
         raise state.not_found("ModelNotFound", f"Model {model} not found.")
+    _check_environment(state, properties.get("environmentId"))
     _check_requests(state, properties["requestSettings"])
+    for probe in ("livenessProbe", "readinessProbe"):
+        _check_probe(state, probe, properties[probe])
     instance_type = str(properties["instanceType"])
     size = SIZES.get(instance_type.lower())
     if size is None:
@@ -76,15 +80,49 @@ def _validate(state: EmulatorState, endpoint: Endpoint, name: str, properties: d
     return size
 
 
-def _check_requests(state: EmulatorState, settings: dict[str, Any]) -> None:
+def _check_environment(state: EmulatorState, identifier: str | None) -> None:
+    """It must be there, and say how to talk to its container if that is a custom one (the text is chosen)."""
+    if not identifier:
+        return
+    image = environment_image(state, identifier)
+    if image is None:
+        raise state.not_found("EnvironmentNotFound", f"Environment {identifier} not found.")
+    registered = identifier.startswith("azureml://registries/")
+    if image.foundation_model and not registered and image.inference.scoringRoute is None:
+        raise state.error(
+            400,
+            f"Environment {identifier} has a custom container and no inferenceConfig with livenessRoute, "
+            "readinessRoute and scoringRoute.",
+            code="BadRequest",
+        )
+
+
+def _duration(state: EmulatorState, field: str, value: str) -> timedelta:
     try:
-        timeout = msgspec.convert(settings["requestTimeout"], timedelta)
+        return msgspec.convert(value, timedelta)
     except msgspec.ValidationError:
-        raise state.error(400, "requestTimeout must be an ISO 8601 duration.", code="BadRequest") from None
+        raise state.error(
+            400, f"{field} is '{value}'; it must be an ISO 8601 duration.", code="BadRequest"
+        ) from None
+
+
+def _check_requests(state: EmulatorState, settings: dict[str, Any]) -> None:
+    timeout = _duration(state, "requestTimeout", settings["requestTimeout"])
+    _duration(state, "maxQueueWait", settings["maxQueueWait"])
     if not timedelta(0) < timeout <= LONGEST_REQUEST:
         raise state.error(400, "requestTimeout must be at most 180 seconds.", code="BadRequest")
     if int(settings["maxConcurrentRequestsPerInstance"]) < 1:
         raise state.error(400, "maxConcurrentRequestsPerInstance must be at least 1.", code="BadRequest")
+
+
+def _check_probe(state: EmulatorState, name: str, probe: dict[str, Any]) -> None:
+    for field in ("initialDelay", "period", "timeout"):
+        least = timedelta(0) if field == "initialDelay" else timedelta(seconds=1)
+        if _duration(state, f"{name}.{field}", probe[field]) < least:
+            raise state.error(400, f"{name}.{field} must be at least {least}.", code="BadRequest")
+    for field in ("failureThreshold", "successThreshold"):
+        if probe[field] < 1:
+            raise state.error(400, f"{name}.{field} must be at least 1.", code="BadRequest")
 
 
 def _check_quota(state: EmulatorState, size: VmSize, instances: int, held: int) -> None:
@@ -136,14 +174,16 @@ def _put(state: EmulatorState, request: Request) -> Response:
             logs=existing.logs if existing else [],
         )
         state.deployments.put(key, deployment)
-        state.models.pop(key, None)
+        state.containers.pop(key, None)
         answer = render(state, request, deployment)
+        if existing:  # recorded: an update is answered like a creation
+            answer["properties"].update(provisioningState="Creating", instanceType=None)
     headers = {
         "Azure-AsyncOperation": operations.status_url(state, request, operation),
         "Location": f"{request.base}{request.path}?api-version={request.query['api-version']}",
         "x-ms-async-operation-timeout": "PT30M",
     }
-    return json_response(answer, 200 if existing else 201, headers)
+    return json_response(answer, 201, headers)
 
 
 def _found(state: EmulatorState, request: Request) -> Deployment:
@@ -162,16 +202,10 @@ def _get(state: EmulatorState, request: Request) -> Response:
 
 
 def _list(state: EmulatorState, request: Request) -> Response:
+    """Newest first."""
     endpoint = find(state, request)
-    return json_response(
-        {
-            "value": [
-                render(state, request, deployment)
-                for deployment in state.deployments.values()
-                if deployment.endpoint == endpoint.name
-            ]
-        }
-    )
+    found = [one for one in reversed(state.deployments.values()) if one.endpoint == endpoint.name]
+    return page(state, request, found, lambda one: render(state, request, one))
 
 
 def _delete(state: EmulatorState, request: Request) -> Response:
@@ -210,10 +244,11 @@ def _created(state: EmulatorState, operation: LongRunning) -> None:
     deployment.logs.append("azmlinfsrv/1.2.2: loading the model")
     if operation.status == "Succeeded":
         try:
-            state.models[operation.target] = load(state, str(deployment.properties.get("model") or ""))
+            state.containers[operation.target] = start(state, operation.target, deployment)
             deployment.logs.append("azmlinfsrv/1.2.2: the model is ready, listening on 31311")
-        except ModelUnusableError as error:
-            operations.fail(state, operation, {"message": CRASHED.format(reason=error)})
+        except ContainerCrashedError as error:
+            deployment.logs.append(error.log)
+            operations.fail(state, operation, _crash(state, error))
     if operation.status != "Succeeded":
         deployment.logs.append(
             f"azmlinfsrv/1.2.2: {(operation.error or {}).get('message', operation.status)}"
@@ -221,10 +256,27 @@ def _created(state: EmulatorState, operation: LongRunning) -> None:
     state.deployments.put(operation.target, deployment)
 
 
+def _crash(state: EmulatorState, error: ContainerCrashedError) -> dict[str, Any]:
+    """The operation's error, in the form of 2026 or in the older one; the reason is in the log only."""
+    probe = error.probe if "probe failed: " in error.probe else f"Liveness probe failed: {error.probe}"
+    message = f"User container has crashed or terminated: {probe}."
+    if state.switches.crash_error == "ResourceNotReady":
+        return {"message": f"ResourceNotReady: {message}"}
+    return {"code": "BadArgument", "message": message}
+
+
 def _deleted(state: EmulatorState, operation: LongRunning) -> None:
-    if operation.status == "Succeeded":
-        state.deployments.remove(operation.target)
-        state.models.pop(operation.target, None)
+    """Its entries in traffic and mirror traffic go with it."""
+    if operation.status != "Succeeded":
+        return
+    state.deployments.remove(operation.target)
+    state.containers.pop(operation.target, None)
+    name, _, deployment = operation.target.partition("/")
+    endpoint = state.endpoints.get(name)
+    if endpoint is not None:
+        for field in ("traffic", "mirrorTraffic"):
+            (endpoint.properties.get(field) or {}).pop(deployment, None)
+        state.endpoints.put(name, endpoint)
 
 
 COMPLETIONS = {
@@ -237,7 +289,7 @@ _ONE = f"{_ALL}/{{deployment}}"
 ROUTES = (
     Route("deployments.put", "PUT", _ONE, _put),
     Route("deployments.get", "GET", _ONE, _get),
-    Route("deployments.list", "GET", _ALL, _list),
+    Route("deployments.list", "GET", _ALL, _list, query=PAGING),
     Route("deployments.delete", "DELETE", _ONE, _delete, evidence=Evidence.SDK_VERIFIED),
     Route("deployments.get_logs", "POST", f"{_ONE}/getLogs", _logs, evidence=Evidence.SDK_VERIFIED),
 )

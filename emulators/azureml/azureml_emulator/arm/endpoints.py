@@ -9,10 +9,12 @@ from typing import Any
 from azureml_emulator.core import operations
 from azureml_emulator.core.clock import wire_time
 from azureml_emulator.core.http import Request, Response, json_response
+from azureml_emulator.core.lists import PAGING, has_tags, page
 from azureml_emulator.core.request_bodies import EndpointBody
 from azureml_emulator.core.resources import Endpoint, LongRunning
 from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
 from azureml_emulator.core.state import EmulatorState
+from azureml_emulator.serving.images import scoring_path
 
 _NAME = re.compile(r"[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
 _AUTH_MODES = ("Key", "AMLToken", "AADToken")
@@ -63,7 +65,7 @@ def render(state: EmulatorState, request: Request, endpoint: Endpoint) -> dict[s
             "azureml.onlineendpointid": path.lower(),
             "AzureAsyncOperationUri": f"{status}?api-version={request.query.get('api-version', '')}",
         },
-        "scoringUri": f"{scoring}/score" if scoring else None,
+        "scoringUri": f"{scoring}{_scoring_path(state, endpoint)}" if scoring else None,
         "swaggerUri": f"{scoring}/swagger.json" if scoring else None,
         "authMode": endpoint.properties["authMode"],
         "provisioningState": operations.state_of(state, endpoint.operation, busy),
@@ -87,6 +89,14 @@ def render(state: EmulatorState, request: Request, endpoint: Endpoint) -> dict[s
         "kind": "Managed",
         "identity": endpoint.identity,
     }
+
+
+def _scoring_path(state: EmulatorState, endpoint: Endpoint) -> str:
+    """The scoring route of the deployment that gets most of the traffic, or of the first one."""
+    shares = endpoint.properties.get("traffic") or {}
+    found = [one for one in state.deployments.values() if one.endpoint == endpoint.name]
+    found.sort(key=lambda one: -shares.get(one.name, 0))
+    return scoring_path(state, found[0].properties) if found else "/score"
 
 
 def _validate(state: EmulatorState, name: str, properties: dict[str, Any], existing: Endpoint | None) -> None:
@@ -127,7 +137,7 @@ def _validate_traffic(
 
 
 def _put(state: EmulatorState, request: Request) -> Response:
-    """201 for a new endpoint, 200 for a change of one."""
+    """201 for a new endpoint and for a change of one."""
     document, name = state.body(request, EndpointBody), request["endpoint"]
     properties = document["properties"]
     now = state.clock.now()
@@ -155,12 +165,15 @@ def _put(state: EmulatorState, request: Request) -> Response:
         )
         state.endpoints.put(name.lower(), endpoint)
         answer = render(state, request, endpoint)
+        if existing:  # recorded: an update is answered like a creation
+            unset = {"provisioningState": "Creating", "scoringUri": None, "swaggerUri": None}
+            answer["properties"].update(unset)
     headers = {
         "Azure-AsyncOperation": operations.status_url(state, request, operation),
         "Location": f"{request.base}{request.path}?api-version={request.query['api-version']}",
         "x-ms-async-operation-timeout": "PT30M",
     }
-    return json_response(answer, 200 if existing else 201, headers)
+    return json_response(answer, 201, headers)
 
 
 def _identity(state: EmulatorState, given: dict[str, Any] | None) -> dict[str, Any]:
@@ -177,9 +190,14 @@ def _get(state: EmulatorState, request: Request) -> Response:
 
 
 def _list(state: EmulatorState, request: Request) -> Response:
-    return json_response(
-        {"value": [render(state, request, endpoint) for endpoint in state.endpoints.values()]}
-    )
+    """Newest first."""
+    name = request.query.get("name")
+    found = [
+        one
+        for one in reversed(state.endpoints.values())
+        if name in (None, one.name) and has_tags(request, one.tags)
+    ]
+    return page(state, request, found, lambda one: render(state, request, one))
 
 
 def _delete(state: EmulatorState, request: Request) -> Response:
@@ -222,7 +240,7 @@ def _deleted(state: EmulatorState, operation: LongRunning) -> None:
     for key in state.deployments:
         if key.startswith(f"{operation.target}/"):
             state.deployments.remove(key)
-            state.models.pop(key, None)
+            state.containers.pop(key, None)
 
 
 COMPLETIONS = {
@@ -234,6 +252,13 @@ _ONE = f"{WORKSPACE}/onlineEndpoints/{{endpoint}}"
 ROUTES = (
     Route("endpoints.put", "PUT", _ONE, _put),
     Route("endpoints.get", "GET", _ONE, _get),
-    Route("endpoints.list", "GET", f"{WORKSPACE}/onlineEndpoints", _list, evidence=Evidence.SDK_VERIFIED),
+    Route(
+        "endpoints.list",
+        "GET",
+        f"{WORKSPACE}/onlineEndpoints",
+        _list,
+        evidence=Evidence.SDK_VERIFIED,
+        query=("name", "tags", *PAGING),
+    ),
     Route("endpoints.delete", "DELETE", _ONE, _delete),
 )

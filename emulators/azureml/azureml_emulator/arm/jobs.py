@@ -11,8 +11,10 @@ from typing import Any
 
 from azureml_emulator.arm.job_document import cluster_of, render
 from azureml_emulator.core import operations
-from azureml_emulator.core.catalogue import component_id, pipeline_component
+from azureml_emulator.core.catalogue import component_id, offered_component
 from azureml_emulator.core.http import Request, Response, json_response
+from azureml_emulator.core.lists import PAGING, has_tags, in_view, page
+from azureml_emulator.core.references import check_job
 from azureml_emulator.core.request_bodies import JobBody
 from azureml_emulator.core.resources import Job, LongRunning, Node
 from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
@@ -65,6 +67,7 @@ def _put(state: EmulatorState, request: Request) -> Response:
             return _update(state, request, existing, properties)
         if properties["jobType"] == "Pipeline":
             _check_token(state, request)
+        check_job(state, properties)
         nodes = _nodes(state, properties)
         experiment = properties.get("experimentName") or "Default"
         job = Job(
@@ -147,11 +150,11 @@ def _steps(state: EmulatorState, properties: dict[str, Any]) -> list[tuple[str, 
     for name, node in nodes.items():
         identifier = str(node.get("componentId", ""))
         if identifier.startswith("azureml://registries/"):
-            if identifier != component_id():
+            if identifier != component_id(state):
                 raise state.error(400, f"Component {identifier} was not found.", code="BadRequest")
             given = given_inputs(properties, node)
             check_inputs(state, given)
-            for inner in pipeline_component()["nodes"]:
+            for inner in offered_component(state)["nodes"]:
                 compute = given.get(inner["compute"], SERVERLESS).rpartition("/")[2]
                 steps.append((inner["name"], inner["component"], compute, f"{name}/{inner['name']}"))
         else:
@@ -181,13 +184,15 @@ def _get(state: EmulatorState, request: Request) -> Response:
 
 def _list(state: EmulatorState, request: Request) -> Response:
     """Newest first; archived ones only when asked for."""
-    view = request.query.get("listViewType", "ActiveOnly")
-    found = []
-    for job in reversed(state.jobs.values()):
-        archived = bool(job.properties.get("isArchived"))
-        if view == "All" or archived == (view == "ArchivedOnly"):
-            found.append(render(state, request, find_job(state, job.name)))
-    return json_response({"value": found})
+    kind = request.query.get("jobType")
+    found = [
+        job
+        for job in reversed(state.jobs.values())
+        if in_view(state, request, archived=bool(job.properties.get("isArchived")))
+        and kind in (None, job.properties["jobType"])
+        and has_tags(request, job.properties.get("tags"), "tag")
+    ]
+    return page(state, request, found, lambda job: render(state, request, find_job(state, job.name)))
 
 
 def _cancel(state: EmulatorState, request: Request) -> Response:
@@ -218,6 +223,13 @@ _ONE = f"{WORKSPACE}/jobs/{{job}}"
 ROUTES = (
     Route("jobs.put", "PUT", _ONE, _put),
     Route("jobs.get", "GET", _ONE, _get),
-    Route("jobs.list", "GET", f"{WORKSPACE}/jobs", _list, evidence=Evidence.SDK_VERIFIED),
+    Route(
+        "jobs.list",
+        "GET",
+        f"{WORKSPACE}/jobs",
+        _list,
+        evidence=Evidence.SDK_VERIFIED,
+        query=("listViewType", "jobType", "tag", *PAGING),
+    ),
     Route("jobs.cancel", "POST", f"{_ONE}/cancel", _cancel, evidence=Evidence.SDK_VERIFIED),
 )

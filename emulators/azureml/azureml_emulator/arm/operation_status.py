@@ -74,6 +74,7 @@ ROUTES = (
         "GET",
         f"{LOCATION}/computeOperationsStatus/{{operation}}",
         _compute_status,
+        query=("service",),
     ),
     Route(
         "operations.result",

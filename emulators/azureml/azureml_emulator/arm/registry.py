@@ -1,19 +1,22 @@
-"""The public registry ``azureml``: discovery, the fine-tuning component and the base models.
+"""The public registries: discovery, the fine-tuning component and the base models.
 
-Two months can be served, see ``Catalogue``. How the registry renders list and dict values of tags on the
-wire is not established: they are sent as Python literals, which the notebook parses with
-``ast.literal_eval``.
+Two months can be served, see ``Catalogue``. How the registry writes lists and objects in tags is not
+established: a switch decides between Python literals, which the notebook parses, and JSON.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from azureml_emulator.core.catalogue import (
     DEFAULT_COMPONENT_VERSION,
     PUBLIC_REGISTRY_NAME,
+    PUBLISHED_REGISTRIES,
     base_models,
     component_id,
+    model_id,
+    offered_component,
     pipeline_component,
 )
 from azureml_emulator.core.clock import wire_time
@@ -25,21 +28,34 @@ from azureml_emulator.core.state import EmulatorState
 _CREATED = "2025-01-21T00:00:00+00:00"
 
 
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else repr(value)
+def _text(state: EmulatorState, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value) if state.switches.tag_lists == "json" else repr(value)
+
+
+def _metadata(state: EmulatorState, given: dict[str, Any]) -> dict[str, Any]:
+    """``system_metadata`` under the names that the switch ``allow_lists`` chooses."""
+    if state.switches.allow_lists == "supportedComputes":
+        return given
+    computes = given.get("supportedComputes", {})
+    flat = {f"{use}_compute_allow_list": computes.get(f"{use}Computes") for use in ("finetune", "inference")}
+    rest = {name: value for name, value in given.items() if name != "supportedComputes"}
+    return {**rest, **{name: sizes for name, sizes in flat.items() if sizes}}
 
 
 def _model(state: EmulatorState, name: str) -> dict[str, Any]:
-    version = base_models()[name]["version"]
-    facts = base_models()[name][state.settings.catalogue]
+    model = base_models()[name]
+    facts = model[state.catalogue]
+    mlflow = model["type"] == "mlflow_model"
     properties: dict[str, Any] = {
         "description": f"{facts['tags'].get('displayName', name)}, as the emulator's catalogue knows it.",
-        "tags": {key: _text(value) for key, value in facts["tags"].items()},
-        "properties": {key: _text(value) for key, value in facts.get("properties", {}).items()},
+        "tags": {key: _text(state, value) for key, value in facts["tags"].items()},
+        "properties": {key: _text(state, value) for key, value in facts.get("properties", {}).items()},
         "isArchived": facts["archived"],
         "isAnonymous": False,
-        "flavors": {"python_function": {"data": {}}, "hftransformersv2": {"data": {}}},
-        "modelType": "mlflow_model",
+        "flavors": {"python_function": {"data": {}}, "hftransformersv2": {"data": {}}} if mlflow else {},
+        "modelType": model["type"],
         "modelUri": (
             "https://automlcesdkdataresources.blob.core.windows.net/models/huggingface/"
             f"{name.lower()}/mlflow_model_folder"
@@ -49,20 +65,20 @@ def _model(state: EmulatorState, name: str) -> dict[str, Any]:
         "stage": None,
     }
     if "system_metadata" in facts:
-        properties["system_metadata"] = facts["system_metadata"]
+        properties["system_metadata"] = _metadata(state, facts["system_metadata"])
     return {
-        "id": f"azureml://registries/{PUBLIC_REGISTRY_NAME}/models/{name}/versions/{version}",
-        "name": version,
+        "id": model_id(name),
+        "name": model["version"],
         "type": "models",
         "properties": properties,
         "systemData": {"createdAt": _CREATED},
     }
 
 
-def _component() -> dict[str, Any]:
-    spec = pipeline_component()
+def _component(state: EmulatorState) -> dict[str, Any]:
+    spec = offered_component(state)
     return {
-        "id": component_id(),
+        "id": component_id(state),
         "name": spec["version"],
         "type": "components",
         "properties": {
@@ -93,9 +109,9 @@ def _component() -> dict[str, Any]:
 
 
 def _discovery(state: EmulatorState, request: Request) -> Response:
-    """Of the public registry, and of the one that may be written to."""
+    """Of the public registries, and of the one that may be written to."""
     settings = state.settings
-    if request["registry"] not in (PUBLIC_REGISTRY_NAME, settings.registry):
+    if request["registry"] not in (*PUBLISHED_REGISTRIES, settings.registry):
         raise registry_error(request["registry"], settings.location, wire_time(state.clock.now()))
     return json_response(
         {
@@ -114,35 +130,41 @@ def _discovery(state: EmulatorState, request: Request) -> Response:
     )
 
 
+def _published(request: Request) -> bool:
+    """Whether the registry of the path publishes the model of the path."""
+    model = base_models().get(request["model"])
+    return model is not None and model["registry"] == request["registry"]
+
+
 def _list_models(state: EmulatorState, request: Request) -> Response:
     """Archived versions are left out; an unknown name is an empty list here, not 404."""
-    known = request["model"] in base_models()
-    found = [_model(state, request["model"])] if known else []
+    found = [_model(state, request["model"])] if _published(request) else []
     return json_response({"value": [model for model in found if not model["properties"]["isArchived"]]})
 
 
 def _get_model(state: EmulatorState, request: Request) -> Response:
     name, version = request["model"], request["version"]
-    if name not in base_models() or version != base_models()[name]["version"]:
+    if not _published(request) or version != base_models()[name]["version"]:
         raise state.not_found("ModelNotFound", f"Model with name: {name} and version: {version} not found.")
     return json_response(_model(state, name))
 
 
 def _list_components(state: EmulatorState, request: Request) -> Response:
-    del state
     known = request["component"] == pipeline_component()["name"]
-    return json_response({"value": [_component()] if known else []})
+    here = known and request["registry"] == PUBLIC_REGISTRY_NAME
+    return json_response({"value": [_component(state)] if here else []})
 
 
 def _get_component(state: EmulatorState, request: Request) -> Response:
     """The component at its one version, also by the default one."""
-    spec = pipeline_component()
+    spec = offered_component(state)
     name, version = request["component"], request["version"]
-    if name != spec["name"] or version not in (spec["version"], DEFAULT_COMPONENT_VERSION):
+    here = name == spec["name"] and request["registry"] == PUBLIC_REGISTRY_NAME
+    if not here or version not in (spec["version"], DEFAULT_COMPONENT_VERSION):
         raise state.not_found(
             "ComponentNotFound", f"Component with name: {name} and version: {version} not found."
         )
-    return json_response(_component())
+    return json_response(_component(state))
 
 
 _MODELS, _COMPONENTS = (
@@ -157,7 +179,14 @@ ROUTES = (
         _discovery,
         Plane.OPEN,
     ),
-    Route("registry.list_models", "GET", _MODELS, _list_models, Plane.REGISTRY),
+    Route(
+        "registry.list_models",
+        "GET",
+        _MODELS,
+        _list_models,
+        Plane.REGISTRY,
+        query=("$orderBy", "$top", "listViewType"),
+    ),
     Route(
         "registry.get_model",
         "GET",
@@ -173,6 +202,7 @@ ROUTES = (
         _list_components,
         Plane.REGISTRY,
         Evidence.SDK_VERIFIED,
+        query=("$orderBy", "$top", "listViewType"),
     ),
     Route(
         "registry.get_component",

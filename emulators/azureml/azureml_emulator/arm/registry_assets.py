@@ -157,6 +157,7 @@ def _routes(family: Family) -> tuple[Route, ...]:
             calls.list_versions,
             Plane.REGISTRY,
             Evidence.SDK_VERIFIED,
+            query=("$orderBy", "$top", "listViewType"),
         ),
         Route(f"{noun}.container", "GET", root, calls.container, Plane.REGISTRY, Evidence.SDK_VERIFIED),
     )

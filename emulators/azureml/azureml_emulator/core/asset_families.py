@@ -62,7 +62,7 @@ ENVIRONMENT = Family(
     "Environment",
     None,
     {**_COMMON, "provisioningState": "Succeeded"},
-    contents=("image", "condaFile", "build"),
+    contents=("image", "condaFile", "build", "osType", "inferenceConfig"),
 )
 CODE = Family("codes", "Code", "codeUri", {**_COMMON, "provisioningState": "Succeeded"})
 FAMILIES = (DATA, MODEL, COMPONENT, ENVIRONMENT, CODE)
@@ -79,8 +79,12 @@ def arm_id(state: EmulatorState, asset: AssetVersion) -> str:
 
 
 def by_id(state: EmulatorState, family: Family, identifier: str) -> AssetVersion | None:
-    """The version an ARM id or an ``azureml:name:version`` names, if the workspace has it."""
-    found = re.search(rf"/{family.segment}/([^/]+)/versions/([^/]+)$", identifier) or re.fullmatch(
+    """The version that an ARM id, a registry id or ``azureml:name:version`` names, if it exists."""
+    segment = family.segment
+    found = re.fullmatch(rf"azureml://registries/([^/]+)/{segment}/([^/]+)/versions/([^/]+)", identifier)
+    if found:
+        return state.assets.get(key(f"registries/{found[1]}/{segment}", found[2], found[3]))
+    found = re.search(rf"/{segment}/([^/]+)/versions/([^/]+)$", identifier) or re.fullmatch(
         r"azureml:([^:/]+):([^:/]+)", identifier
     )
-    return state.assets.get(key(family.segment, found[1], found[2])) if found else None
+    return state.assets.get(key(segment, found[1], found[2])) if found else None

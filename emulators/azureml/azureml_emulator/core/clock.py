@@ -53,6 +53,7 @@ class Pace:
     Attributes:
         job_queue: From a job's submission until its first node starts.
         job_nodes: Duration of each node of the fine-tuning pipeline, in its order; the last one repeats.
+        token: Between two tokens that a served model generates.
         poll_milliseconds: Wait that pollers are asked for; None sends no such header, as the service does.
     """
 
@@ -65,6 +66,7 @@ class Pace:
     cancel: float
     job_queue: float
     job_nodes: tuple[float, ...]
+    token: float
     poll_milliseconds: int | None
 
     def node(self, index: int) -> float:
@@ -82,6 +84,7 @@ INSTANT = Pace(
     cancel=0,
     job_queue=0,
     job_nodes=(0,),
+    token=0,
     poll_milliseconds=20,
 )
 FAST = Pace(
@@ -94,6 +97,7 @@ FAST = Pace(
     cancel=0.3,
     job_queue=0.5,
     job_nodes=(0.3, 0.5, 0.7, 1.5, 0.5),
+    token=0.002,
     poll_milliseconds=200,
 )
 # Endpoint, deployment and delete as recorded (1, 7 and 1.2 minutes); the job's are typical, not recorded.
@@ -107,6 +111,7 @@ TIMED = Pace(
     cancel=30,
     job_queue=180,
     job_nodes=(60, 240, 300, 1200, 240),
+    token=0.02,
     poll_milliseconds=None,
 )
 PACES = {pace.name: pace for pace in (INSTANT, FAST, TIMED)}

@@ -48,11 +48,21 @@ class JobFailure(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Container(msgspec.Struct, forbid_unknown_fields=True):
-    """How the container behind a deployment behaves: time per request in seconds, and its own status."""
+    """How the container behind a deployment behaves.
+
+    Attributes:
+        seconds: Time that each request takes in it besides.
+        status: Its own status; anything but 200 becomes 424 to the caller.
+        cut_after: Pieces of a streamed answer after which the connection breaks.
+        engine: Error of the model's engine, when the container starts: its health stays good, and it answers
+            nothing (images that serve with vLLM only).
+    """
 
     seconds: float = 0.0
     status: int = 200
     reason: str = "Internal Server Error"
+    cut_after: int | None = None
+    engine: str | None = None
 
 
 class Fault(msgspec.Struct, forbid_unknown_fields=True):
@@ -161,8 +171,25 @@ class Faults:
 
     def container_of(self, target: str) -> Container | None:
         """How the container of ``endpoint/deployment`` behaves for one request, if a fault says so."""
-        fault = self._hit(lambda one: one.container is not None and _applies(one.match, "score", target))
+        fault = self._hit(
+            lambda one: (
+                one.container is not None
+                and one.container.engine is None
+                and _applies(one.match, "score", target)
+            )
+        )
         return fault.container if fault else None
+
+    def engine_failure_of(self, target: str) -> str | None:
+        """The error with which the engine of ``endpoint/deployment`` fails to start, if a fault says so."""
+        fault = self._hit(
+            lambda one: (
+                one.container is not None
+                and one.container.engine is not None
+                and _applies(one.match, "deployment.start", target)
+            )
+        )
+        return fault.container.engine if fault and fault.container else None
 
     def _hit(self, matches: Any) -> Fault | None:
         with self._lock:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
+
+
+class Chunks(Protocol):
+    """A body that comes piece by piece."""
+
+    def __next__(self) -> bytes: ...
+
+    def close(self) -> None:
+        """Ends it, whether or not it was read to its end."""
+        ...
 
 
 @dataclass(slots=True)
@@ -14,17 +24,20 @@ class Response:
     """A response: status, body as it goes on the wire, headers.
 
     Attributes:
-        pause: Seconds between the first half of the body and the second, for slow answers.
+        pause: Seconds between the first half of the body and the second, for slow responses.
+        chunks: The body piece by piece, in place of ``body``. It is closed when the client disconnects;
+            ``ConnectionAbortedError`` from it cuts the connection.
     """
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     pause: float = 0.0
+    chunks: Chunks | None = None
 
 
 def json_response(document: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer that carries JSON; None becomes the four bytes ``null``, which the service does send."""
+    """A response that carries JSON; None becomes the four bytes ``null``, which the service does send."""
     return Response(
         status,
         msgspec.json.encode(document),

@@ -1,11 +1,14 @@
 """Types of the request bodies that handlers rely on.
 
-Fields that are not named here pass untouched. Names are the wire's own.
+A field of a type is read, or kept and shown by GET. Other fields have no effect: they are refused by 501 when
+the emulator is strict, and logged otherwise. Names are the wire's own.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -21,6 +24,8 @@ class Scale(Struct):
     minNodeCount: int = 0  # noqa: N815  # the wire's own names, here and below
     maxNodeCount: int = 1  # noqa: N815
 
+    nodeIdleTimeBeforeScaleDown: Text = None  # noqa: N815
+
 
 class ClusterSettings(Struct):
     """The inner properties of a cluster."""
@@ -28,13 +33,27 @@ class ClusterSettings(Struct):
     vmSize: str  # noqa: N815
     scaleSettings: Scale | None = None  # noqa: N815
 
+    osType: Text = None  # noqa: N815
+    vmPriority: Text = None  # noqa: N815
+    remoteLoginPortPublicAccess: Text = None  # noqa: N815
+    subnet: Object = None
+    userAccountCredentials: Object = None  # noqa: N815
+    virtualMachineImage: Object = None  # noqa: N815
+    propertyBag: Object = None  # noqa: N815
+    enableNodePublicIp: bool | None = None  # noqa: N815
+    isolatedNetwork: bool | None = None  # noqa: N815
+
 
 class ComputeProperties(Struct):
     """A compute of any kind."""
 
     computeType: str  # noqa: N815
-    properties: ClusterSettings
+    properties: ClusterSettings | None = None
     description: Text = None
+
+    resourceId: Text = None  # noqa: N815
+    computeLocation: Text = None  # noqa: N815
+    disableLocalAuth: bool | None = None  # noqa: N815
 
 
 class ComputeBody(Struct):
@@ -43,6 +62,7 @@ class ComputeBody(Struct):
     properties: ComputeProperties
     location: Text = None
     tags: Texts = None
+    identity: Object = None
 
 
 class DatastoreProperties(Struct):
@@ -54,6 +74,14 @@ class DatastoreProperties(Struct):
     filesystem: Text = None
     endpoint: Text = None
     credentials: Object = None
+
+    protocol: Text = None
+    description: Text = None
+    subscriptionId: Text = None  # noqa: N815
+    resourceGroup: Text = None  # noqa: N815
+    serviceDataAccessAuthIdentity: Text = None  # noqa: N815
+    tags: Texts = None
+    properties: Texts = None
 
 
 class DatastoreBody(Struct):
@@ -75,6 +103,47 @@ class AssetProperties(Struct):
     isAnonymous: bool | None = None  # noqa: N815
     isArchived: bool | None = None  # noqa: N815
 
+    dataType: Text = None  # noqa: N815
+    modelType: Text = None  # noqa: N815
+    stage: Text = None
+    jobName: Text = None  # noqa: N815
+    flavors: Object = None
+    system_metadata: Object = None
+    autoDeleteSetting: Object = None  # noqa: N815
+    intellectualProperty: Object = None  # noqa: N815
+    referencedUris: list[Any] | None = None  # noqa: N815
+
+
+class EnvironmentRoute(Struct):
+    """Where a container answers one kind of request."""
+
+    path: str
+    port: int
+
+
+class InferenceConfig(Struct):
+    """How the platform talks to a custom container."""
+
+    livenessRoute: EnvironmentRoute | None = None  # noqa: N815
+    readinessRoute: EnvironmentRoute | None = None  # noqa: N815
+    scoringRoute: EnvironmentRoute | None = None  # noqa: N815
+
+
+class EnvironmentProperties(AssetProperties):
+    """A version of an environment."""
+
+    image: Text = None
+    condaFile: Text = None  # noqa: N815
+    build: Object = None
+    osType: Text = None  # noqa: N815
+    inferenceConfig: InferenceConfig | None = None  # noqa: N815
+
+
+class EnvironmentBody(Struct):
+    """PUT of a version of an environment."""
+
+    properties: EnvironmentProperties
+
 
 class AssetBody(Struct):
     """PUT of a version."""
@@ -89,6 +158,27 @@ class JobNode(Struct):
     computeId: Text = None  # noqa: N815
     inputs: dict[str, Any] | None = None
     outputs: dict[str, dict[str, Any]] | None = None
+
+    name: Text = None
+    type: Text = None
+    environmentId: Text = None  # noqa: N815
+    codeId: Text = None  # noqa: N815
+    display_name: Text = None
+    comment: Text = None
+    jobType: Text = None  # noqa: N815
+    command: Text = None
+    experimentName: Text = None  # noqa: N815
+    displayName: Text = None  # noqa: N815
+    _source: Text = None
+    tags: Object = None
+    properties: Object = None
+    environment_variables: Object = None
+    resources: Object = None
+    limits: Object = None
+    distribution: Object = None
+    identity: Object = None
+    queue_settings: Object = None
+    services: Object = None
 
 
 class JobProperties(Struct):
@@ -107,6 +197,21 @@ class JobProperties(Struct):
     command: Text = None
     isArchived: bool | None = None  # noqa: N815
 
+    environmentId: Text = None  # noqa: N815
+    codeId: Text = None  # noqa: N815
+    componentId: Text = None  # noqa: N815
+    description: Text = None
+    sourceJobId: Text = None  # noqa: N815
+    status: Text = None
+    environmentVariables: Texts = None  # noqa: N815
+    resources: Object = None
+    distribution: Object = None
+    limits: Object = None
+    identity: Object = None
+    queueSettings: Object = None  # noqa: N815
+    services: Object = None
+    notificationSetting: Object = None  # noqa: N815
+
 
 class JobBody(Struct):
     """PUT of a job."""
@@ -123,6 +228,13 @@ class EndpointProperties(Struct):
     properties: Texts = None
     description: Text = None
 
+    publicNetworkAccess: Text = None  # noqa: N815
+    compute: Text = None
+    provisioningState: Text = None  # noqa: N815
+    scoringUri: Text = None  # noqa: N815
+    swaggerUri: Text = None  # noqa: N815
+    keys: Object = None
+
 
 class EndpointBody(Struct):
     """PUT of an endpoint."""
@@ -132,12 +244,31 @@ class EndpointBody(Struct):
     tags: Texts = None
     identity: Object = None
 
+    kind: Text = None
+    id: Text = None
+    name: Text = None
+    type: Text = None
+    sku: Object = None
+    systemData: Object = None  # noqa: N815
+
 
 class RequestSettings(Struct):
     """Limits of a deployment's requests."""
 
     requestTimeout: str = "PT5S"  # noqa: N815
     maxConcurrentRequestsPerInstance: int = 1  # noqa: N815
+
+    maxQueueWait: Text = None  # noqa: N815
+
+
+class Probe(Struct):
+    """How the platform asks a container whether it is well; durations are ISO 8601."""
+
+    initialDelay: str = "PT10S"  # noqa: N815
+    period: str = "PT10S"
+    timeout: str = "PT2S"
+    failureThreshold: int = 30  # noqa: N815
+    successThreshold: int = 1  # noqa: N815
 
 
 class DeploymentProperties(Struct):
@@ -146,17 +277,32 @@ class DeploymentProperties(Struct):
     model: Text = None
     instanceType: str = ""  # noqa: N815
     requestSettings: RequestSettings | None = None  # noqa: N815
-    livenessProbe: Object = None  # noqa: N815
-    readinessProbe: Object = None  # noqa: N815
+    environmentId: Text = None  # noqa: N815
+    livenessProbe: Probe | None = None  # noqa: N815
+    readinessProbe: Probe | None = None  # noqa: N815
     scaleSettings: Object = None  # noqa: N815
     environmentVariables: Texts = None  # noqa: N815
     properties: Texts = None
+
+    endpointComputeType: Text = None  # noqa: N815
+    description: Text = None
+    modelMountPath: Text = None  # noqa: N815
+    egressPublicNetworkAccess: Text = None  # noqa: N815
+    provisioningState: Text = None  # noqa: N815
+    codeConfiguration: Object = None  # noqa: N815
+    dataCollector: Object = None  # noqa: N815
+    appInsightsEnabled: bool | None = None  # noqa: N815
 
 
 class Sku(Struct):
     """How many instances."""
 
     capacity: int = 1
+
+    name: Text = None
+    tier: Text = None
+    family: Text = None
+    size: Text = None
 
 
 class DeploymentBody(Struct):
@@ -167,11 +313,30 @@ class DeploymentBody(Struct):
     location: Text = None
     tags: Texts = None
 
+    kind: Text = None
+    id: Text = None
+    name: Text = None
+    type: Text = None
+    identity: Object = None
+    systemData: Object = None  # noqa: N815
+
 
 class LogsBody(Struct):
     """POST for a deployment's logs."""
 
     tail: int | None = None
+
+    containerType: Text = None  # noqa: N815
+
+
+class ExperimentSearchBody(Struct):
+    """POST of an MLflow search for experiments."""
+
+    filter: Text = None
+    max_results: int | None = None
+    order_by: list[str] | None = None
+    page_token: Text = None
+    view_type: Text = None
 
 
 class RunSearchBody(Struct):
@@ -182,14 +347,8 @@ class RunSearchBody(Struct):
     max_results: int | None = None
     page_token: Text = None
 
-
-class Sampling(Struct):
-    """Parameters of a chat request."""
-
-    temperature: float = 1.0
-    top_p: float = 1.0
-    do_sample: bool = False
-    max_new_tokens: int = 256
+    run_view_type: Text = None
+    order_by: list[str] | None = None
 
 
 def type_error(document: dict[str, Any], kind: type[Struct]) -> str | None:
@@ -199,3 +358,27 @@ def type_error(document: dict[str, Any], kind: type[Struct]) -> str | None:
     except msgspec.ValidationError as error:
         return str(error)
     return None
+
+
+def unread_fields(document: Any, kind: Any, path: str = "") -> Iterator[str]:
+    """Paths of the fields of a body that its type does not have.
+
+    Args:
+        document: The body, already of the right types.
+        kind: Its type, or that of a part of it.
+        path: Where the part is.
+    """
+    if get_origin(kind) is UnionType:
+        kind = next(one for one in get_args(kind) if one is not type(None))
+    if not isinstance(document, dict):
+        return
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        types = get_type_hints(kind)
+        for name, value in document.items():
+            if name not in types:
+                yield f"{path}{name}"
+            else:
+                yield from unread_fields(value, types[name], f"{path}{name}.")
+    elif get_origin(kind) is dict:
+        for name, value in document.items():
+            yield from unread_fields(value, get_args(kind)[1], f"{path}{name}.")

@@ -24,6 +24,7 @@ class Compute(msgspec.Struct):
     modified: datetime
     operation: str
     tags: dict[str, str] = {}
+    identity: dict[str, Any] | None = None
 
 
 class Datastore(msgspec.Struct):
@@ -44,6 +45,7 @@ class AssetVersion(msgspec.Struct):
     version: str
     properties: Properties
     created: datetime
+    modified: datetime | None = None
 
 
 class Node(msgspec.Struct):

@@ -17,7 +17,7 @@ WORKSPACE = (
 LOCATION = "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/locations/{location}"
 PUBLIC_REGISTRY = (
     "/mferp/managementfrontend/subscriptions/{subscription}/resourceGroups/{group}"
-    "/providers/Microsoft.MachineLearningServices/registries/azureml"
+    "/providers/Microsoft.MachineLearningServices/registries/{registry=azureml|azureml-openai-oss}"
 )
 REGISTRY = (
     "/mferp/managementfrontend/subscriptions/{subscription}/resourceGroups/{group}"
@@ -53,7 +53,9 @@ class Route:
 
     Attributes:
         operation: Family and verb, ``endpoints.put``; faults and the coverage table call it by this name.
-        template: Path with ``{name}`` for one segment and ``{name*}`` for the rest.
+        query: Query parameters that it reads, besides ``api-version``.
+        template: Path with ``{name}`` for one segment, ``{name=a|b}`` for one of these, ``{name*}`` for the
+            rest.
     """
 
     operation: str
@@ -62,6 +64,15 @@ class Route:
     handler: Handler
     plane: Plane = Plane.ARM
     evidence: Evidence = Evidence.RECORDED
+    query: tuple[str, ...] = ()
+
+
+def _pattern(piece: str) -> str:
+    found = re.fullmatch(r"\{(\w+)(\*|=.+)?\}", piece)
+    if found is None:
+        return re.escape(piece)
+    name, kind = found.groups()
+    return f"(?P<{name}>{'.+' if kind == '*' else kind[1:] if kind else '[^/]+'})"
 
 
 class Router:
@@ -71,11 +82,7 @@ class Router:
         self.routes = routes
         self._compiled: dict[str, list[tuple[re.Pattern[str], Route]]] = {}
         for route in routes:
-            pattern = re.sub(
-                r"\\\{(\w+)(\\\*)?\\\}",
-                lambda found: f"(?P<{found[1]}>{'.+' if found[2] else '[^/]+'})",
-                re.escape(route.template),
-            )
+            pattern = "".join(_pattern(piece) for piece in re.split(r"(\{[^}]+\})", route.template))
             compiled = re.compile(f"{pattern}/?", re.IGNORECASE)
             self._compiled.setdefault(route.method, []).append((compiled, route))
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from azureml_emulator.core.switches import Switches
+
 
 class Catalogue(StrEnum):
     """The month whose public model registry is served.
@@ -31,6 +33,9 @@ class Settings:
         storage: Connection strings of accounts outside the emulator (Azurite, usually), by account name.
         quota: Cores allowed per VM family; a family that is not named has ``default_quota``.
         folder: Where state is kept between runs; None keeps it in memory.
+        strict: Whether a query parameter or body field that the emulator does not read is refused by 501;
+            otherwise it is logged.
+        switches: Answers to what is not known of the service, see ``Switches``.
         events_url: Where run status changes are posted as Event Grid events; None: events are not posted.
     """
 
@@ -48,6 +53,8 @@ class Settings:
     quota: dict[str, int] = field(default_factory=dict)
     default_quota: int = 500
     folder: Path | None = None
+    strict: bool = False
+    switches: Switches = field(default_factory=Switches)
     events_url: str | None = None
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections import deque
@@ -14,10 +15,11 @@ import msgspec
 from azureml_emulator.core import resources
 from azureml_emulator.core.builtin_datastores import builtin_datastores
 from azureml_emulator.core.clock import FAST, Clock, Pace, SystemClock, wire_time
-from azureml_emulator.core.errors import json_object, workspace_error
+from azureml_emulator.core.errors import arm_error, json_object, workspace_error
 from azureml_emulator.core.faults import Faults
+from azureml_emulator.core.generations import Generations
 from azureml_emulator.core.http import Request
-from azureml_emulator.core.request_bodies import type_error
+from azureml_emulator.core.request_bodies import type_error, unread_fields
 from azureml_emulator.core.settings import Settings
 from azureml_emulator.core.store import Database, Table
 from azureml_emulator.core.tokens import Issuer
@@ -27,6 +29,7 @@ from azureml_emulator.storage.blob_store import BlobStore
 Completion = Callable[["EmulatorState", resources.LongRunning], None]
 
 CALLS_KEPT = 10_000
+_log = logging.getLogger(__name__)
 
 
 def _signing_secret(folder: Path | None) -> bytes | None:
@@ -68,6 +71,9 @@ class EmulatorState:
         self.issuer = Issuer(_signing_secret(settings.folder))
         self.calls: deque[dict[str, Any]] = deque(maxlen=CALLS_KEPT)
         self.quota = dict(settings.quota)
+        self.switches = settings.switches
+        self.catalogue = settings.catalogue
+        self.generations = Generations()
         self.base = ""
         self.database = Database(settings.folder)
         self.blobs = BlobStore(settings.folder / "blobs" if settings.folder else None)
@@ -80,9 +86,9 @@ class EmulatorState:
         self.deployments = Table(self.database, "deployments", resources.Deployment)
         self.operations = Table(self.database, "operations", resources.LongRunning)
         self.unsettled = {one.id for one in self.operations.values() if not one.settled}
-        # What can be made again from the above: locks of jobs at work, loaded models, requests under way.
+        # Made again from the above when needed: locks of jobs in progress, containers, requests in progress.
         self.job_locks: dict[str, threading.Lock] = {}
-        self.models: dict[str, Any] = {}
+        self.containers: dict[str, Any] = {}
         self.pending: dict[str, Any] = {}
         self._add_builtin_datastores()
 
@@ -116,7 +122,20 @@ class EmulatorState:
         wrong = type_error(document, kind)
         if wrong is not None:
             raise self.error(400, f"The request is invalid: {wrong}.", code="BadRequest")
+        for unread in unread_fields(document, kind):
+            self.refuse_unread(request, f"the field {unread} of the body")
         return document
+
+    def refuse_unread(self, request: Request, part: str) -> None:
+        """Refuses a part of a request that has no effect here, or logs it.
+
+        Raises:
+            ServiceError: 501, if the emulator is strict.
+        """
+        message = f"The emulator does not read {part} of {request.method} {request.path}."
+        if self.settings.strict:
+            raise arm_error(501, "NotImplemented", message)
+        _log.warning("part of a request was not read", extra={"reason": message})
 
     def not_found(self, code: str, message: str) -> Exception:
         """404 for an asset, job, endpoint or deployment that is not there."""
@@ -138,11 +157,14 @@ class EmulatorState:
             self.faults.clear()
             self.calls.clear()
             self.blobs.clear()
-            self.models.clear()
+            self.containers.clear()
+            self.generations.clear()
             self.pending.clear()
             self.unsettled.clear()
             self.job_locks.clear()
             self.quota = dict(self.settings.quota)
+            self.switches = self.settings.switches
+            self.catalogue = self.settings.catalogue
             self._add_builtin_datastores()
 
     def _add_builtin_datastores(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from azureml_emulator.core.errors import ServiceError
 from azureml_emulator.core.http import Request, Response, json_response
-from azureml_emulator.core.request_bodies import RunSearchBody
+from azureml_emulator.core.request_bodies import ExperimentSearchBody, RunSearchBody
 from azureml_emulator.core.resources import Job, Metric
 from azureml_emulator.core.routing import WORKSPACE, Evidence, Plane, Route
 from azureml_emulator.core.state import EmulatorState
@@ -22,9 +22,18 @@ from azureml_emulator.training.job_progress import find_job
 _STATUS = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
 _SCHEDULED = ("NotStarted", "Queued", "Preparing", "Starting", "Provisioning")
 _CLAUSE = re.compile(
-    r"""\s*(?P<kind>tags|tag|attributes|attribute|attr|params|metrics|run)?\.?[`"]?(?P<key>[\w.]+)[`"]?\s*"""
-    r"""(?P<sign>!=|>=|<=|=|>|<|LIKE|ILIKE)\s*['"]?(?P<value>[^'"]*)['"]?\s*""",
+    r"""\s*(?:(?P<kind>tags|tag|attributes|attribute|attr|params|param|metrics|metric|run)\.)?[`"]?(?P<key>[\w.]+)[`"]?\s*"""
+    r"""(?P<sign>!=|>=|<=|=|>|<|LIKE|ILIKE|NOT\s+IN|IN)\s*(?P<value>\([^)]*\)|['"]?[^'"]*['"]?)\s*""",
     re.IGNORECASE,
+)
+
+
+_ORDER = re.compile(
+    r"""\s*(?:(?P<kind>\w+)\.)?[`"]?(?P<key>[\w.]+)[`"]?(?:\s+(?P<way>ASC|DESC))?\s*""", re.IGNORECASE
+)
+_QUERY = (
+    *("run_id", "run_uuid", "metric_key", "max_results", "page_token"),
+    *("experiment_id", "experiment_name"),
 )
 
 
@@ -113,7 +122,7 @@ def _get_history(state: EmulatorState, request: Request) -> Response:
     found = [
         _render_metric(metric, at) for metric, at in visible_metrics(state, job, index) if metric.key == key
     ]
-    return json_response({"metrics": found})
+    return json_response(_page(found, request.query, "metrics"))
 
 
 def _search_runs(state: EmulatorState, request: Request) -> Response:
@@ -131,12 +140,30 @@ def _search_runs(state: EmulatorState, request: Request) -> Response:
             document = run_document(state, job, index)
             if all(_holds(document, clause) for clause in clauses):
                 found.append(document)
-    most = int(given.get("max_results") or 1000)
-    start = int(given.get("page_token") or 0)
-    answer: dict[str, Any] = {"runs": found[start : start + most]}
-    if start + most < len(found):
-        answer["next_page_token"] = str(start + most)
-    return json_response(answer)
+    return json_response(_page(_ordered(found, given), given, "runs"))
+
+
+def _page(documents: list[dict[str, Any]], given: dict[str, Any], name: str) -> dict[str, Any]:
+    """So many documents as were asked for, and where the next ones begin."""
+    start, most = int(given.get("page_token") or 0), int(given.get("max_results") or 1000)
+    page: dict[str, Any] = {name: documents[start : start + most]}
+    if start + most < len(documents):
+        page["next_page_token"] = str(start + most)
+    return page
+
+
+def _ordered(documents: list[dict[str, Any]], given: dict[str, Any]) -> list[dict[str, Any]]:
+    """By ``order_by``, the first one first; documents without the value come last."""
+    for order in reversed(given.get("order_by") or []):
+        found = _ORDER.fullmatch(order)
+        if found is None:
+            raise _error("INVALID_PARAMETER_VALUE", f"Invalid order_by clause: '{order}'.", 400)
+        kind, key, down = (found["kind"] or "").lower(), found["key"], (found["way"] or "").upper() == "DESC"
+        known = [one for one in documents if _value(one, kind, key) is not None]
+        rest = [one for one in documents if _value(one, kind, key) is None]
+        known.sort(key=lambda one: _value(one, kind, key), reverse=down)
+        documents = known + rest
+    return documents
 
 
 def _clauses(text: str) -> list[dict[str, str]]:
@@ -151,23 +178,31 @@ def _clauses(text: str) -> list[dict[str, str]]:
     return clauses
 
 
-def _holds(document: dict[str, Any], clause: dict[str, str]) -> bool:
-    kind = clause["kind"].lower().rstrip("s")
+def _value(document: dict[str, Any], kind: str, key: str) -> Any:
+    """An attribute, metric, parameter or tag of a run; None if it has none of that name."""
+    kind = kind.rstrip("s")
     if kind in ("", "attribute", "attr", "run"):
-        actual: Any = document["info"].get(clause["key"])
-    else:
-        entries = document["data"]["metrics" if kind == "metric" else "params" if kind == "param" else "tags"]
-        actual = next((entry["value"] for entry in entries if entry["key"] == clause["key"]), None)
+        return document["info"].get(key)
+    entries = document["data"]["metrics" if kind == "metric" else "params" if kind == "param" else "tags"]
+    return next((entry["value"] for entry in entries if entry["key"] == key), None)
+
+
+def _holds(document: dict[str, Any], clause: dict[str, str]) -> bool:
+    kind, sign = clause["kind"].lower().rstrip("s"), " ".join(clause["sign"].upper().split())
+    actual = _value(document, kind, clause["key"])
+    if sign in ("IN", "NOT IN"):
+        wanted = [one.strip(" '\"") for one in clause["value"].strip("() ").split(",")]
+        return (str(actual) in wanted) == (sign == "IN")
     if actual is None:
-        return clause["sign"] == "!="
-    sign, wanted = clause["sign"].upper(), clause["value"]
+        return sign == "!="
+    value = clause["value"].strip(" '\"")
     if sign in ("LIKE", "ILIKE"):
-        pattern = re.escape(wanted).replace("%", ".*").replace("_", ".")
+        pattern = re.escape(value).replace("%", ".*").replace("_", ".")
         return re.fullmatch(pattern, str(actual), re.IGNORECASE if sign == "ILIKE" else 0) is not None
     if sign in ("=", "!="):
-        same = float(actual) == float(wanted) if kind == "metric" else str(actual) == wanted
+        same = float(actual) == float(value) if kind == "metric" else str(actual) == value
         return same == (sign == "=")
-    left, right = float(actual), float(wanted)
+    left, right = float(actual), float(value)
     return {">": left > right, "<": left < right, ">=": left >= right, "<=": left <= right}[sign]
 
 
@@ -206,11 +241,13 @@ def _experiment_by_id(state: EmulatorState, request: Request) -> Response:
 
 
 def _search_experiments(state: EmulatorState, request: Request) -> Response:
-    given = state.body(request, RunSearchBody)
+    given = state.body(request, ExperimentSearchBody)
     clauses = _clauses(given.get("filter") or "")
     documents = [_experiment(identifier, name) for identifier, name in _experiments(state).items()]
-    kept = [one for one in documents if all(_holds({"info": one, "data": {}}, clause) for clause in clauses)]
-    return json_response({"experiments": kept})
+    wrapped = [{"info": one, "data": {}} for one in documents]
+    kept = [one for one in wrapped if all(_holds(one, clause) for clause in clauses)]
+    page = _page([one["info"] for one in _ordered(kept, given)], given, "experiments")
+    return json_response(page)
 
 
 def _routes() -> tuple[Route, ...]:
@@ -230,6 +267,7 @@ def _routes() -> tuple[Route, ...]:
             handler,
             Plane.DATA,
             Evidence.SDK_VERIFIED if name in ("get_run", "get_history") else Evidence.CHOSEN,
+            _QUERY,
         )
         for name, method, path, handler in calls
     )

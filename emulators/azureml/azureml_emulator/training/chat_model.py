@@ -1,51 +1,71 @@
-"""Answers a conversation with a trained model, and keeps one as an MLflow model folder."""
+"""Generates an answer token by token, and keeps a trained model as an MLflow model folder."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import numpy as np
+import yaml
 
-from azureml_emulator.training.conversation import Example, question_of
+from azureml_emulator.training.conversation import Example, question_of, tokens
 from azureml_emulator.training.language_model import LanguageModel
 
 MOST_NEW_TOKENS = 1024
+TOKENS_PER_MESSAGE = 4
+"""What role and separators of a message add to a prompt."""
+
 _END = "</s>"
-_FLAVOR = "local_chat"
+_WEIGHTS, _MEMORY = "data/model/weights.npz", "data/model/memory.jsonl"
+_VOCABULARY = "data/tokenizer/vocabulary.json"
+CONFIG = "data/config/config.json"
+
+Files = dict[str, bytes]
+"""Contents by relative path."""
 
 
-def answer(model: LanguageModel, messages: list[dict[str, Any]], parameters: dict[str, Any]) -> str:
-    """The model's reply.
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are chosen: the most probable ones at temperature 0, drawn from the nucleus above it."""
 
-    The same conversation and parameters give the same reply: the draw is seeded with them.
+    temperature: float = 0.0
+    top_p: float = 1.0
+    most_tokens: int = MOST_NEW_TOKENS
+    seed: int | None = None
 
-    Args:
-        model: What answers.
-        messages: The conversation, oldest first.
-        parameters: ``temperature``, ``top_p``, ``do_sample``, ``max_new_tokens``; others are ignored, as the
-            served model ignores what its generation config does not know.
+
+def generate(model: LanguageModel, messages: list[dict[str, Any]], sampling: Sampling) -> Iterator[str]:
+    """The tokens of the model's reply, one by one; fewer than ``most_tokens`` if the reply is at its end.
+
+    The same conversation and sampling give the same reply: the draw is seeded with them.
     """
-    text = json.dumps([messages, parameters], sort_keys=True, ensure_ascii=False)
-    draw = np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
-    temperature = float(parameters.get("temperature", 1.0))
-    greedy = not parameters.get("do_sample", False) or temperature <= 0
-    most = min(int(parameters.get("max_new_tokens", 256)), MOST_NEW_TOKENS)
+    identity = [messages, sampling.temperature, sampling.top_p, sampling.most_tokens, sampling.seed]
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).digest()
+    draw = np.random.default_rng(int.from_bytes(digest[:8], "big"))
     question = question_of(messages)
     neighbours = model.memory.neighbours(question)
     said: list[str] = []
-    while len(said) < most:
+    while len(said) < min(sampling.most_tokens, MOST_NEW_TOKENS):
         chances = model.next_chances(question, neighbours, said)
-        token = max(chances, key=chances.__getitem__) if greedy else None
-        if token is None:
-            token = _drawn(chances, temperature, float(parameters.get("top_p", 1.0)), draw)
+        if sampling.temperature <= 0:
+            token = max(chances, key=chances.__getitem__)
+        else:
+            token = _drawn(chances, sampling.temperature, sampling.top_p, draw)
         if token == _END:
-            break
+            return
         said.append(token)
-    return "".join(said).strip()
+        # The first word of an answer has a blank before it in the vocabulary.
+        yield token.lstrip() if len(said) == 1 else token
+
+
+def prompt_tokens(messages: list[dict[str, Any]]) -> int:
+    """Tokens of a conversation, by the model's own tokenizer."""
+    return sum(len(tokens(str(message.get("content", "")))) + TOKENS_PER_MESSAGE for message in messages)
 
 
 def _drawn(chances: dict[str, float], temperature: float, top_p: float, draw: np.random.Generator) -> str:
@@ -58,49 +78,48 @@ def _drawn(chances: dict[str, float], temperature: float, top_p: float, draw: np
     return ordered[int(draw.choice(len(weights), p=weights))][0]
 
 
-def to_folder(model: LanguageModel, base_model: str, run_id: str) -> dict[str, bytes]:
-    """The files of an MLflow model folder, by relative path."""
+def to_folder(model: LanguageModel, mlmodel: dict[str, Any], requirements: list[str], config: Any) -> Files:
+    """The files of an MLflow model folder, by relative path.
+
+    Args:
+        model: What was trained.
+        mlmodel: The ``MLmodel`` document.
+        requirements: Lines of ``requirements.txt``, which ``conda.yaml`` repeats.
+        config: The model's ``config.json``.
+    """
     arrays = io.BytesIO()
     halves: dict[str, Any] = {name: array.astype(np.float16) for name, array in model.parameters.items()}
     np.savez_compressed(arrays, **halves)
-    description = "\n".join(
-        (
-            "artifact_path: mlflow_model_folder",
-            "flavors:",
-            f"  {_FLAVOR}:",
-            "    data: data",
-            f"    base_model: {base_model}",
-            "    task: chat-completion",
-            "mlflow_version: 2.9.2",
-            f"run_id: {run_id}",
-            "metadata:",
-            "  is_finetuned_model: true",
-            "",
-        )
-    )
+    conda = {
+        "name": "mlflow-env",
+        "channels": ["conda-forge"],
+        "dependencies": ["python=3.10.15", "pip", {"pip": requirements}],
+    }
     return {
-        "MLmodel": description.encode(),
-        "requirements.txt": b"numpy\n",
-        "data/weights.npz": arrays.getvalue(),
-        "data/vocabulary.json": msgspec.json.encode(model.vocabulary),
-        "data/memory.jsonl": b"\n".join(msgspec.json.encode(example) for example in model.memory.examples),
+        "MLmodel": yaml.safe_dump(mlmodel, sort_keys=False).encode(),
+        "conda.yaml": yaml.safe_dump(conda, sort_keys=False).encode(),
+        "requirements.txt": "".join(f"{line}\n" for line in requirements).encode(),
+        CONFIG: msgspec.json.encode(config),
+        _WEIGHTS: arrays.getvalue(),
+        _VOCABULARY: msgspec.json.encode(model.vocabulary),
+        _MEMORY: b"\n".join(msgspec.json.encode(example) for example in model.memory.examples),
     }
 
 
-def from_folder(files: dict[str, bytes]) -> LanguageModel:
-    """The model a folder keeps.
+def from_folder(files: Files) -> LanguageModel:
+    """The model that a folder keeps.
 
     Raises:
-        ValueError: The folder is not one that ``to_folder`` wrote.
+        ValueError: The folder was not written by ``to_folder``.
     """
-    if f"  {_FLAVOR}:" not in files.get("MLmodel", b"").decode(errors="replace"):
-        raise ValueError(f"MLmodel has no flavor {_FLAVOR}, which is the one this emulator serves")
     try:
-        model = LanguageModel(msgspec.json.decode(files["data/vocabulary.json"], type=list[str]), seed=0)
-        with np.load(io.BytesIO(files["data/weights.npz"])) as arrays:
+        model = LanguageModel(msgspec.json.decode(files[_VOCABULARY], type=list[str]), seed=0)
+        with np.load(io.BytesIO(files[_WEIGHTS])) as arrays:
             model.parameters = {name: arrays[name].astype(np.float32) for name in arrays.files}
-        for line in files["data/memory.jsonl"].splitlines():
+        for line in files[_MEMORY].splitlines():
             model.memory.add(msgspec.json.decode(line, type=Example))
     except KeyError as error:
-        raise ValueError(f"the model folder lacks {error.args[0]}") from None
+        raise ValueError(
+            f"the model folder lacks {error.args[0]}; the emulator serves models of its own fine-tuning only"
+        ) from None
     return model

@@ -9,7 +9,8 @@ import math
 import re
 from typing import Any
 
-from azureml_emulator.core.catalogue import model_ids, pipeline_component
+from azureml_emulator.core.asset_families import MODEL, by_id
+from azureml_emulator.core.catalogue import model_ids, offered_component, pipeline_component
 from azureml_emulator.core.state import EmulatorState
 
 # The service's numbers are .NET's: no underscores, infinities or not-a-number, which Python would take.
@@ -55,20 +56,21 @@ def check_inputs(state: EmulatorState, given: dict[str, str]) -> None:
     Raises:
         ServiceError: 400 naming the input.
     """
-    ports = pipeline_component()["inputs"]
+    component = offered_component(state)
+    ports = component["inputs"]
     for name, value in given.items():
         port = ports.get(name)
         if port is None:
-            raise _refusal(
-                state, f"Input '{name}' is not defined in component {pipeline_component()['name']}."
-            )
+            raise _refusal(state, f"Input '{name}' is not defined in component {component['name']}.")
         complaint = _complaint(port, value)
         if complaint:
             raise _refusal(state, f"Value '{value}' of input '{name}' {complaint}.")
     _check_compute(state, given)
-    base = given.get("mlflow_model_path", "")
-    if base.startswith("azureml://registries/") and base not in model_ids():
-        raise _refusal(state, f"Model {base} was not found in its registry.")
+    for name in ("mlflow_model_path", "pytorch_model_path"):
+        base = given.get(name, "")
+        published = base in model_ids() or by_id(state, MODEL, base) is not None
+        if base.startswith("azureml://registries/") and not published:
+            raise _refusal(state, f"Model {base} was not found in its registry.")
 
 
 def _complaint(port: dict[str, Any], value: str) -> str | None:

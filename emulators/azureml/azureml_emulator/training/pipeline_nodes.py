@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from azureml_emulator.core.asset_families import DATA, by_id
+from azureml_emulator.core.asset_families import DATA, MODEL, by_id
 from azureml_emulator.core.blob_locations import BlobLocation, location_of, output_location
-from azureml_emulator.core.catalogue import context_window, model_ids
+from azureml_emulator.core.catalogue import FINETUNE_CONFIG, base_model
 from azureml_emulator.core.resources import Job, Metric, Node
 from azureml_emulator.core.state import EmulatorState
 from azureml_emulator.core.vm_sizes import SIZES
 from azureml_emulator.training import chat_model
 from azureml_emulator.training.conversation import Example
+from azureml_emulator.training.finetune_config import (
+    IMAGE,
+    base_image,
+    extra_requirements,
+    for_chat,
+    merged,
+)
 from azureml_emulator.training.job_inputs import given_inputs, with_defaults
+from azureml_emulator.training.language_model import LanguageModel
 from azureml_emulator.training.preprocess import Prepared, PreprocessError, preprocess_files
 from azureml_emulator.training.trainer import Options, train
 
 _BINDING = re.compile(r"\$\{\{parent\.outputs\.(\w+)\}\}")
+_BASE_MODEL_INPUTS = ("mlflow_model_path", "pytorch_model_path", "huggingface_id")
+_ARTIFACT = "finetune_config.json"
+_REQUIREMENTS = ("mlflow==3.10.1", "azureml-evaluate-mlflow==0.0.87", "transformers==4.55.0", "torch")
+"""Pinned by the fine-tuning image acft-hf-nlp-gpu:112; the score script's own packages are not among them."""
+
 _PARAMETERS = (
     "num_train_epochs",
     "learning_rate",
@@ -53,26 +67,46 @@ def perform(state: EmulatorState, job: Job, node: Node) -> None:
 def _import_model(
     state: EmulatorState, job: Job, node: Node, definition: dict[str, Any], inputs: dict[str, str]
 ) -> None:
-    del state, job, node, definition
-    source = _base_model(inputs)
-    if not source:
-        raise WorkError(
-            "UserError", "One of mlflow_model_path, pytorch_model_path and huggingface_id must be given."
-        )
-    if source.startswith("azureml://registries/") and source not in model_ids():
+    del job, node, definition
+    given = [name for name in _BASE_MODEL_INPUTS if inputs.get(name)]
+    if not given:
+        raise WorkError("UserError", f"One of {', '.join(_BASE_MODEL_INPUTS)} must be given.")
+    name, source = given[0], inputs[given[0]]
+    if name == "huggingface_id":
+        _check_hub(state, source)
+        return
+    known = base_model(state, source)
+    asset = by_id(state, MODEL, source)
+    if known is None and asset is None and source.startswith("azureml://registries/"):
         raise WorkError("UserError", f"ScriptExecution.StreamAccess.NotFound: {source} does not exist.")
+    mlflow = known.mlflow if known else asset is not None and asset.properties["modelType"] == "mlflow_model"
+    if mlflow and name == "pytorch_model_path":
+        raise WorkError("UserError", f"{source} is an MLflow model; pass it as mlflow_model_path.")
+    if known is not None and not mlflow and name == "mlflow_model_path":
+        raise WorkError(
+            "UserError", f"{source} is not an MLflow model: MLmodel does not exist in its folder."
+        )
+
+
+def _check_hub(state: EmulatorState, identifier: str) -> None:
+    """The hub is not asked: an id of the right form exists (chosen)."""
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", identifier):
+        raise WorkError("UserError", f"huggingface_id '{identifier}' is not of the form owner/name.")
+    if not state.switches.hub_egress:
+        raise WorkError(
+            "UserError", f"We couldn't connect to 'https://huggingface.co' to load {identifier}/config.json."
+        )
 
 
 def _base_model(inputs: dict[str, str]) -> str:
-    """The model that is to be tuned, by whichever input names it."""
-    names = ("mlflow_model_path", "pytorch_model_path", "huggingface_id")
-    return next((inputs[name] for name in names if inputs.get(name)), "")
+    """The model to fine-tune, by whichever input names it."""
+    return next((inputs[name] for name in _BASE_MODEL_INPUTS if inputs.get(name)), "")
 
 
 def _window(state: EmulatorState, inputs: dict[str, str]) -> int | None:
     """Tokens of a row that training sees: `max_seq_length`, but no more than the model takes."""
-    asked = Options(inputs).whole("max_seq_length")
-    limits = [context_window(state, _base_model(inputs)), asked if asked > 0 else None]
+    asked, known = Options(inputs).whole("max_seq_length"), base_model(state, _base_model(inputs))
+    limits = [known.context if known else None, asked if asked > 0 else None]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
@@ -162,9 +196,61 @@ def _finetune(
         job.metrics[node.run_id] = metrics
         job.parameters[node.run_id] = {name: inputs[name] for name in _PARAMETERS}
     location = output_location(state, job.name, "pytorch_model_folder")
-    files = chat_model.to_folder(model, inputs.get("mlflow_model_path", ""), node.run_id)
+    files = written_model(state, model, inputs, node.run_id)
     for name, data in files.items():
         state.accounts.write(location.account, location.container, location.path + name, data)
+
+
+def written_model(
+    state: EmulatorState, model: LanguageModel, inputs: dict[str, str], run_id: str
+) -> chat_model.Files:
+    """The MLflow folder of a trained model, as the model converter writes it."""
+    base = _base_model(inputs)
+    known = base_model(state, base)
+    config = for_chat(_finetune_config(state, inputs))
+    tag = known.base_image_tag if known else None
+    image = base_image(config, f"{IMAGE}:{tag}" if tag is not None else None)
+    metadata = {
+        "is_finetuned_model": True,
+        "base_model_name": base.partition("/versions/")[0].rpartition("/")[2],
+        **({"azureml.base_image": image} if image else {}),
+    }
+    mlmodel = {
+        "artifact_path": "mlflow_model_folder",
+        "flavors": {
+            "hftransformersv2": {"task_type": "chat-completion", "model_data": "data"},
+            "python_function": {"loader_module": "azureml.evaluate.mlflow.hftransformers", "data": "data"},
+        },
+        "metadata": metadata,
+        "mlflow_version": "3.10.1",
+        "run_id": run_id,
+    }
+    requirements = [*_REQUIREMENTS, *extra_requirements(config)]
+    architecture = known.architecture if known else "LlamaForCausalLM"
+    model_config = {
+        "architectures": [architecture],
+        "max_position_embeddings": known.context if known else 131_072,
+    }
+    return chat_model.to_folder(model, mlmodel, requirements, model_config)
+
+
+def _finetune_config(state: EmulatorState, inputs: dict[str, str]) -> dict[str, Any]:
+    """The base model's own configuration under the one that the job was given."""
+    base = _base_model(inputs)
+    known, asset, uri = base_model(state, base), by_id(state, MODEL, base), inputs.get(FINETUNE_CONFIG)
+    config = known.finetune_config if known else {}
+    if asset is not None:
+        artifact = f"{asset.properties['modelUri'].rstrip('/')}/{_ARTIFACT}"
+        with suppress(WorkError):  # most model folders have none
+            config = merged(config, _json_object(artifact, _read(state, artifact)[1]))
+    return merged(config, _json_object(FINETUNE_CONFIG, _read(state, uri)[1])) if uri else config
+
+
+def _json_object(name: str, data: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(data, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise WorkError("UserError", f"{name} is not a JSON object: {error}") from None
 
 
 def _convert(

@@ -12,7 +12,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 meeting = threading.Barrier(2, timeout=20)
 
 
-@app.route(route="echo/{id}/{part:int?}", methods=["GET", "POST"])
+@app.route(route="echo/{id}/{part?}", methods=["GET", "POST"])
 def echo(req: func.HttpRequest) -> func.HttpResponse:
     """Says back all that the request was."""
     logging.info("Echoed", extra={"run_id": "ft-1"})
@@ -35,21 +35,19 @@ async def open_to_all(req: func.HttpRequest, context: func.Context) -> func.Http
 
 @app.route(route="closed", methods=["GET"], auth_level=func.AuthLevel.ADMIN)
 def closed(req: func.HttpRequest) -> str:
-    """Needs the master key, and returns bare text."""
+    """Needs a key, and returns bare text."""
     return "opened"
 
 
 @app.route(route="made", methods=["POST"])
 def made(req: func.HttpRequest) -> func.HttpResponse:
-    """Answers with a status, headers and a cookie of its own."""
-    headers = {"Location": "/api/made/1", "Set-Cookie": "session=7; Path=/"}
-    return func.HttpResponse(
-        b"\x00\xff", status_code=201, headers=headers, mimetype="application/octet-stream"
-    )
+    """Answers with a status and headers of its own."""
+    headers = {"Location": "/api/made/1", "Content-Type": "application/octet-stream"}
+    return func.HttpResponse(b"\x00\xff", status_code=201, headers=headers)
 
 
 @app.route(route="nothing", methods=["GET"])
-def nothing(req: func.HttpRequest) -> None:
+def nothing(req: func.HttpRequest):
     """Returns nothing at all."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import List  # noqa: UP035 - the worker takes no other generics in an `Out`
 
 import azure.functions as func
 from azurefunctions.extensions.bindings import blob
@@ -37,7 +38,7 @@ def work(message: func.QueueMessage, result: func.Out[str]) -> None:
 
 @app.queue_trigger(arg_name="message", queue_name="%PREFIX%-fan", connection=CONNECTION)
 @app.queue_output(arg_name="results", queue_name=RESULTS, connection=CONNECTION)
-async def fan_out(message: func.QueueMessage, results: func.Out[list[str]]) -> None:
+async def fan_out(message: func.QueueMessage, results: func.Out[List[str]]) -> None:  # noqa: UP006
     """Puts each character of the message on the queue."""
     results.set(list(message.get_body().decode()))
 
@@ -74,7 +75,7 @@ def tick(timer: func.TimerRequest, result: func.Out[str]) -> None:
 
 @app.route(route="order/{text}", methods=["POST"])
 @app.queue_output(arg_name="orders", queue_name=RESULTS, connection=CONNECTION)
-def order(req: func.HttpRequest, orders: func.Out[list[str]]) -> func.HttpResponse:
+def order(req: func.HttpRequest, orders: func.Out[List[str]]) -> func.HttpResponse:  # noqa: UP006
     """Puts the text on the queue, unless it is to fail."""
     orders.set([] if req.route_params["text"] == "none" else [req.route_params["text"]])
     if req.route_params["text"] == "fail":

@@ -1,0 +1,297 @@
+"""Every route: what `function_app.py` registers, and what `GET /api/openapi.json` describes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handlers.http.dashboard import show_dashboard
+from handlers.http.health import Health, show_health
+from handlers.http.list_runs import RunQuery, list_runs
+from handlers.http.openai.chat_completions import complete_chat
+from handlers.http.openai.models import Model, ModelList, list_models, show_model
+from handlers.http.openai.not_offered import refuse_route
+from handlers.http.openapi.chat_request import ChatCompletionBody
+from handlers.http.openapi.show_openapi import show_openapi
+from handlers.http.request_changes import (
+    Extension,
+    StartOverrides,
+    cancel_run,
+    delete_endpoint,
+    extend_endpoint,
+    retry_run,
+    start_run,
+)
+from handlers.http.requests import read_object
+from handlers.http.route import AuthScheme, Content, Route, Success
+from handlers.http.run_views import RunPageView, RunView
+from handlers.http.score_endpoint import score_endpoint
+from handlers.http.show_run import show_report, show_run
+from shared.domain.dataset import DatasetReport
+from shared.domain.serving.openai_reply import ChatCompletion
+from shared.domain.serving.score_payload import ScoreMessages, ScorePayload
+
+ETAG = {"ETag": "Of what the answer says, for `If-None-Match`; the clock alone does not change it."}
+_KNOWN = Success("The copy that `If-None-Match` names says the same.", headers=ETAG)
+_IF_NONE_MATCH = {"If-None-Match": "ETag of the copy that you have."}
+_RUN_BODY = Content((RunView,))
+_RUN = Success("The run.", (Content((RunView,)),), ETAG)
+_ASKED = Success("It is on the record, and will be done.", (_RUN_BODY,))
+_BUSY = (503,)
+
+RUNS = (
+    Route(
+        function="list_runs",
+        method="GET",
+        path="runs",
+        handle=lambda request, app: list_runs(
+            request.query, app().services, if_none_match=request.if_none_match
+        ),
+        summary="List runs",
+        description="By id. A filter that matches little may answer an empty page with a `next`.",
+        tag="runs",
+        successes={200: Success("A page.", (Content((RunPageView,)),), ETAG), 304: _KNOWN},
+        errors=(400, *_BUSY),
+        query=RunQuery,
+        headers=_IF_NONE_MATCH,
+    ),
+    Route(
+        function="get_run",
+        method="GET",
+        path="runs/{id}",
+        handle=lambda request, app: show_run(
+            request.path["id"],
+            if_none_match=request.if_none_match,
+            services=app().services,
+            prices=app().settings.prices,
+        ),
+        summary="Show a run",
+        description="Stages with times, report in short, metrics, model, smoke test, endpoint, error, cost.",
+        tag="runs",
+        successes={200: _RUN, 304: _KNOWN},
+        errors=(404, 409, *_BUSY),
+        headers=_IF_NONE_MATCH,
+    ),
+    Route(
+        function="get_report",
+        method="GET",
+        path="runs/{id}/report",
+        handle=lambda request, app: show_report(
+            request.path["id"], accept=request.headers.get("Accept"), services=app().services
+        ),
+        summary="Show a dataset report",
+        description="What dataset validation found, line by line: JSON, or a page for browsers, by `Accept`.",
+        tag="runs",
+        successes={
+            200: Success(
+                "The report.",
+                (Content((DatasetReport,)), Content(media="text/html")),
+            )
+        },
+        errors=(404, 409, *_BUSY),
+    ),
+    Route(
+        function="cancel_run",
+        method="POST",
+        path="runs/{id}/cancel",
+        handle=lambda request, app: cancel_run(request.path["id"], app().services),
+        advances=True,
+        summary="Cancel a run",
+        description="Stops it and takes away everything of it that costs money. Asking twice is asking once.",
+        tag="runs",
+        successes={202: _ASKED},
+        errors=(404, 409, *_BUSY),
+    ),
+    Route(
+        function="start_run",
+        method="POST",
+        path="runs/{id}/start",
+        handle=lambda request, app: start_run(
+            request.path["id"],
+            read_object(request.body or b"{}"),
+            most_hours=app().settings.endpoint_max_lifetime_hours,
+            services=app().services,
+        ),
+        advances=True,
+        summary="Start a stopped run",
+        description="Deploys its model again, without training; the body may override some options.",
+        tag="runs",
+        successes={202: _ASKED},
+        errors=(400, 404, 409, 413, 422, *_BUSY),
+        request=Content((StartOverrides,)),
+    ),
+    Route(
+        function="retry_run",
+        method="POST",
+        path="runs/{id}/retry",
+        handle=lambda request, app: retry_run(request.path["id"], app().services),
+        advances=True,
+        summary="Retry a run",
+        description="Has a suspended or waiting run looked at again, now.",
+        tag="runs",
+        successes={
+            202: Success(
+                "It will be looked at.",
+                (Content((RunView, dict[str, str])),),
+            )
+        },
+        errors=(404, 409, *_BUSY),
+    ),
+)
+
+ENDPOINTS = (
+    Route(
+        function="score",
+        method="POST",
+        path="endpoints/{endpoint}/score",
+        handle=lambda request, app: score_endpoint(request, app()),
+        blocking=False,
+        summary="Score",
+        description="Straight through to the live endpoint; the answer is the model's own.",
+        tag="endpoints",
+        successes={
+            200: Success("What the model answered.", (Content((Any,)), Content(media="text/event-stream")))
+        },
+        errors=(400, 404, 409, 410, 413, 429, 502, 503, 504),
+        request=Content((ScoreMessages, ScorePayload)),
+    ),
+    Route(
+        function="extend_endpoint",
+        method="POST",
+        path="endpoints/{endpoint}/extend",
+        handle=lambda request, app: extend_endpoint(
+            request.path["endpoint"],
+            read_object(request.body),
+            most_hours=app().settings.endpoint_max_lifetime_hours,
+            services=app().services,
+        ),
+        advances=True,
+        summary="Extend an endpoint",
+        description="Lets it live longer, up to ENDPOINT_MAX_LIFETIME_HOURS; until then it may idle, too.",
+        tag="endpoints",
+        successes={200: Success("The run with its new time.", (_RUN_BODY,))},
+        errors=(400, 404, 409, 413, 422, *_BUSY),
+        request=Content((Extension,)),
+    ),
+    Route(
+        function="delete_endpoint",
+        method="DELETE",
+        path="endpoints/{endpoint}",
+        handle=lambda request, app: delete_endpoint(request.path["endpoint"], app().services),
+        advances=True,
+        summary="Delete an endpoint",
+        description="Before its time. Asking twice is asking once.",
+        tag="endpoints",
+        successes={202: _ASKED},
+        errors=(404, 409, *_BUSY),
+    ),
+)
+
+OPENAI = (
+    Route(
+        function="chat_completions",
+        method="POST",
+        path="v1/chat/completions",
+        handle=lambda request, app: complete_chat(request, app()),
+        blocking=False,
+        summary="Create a chat completion",
+        description="OpenAI's form. A parameter that the model's server cannot honour is refused by name. "
+        "With `stream`, chunks come as they are generated, and a fault in mid-stream is an event with "
+        "`error`. `usage` is there if the model's server counts tokens.",
+        tag="openai",
+        successes={
+            200: Success(
+                "The reply.",
+                (
+                    Content((ChatCompletion,)),
+                    Content(media="text/event-stream"),
+                ),
+            ),
+        },
+        errors=(400, 404, 409, 410, 413, 429, 502, 503, 504),
+        auth=AuthScheme.OWN,
+        request=Content((ChatCompletionBody,)),
+    ),
+    Route(
+        function="list_models",
+        method="GET",
+        path="v1/models",
+        handle=lambda request, app: list_models(request, app()),
+        blocking=False,
+        summary="List live models",
+        description="Each live endpoint by its name, and each dataset's newest by the dataset's.",
+        tag="openai",
+        successes={200: Success("The models.", (Content((ModelList,)),))},
+        errors=_BUSY,
+        auth=AuthScheme.OWN,
+    ),
+    Route(
+        function="get_model",
+        method="GET",
+        path="v1/models/{model}",
+        handle=lambda request, app: show_model(request, app()),
+        blocking=False,
+        summary="Show a live model",
+        description="By its endpoint's name or its dataset's.",
+        tag="openai",
+        successes={200: Success("The model.", (Content((Model,)),))},
+        errors=(404, *_BUSY),
+        auth=AuthScheme.OWN,
+    ),
+    *(
+        Route(
+            function=f"no_{name}",
+            method="POST",
+            path=f"v1/{name}",
+            handle=lambda _request, _app, name=name: refuse_route(name),
+            summary="Not offered",
+            description="404 in OpenAI's form.",
+            tag="openai",
+            successes={},
+            auth=AuthScheme.OWN,
+            described=False,
+        )
+        for name in ("completions", "embeddings")
+    ),
+)
+
+APP = (
+    Route(
+        function="dashboard",
+        method="GET",
+        path="dashboard/{file?}",
+        handle=lambda request, _app: show_dashboard(
+            request.path.get("file"), url=request.url, if_none_match=request.if_none_match
+        ),
+        summary="Show the page",
+        description="The page for people, and its files.",
+        tag="app",
+        successes={},
+        auth=AuthScheme.NONE,
+        described=False,
+    ),
+    Route(
+        function="openapi",
+        method="GET",
+        path="openapi.json",
+        handle=lambda _request, _app: show_openapi(ROUTES),
+        summary="Show this description",
+        description="OpenAPI 3.1.",
+        tag="app",
+        successes={200: Success("This.", (Content((dict[str, Any],)),))},
+        auth=AuthScheme.NONE,
+    ),
+    Route(
+        function="health",
+        method="GET",
+        path="health",
+        handle=lambda _request, app: show_health(app),
+        summary="Show whether the app is configured",
+        description="If it is not, its log names the settings at fault; routes with a function key do, too.",
+        tag="app",
+        successes={200: Success("It is.", (Content((Health,)),))},
+        errors=_BUSY,
+        auth=AuthScheme.NONE,
+    ),
+)
+
+ROUTES: tuple[Route, ...] = (*RUNS, *ENDPOINTS, *OPENAI, *APP)

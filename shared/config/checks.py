@@ -1,0 +1,74 @@
+"""What settings mean together, and what their types cannot say of one alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from shared.domain.fields import Problem
+from shared.domain.run.bounds import Bounds, check_options
+from shared.domain.run.options import LEAST_IDLE_MINUTES, RunOptions
+from shared.domain.run.parameters import fault_of_value
+
+_CRON_FIELDS = 6
+
+RESERVED_VARIABLES = frozenset(
+    {
+        *("ENGINE_NAME", "WORKER_COUNT", "MAX_MODEL_LEN", "TENSOR_PARALLEL"),
+        *("AZUREML_MODEL_DIR", "MLFLOW_MODEL_FOLDER", "HOST", "PORT", "MODEL", "SEED", "DEVICE"),
+    }
+)
+"""Variables of the serving container that the app sets itself, or that its server takes for its own."""
+
+_AT_MOST = {
+    ("endpoint_max_lifetime_hours", 168): ("endpoint_lifetime_hours", 24),
+    ("max_instance_count", 2): ("deployment_instance_count", 1),
+    ("max_live_endpoints", 4): ("deployment_instance_count", 1),
+}
+"""A bound and its default, and the operator's own choice, which is held to it, with its default."""
+
+
+def check_each(values: Mapping[str, Any]) -> list[Problem]:
+    """Check the settings that were given and could be converted, whatever else is missing."""
+    problems = []
+    shares = [int(share) for share in values.get("split_percentages", "80,10,10").split(",")]
+    if sum(shares) != 100 or min(shares) == 0:
+        problems.append(Problem("SPLIT_PERCENTAGES", "must be three shares above 0 that add up to 100"))
+    for name in ("advance_schedule", "reconcile_schedule"):
+        if name in values and len(values[name].split()) != _CRON_FIELDS:
+            problems.append(Problem(name.upper(), "must have six fields, seconds first, e.g. `0 * * * * *`"))
+    for (most, usual_most), (chosen, usual) in _AT_MOST.items():
+        limit = values.get(most, usual_most)
+        if limit != 0 and values.get(chosen, usual) > limit:
+            problems.append(Problem(most.upper(), f"must not be below {chosen.upper()}"))
+    if 0 < values.get("endpoint_idle_minutes", 0) < LEAST_IDLE_MINUTES:
+        message = f"must be 0 for never, or at least {LEAST_IDLE_MINUTES}"
+        problems.append(Problem("ENDPOINT_IDLE_MINUTES", message))
+    if not re.fullmatch(r"[\x20-\x7e]*", values.get("api_keys") or ""):
+        problems.append(Problem("API_KEYS", "must be ASCII: keys travel in HTTP headers"))
+    for name, value in values.get("finetune_parameters", {}).items():
+        fault = fault_of_value(value)
+        if fault is not None:
+            problems.append(Problem("FINETUNE_PARAMETERS", f"{name[:64]!r} {fault}"))
+    if len(set(values.get("serving", ()))) < len(values.get("serving", ())):
+        problems.append(Problem("SERVING", "names a strategy twice; each is tried once"))
+    if taken := sorted(RESERVED_VARIABLES & {name.upper() for name in values.get("serving_variables", {})}):
+        message = f"must not have {', '.join(taken)}: the app or the container's server sets it"
+        problems.append(Problem("SERVING_VARIABLES", message))
+    return problems
+
+
+def check_cost(defaults: RunOptions, bounds: Bounds) -> list[Problem]:
+    """Check that a run without a `run.json` is within MAX_RUN_COST, for which every size has a price."""
+    if bounds.max_run_cost is None:
+        return []
+    sizes = {
+        *(defaults.compute_size, *bounds.allowed_compute_sizes),
+        *(defaults.instance_type, *bounds.allowed_instance_types),
+    }
+    unpriced = sorted(size for size in sizes if size.lower() not in bounds.prices)
+    if unpriced:
+        message = f"needs a price of each VM size; PRICES_PER_HOUR lacks {', '.join(unpriced)}"
+        return [Problem("MAX_RUN_COST", message)]
+    return [Problem("MAX_RUN_COST", message) for _, message in check_options(defaults, defaults, bounds)]

@@ -1,0 +1,113 @@
+"""A validation that takes several invocations, one whose worker dies, and one that nobody wants any more."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from shared.domain.run.run import Requests, Run, SourceFile
+from shared.domain.run.stages import Stage
+from shared.workflow.save_progress import update_run
+from shared.workflow.steps.validate_dataset import CHECKPOINT_EVERY, LONGEST_INVOCATION
+from tests.app.fake_storage import MemoryUploads
+from tests.app.fakes import World
+from tests.app.worlds import Crash, advance, upload
+from tests.dataset.checking import good_rows, jsonl
+
+WHOLE_LIFE = timedelta(minutes=20)  # of a run after its validation, in a world without waiting
+DATA = jsonl(good_rows(40_000))  # 5 MB, read in pieces of 4 KiB
+
+
+class SlowUploads(MemoryUploads):
+    """Uploads of which each piece takes a while; `after` is called with the number of pieces so far."""
+
+    def __init__(self, world: World, pace: timedelta) -> None:
+        super().__init__()
+        self._world, self._pace = world, pace
+        self.pieces = 0
+        self.offsets: list[int] = []
+        self.dies_at = self.canceled_at = -1
+
+    def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
+        """See `Uploads.read`."""
+        self.offsets.append(offset)
+        for piece in super().read(file, offset):
+            self._world.now += self._pace
+            self.pieces += 1
+            if self.pieces == self.dies_at:
+                raise Crash
+            if self.pieces == self.canceled_at:
+                (run_id,) = self._world.runs.blobs
+                update_run(self._world.runs, run_id, self._canceled)
+            yield piece
+
+    def _canceled(self, run: Run) -> Run:
+        return msgspec.structs.replace(run, requests=Requests(cancel_at=self._world.now))
+
+
+def _slow_world(pace: timedelta) -> tuple[World, SlowUploads]:
+    world = World()
+    uploads = SlowUploads(world, pace)
+    world.uploads = uploads
+    return world, uploads
+
+
+def _snapshot_of_one_go(name: str, body: bytes) -> dict[str, bytes]:
+    world, _ = _slow_world(timedelta(0))
+    advance(world, upload(world, name, body))
+    return {path.partition("/")[2]: data for path, data in world.datasets.files.items()}
+
+
+@pytest.mark.parametrize("name", ["d.jsonl", "d.jsonl.gz"])
+def test_a_long_validation_takes_several_invocations(name: str) -> None:
+    """Each ends in time, the next goes on where it stopped, and the snapshot is that of one go."""
+    body = gzip.compress(DATA) if name.endswith(".gz") else DATA
+    pace = LONGEST_INVOCATION * 3 / (len(body) / 4096)
+    world, uploads = _slow_world(pace)
+    run_id = upload(world, name, body)
+    first = world.now
+    for _ in range(20):
+        began = world.now
+        run = advance(world, run_id)
+        again = timedelta(0) if name == "d.jsonl" else began - first
+        assert world.now - began < LONGEST_INVOCATION + CHECKPOINT_EVERY + 2 * pace + again + WHOLE_LIFE
+        if run.stage is not Stage.RECEIVED:
+            break
+        assert run.due is not None
+        assert run.due - world.now < timedelta(minutes=1)
+        world.now = run.due
+    assert len(uploads.offsets) >= 3
+    assert (uploads.offsets[1] > 0) == (name == "d.jsonl")
+    written = {path.partition("/")[2]: data for path, data in world.datasets.files.items()}
+    assert written == _snapshot_of_one_go(name, body)
+    assert world.datasets.checkpoints == {}
+
+
+def test_a_worker_that_dies_loses_what_it_did_since_the_last_checkpoint() -> None:
+    """And that is less than a minute of work."""
+    world, uploads = _slow_world(timedelta(seconds=1))
+    run_id = upload(world, "d.jsonl", DATA)
+    uploads.dies_at = 500
+    with pytest.raises(Crash):
+        advance(world, run_id)
+    world.run_lock.held.clear()
+    advance(world, run_id)
+    assert 500 * 4096 - uploads.offsets[1] < 60 * 4096
+    written = {path.partition("/")[2]: data for path, data in world.datasets.files.items()}
+    assert written == _snapshot_of_one_go("d.jsonl", DATA)
+
+
+def test_a_cancellation_stops_a_validation() -> None:
+    """Within twenty seconds of work, and nothing of the snapshot appears."""
+    world, uploads = _slow_world(timedelta(seconds=1))
+    run_id = upload(world, "d.jsonl", DATA)
+    uploads.canceled_at = 100
+    run = advance(world, run_id)
+    assert run.stage is Stage.CANCELED
+    assert uploads.pieces <= 100 + 2 * CHECKPOINT_EVERY.total_seconds() + 32
+    assert world.datasets.files == {}
+    assert world.datasets.checkpoints == {}

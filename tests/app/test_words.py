@@ -1,0 +1,63 @@
+"""One thing has one name: names that were given up stay out of code, docs, infrastructure and the page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = [
+    *("bench", "chaos", "dashboard", "docs", "emulators", "handlers", "infra", "local", "shared", "tests"),
+    "tools",
+]
+FILES = ["function_app.py", "host.json", "local.settings.json.example", "README.md", "CONTRIBUTING.md"]
+TEXT = {".py", ".md", ".js", ".css", ".html", ".bicep", ".json", ".sh", ".ps1", ".txt", ".example", ".toml"}
+
+GIVEN_UP = {
+    r"news|Notice|put_down|note_stages": "notification",
+    r"parked|unpark|park|PARKED": "suspended",
+    r"hear_of|hear_of_job|take_message|schedule_advances": "a handler named for its event",
+    r"take_place|has_place|places|PLACES": "slot, or location",
+    r"sweep_endpoints|_what_is_left": "reconcile_resources, observe_remaining",
+    r"wish|_asking": "request",
+    r"GateRules|check_dataset|pinned_copy|PinnedCopy": "ValidationRules, validate_files, Snapshot",
+    r"of_expected_form|may_come_later|unless_known": "validating_response, is_retryable",
+    r"well_formed|tagged_as_ours": "sanitize_text, list_owned",
+    r"JobFacts|SeenJob|SeenEndpoint|ModelFacts|EndpointFacts": "JobRecord, JobStatus, EndpointStatus",
+    r"may_lose_answers|Shelf|shelves|mishap|mishaps|arena|kitchen\.py": "see docs/decisions/0010",
+    r"local[./]azureml|local[./]host": "emulators/azureml, emulators/functions",
+}
+"""Pattern of what was given up, as whole words; what stands for it now."""
+
+ELSEWHERE = {
+    "tests/app/test_words.py",  # this list
+    "docs/decisions/0010-names-and-rooms.md",  # says what was renamed
+    "tests/chaos/test_wire.py",  # "no news"
+    "emulators/azureml/tests/test_strictness.py",  # places in a document
+    "emulators/azureml/azureml_emulator/server.py",  # a well-formed version
+}
+
+
+def _texts() -> Iterator[Path]:
+    yield from (ROOT / name for name in FILES)
+    for folder in FOLDERS:
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in TEXT and not {"__pycache__", "node_modules"} & set(path.parts):
+                yield path
+
+
+@pytest.mark.parametrize("words", GIVEN_UP)
+def test_names_that_were_given_up_stay_out(words: str) -> None:
+    """The message says where an old name stands, and what to write instead."""
+    pattern = re.compile(rf"\b(?:{words})\b")
+    seen = [
+        f"{name}:{number}: {line.strip()[:100]}"
+        for path in _texts()
+        if (name := path.relative_to(ROOT).as_posix()) not in ELSEWHERE
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if pattern.search(line)
+    ]
+    assert not seen, f"write {GIVEN_UP[words]} instead:\n" + "\n".join(seen)
