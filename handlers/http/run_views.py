@@ -205,9 +205,6 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     error: FailureView | None
     failures: int
     faulty_since: datetime | None
-    attention: Annotated[
-        str | None, Meta(description="Why a person should look though the run goes on by itself.")
-    ]
     last_fault: FailureView | None
     attention: Annotated[
         str | None, Meta(description="Why a person should look, though the run goes on by itself.")
@@ -245,7 +242,6 @@ def run_view(run: Run, now: datetime) -> RunView:
         error=_public(run.error, FailureView | None),
         failures=run.failures,
         faulty_since=run.faulty_since,
-        attention=run.attention,
         last_fault=_public(run.last_fault, FailureView | None),
         attention=run.attention,
         report=_public(run.report, ReportSummaryView | None),
