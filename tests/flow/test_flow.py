@@ -13,7 +13,7 @@ import pytest
 from azure.identity import DefaultAzureCredential
 from azureml_emulator import INSTANT
 
-from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint
+from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, start_run
 from handlers.timers.reconcile_resources import reconcile_resources
 from shared.adapters.azureml.arm import WorkspaceId
 from shared.adapters.azureml.endpoints import ENDPOINT_VERSION, endpoint_body
@@ -137,12 +137,13 @@ def test_the_same_content_again_is_a_duplicate_unless_forced(flow: Flow) -> None
 
 
 @pytest.mark.parametrize(
-    ("fault", "code", "words"),
+    ("fault", "code", "words", "end"),
     [
         (
             {"job": {"child": "chat_completion_finetune", "message": "CUDA out of memory."}},
             "JobFailed",
             "CUDA out of memory.",
+            Stage.FAILED,
         ),
         (
             {
@@ -155,11 +156,13 @@ def test_the_same_content_again_is_a_duplicate_unless_forced(flow: Flow) -> None
             },
             "NoServingStrategy",
             "User container has crashed",
+            Stage.STOPPED,
         ),
         (
             {"container": {"status": 500, "reason": "no template"}, "count": None},
             "NoServingStrategy",
             "no template",
+            Stage.STOPPED,
         ),
     ],
 )
@@ -168,26 +171,33 @@ def test_what_goes_wrong_in_azure_ml_ends_the_run_in_its_words(
     fault: dict[str, object],
     code: str,
     words: str,
+    end: Stage,
 ) -> None:
-    """The run fails with the service's message and leaves no endpoint."""
+    """The run ends with the service's message and leaves no endpoint."""
     flow.emulator.add_fault(**fault)
     run_id = flow.upload(f"{name()}.jsonl", sample())
-    run = flow.drive(run_id, Stage.FAILED)
+    run = flow.drive(run_id, end)
     assert run.error is not None
     assert run.error.code == code
     assert words in run.error.message
     assert flow.services.endpoints.endpoint(run_id, run_id) is None
 
 
-def test_a_quota_refusal_ends_the_run_in_the_services_words(flow: Flow) -> None:
-    """A deployment needs a fifth more than its instances; without it there is no endpoint left."""
+def test_a_quota_refusal_keeps_the_model_until_there_is_quota(flow: Flow) -> None:
+    """A deployment needs a fifth more than its instances; without it the run stops, and can be started."""
     flow.emulator.set_quota({"standardNCADSA100v4Family": 24})
     run_id = flow.upload(f"{name()}.jsonl", sample())
-    run = flow.drive(run_id, Stage.FAILED)
+    run = flow.drive(run_id, Stage.STOPPED)
     assert run.error is not None
     assert run.error.code == "InferencingClientCreateDeploymentFailed"
     assert "Not enough quota available for Standard_NC24ads_A100_v4" in run.error.message
     assert flow.services.endpoints.endpoint(run_id, run_id) is None
+
+    flow.emulator.set_quota({"standardNCADSA100v4Family": 240})
+    start_run(run_id, {"lifetime_hours": 2}, settings=flow.settings, services=flow.services)
+    run = flow.drive(run_id, Stage.LIVE)
+    assert (run.error, run.model is not None, run.options.lifetime_hours) == (None, True, 2)
+    assert stages(run).count("training") == 1
 
 
 def test_a_run_can_be_canceled_while_it_trains(flow: Flow) -> None:
@@ -267,7 +277,7 @@ def test_a_datastore_over_another_account_is_not_used(flow: Flow) -> None:
 
 
 def test_a_live_run_whose_endpoint_was_deleted_by_hand_ends(flow: Flow) -> None:
-    """`reconcile_resources` notices, and the run ends as deleted."""
+    """`reconcile_resources` notices, and the run stops with its model."""
     run_id = flow.upload(f"{name()}.jsonl", sample())
     flow.drive(run_id, Stage.LIVE)
     flow.services.endpoints.delete(run_id)
