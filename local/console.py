@@ -67,6 +67,9 @@ class DemoConsole:
     def smoke_tests(self, run: Mapping[str, Any]) -> None:
         """How the deployment answered before it got traffic."""
         self.title("Smoke test: held-out questions, before the deployment got traffic")
+        self._terminal.print(
+            "  A small stand-in model answers here. It shows the flow, not the quality: in Azure, GPUs train yours."
+        )
         for test in run.get("smoke_test") or []:
             self.exchange(test["prompt"], test["reply"], test["expected"])
 
