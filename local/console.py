@@ -68,7 +68,7 @@ class DemoConsole:
         """How the deployment answered before it got traffic."""
         self.title("Smoke test: held-out questions, before the deployment got traffic")
         self._terminal.print(
-            "  A small stand-in model answers here. It shows the flow, not the quality: in Azure, GPUs train yours."
+            "  A small stand-in model answers here: it shows the flow, not the quality of what Azure trains."
         )
         for test in run.get("smoke_test") or []:
             self.exchange(test["prompt"], test["reply"], test["expected"])
