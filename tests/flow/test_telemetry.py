@@ -128,7 +128,7 @@ def test_faults_are_counted(observed: tuple[Flow, Collector]) -> None:
     flow, collector = observed
     flow.emulator.add_fault(match={"operation": "datastores.put"}, status=403)
     run_id = flow.upload("watched.jsonl", dataset())
-    flow.drive(run_id, Stage.TRAINING)
+    flow.drive(run_id, Stage.LIVE)
     points = collector.values()["finetune.faults"]
     assert [(point.attributes["stage"], point.attributes["retried"], point.value) for point in points] == [
         ("validated", True, 1),
@@ -168,7 +168,7 @@ def test_an_exception_is_recorded_once(observed: tuple[Flow, Collector]) -> None
     flow, collector = observed
     flow.emulator.add_fault(match={"operation": "datastores.put"}, status=403)
     run_id = flow.upload("watched.jsonl", dataset())
-    flow.drive(run_id, Stage.TRAINING)
+    flow.drive(run_id, Stage.LIVE)
     recorded = [span.name for span in collector.span_list() for event in span.events]
     assert recorded == ["workspace.ensure_datastore"]
     failed = {
