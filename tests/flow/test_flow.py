@@ -80,7 +80,7 @@ def test_an_upload_is_carried_to_a_live_endpoint_and_taken_away_when_its_time_is
         "deploying",
         "live",
         "deleting",
-        "deleted",
+        "stopped",
     ]
 
 

@@ -140,5 +140,5 @@ def test_a_component_without_fine_tune_configs_leaves_the_environment(flow: Flow
     assert run.error.code == "NoServingStrategy"
     assert "vllm-model-image: training was not told" in run.error.message
     assert "mlflow: " in run.error.message
-    assert flow.services.endpoints.endpoint(run.run_id) is None
+    assert flow.services.endpoints.endpoint(run.run_id, run.run_id) is None
     assert driven(flow, serving=(ENVIRONMENT,)).stage is Stage.LIVE
