@@ -23,7 +23,7 @@ def test_extending_moves_the_end(scenes: Scenes, live_run: str, open_page: Calla
     page.get_by_role("button", name="Extend …").click()
     dialog = page.get_by_role("dialog", name="Extend the endpoint")
     dialog.get_by_label("Hours to add").fill("2")
-    expect(dialog.get_by_text("even if nobody uses it")).to_be_visible()
+    expect(dialog.get_by_text("even if it is not used")).to_be_visible()
     take_picture(page, "dialog")
     dialog.get_by_role("button", name="Extend", exact=True).click()
     expect(dialog).to_have_count(0)

@@ -155,7 +155,7 @@ def test_starting_over_forgets_what_is_under_way(page: Page) -> None:
     model.wait_for(say(page, "The first question"))
     page.get_by_role("button", name="Start over").click()
     expect(page.locator(".log > *")).to_have_count(1)
-    expect(page.locator(".log")).to_contain_text("Ask something")
+    expect(page.locator(".log")).to_contain_text("Write a message")
     model.wait_for(say(page, "The second question"))
     expect(page.locator(".turn.user")).to_have_text("You: The second question")
     expect(page.locator(".log .note.bad")).to_have_count(0)

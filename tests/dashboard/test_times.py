@@ -106,13 +106,13 @@ def test_a_long_teardown_is_said_to_be_long(retold: Callable[..., Page]) -> None
         run |= {"stage": "deleting", "outcome": "deleted", "needs_attention": True}
 
     page = retold(tearing_down)
-    expect(page.locator(".note.warn")).to_contain_text("Its teardown has lasted for over an hour.")
+    expect(page.locator(".note.warn")).to_contain_text("The teardown has lasted for over an hour.")
 
 
 def test_an_overdue_run_is_said_to_be_overdue(retold: Callable[..., Page]) -> None:
     """Nobody advances it; that is no teardown."""
     page = retold(lambda run: run.update(stage="training", needs_attention=True))
-    expect(page.locator(".note.warn")).to_contain_text("It has been due for over an hour")
+    expect(page.locator(".note.warn")).to_contain_text("The run has been due for over an hour")
 
 
 def test_the_last_hour_stands_out_when_it_comes(live_run: str, open_page: Callable[..., Page]) -> None:
