@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -45,6 +46,9 @@ def translated(doing: str) -> Iterator[None]:
         raise
     except AzureError as fault:
         raise translate(fault, doing) from fault
+    except json.JSONDecodeError as fault:
+        # azure-identity reads what a token service answers without looking at its status.
+        raise TransientServiceError(f"{doing}: {fault}", code=INVALID_RESPONSE) from fault
 
 
 def translate(fault: AzureError, doing: str) -> FinetuneError:

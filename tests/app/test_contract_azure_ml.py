@@ -280,4 +280,4 @@ def test_a_submission_that_hangs_holds_up_no_other_and_has_a_deadline(
         with pytest.raises(TransientServiceError):
             submitting.result(timeout=60)
     azure_ml.clear_faults()
-    assert services.training.job(other.run_id) is not None
+    assert services.training.job(other.run_id, other.run_id) is not None
