@@ -33,11 +33,11 @@ class _Instead:
 def _submits_under_a_new_name(services: Services) -> Services:
     real = services.training
 
-    def submit(run: Run, plan: Any) -> None:
+    def submit(run: Run, plan: Any, **given: Any) -> None:
         # As if the job's name were drawn anew in each attempt.
         drawn = f"{run.run_id[:-10]}{os.urandom(5).hex()}"
-        real.submit(msgspec.structs.replace(run, run_id=drawn), plan)
-        real.submit(run, plan)
+        real.submit(msgspec.structs.replace(run, run_id=drawn), plan, **given)
+        real.submit(run, plan, **given)
 
     return replace(services, training=_Instead(real, submit=submit))
 

@@ -86,7 +86,8 @@ def test_every_stage_of_a_run_makes_calls_that_are_seen(
     """Calls of azure-core, azure-storage, azure-ai-ml, MLflow and aiohttp alike, each with its stage."""
     broken("nothing")
     calls = record(harness, MAIN).calls
-    ways = {"/devstoreaccount1/runs", "/jobs/", "/mlflow/", "/score", "/msi/token", "/metadata/endpoints"}
+    ways = {"/devstoreaccount1/runs", "/jobs/", "/mlflow/", "/chat/completions", "/msi/token"}
+    ways |= {"/metadata/endpoints"}
     assert {stage for stage, _ in calls} >= {stage.value for stage in Stage if not stage.terminal}
     assert all(any(way in call for _, call in calls) for way in ways)
 
@@ -104,11 +105,11 @@ def test_a_submission_under_a_new_name_shows_as_a_duplicate(
 def test_an_endpoint_that_was_only_believed_gone_shows_as_leaked(
     harness: Harness, broken: Callable[[str], None]
 ) -> None:
-    """The record says deleted; Azure ML says otherwise, and it is believed."""
+    """The record says stopped; Azure ML says otherwise, and it is believed."""
     broken("no look")
     verdict = _carried(harness)
     assert (verdict.leaked, verdict.lost) == (1, 0)
-    assert "ended as deleted" in verdict.note
+    assert "ended as stopped" in verdict.note
 
 
 def test_a_run_that_nobody_looks_at_again_shows_as_lost(
