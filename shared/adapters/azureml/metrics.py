@@ -117,7 +117,8 @@ def _points(client: Any, runs: Iterable[Any], key: str) -> tuple[MetricPoint, ..
         for run in runs
         if key in run.data.metrics
     ]
-    return thinned(numbered(max(histories, key=len)))
+    longest = max(histories, key=len)
+    return thinned(numbered(longest))
 
 
 def numbered(history: Iterable[Any]) -> list[MetricPoint]:
