@@ -146,21 +146,8 @@ def test_the_same_content_again_is_a_duplicate_unless_forced(flow: Flow) -> None
             Stage.FAILED,
         ),
         (
-            {
-                "match": {"operation": "deployment.create"},
-                "count": None,
-                "operation": {
-                    "status": "Failed",
-                    "error": {"message": "ResourceNotReady: User container has crashed or terminated."},
-                },
-            },
-            "NoServingStrategy",
-            "User container has crashed",
-            Stage.STOPPED,
-        ),
-        (
             {"container": {"status": 500, "reason": "no template"}, "count": None},
-            "NoServingStrategy",
+            "ModelError",
             "no template",
             Stage.STOPPED,
         ),
@@ -174,6 +161,7 @@ def test_what_goes_wrong_in_azure_ml_ends_the_run_in_its_words(
     end: Stage,
 ) -> None:
     """The run ends with the service's message and leaves no endpoint."""
+    flow = flow.configured(deployment_deadline_minutes=20)
     flow.emulator.add_fault(**fault)
     run_id = flow.upload(f"{name()}.jsonl", sample())
     run = flow.drive(run_id, end)
@@ -185,6 +173,7 @@ def test_what_goes_wrong_in_azure_ml_ends_the_run_in_its_words(
 
 def test_a_quota_refusal_keeps_the_model_until_there_is_quota(flow: Flow) -> None:
     """A deployment needs a fifth more than its instances; without it the run stops, and can be started."""
+    flow = flow.configured(deployment_deadline_minutes=10)
     flow.emulator.set_quota({"standardNCADSA100v4Family": 24})
     run_id = flow.upload(f"{name()}.jsonl", sample())
     run = flow.drive(run_id, Stage.STOPPED)
