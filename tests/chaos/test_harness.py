@@ -60,11 +60,13 @@ def test_a_sound_app_survives_being_killed_around_the_call_that_costs_most(
     submission = next(
         index for index, (_, call) in enumerate(calls) if call.startswith("PUT") and "/jobs/" in call
     )
-    verdicts = [killed(harness, MAIN, Injection(kill, call=submission)) for kill in kills_of(calls[submission])]
+    verdicts = [
+        killed(harness, MAIN, Injection(kill, call=submission)) for kill in kills_of(calls[submission])
+    ]
     table = _table("kill", *verdicts)
     assert table.clean, table.notes
     assert all("/jobs/" in call for verdict in verdicts for call in verdict.hit_calls)
-    assert table.total == [2, 2, 2, 0, 0, 0]
+    assert table.total == [2, 2, 2, 0, 0, 0, 0]
 
 
 def test_a_run_is_held_for_its_caller_by_the_worker_that_comes_after_a_killed_one(
