@@ -15,6 +15,7 @@ from typing import NamedTuple
 from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
 from shared.domain.run.attempts import NextAction, attempt_began, next_action
+from shared.domain.run.drift import Reaction, drift_of
 from shared.domain.run.fault_policy import Operation, Outcome, Phase, phase_of
 from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import ComputeStatus, Observation, Provisioning
@@ -41,6 +42,7 @@ class Step(StrEnum):
     CREATE_DEPLOYMENT = "create_deployment"
     FAIL_DEPLOYMENT = "fail_deployment"
     DELETE_DEPLOYMENT = "delete_deployment"
+    RESTORE_DEPLOYMENT = "restore_deployment"
     TRY_NEXT_SERVING = "try_next_serving"
     SMOKE_TEST = "smoke_test"
     ROUTE_TRAFFIC = "route_traffic"
@@ -48,7 +50,7 @@ class Step(StrEnum):
     DELETE_ENDPOINT = "delete_endpoint"
 
 
-COSTLY = frozenset({Step.SUBMIT_JOB, Step.CREATE_ENDPOINT, Step.CREATE_DEPLOYMENT})
+COSTLY = frozenset({Step.SUBMIT_JOB, Step.CREATE_ENDPOINT, Step.CREATE_DEPLOYMENT, Step.RESTORE_DEPLOYMENT})
 """Steps before which the intent is put on record (`Run.billable`)."""
 
 
@@ -125,6 +127,7 @@ _OPERATIONS = {
             Step.REGISTER_MODEL,
             Step.CREATE_ENDPOINT,
             Step.CREATE_DEPLOYMENT,
+            Step.RESTORE_DEPLOYMENT,
             Step.ROUTE_TRAFFIC,
         ),
         Operation.FINISH,
@@ -352,11 +355,20 @@ _ATTEMPT_STEPS = {
 def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
     if run.ends_at is None or run.ends_at <= now:
         return _time_is_up(run, now)
-    if seen.endpoint is None or seen.endpoint.foreign:
+    if seen.endpoint is None:
         if _lasted(run.endpoint_missing_since, limits.refusal_deadline, now):
             return give_up(run, "EndpointGone", f"endpoint {run.run_id} is no longer in the workspace", now)
         return Wait(now + limits.job_poll, f"endpoint {run.run_id} is not in the workspace")
-    return Wait(run.ends_at)
+    drift = drift_of(run, seen.endpoint)
+    if drift is None:
+        return Wait(run.ends_at)
+    if drift.reaction in _REPAIRS:
+        return Do(_REPAIRS[drift.reaction])
+    poll = limits.operation_poll if drift.reaction is Reaction.WAIT else limits.job_poll
+    return Wait(min(now + poll, run.ends_at), drift.attention)
+
+
+_REPAIRS = {Reaction.DEPLOY: Step.RESTORE_DEPLOYMENT, Reaction.ROUTE: Step.ROUTE_TRAFFIC}
 
 
 def _time_is_up(run: Run, now: datetime) -> Enter:
@@ -373,11 +385,20 @@ def _deleting(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
     if _may_remain(run, seen, now, limits):
         going = seen.endpoint is not None or (seen.job is not None and not seen.job.state.over)
         return Wait(now + (limits.operation_poll if going else limits.job_poll))
-    if run.requests.delete_at is not None and run.outcome is Stage.STOPPED:
-        return Enter(Stage.DELETED)
-    if run.requests.cancel_at is not None and run.outcome is Stage.STOPPED:
-        return Enter(Stage.CANCELED)
-    return Enter(run.outcome or Stage.DELETED)
+    outcome = run.outcome or Stage.DELETED
+    if outcome is Stage.STOPPED and run.requests.delete_at is not None:
+        outcome = Stage.DELETED
+    elif outcome is Stage.STOPPED and run.requests.cancel_at is not None:
+        outcome = Stage.CANCELED
+    return Enter(outcome, _left_behind(run, seen, now))
+
+
+def _left_behind(run: Run, seen: Observation, now: datetime) -> Failure | None:
+    """The endpoint was the run's, and somebody has taken its tags: it is theirs now, and so is its bill."""
+    if run.endpoint is None or seen.endpoint is None:
+        return None
+    message = f"endpoint {run.run_id} had lost this run's tags; it was left as it is, and costs money"
+    return Failure(code="EndpointLeft", message=message, stage=run.stage, at=now)
 
 
 def _may_remain(run: Run, seen: Observation, now: datetime, limits: Limits) -> bool:
