@@ -13,7 +13,7 @@ from shared.adapters.storage.datasets import BLOCK, BlobDatasets, BlobUploads
 from shared.adapters.storage.reports import BlobReports
 from shared.domain.dataset import Split
 from shared.domain.errors import UploadReplacedError
-from shared.domain.run.run import SourceFile
+from shared.domain.run.parts import SourceFile
 from shared.domain.run.uploads import BlobKind
 from shared.ports import Datasets, Reports, Uploads
 from tests.app.builders import RUN_ID

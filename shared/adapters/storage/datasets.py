@@ -18,7 +18,7 @@ from shared.adapters.sdk_errors import translated
 from shared.adapters.storage.account import DATASETS, UPLOADS
 from shared.domain.dataset import Sink, Split
 from shared.domain.errors import UploadReplacedError
-from shared.domain.run.run import SourceFile
+from shared.domain.run.parts import SourceFile
 from shared.domain.run.uploads import BlobKind, UploadedBlob
 
 BLOCK = 4 * 1024 * 1024
@@ -93,10 +93,9 @@ class BlobUploads:
 
 
 def _is_folder(seen: BlobProperties) -> bool:
-    """Whether this is a directory of a hierarchical namespace, which its blob endpoint shows as an empty blob."""
-    return {name.lower(): value for name, value in (seen.metadata or {}).items()}.get(
-        "hdi_isfolder"
-    ) == "true"
+    """Whether this is a directory of a hierarchical namespace, which is listed as an empty blob."""
+    metadata = {name.lower(): value for name, value in (seen.metadata or {}).items()}
+    return metadata.get("hdi_isfolder") == "true"
 
 
 def _uploaded(path: str, seen: BlobProperties) -> UploadedBlob:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from shared.domain.run.run import SourceFile
+from shared.domain.run.parts import SourceFile
 
 
 class BlobKind(StrEnum):
