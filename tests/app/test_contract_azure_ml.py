@@ -13,7 +13,6 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 from azureml_emulator import Emulator
 
-from handlers.events.dataset_uploaded import open_run_for_upload
 from local.azurite import Azurite
 from local.processes import wait_until
 from shared.adapters.retries import CALL_LIMITS
@@ -22,12 +21,14 @@ from shared.adapters.storage.datasets import BlobUploads
 from shared.domain.errors import InvalidRunError, TransientServiceError
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import Provisioning
-from shared.domain.run.run import ModelRecord, Run, TrainingPlan
+from shared.domain.run.parts import ModelRecord, TrainingPlan
+from shared.domain.run.run import Run
 from shared.domain.serving.chat import Chat
 from shared.domain.serving.dialects import upstream_request
 from shared.domain.serving.record import BATCH_ROUTE, StrategyName
 from shared.domain.training.component import COMPONENT_NAME
 from shared.ports import ScoringTarget, Services
+from shared.workflow.open_run import open_run_for_upload
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.validate_dataset import validate_dataset
 from tests.app.builders import PLAIN, SERVING
