@@ -16,7 +16,8 @@ from shared.domain.dataset import Sink, Split
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.notifications import Notification
 from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
-from shared.domain.run.run import Metrics, ModelRecord, Run, SourceFile, TrainingPlan
+from shared.domain.run.parts import Metrics, ModelRecord, SourceFile, TrainingPlan
+from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.serving.chat import Upstream

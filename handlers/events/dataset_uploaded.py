@@ -8,7 +8,8 @@ from shared.config import Settings
 from shared.domain.fields import Problem
 from shared.domain.run.names import COMPANIONS, OPTIONS_FILE, SUFFIXES, Upload, parse_upload, run_id_for
 from shared.domain.run.options import RunOptions
-from shared.domain.run.run import Failure, Run, Source, SourceFile, enter, open_run
+from shared.domain.run.parts import Failure, Source, SourceFile
+from shared.domain.run.run import Run, enter, open_run
 from shared.domain.run.run_json import OPTIONS_LIMIT_BYTES, override_options
 from shared.domain.run.stages import Stage
 from shared.logs import get_logger

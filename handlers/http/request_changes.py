@@ -20,7 +20,8 @@ from shared.config import Settings
 from shared.domain.errors import CorruptRunError, RequestError
 from shared.domain.run.bounds import check_options, check_run_cost
 from shared.domain.run.options import Hours, Minutes, Name, RunOptions
-from shared.domain.run.run import Requests, Run, StartRequest, started_options
+from shared.domain.run.parts import Requests, StartRequest
+from shared.domain.run.run import Run, started_options
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.save_progress import update_run

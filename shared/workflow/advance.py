@@ -14,22 +14,14 @@ import msgspec
 from shared.config import Settings
 from shared.domain.backoff import backoff
 from shared.domain.errors import FinetuneError, RunBusyError, TransientServiceError
-from shared.domain.run.decide import (
-    COSTLY,
-    Decision,
-    Do,
-    Enter,
-    Step,
-    Wait,
-    after_fault,
-    decide,
-    operation_of,
-    repeat_at,
-)
+from shared.domain.run.decide import decide, repeat_at
+from shared.domain.run.decision import COSTLY, Decision, Do, Enter, Step, Wait, operation_of
+from shared.domain.run.endings import after_fault
 from shared.domain.run.fault_policy import Operation, Outcome, fault_kind, outcome_of, phase_of
 from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import Observation, note
-from shared.domain.run.run import WITHOUT_FAULT, EndpointRecord, Failure, Run, enter, restart
+from shared.domain.run.parts import EndpointRecord, Failure
+from shared.domain.run.run import WITHOUT_FAULT, Run, enter, restart
 from shared.domain.run.stages import Stage
 from shared.logs import get_logger
 from shared.ports import Services, StoredRun

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from shared.domain.errors import FinetuneError, ServiceRefusedError, WrongWorkspaceError
-from shared.domain.run.decide import pending_teardown_steps
 from shared.domain.run.observation import Aspect, Observation, aspects_of
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
+from shared.domain.run.teardown import pending_teardown_steps
 from shared.ports import Services
 
 Seen = TypeVar("Seen")

@@ -9,19 +9,19 @@ import msgspec
 
 from shared.domain.dataset import SmokeSample, Split, Verdict
 from shared.domain.run.options import RunOptions
-from shared.domain.run.run import (
+from shared.domain.run.parts import (
     EndpointRecord,
     JobRecord,
     Metrics,
     ModelRecord,
     ReportSummary,
-    Run,
     SmokeTest,
     Source,
     SourceFile,
     StageEntry,
     TrainingPlan,
 )
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.domain.serving.attempts import ServingProgress
 from shared.domain.serving.deployment import Deployment

@@ -16,7 +16,8 @@ from shared.domain.run.observation import (
     JobStatus,
     Provisioning,
 )
-from shared.domain.run.run import Metrics, ModelRecord, Run, TrainingPlan
+from shared.domain.run.parts import Metrics, ModelRecord, TrainingPlan
+from shared.domain.run.run import Run
 from shared.domain.serving.chat import Upstream
 from shared.domain.serving.deployment import ENVIRONMENT_NAME, Deployment, ServingEnvironment
 from shared.domain.serving.strategies.strategy import MODEL_FOLDER

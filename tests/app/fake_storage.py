@@ -20,8 +20,9 @@ from shared.domain.errors import (
 )
 from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
 from shared.domain.run.names import is_run_id
+from shared.domain.run.parts import SourceFile
 from shared.domain.run.record import read_record
-from shared.domain.run.run import Run, SourceFile
+from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.serving.record import StrategyName
 from shared.ports import RunPage, SlotHolders, StoredRun

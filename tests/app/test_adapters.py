@@ -22,7 +22,7 @@ from shared.domain.errors import (
 )
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import Provisioning
-from shared.domain.run.run import MetricPoint
+from shared.domain.run.parts import MetricPoint
 from shared.domain.serving.deployment import ServingEnvironment
 from shared.ports import Services
 from tests.app.builders import PLAIN

@@ -27,7 +27,8 @@ from shared.domain.run.observation import (
     JobStatus,
     Provisioning,
 )
-from shared.domain.run.run import Metrics, Requests, Run
+from shared.domain.run.parts import Metrics, Requests
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.domain.serving.record import StrategyName
 from shared.workflow.advance import advance_run

@@ -22,7 +22,8 @@ from shared.adapters.storage.datasets import BlobUploads
 from shared.domain.errors import InvalidRunError, TransientServiceError
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import Provisioning
-from shared.domain.run.run import ModelRecord, Run, TrainingPlan
+from shared.domain.run.parts import ModelRecord, TrainingPlan
+from shared.domain.run.run import Run
 from shared.domain.serving.chat import Chat
 from shared.domain.serving.dialects import upstream_request
 from shared.domain.serving.record import BATCH_ROUTE, StrategyName

@@ -12,16 +12,9 @@ import pytest
 
 from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
-from shared.domain.run.decide import (
-    COSTLY,
-    Decision,
-    Do,
-    Enter,
-    Step,
-    Wait,
-    after_fault,
-    decide,
-)
+from shared.domain.run.decide import decide
+from shared.domain.run.decision import COSTLY, Decision, Do, Enter, Step, Wait
+from shared.domain.run.endings import after_fault
 from shared.domain.run.fault_policy import Outcome
 from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import (
@@ -35,7 +28,8 @@ from shared.domain.run.observation import (
     aspects_of,
     note,
 )
-from shared.domain.run.run import Failure, Metrics, Requests, Run, StartRequest, enter, restart
+from shared.domain.run.parts import Failure, Metrics, Requests, StartRequest
+from shared.domain.run.run import Run, enter, restart
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import TRANSITIONS, Stage
 from tests.app.builders import NOW, PLAN, a_run, report

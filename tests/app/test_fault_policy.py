@@ -14,7 +14,7 @@ from shared.domain.errors import (
     UploadReplacedError,
     WrongWorkspaceError,
 )
-from shared.domain.run.decide import Step, operation_of
+from shared.domain.run.decision import Step, operation_of
 from shared.domain.run.fault_policy import (
     FaultKind,
     Operation,

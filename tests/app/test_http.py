@@ -30,7 +30,8 @@ from shared.domain.errors import (
     UnknownRunError,
 )
 from shared.domain.run.cost import Prices, RunCost
-from shared.domain.run.run import JobRecord, Run
+from shared.domain.run.parts import JobRecord
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.workflow.save_progress import update_run
 from tests.app.builders import NOW, OPTIONS, RUN_ID, a_run

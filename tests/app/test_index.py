@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
-from shared.domain.run.run import Requests, Run
+from shared.domain.run.parts import Requests
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from tests.app.builders import NOW, RUN_ID, a_run
 

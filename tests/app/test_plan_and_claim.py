@@ -9,7 +9,8 @@ import pytest
 
 from shared.domain.errors import InvalidRunError
 from shared.domain.run.observation import ComputeStatus, Provisioning
-from shared.domain.run.run import Requests, Run
+from shared.domain.run.parts import Requests
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.domain.serving.record import StrategyName
 from shared.workflow.steps.claim_content import claim_content

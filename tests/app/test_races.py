@@ -26,7 +26,8 @@ from shared.adapters.storage.slots import BlobSlots
 from shared.domain.errors import RequestError, RunChangedError
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import EndpointStatus, JobStatus, Provisioning
-from shared.domain.run.run import Run, TrainingPlan
+from shared.domain.run.parts import TrainingPlan
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.serving.endpoint_directory import EndpointDirectory

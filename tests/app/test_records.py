@@ -26,8 +26,9 @@ from shared.domain.errors import CorruptRunError, FinetuneError
 from shared.domain.run.index import to_metadata
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import JobStatus
+from shared.domain.run.parts import SourceFile, TrainingPlan
 from shared.domain.run.record import read_record
-from shared.domain.run.run import Run, SourceFile, TrainingPlan
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from tests.app.builders import NOW, PLAIN, RUN_ID, a_run

@@ -26,7 +26,8 @@ from shared.domain.run.notifications import (
     sign,
     stage_change,
 )
-from shared.domain.run.run import Failure, Run, enter
+from shared.domain.run.parts import Failure
+from shared.domain.run.run import Run, enter
 from shared.domain.run.stages import Stage
 from shared.workflow.notifications import enqueue_stage_changes
 from tests.app.builders import NOW, PATH, RUN_ID, a_run

@@ -18,7 +18,7 @@ from shared.adapters.http.response_parsing import INVALID_RESPONSE
 from shared.adapters.retries import limit_mlflow_retries
 from shared.adapters.sdk_errors import translated
 from shared.domain.errors import ServiceRefusedError, TransientServiceError
-from shared.domain.run.run import MetricPoint, Metrics
+from shared.domain.run.parts import MetricPoint, Metrics
 
 HISTORY_POINTS = 200
 """Points kept of each metric's history, spread evenly: enough to plot, small enough for a record."""

@@ -28,7 +28,8 @@ from shared.domain.run.job_status import JobState
 from shared.domain.run.names import RUN_TAG, model_name
 from shared.domain.run.observation import JobStatus
 from shared.domain.run.options import SERVERLESS
-from shared.domain.run.run import ModelRecord, Run, TrainingPlan
+from shared.domain.run.parts import ModelRecord, TrainingPlan
+from shared.domain.run.run import Run
 from shared.domain.sanitize import sanitize_text
 from shared.domain.serving.strategies.strategy import MODEL_FOLDER
 from shared.domain.training.component import COMPONENT_NAME, FINETUNE_CONFIG

@@ -18,7 +18,7 @@ from shared.adapters.sdk_errors import translated
 from shared.adapters.storage.account import DATASETS, UPLOADS
 from shared.domain.dataset import Sink, Split
 from shared.domain.errors import UploadReplacedError
-from shared.domain.run.run import SourceFile
+from shared.domain.run.parts import SourceFile
 
 BLOCK = 4 * 1024 * 1024
 """Bytes of a staged block: small enough to keep memory flat, and 50,000 of them make 195 GiB."""

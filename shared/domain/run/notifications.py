@@ -21,7 +21,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shared.domain.run.run import Failure, Run, StageEntry
+from shared.domain.run.parts import Failure, StageEntry
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 
 EVENT_TYPE = "finetune.run.stage.entered"

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from shared.domain.run.job_status import JobState, job_state
-from shared.domain.run.run import JobRecord, Run
+from shared.domain.run.parts import JobRecord
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 
 

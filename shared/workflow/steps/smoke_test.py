@@ -7,7 +7,8 @@ import msgspec
 from shared.config import Settings
 from shared.domain.errors import RequestError, ScoringError, TransientServiceError
 from shared.domain.run.observation import EndpointStatus
-from shared.domain.run.run import Run, SmokeTest
+from shared.domain.run.parts import SmokeTest
+from shared.domain.run.run import Run
 from shared.domain.serving.chat import Chat
 from shared.domain.serving.deployment import DEPLOYMENT
 from shared.domain.serving.dialects import read_reply, upstream_request

@@ -8,10 +8,11 @@ import msgspec
 
 from shared.config import Settings
 from shared.domain.errors import FinetuneError
-from shared.domain.run.decide import Step
+from shared.domain.run.decision import Step
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import EndpointStatus, Observation
-from shared.domain.run.run import Metrics, Run, TrainingPlan
+from shared.domain.run.parts import Metrics, TrainingPlan
+from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import Stage
 from shared.domain.training.component import context_window

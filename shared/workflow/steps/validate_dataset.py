@@ -17,7 +17,8 @@ from shared.domain.dataset import (
     resumes_at,
 )
 from shared.domain.run.names import SUFFIXES
-from shared.domain.run.run import Run, summarize
+from shared.domain.run.parts import summarize
+from shared.domain.run.run import Run
 from shared.ports import Services
 
 CHECKPOINT_EVERY = timedelta(seconds=20)
