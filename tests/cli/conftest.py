@@ -11,7 +11,7 @@ from finetune.cli import target as targets
 from finetune.cli.program import main
 from finetune.client import Client
 from local.azurite import Azurite
-from tests.cli.answers import App
+from tests.cli.answers import App, Call
 
 SAMPLES = Path(__file__).parents[2] / "local" / "samples"
 SAMPLE = SAMPLES / "ultrachat-sample.jsonl"
