@@ -13,7 +13,6 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 from azureml_emulator import Emulator
 
-from handlers.events.dataset_uploaded import open_run_for_upload
 from local.azurite import Azurite
 from local.processes import wait_until
 from shared.adapters.retries import CALL_LIMITS
@@ -29,6 +28,7 @@ from shared.domain.serving.dialects import upstream_request
 from shared.domain.serving.record import BATCH_ROUTE, StrategyName
 from shared.domain.training.component import COMPONENT_NAME
 from shared.ports import ScoringTarget, Services
+from shared.workflow.open_run import open_run_for_upload
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.validate_dataset import validate_dataset
 from tests.app.builders import PLAIN, SERVING
