@@ -40,11 +40,12 @@ def reconcile_resources(*, settings: Settings, services: Services) -> list[str]:
     entries = list(services.runs.entries())
     found |= _delete_orphans(endpoints, entries, workspace, settings, services)
     _tell_of_ended_runs(entries, found, services)
-    here = [entry for entry in entries if is_in(entry, workspace)]
-    lost = [entry.run_id for entry in here if entry.stage is Stage.LIVE and entry.run_id not in endpoints]
+    here = [entry for entry in entries if is_in(entry, workspace) and entry.suspended is None]
+    # A live run waits for its end: advancing it now compares its endpoint with its record.
+    live = [entry.run_id for entry in here if entry.stage is Stage.LIVE]
     # Advancing a run writes its index entry anew, or finds that its record cannot be read either.
     unlisted = [entry.run_id for entry in entries if entry.stage is None and entry.suspended is None]
-    return lost + [run_id for run_id in unlisted if is_run_id(run_id)]
+    return live + [run_id for run_id in unlisted if is_run_id(run_id)]
 
 
 def _report_attention(entries: Iterable[IndexEntry], services: Services) -> None:
@@ -71,17 +72,19 @@ def _cancel_orphans(
         if is_run_id(entry.run_id)
         and is_in(entry, workspace)
         and may_cancel_job(entry, now, limits)
-        and _cancel_orphan(entry.run_id, services)
+        and _cancel_orphan(entry.run_id, settings, services)
     }
 
 
-def _cancel_orphan(run_id: str, services: Services) -> bool:
+def _cancel_orphan(run_id: str, settings: Settings, services: Services) -> bool:
     try:
         job = services.training.job(run_id, run_id)
         if job is None or job.foreign or job.state.over:
             return False
-        audit("cancel job", run_id, run_id, f"no run will stop it; it is {job.status}")
-        services.training.cancel(run_id)
+        reason = f"no run will stop it; it is {job.status}"
+        audit("cancel job", run_id, run_id, reason, dry_run=settings.reconcile_dry_run)
+        if not settings.reconcile_dry_run:
+            services.training.cancel(run_id)
     except Exception:  # as for endpoints: the next reconciliation tries again
         _log.warning("an orphaned job may go on for now", exc_info=True, extra={"run_id": run_id})
     return True
@@ -99,18 +102,28 @@ def _delete_orphans(
     found = set()
     for endpoint, run_id in endpoints.items():
         entry = runs.get(run_id)
+        if endpoint != run_id:
+            extra = {"endpoint": endpoint, "run_id": run_id}
+            _log.warning("a copy of an endpoint has this app's tags; it is left alone", extra=extra)
         if may_delete_endpoint(endpoint, run_id, entry, workspace, services.now(), settings.limits()):
-            _delete_orphan(endpoint, run_id, entry.stage if entry is not None else None, services)
+            _delete_orphan(endpoint, entry, settings, services)
             found.add(run_id)
     return found
 
 
-def _delete_orphan(endpoint: str, run_id: str, stage: Stage | None, services: Services) -> None:
-    audit("delete endpoint", endpoint, run_id, f"no run will delete it; its run is {stage or 'unknown'}")
+def _delete_orphan(endpoint: str, entry: IndexEntry | None, settings: Settings, services: Services) -> None:
+    """Delete the endpoint that is named like its run."""
+    stage = entry.stage if entry is not None else None
+    extra = {"endpoint": endpoint, "run_id": endpoint}
     try:
-        services.endpoints.delete(endpoint)
+        if entry is None and not services.run_lock.was_locked(endpoint):
+            _log.error("an endpoint with the tags of this app belongs to no run", extra=extra)
+            return
+        reason = f"no run will delete it; its run is {stage or 'unknown'}"
+        audit("delete endpoint", endpoint, endpoint, reason, dry_run=settings.reconcile_dry_run)
+        if not settings.reconcile_dry_run:
+            services.endpoints.delete(endpoint)
     except Exception:  # the next reconciliation tries again, and the other endpoints must not wait for it
-        extra = {"endpoint": endpoint, "run_id": run_id}
         _log.warning("an orphaned endpoint stays for now", exc_info=True, extra=extra)
 
 
@@ -123,7 +136,7 @@ def _tell_of_ended_runs(entries: Iterable[IndexEntry], found: set[str], services
             or (entry.run_id in found) == bool(entry.attention)
         ):
             continue
-        attention = f"the run is {entry.stage}, but its job or endpoint was found and is being removed"
+        attention = f"the run is {entry.stage}, but its job or endpoint was found"
         try:
             _put_attention(entry.run_id, attention if entry.run_id in found else None, services)
         except (CorruptRunError, UnknownRunError):

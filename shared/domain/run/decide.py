@@ -14,6 +14,7 @@ from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
 from shared.domain.run.attempts import NextAction, next_action
 from shared.domain.run.decision import Decision, Do, Enter, Step, Wait
+from shared.domain.run.drift import Reaction, drift_of
 from shared.domain.run.endings import (
     give_up,
     lasted,
@@ -239,8 +240,17 @@ _ATTEMPT_STEPS = {
 def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
     if run.ends_at is None or run.ends_at <= now:
         return time_is_up(run, now)
-    if seen.endpoint is None or seen.endpoint.foreign:
+    if seen.endpoint is None:
         if lasted(run.endpoint_missing_since, limits.refusal_deadline, now):
             return give_up(run, "EndpointGone", f"endpoint {run.run_id} is no longer in the workspace", now)
         return Wait(now + limits.job_poll, f"endpoint {run.run_id} is not in the workspace")
-    return Wait(run.ends_at)
+    drift = drift_of(run, seen.endpoint)
+    if drift is None:
+        return Wait(run.ends_at)
+    if drift.reaction in _REPAIRS:
+        return Do(_REPAIRS[drift.reaction])
+    poll = limits.operation_poll if drift.reaction is Reaction.WAIT else limits.job_poll
+    return Wait(min(now + poll, run.ends_at), drift.attention)
+
+
+_REPAIRS = {Reaction.DEPLOY: Step.RESTORE_DEPLOYMENT, Reaction.ROUTE: Step.ROUTE_TRAFFIC}

@@ -27,6 +27,7 @@ class Step(StrEnum):
     CREATE_DEPLOYMENT = "create_deployment"
     FAIL_DEPLOYMENT = "fail_deployment"
     DELETE_DEPLOYMENT = "delete_deployment"
+    RESTORE_DEPLOYMENT = "restore_deployment"
     TRY_NEXT_SERVING = "try_next_serving"
     SMOKE_TEST = "smoke_test"
     ROUTE_TRAFFIC = "route_traffic"
@@ -34,7 +35,7 @@ class Step(StrEnum):
     DELETE_ENDPOINT = "delete_endpoint"
 
 
-COSTLY = frozenset({Step.SUBMIT_JOB, Step.CREATE_ENDPOINT, Step.CREATE_DEPLOYMENT})
+COSTLY = frozenset({Step.SUBMIT_JOB, Step.CREATE_ENDPOINT, Step.CREATE_DEPLOYMENT, Step.RESTORE_DEPLOYMENT})
 """Steps before which the intent is put on record (`Run.billable`)."""
 
 
@@ -76,6 +77,7 @@ _OPERATIONS = {
             Step.REGISTER_MODEL,
             Step.CREATE_ENDPOINT,
             Step.CREATE_DEPLOYMENT,
+            Step.RESTORE_DEPLOYMENT,
             Step.ROUTE_TRAFFIC,
         ),
         Operation.FINISH,
