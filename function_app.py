@@ -18,11 +18,13 @@ from handlers.events.notification_message import deliver_notification
 from handlers.functions import ADVANCE, CONNECTION, register_routes
 from handlers.http.routes import ROUTES
 from handlers.timers.reconcile_resources import reconcile_resources
+from handlers.timers.reconcile_uploads import reconcile_uploads
 from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared import bootstrap
 from shared.thread_limit import ThreadLimit
 
 NOTIFICATIONS = "notifications"
+UPLOADS = "uploads"
 
 _DELIVERIES = ThreadLimit(8, "notifications")
 
@@ -32,7 +34,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 @app.function_name("dataset_uploaded")
 @app.blob_trigger(
     arg_name="client",
-    path="uploads/{name}",
+    path=f"{UPLOADS}/{{name}}",
     connection=CONNECTION,
     source=func.BlobSource.EVENT_GRID,
 )
@@ -101,6 +103,15 @@ def reconcile_timer(timer: func.TimerRequest, advance: func.Out[List[str]]) -> N
     """Every 15 minutes: remove orphaned resources, and advance live runs whose endpoint is gone."""
     built = bootstrap.app()
     advance.set(reconcile_resources(settings=built.settings, services=built.services))
+
+
+@app.function_name("reconcile_uploads")
+@app.timer_trigger(arg_name="timer", schedule="%RECONCILE_SCHEDULE%", use_monitor=False)
+@app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
+def uploads_timer(timer: func.TimerRequest, advance: func.Out[List[str]]) -> None:  # noqa: ARG001, UP006
+    """Every 15 minutes: open the runs of uploads that no event opened."""
+    built = bootstrap.app()
+    advance.set(reconcile_uploads(container=UPLOADS, settings=built.settings, services=built.services))
 
 
 register_routes(app, ROUTES, bootstrap.APP)

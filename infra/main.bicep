@@ -179,6 +179,7 @@ var defaultSettings = {
   OPERATION_POLL_SECONDS: '10'
   ADVANCE_SCHEDULE: '0 * * * * *'
   RECONCILE_SCHEDULE: '0 */15 * * * *'
+  RECONCILE_DRY_RUN: 'false'
   API_KEYS: ''
   PRICES_PER_HOUR: '{}'
   PRICE_CURRENCY: ''

@@ -20,6 +20,7 @@ from shared.domain.run.parts import Metrics, ModelRecord, SourceFile, TrainingPl
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
+from shared.domain.run.uploads import UploadedBlob
 from shared.domain.serving.chat import Upstream
 from shared.domain.serving.deployment import Deployment, ServingEnvironment
 from shared.domain.serving.record import Serving, StrategyName
@@ -80,6 +81,9 @@ class RunLock(Protocol):
     def acquire(self, run_id: str) -> AbstractContextManager[None]:
         """Lock the run while the context lasts. Raises RunBusyError if another worker has it locked."""
 
+    def was_locked(self, run_id: str) -> bool:
+        """Whether a run of that name was ever locked: proof that it was this app's, without its record."""
+
 
 class ContentIndex(Protocol):
     """Which run trained which content: digest to run id."""
@@ -104,8 +108,11 @@ class Slots(Protocol):
 class Uploads(Protocol):
     """What people dropped. Never written to."""
 
-    def find(self, path: str) -> SourceFile | None:
-        """The file as it is now, or None."""
+    def find(self, path: str) -> UploadedBlob | None:
+        """The blob as it is now, or None."""
+
+    def every(self) -> Iterator[UploadedBlob]:
+        """Every blob in order of its path, from one listing of 5,000 a page; no directories."""
 
     def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """Stream that very version from a byte on. Raises UploadReplacedError once it is no longer there."""

@@ -10,7 +10,7 @@ from shared.config import Settings
 from shared.domain.errors import CorruptRunError, UnknownRunError
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.job_status import JobState
-from shared.domain.run.names import is_run_id
+from shared.domain.run.names import is_run_id, run_id_of
 from shared.domain.run.observation import JobStatus
 from shared.domain.run.orphan_policy import is_in, may_cancel_job, may_delete_endpoint
 from shared.domain.run.parts import StartRequest
@@ -44,13 +44,12 @@ def reconcile_resources(*, settings: Settings, services: Services) -> list[str]:
     entries = list(services.runs.entries())
     found |= _delete_orphans(endpoints, entries, workspace, settings, services)
     _tell_of_ended_runs(entries, found, services)
-    here = [entry for entry in entries if is_in(entry, workspace)]
-    lost = [
-        entry.run_id for entry in here if entry.stage is Stage.LIVE and entry.endpoint_name not in endpoints
-    ]
+    here = [entry for entry in entries if is_in(entry, workspace) and entry.suspended is None]
+    # A live run waits for its end: advancing it now compares its endpoint with its record.
+    live = [entry.run_id for entry in here if entry.stage is Stage.LIVE]
     # Advancing a run writes its index entry anew, or finds that its record cannot be read either.
     unlisted = [entry.run_id for entry in entries if entry.stage is None and entry.suspended is None]
-    return recovered + lost + [run_id for run_id in unlisted if is_run_id(run_id)]
+    return recovered + live + [run_id for run_id in unlisted if is_run_id(run_id)]
 
 
 def _report_attention(entries: Iterable[IndexEntry], services: Services) -> None:
@@ -87,8 +86,11 @@ def _look_after_jobs(
                 recovered.append(entry.run_id)
             elif not job.state.over:
                 found.add(entry.run_id)
-                audit("cancel job", entry.job_name, entry.run_id, f"no run will stop it; it is {job.status}")
-                services.training.cancel(entry.job_name)
+                reason = f"no run will stop it; it is {job.status}"
+                dry_run = settings.reconcile_dry_run
+                audit("cancel job", entry.job_name, entry.run_id, reason, dry_run=dry_run)
+                if not dry_run:
+                    services.training.cancel(entry.job_name)
         except Exception:  # as for endpoints: the next reconciliation tries again
             found.add(entry.run_id)
             extra = {"run_id": entry.run_id}
@@ -128,18 +130,30 @@ def _delete_orphans(
     found = set()
     for endpoint, run_id in endpoints.items():
         entry = runs.get(run_id)
+        if run_id_of(endpoint) != run_id:
+            extra = {"endpoint": endpoint, "run_id": run_id}
+            _log.warning("a copy of an endpoint has this app's tags; it is left alone", extra=extra)
         if may_delete_endpoint(endpoint, run_id, entry, workspace, services.now(), settings.limits()):
-            _delete_orphan(endpoint, run_id, entry.stage if entry is not None else None, services)
+            _delete_orphan(endpoint, run_id, entry, settings, services)
             found.add(run_id)
     return found
 
 
-def _delete_orphan(endpoint: str, run_id: str, stage: Stage | None, services: Services) -> None:
-    audit("delete endpoint", endpoint, run_id, f"no run will delete it; its run is {stage or 'unknown'}")
+def _delete_orphan(
+    endpoint: str, run_id: str, entry: IndexEntry | None, settings: Settings, services: Services
+) -> None:
+    """Delete an endpoint that has one of its run's names."""
+    stage = entry.stage if entry is not None else None
+    extra = {"endpoint": endpoint, "run_id": run_id}
     try:
-        services.endpoints.delete(endpoint)
+        if entry is None and not services.run_lock.was_locked(run_id):
+            _log.error("an endpoint with the tags of this app belongs to no run", extra=extra)
+            return
+        reason = f"no run will delete it; its run is {stage or 'unknown'}"
+        audit("delete endpoint", endpoint, run_id, reason, dry_run=settings.reconcile_dry_run)
+        if not settings.reconcile_dry_run:
+            services.endpoints.delete(endpoint)
     except Exception:  # the next reconciliation tries again, and the other endpoints must not wait for it
-        extra = {"endpoint": endpoint, "run_id": run_id}
         _log.warning("an orphaned endpoint stays for now", exc_info=True, extra=extra)
 
 
@@ -152,7 +166,7 @@ def _tell_of_ended_runs(entries: Iterable[IndexEntry], found: set[str], services
             or (entry.run_id in found) == bool(entry.attention)
         ):
             continue
-        attention = f"the run is {entry.stage}, but its job or endpoint was found and is being removed"
+        attention = f"the run is {entry.stage}, but its job or endpoint was found"
         try:
             _put_attention(entry.run_id, attention if entry.run_id in found else None, services)
         except (CorruptRunError, UnknownRunError):

@@ -288,6 +288,10 @@ class PaceSettings(BoundSettings, frozen=True, kw_only=True):
     reconcile_schedule: Annotated[
         str, Meta(description="When leftovers are removed: six-field schedule, UTC.")
     ] = "0 */15 * * * *"
+    reconcile_dry_run: Annotated[
+        bool,
+        Meta(description="`true` only logs which leftovers would be removed; runs still end by themselves."),
+    ] = False
 
 
 class ApiSettings(PaceSettings, frozen=True, kw_only=True):

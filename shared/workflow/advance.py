@@ -134,6 +134,7 @@ def _with_endpoint(run: Run, seen: Observation, settings: Settings, services: Se
         serving=serving_of(run, settings.serving_options(run.options), run.serving.route),
         live_since=now,
         expires_at=now + timedelta(hours=run.options.lifetime_hours),
+        public=seen.endpoint is None or seen.endpoint.public,
     )
     return msgspec.structs.replace(run, endpoint=facts)
 

@@ -206,10 +206,12 @@ class MemoryCloud:
         assert instance_count
         if self.seen[name].deployment is None:
             self.deployed.append(deployment)
-            status = DeploymentStatus(self._state)
+            status = DeploymentStatus(
+                self._state, model=model_id, instance_type=instance_type, instances=instance_count
+            )
             if self.crashes:
                 self.crashes -= 1
-                status = DeploymentStatus(Provisioning.FAILED, CRASHED)
+                status = status._replace(state=Provisioning.FAILED, failure=CRASHED)
             self.seen[name] = self.seen[name]._replace(deployment=status)
 
     def delete_deployment(self, name: str) -> None:
@@ -291,4 +293,6 @@ class MemoryCloud:
 
 
 def _settled(deployment: DeploymentStatus) -> DeploymentStatus:
-    return deployment if deployment.state is Provisioning.FAILED else DeploymentStatus(Provisioning.READY)
+    if deployment.state is Provisioning.FAILED:
+        return deployment
+    return deployment._replace(state=Provisioning.READY)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -24,8 +26,12 @@ from shared.domain.run.parts import SourceFile
 from shared.domain.run.record import read_record
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
+from shared.domain.run.uploads import UploadedBlob
 from shared.domain.serving.record import StrategyName
 from shared.ports import RunPage, SlotHolders, StoredRun
+
+LONG_AGO = datetime(2026, 2, 28, tzinfo=UTC)
+"""When uploads were written, unless a test says otherwise: the day before the tests' own."""
 
 
 @dataclass
@@ -121,6 +127,7 @@ class MemoryRunLock:
 
     def __init__(self) -> None:
         self.held: set[str] = set()
+        self.seen: set[str] = set()
         self._lock = threading.Lock()
 
     @contextmanager
@@ -130,10 +137,15 @@ class MemoryRunLock:
             if run_id in self.held:
                 raise RunBusyError(f"{run_id} is being advanced by another worker")
             self.held.add(run_id)
+            self.seen.add(run_id)
         try:
             yield
         finally:
             self.held.discard(run_id)
+
+    def was_locked(self, run_id: str) -> bool:
+        """See `RunLock.was_locked`."""
+        return run_id in self.seen
 
 
 class MemoryContentIndex:
@@ -183,18 +195,25 @@ class MemoryUploads:
 
     def __init__(self) -> None:
         self.files: dict[str, tuple[str, bytes]] = {}
+        self.facts: dict[str, dict[str, Any]] = {}
+        self.modified = LONG_AGO
         self._versions = itertools.count(1)
 
-    def put(self, path: str, body: bytes) -> None:
-        """Upload a file, over whatever was there."""
+    def put(self, path: str, body: bytes, **facts: Any) -> None:
+        """Upload a file, over whatever was there; `facts` are those of `UploadedBlob` that differ."""
         self.files[path] = (f'"0x{next(self._versions)}"', body)
+        self.facts[path] = {"modified": self.modified, "md5": hashlib.md5(body).hexdigest(), **facts}
 
-    def find(self, path: str) -> SourceFile | None:
+    def find(self, path: str) -> UploadedBlob | None:
         """See `Uploads.find`."""
         if path not in self.files:
             return None
         etag, body = self.files[path]
-        return SourceFile(path=path, etag=etag, size=len(body))
+        return UploadedBlob(path=path, etag=etag, size=len(body), **self.facts[path])
+
+    def every(self) -> Iterator[UploadedBlob]:
+        """See `Uploads.every`."""
+        return (found for path in sorted(self.files) if (found := self.find(path)) is not None)
 
     def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """See `Uploads.read`."""

@@ -13,7 +13,6 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 from azureml_emulator import Emulator
 
-from handlers.events.dataset_uploaded import open_run_for_upload
 from local.azurite import Azurite
 from local.processes import wait_until
 from shared.adapters.retries import CALL_LIMITS
@@ -29,6 +28,7 @@ from shared.domain.serving.dialects import upstream_request
 from shared.domain.serving.record import BATCH_ROUTE, StrategyName
 from shared.domain.training.component import COMPONENT_NAME
 from shared.ports import ScoringTarget, Services
+from shared.workflow.open_run import open_run_for_upload
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.validate_dataset import validate_dataset
 from tests.app.builders import PLAIN, SERVING
@@ -186,7 +186,9 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
     deployed = endpoints.endpoint(name, name)
     assert deployed is not None
     assert deployed.deployment is not None
-    assert (deployed.deployment.state, deployed.traffic) == (Provisioning.READY, {})
+    assert (deployed.deployment.state, deployed.traffic, deployed.public) == (Provisioning.READY, {}, True)
+    assert (deployed.deployment.model, deployed.deployment.instances) == (model.id, 1)
+    assert deployed.deployment.instance_type == A100
 
     for _ in range(2):
         endpoints.route_traffic(name)

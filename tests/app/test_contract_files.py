@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from shared.adapters.storage.datasets import BLOCK, BlobDatasets, BlobUploads
 from shared.adapters.storage.reports import BlobReports
 from shared.domain.dataset import Split
 from shared.domain.errors import UploadReplacedError
+from shared.domain.run.parts import SourceFile
+from shared.domain.run.uploads import BlobKind
 from shared.ports import Datasets, Reports, Uploads
 from tests.app.builders import RUN_ID
 from tests.app.conftest import OwnContainers
@@ -53,6 +56,13 @@ def files(request: pytest.FixtureRequest) -> Files:
     return _in_memory() if request.param == "memory" else _in_blobs(request.getfixturevalue("containers"))
 
 
+def found(files: Files, path: str) -> SourceFile:
+    """The version of a file that is there now."""
+    blob = files.uploads.find(path)
+    assert blob is not None
+    return blob.file
+
+
 def test_an_upload_is_found_with_its_version_and_size(files: Files) -> None:
     """Each upload of the same path is another version; a path that nobody uploaded is None."""
     assert files.uploads.find("größe 支持/train.jsonl") is None
@@ -64,6 +74,19 @@ def test_an_upload_is_found_with_its_version_and_size(files: Files) -> None:
     assert second is not None
     assert (first.size, second.size) == (3, 5)
     assert first.etag != second.etag
+    assert first.modified <= second.modified
+    assert (second.kind, second.archived) == (BlobKind.BLOCK, False)
+    assert second.md5 == hashlib.md5(b"three").hexdigest()
+
+
+def test_uploads_are_listed_as_they_are_found(files: Files) -> None:
+    """Every blob with the same facts, ETag included, in order of its path."""
+    paths = ["a b#c%20.jsonl", "größe/train.jsonl", "z/y/X.JSONL"]
+    for path in reversed(paths):
+        files.put(path, path.encode())
+    listed = list(files.uploads.every())
+    assert [blob.path for blob in listed] == paths
+    assert listed == [files.uploads.find(path) for path in paths]
 
 
 @pytest.mark.parametrize("size", [0, 1, 10_000])
@@ -71,8 +94,7 @@ def test_an_upload_is_read_as_it_is(files: Files, size: int) -> None:
     """All bytes in order; an empty file is no bytes, not an error."""
     body = bytes(index % 251 for index in range(size))
     files.put("a.jsonl", body)
-    file = files.uploads.find("a.jsonl")
-    assert file is not None
+    file = found(files, "a.jsonl")
     assert b"".join(files.uploads.read(file)) == body
     for offset in {0, size // 3, size}:
         assert b"".join(files.uploads.read(file, offset)) == body[offset:]
@@ -82,8 +104,7 @@ def test_an_upload_is_read_as_it_is(files: Files, size: int) -> None:
 def test_only_the_version_that_was_found_is_read(files: Files) -> None:
     """Once it was replaced or deleted, reading fails: nobody trains on half of each."""
     files.put("a.jsonl", b"one")
-    file = files.uploads.find("a.jsonl")
-    assert file is not None
+    file = found(files, "a.jsonl")
     files.put("a.jsonl", b"two")
     for read in (lambda: list(files.uploads.read(file)), lambda: files.uploads.read_small(file, 100)):
         with pytest.raises(UploadReplacedError, match=r"a\.jsonl"):
@@ -158,8 +179,7 @@ def test_a_file_replaced_while_it_is_read_is_noticed(containers: OwnContainers) 
     """Large files come in several requests, and each asks for the same version."""
     files = _in_blobs(containers)
     files.put("a.jsonl", b"1" * (2 * READ_PIECE + 1))
-    file = files.uploads.find("a.jsonl")
-    assert file is not None
+    file = found(files, "a.jsonl")
     stream = files.uploads.read(file)
     assert next(stream) == b"1" * READ_PIECE
     files.put("a.jsonl", b"2" * (2 * READ_PIECE + 1))

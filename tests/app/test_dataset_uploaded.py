@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from handlers.events.dataset_uploaded import open_run_for_upload
 from shared.domain.errors import UploadReplacedError
 from shared.domain.run.stages import Stage
+from shared.workflow.open_run import open_run_for_upload
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, rows, upload
 

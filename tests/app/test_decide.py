@@ -188,6 +188,10 @@ def test_money_is_spent_only_with_a_slot_and_where_the_path_has_it(stage: Stage)
             assert stage is Stage.VALIDATED
             assert run.claimed
             assert seen.job is None
+        elif decision.step is Step.RESTORE_DEPLOYMENT:
+            assert stage is Stage.LIVE
+            assert seen.endpoint is not None
+            assert seen.endpoint.deployment is None
         else:
             assert stage is Stage.DEPLOYING
             assert run.billable
@@ -367,7 +371,11 @@ def test_the_loss_gate_holds_a_model_back(loss: float | None) -> None:
         assert decide(accepted, Observation(), NOW, Limits(max_eval_loss=2.0)) == Enter(Stage.REGISTERED)
 
 
-THERE = Observation(endpoint=EndpointStatus(Provisioning.READY, "https://e/score", {"main": 100}))
+THERE = Observation(
+    endpoint=EndpointStatus(
+        Provisioning.READY, "https://e/score", {"main": 100}, DeploymentStatus(Provisioning.READY)
+    )
+)
 
 
 def test_a_live_endpoint_ends_by_time_or_by_idling() -> None:

@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from handlers.events.dataset_uploaded import open_run_for_upload
 from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint
 from handlers.timers.reconcile_resources import reconcile_resources
 from shared.adapters.storage.content_index import BlobContentIndex
@@ -32,6 +31,7 @@ from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.serving.endpoint_directory import EndpointDirectory
 from shared.workflow.advance import advance_run
+from shared.workflow.open_run import open_run_for_upload
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.conftest import OwnContainers
 from tests.app.fakes import World

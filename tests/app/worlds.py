@@ -9,13 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from handlers.events.dataset_uploaded import open_run_for_upload
 from shared.config import Settings
 from shared.domain.run.names import run_id_for
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.advance import advance_run
+from shared.workflow.open_run import open_run_for_upload
 from tests.app.fakes import World
 
 EXAMPLE = json.loads((Path(__file__).parents[2] / "local.settings.json.example").read_text())["Values"]

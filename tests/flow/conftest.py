@@ -17,7 +17,6 @@ from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobServiceClient
 from azureml_emulator import Emulator
 
-from handlers.events.dataset_uploaded import open_run_for_upload
 from local.azurite import Azurite
 from local.settings import app_environment
 from shared.adapters.storage.account import CONTAINERS
@@ -27,6 +26,7 @@ from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.advance import advance_run
+from shared.workflow.open_run import open_run_for_upload
 
 ROOT = Path(__file__).parents[2]
 MOST_ADVANCES = 60

@@ -202,15 +202,17 @@ def test_a_run_can_be_canceled_while_it_trains(flow: Flow) -> None:
 
 
 def test_the_sweeper_removes_endpoints_whose_run_is_unknown(flow: Flow) -> None:
-    """An endpoint with this app's tag and no record is deleted; a live run's is left alone."""
+    """An endpoint of a run that once was, with no record, is deleted; a live run's is left alone."""
     run_id = flow.upload(f"{name()}.jsonl", sample())
     flow.drive(run_id, Stage.LIVE)
+    with flow.services.run_lock.acquire("ft-orphan-0123456789"):
+        pass
     flow.services.endpoints.create(
         "ft-orphan-0123456789",
         auth_mode="key",
         tags={"finetune-on-upload-run": "ft-orphan-0123456789"},
     )
-    assert reconcile_resources(settings=flow.settings, services=flow.services) == []
+    assert reconcile_resources(settings=flow.settings, services=flow.services) == [run_id]
     assert flow.services.endpoints.endpoint("ft-orphan-0123456789", "ft-orphan-0123456789") is None
     assert flow.services.endpoints.endpoint(run_id, run_id) is not None
 

@@ -44,7 +44,7 @@ def test_steps_run_on_a_bare_machine(tmp_path: Path) -> None:
     done = _ci(tmp_path, failing="")
     assert done.returncode == 0, done.stderr
     steps = [line.split() for line in (tmp_path / "steps").read_text().splitlines()]
-    assert [step[0] for step in steps] == ["setup", "check", "test", "demo"]
+    assert [step[0] for step in steps] == ["setup", "check", "test", "demo", "chaos"]
     (folders,) = {tuple(step[1:5]) for step in steps}
     assert len({Path(folder).parent for folder in folders}) == 1
     assert len(set(folders)) == 4
@@ -53,11 +53,11 @@ def test_steps_run_on_a_bare_machine(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-2:] == ["Python 3.11: here", "===== 1 failed, 2 passed in 3.00s ====="]
 
 
-@pytest.mark.parametrize("step", ["setup", "check", "test", "demo"])
+@pytest.mark.parametrize("step", ["setup", "check", "test", "demo", "chaos"])
 def test_a_failing_step_fails_it(tmp_path: Path, step: str) -> None:
     """Nothing comes after the step that failed, but the tests' summary if there is one."""
     done = _ci(tmp_path, failing=step)
     assert done.returncode != 0
     assert (tmp_path / "steps").read_text().splitlines()[-1].startswith(step)
-    if step in {"test", "demo"}:
+    if step in {"test", "demo", "chaos"}:
         assert done.stdout.splitlines()[-1] == "===== 1 failed, 2 passed in 3.00s ====="

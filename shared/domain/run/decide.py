@@ -14,6 +14,7 @@ from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
 from shared.domain.run.decision import Decision, Do, Enter, Step, Wait
 from shared.domain.run.deploying import deploying
+from shared.domain.run.drift import Reaction, drift_of
 from shared.domain.run.endings import (
     give_up,
     lasted,
@@ -196,10 +197,18 @@ def _trained(run: Run, now: datetime, limits: Limits) -> Decision:
 def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
     if run.ends_at is None or run.ends_at <= now:
         return time_is_up(run, now)
-    if seen.endpoint is None or seen.endpoint.foreign:
+    if seen.endpoint is None:
         if lasted(run.endpoint_missing_since, limits.refusal_deadline, now):
-            return give_up(
-                run, "EndpointGone", f"endpoint {run.endpoint_name} is no longer in the workspace", now
-            )
+            message = f"endpoint {run.endpoint_name} is no longer in the workspace"
+            return give_up(run, "EndpointGone", message, now)
         return Wait(now + limits.job_poll, f"endpoint {run.endpoint_name} is not in the workspace")
-    return Wait(run.ends_at)
+    drift = drift_of(run, seen.endpoint)
+    if drift is None:
+        return Wait(run.ends_at)
+    if drift.reaction in _REPAIRS:
+        return Do(_REPAIRS[drift.reaction])
+    poll = limits.operation_poll if drift.reaction is Reaction.WAIT else limits.job_poll
+    return Wait(min(now + poll, run.ends_at), drift.attention)
+
+
+_REPAIRS = {Reaction.DEPLOY: Step.RESTORE_DEPLOYMENT, Reaction.ROUTE: Step.ROUTE_TRAFFIC}

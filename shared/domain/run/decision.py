@@ -31,6 +31,7 @@ class Step(StrEnum):
     CREATE_DEPLOYMENT = "create_deployment"
     FAIL_DEPLOYMENT = "fail_deployment"
     DELETE_DEPLOYMENT = "delete_deployment"
+    RESTORE_DEPLOYMENT = "restore_deployment"
     TRY_NEXT_SERVING = "try_next_serving"
     SMOKE_TEST = "smoke_test"
     ROUTE_TRAFFIC = "route_traffic"
@@ -38,7 +39,7 @@ class Step(StrEnum):
     DELETE_ENDPOINT = "delete_endpoint"
 
 
-COSTLY = frozenset({Step.SUBMIT_JOB, Step.CREATE_ENDPOINT, Step.CREATE_DEPLOYMENT})
+COSTLY = frozenset({Step.SUBMIT_JOB, Step.CREATE_ENDPOINT, Step.CREATE_DEPLOYMENT, Step.RESTORE_DEPLOYMENT})
 """Steps before which the intent is put on record (`Run.billable`)."""
 
 
@@ -82,6 +83,7 @@ _OPERATIONS = {
             Step.REBUILD_ENDPOINT,
             Step.DELETE_DEPLOYMENT,
             Step.CREATE_DEPLOYMENT,
+            Step.RESTORE_DEPLOYMENT,
             Step.ROUTE_TRAFFIC,
         ),
         Operation.FINISH,

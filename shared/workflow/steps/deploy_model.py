@@ -17,7 +17,10 @@ from shared.domain.serving.deployment import REQUEST_SECONDS
 from shared.domain.serving.record import Route, Serving, StrategyName
 from shared.domain.serving.strategies.catalogue import STRATEGIES, order_of
 from shared.domain.serving.strategies.strategy import ServedModel, ServingOptions
+from shared.logs import get_logger
 from shared.ports import Services
+
+_log = get_logger(__name__)
 
 
 def choose_serving(run: Run, options: ServingOptions, services: Services) -> Run:
@@ -46,25 +49,39 @@ def create_deployment(run: Run, options: ServingOptions, settings: Settings, ser
     model, strategy = _served(run), STRATEGIES[_current(run)]
     if (obstacle := strategy.obstacle(model)) is not None:
         return fail_attempt(run, "ModelNotServable", obstacle, services)
-    deployment = strategy.deployment(model, options)
-    assert run.model is not None
     try:
-        environment_id = deployment.environment and services.endpoints.ensure_environment(
-            deployment.environment
-        )
-        services.endpoints.deploy(
-            run.endpoint_name,
-            deployment,
-            environment_id=environment_id,
-            model_id=run.model.id,
-            instance_type=run.options.instance_type,
-            instance_count=run.options.instance_count,
-        )
+        _deploy(run, options, services)
     except ServiceRefusedError as refusal:
         if concerns_every_strategy(refusal.code, refusal.message) or not is_proven(run, settings, services):
             raise
         return fail_attempt(run, refusal.code, refusal.message, services)
     return run
+
+
+def restore_deployment(run: Run, options: ServingOptions, services: Services) -> Run:
+    """Ask again for the deployment of a live run, which somebody deleted: the strategy is known to work.
+
+    Raises:
+        TransientServiceError: If Azure ML could not be reached.
+        ServiceRefusedError: If it refuses.
+    """
+    _log.warning("a live endpoint's deployment is restored", extra={"run_id": run.run_id})
+    _deploy(run, options, services)
+    return run
+
+
+def _deploy(run: Run, options: ServingOptions, services: Services) -> None:
+    assert run.model is not None
+    deployment = STRATEGIES[_current(run)].deployment(_served(run), options)
+    environment_id = deployment.environment and services.endpoints.ensure_environment(deployment.environment)
+    services.endpoints.deploy(
+        run.endpoint_name,
+        deployment,
+        environment_id=environment_id,
+        model_id=run.model.id,
+        instance_type=run.options.instance_type,
+        instance_count=run.options.instance_count,
+    )
 
 
 def fail_deployment(run: Run, endpoint: EndpointStatus, services: Services) -> Run:

@@ -20,7 +20,13 @@ from shared.ports import Services
 from shared.workflow.audit import audit
 from shared.workflow.slots import acquire_slot
 from shared.workflow.steps.claim_content import claim_content
-from shared.workflow.steps.deploy_model import choose_serving, create_deployment, fail_deployment, start_over
+from shared.workflow.steps.deploy_model import (
+    choose_serving,
+    create_deployment,
+    fail_deployment,
+    restore_deployment,
+    start_over,
+)
 from shared.workflow.steps.endpoint import create_endpoint, rebuild_endpoint, rename_endpoint
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.smoke_test import smoke_test
@@ -136,7 +142,12 @@ def _fail_deployment(run: Run, seen: Observation, _settings: Settings, services:
     return fail_deployment(run, _endpoint_of(seen), services)
 
 
+def _restore_deployment(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
+    return restore_deployment(run, settings.serving_options(run.options), services)
+
+
 def _delete_deployment(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    audit("delete deployment", run.endpoint_name, run.run_id, "this way of serving the model did not work")
     services.endpoints.delete_deployment(run.endpoint_name)
     return run
 
@@ -185,6 +196,7 @@ _STEPS: dict[Step, CarryOut] = {
     Step.CREATE_DEPLOYMENT: _create_deployment,
     Step.FAIL_DEPLOYMENT: _fail_deployment,
     Step.DELETE_DEPLOYMENT: _delete_deployment,
+    Step.RESTORE_DEPLOYMENT: _restore_deployment,
     Step.TRY_NEXT_SERVING: _try_next_serving,
     Step.SMOKE_TEST: _smoke_test,
     Step.ROUTE_TRAFFIC: _route_traffic,
