@@ -253,6 +253,10 @@ class PaceSettings(BoundSettings, frozen=True, kw_only=True):
     training_deadline_hours: Annotated[
         Hours, Meta(description="Hours after which a training job is given up.")
     ] = 72
+    job_resubmissions: Annotated[
+        int,
+        Meta(ge=0, le=20, description="Times that a job that was lost to preemption is submitted again."),
+    ] = 2
     compute_deadline_minutes: Annotated[
         float,
         Meta(gt=0, le=60 * 24 * 365, description="Minutes after which a cluster that is not up is given up."),
