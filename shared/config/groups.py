@@ -149,14 +149,13 @@ class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
 
     deployment_instance_type: Annotated[Name, Meta(description="VM size of deployments.")]
     deployment_instance_count: Annotated[int, Meta(ge=1, le=50, description="VMs of a deployment.")] = 1
-    endpoint_lifetime_hours: Annotated[Hours, Meta(description="Hours from going live to being deleted.")] = (
-        24
-    )
+    endpoint_lifetime_hours: Annotated[
+        Hours,
+        Meta(description="Hours from going live to being stopped: the endpoint is deleted, the model stays."),
+    ] = 24
     endpoint_idle_minutes: Annotated[
         Minutes,
-        Meta(
-            description="Minutes without a scoring request until an endpoint is deleted, at least 1; 0 never."
-        ),
+        Meta(description="Minutes without a scoring request until the endpoint stops, at least 1; 0 never."),
     ] = 60
     smoke_test_rows: Annotated[
         int,
