@@ -22,7 +22,11 @@ class Step(StrEnum):
     SUBMIT_JOB = "submit_job"
     COLLECT_METRICS = "collect_metrics"
     REGISTER_MODEL = "register_model"
+    REPLACE_JOB = "replace_job"
     CREATE_ENDPOINT = "create_endpoint"
+    RENAME_ENDPOINT = "rename_endpoint"
+    REBUILD_ENDPOINT = "rebuild_endpoint"
+    START_OVER = "start_over"
     CHOOSE_SERVING = "choose_serving"
     CREATE_DEPLOYMENT = "create_deployment"
     FAIL_DEPLOYMENT = "fail_deployment"
@@ -76,6 +80,8 @@ _OPERATIONS = {
             Step.COLLECT_METRICS,
             Step.REGISTER_MODEL,
             Step.CREATE_ENDPOINT,
+            Step.REBUILD_ENDPOINT,
+            Step.DELETE_DEPLOYMENT,
             Step.CREATE_DEPLOYMENT,
             Step.RESTORE_DEPLOYMENT,
             Step.ROUTE_TRAFFIC,

@@ -39,7 +39,7 @@ def drift_of(run: Run, endpoint: EndpointStatus) -> Drift | None:
     Returns:
         The first difference found, the gravest first; None if the endpoint is as the app left it.
     """
-    name, deployment = run.run_id, endpoint.deployment
+    name, deployment = run.endpoint_name, endpoint.deployment
     if endpoint.foreign:
         return Drift(
             f"endpoint {name} has lost this run's tags: the app leaves it as it is, and it costs money; "
@@ -57,7 +57,7 @@ def drift_of(run: Run, endpoint: EndpointStatus) -> Drift | None:
 
 
 def _of_deployment(run: Run, deployment: DeploymentStatus) -> Drift | None:
-    what = f"the deployment of endpoint {run.run_id}"
+    what = f"the deployment of endpoint {run.endpoint_name}"
     if deployment.state is Provisioning.FAILED:
         reason = deployment.failure or "Azure ML gives no reason"
         return Drift(f"{what} has failed: {reason}; delete it, and the app creates it again")
@@ -89,4 +89,4 @@ def _of_access(run: Run, endpoint: EndpointStatus) -> Drift | None:
     if run.endpoint is None or endpoint.public == run.endpoint.public:
         return None
     word = "opened to" if endpoint.public else "closed to"
-    return Drift(f"endpoint {run.run_id} was {word} the public network after it went live")
+    return Drift(f"endpoint {run.endpoint_name} was {word} the public network after it went live")

@@ -145,5 +145,5 @@ def note(run: Run, seen: Observation, now: datetime) -> Run:
         missing = seen.endpoint is None
         noted["endpoint_missing_since"] = (run.endpoint_missing_since or now) if missing else None
     if seen.job is not None and not seen.job.foreign:
-        noted["job"] = JobRecord(name=run.run_id, status=seen.job.status, studio_url=seen.job.studio_url)
+        noted["job"] = JobRecord(name=run.job_name, status=seen.job.status, studio_url=seen.job.studio_url)
     return msgspec.structs.replace(run, **noted)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.limits import Limits
 from shared.domain.run.index import IndexEntry
-from shared.domain.run.names import is_run_id
+from shared.domain.run.names import number_of, run_id_of
 from shared.domain.run.stages import Stage
 
 LATE = timedelta(days=1)
@@ -30,9 +30,9 @@ def may_delete_endpoint(
 ) -> bool:
     """Whether an endpoint that carries this installation's tags is to be deleted.
 
-    Its name must be the run's: whoever copies an endpoint copies its tags, too. Its run must be in this
-    workspace, and must have asked for something that costs money. Of a run without a record, the caller makes
-    sure that it was this app's.
+    Its name must be one that the run has had: whoever copies an endpoint copies its tags, too. Its run must
+    be in this workspace, and must have asked for something that costs money. Of a run without a record, the
+    caller makes sure that it was this app's.
 
     Args:
         endpoint: The endpoint's name.
@@ -42,10 +42,13 @@ def may_delete_endpoint(
         now: UTC.
         limits: The app's bounds.
     """
-    if not is_run_id(run_id) or endpoint != run_id:
+    if run_id_of(endpoint) != run_id:
         return False
     if entry is not None and not (is_in(entry, workspace) and may_have_endpoint(entry)):
         return False
+    if entry is not None and entry.stage is not None and endpoint != entry.endpoint_name:
+        # Either the run has left that name for its next, or it never had it: then it is somebody's copy.
+        return number_of(endpoint) < entry.endpoint_number
     return outlives_its_run(entry, now, limits)
 
 

@@ -8,7 +8,9 @@ import msgspec
 
 from shared.config import Settings
 from shared.domain.errors import ServiceRefusedError
+from shared.domain.run.attempts import why_not_deployed
 from shared.domain.run.observation import EndpointStatus, Provisioning
+from shared.domain.run.parts import Failure
 from shared.domain.run.run import Run
 from shared.domain.serving.attempts import ServingProgress, concerns_every_strategy
 from shared.domain.serving.deployment import REQUEST_SECONDS
@@ -24,7 +26,17 @@ _log = get_logger(__name__)
 def choose_serving(run: Run, options: ServingOptions, services: Services) -> Run:
     """Settle which strategies are tried, and in what order."""
     worked = services.serving_memory.recall(memory_key(run, options))
-    return msgspec.structs.replace(run, serving=ServingProgress(order=order_of(options.order, worked)))
+    return msgspec.structs.replace(
+        run, serving=ServingProgress(order=order_of(options.order, worked), began=services.now())
+    )
+
+
+def start_over(run: Run, options: ServingOptions, services: Services) -> Run:
+    """Begin anew with all strategies, once each has failed or none of them could have worked."""
+    code, message = why_not_deployed(run) or ("", "")
+    failure = Failure(code=code, message=message, stage=run.stage, at=services.now())
+    fresh = msgspec.structs.replace(run, rebuilds=run.rebuilds + 1, last_fault=failure, smoke_tests=None)
+    return choose_serving(fresh, options, services)
 
 
 def create_deployment(run: Run, options: ServingOptions, settings: Settings, services: Services) -> Run:
@@ -63,7 +75,7 @@ def _deploy(run: Run, options: ServingOptions, services: Services) -> None:
     deployment = STRATEGIES[_current(run)].deployment(_served(run), options)
     environment_id = deployment.environment and services.endpoints.ensure_environment(deployment.environment)
     services.endpoints.deploy(
-        run.run_id,
+        run.endpoint_name,
         deployment,
         environment_id=environment_id,
         model_id=run.model.id,
