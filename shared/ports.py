@@ -82,6 +82,9 @@ class RunLock(Protocol):
     def acquire(self, run_id: str) -> AbstractContextManager[None]:
         """Lock the run while the context lasts. Raises RunBusyError if another worker has it locked."""
 
+    def was_locked(self, run_id: str) -> bool:
+        """Whether a run of that name was ever locked: proof that it was this app's, without its record."""
+
 
 class ContentIndex(Protocol):
     """Which run trained which content: digest to run id."""

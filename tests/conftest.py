@@ -37,6 +37,7 @@ KINDS = {
     "app/test_contract_runs.py": "integration",
     "app/test_races.py": "integration",
     "app/test_rest_bodies.py": "integration",
+    "cli": "unit",
     "chaos": "chaos",
     "chaos/test_docs.py": "unit",
     "dashboard": "browser",
@@ -56,7 +57,6 @@ KINDS = {
     "openai/test_clients.py": "e2e",
     "openapi": "unit",
     "openapi/test_running_api.py": "e2e",
-    "tools": "unit",
 }
 """What the tests of a folder are, and those of a file where it differs."""
 

@@ -128,6 +128,7 @@ class MemoryRunLock:
 
     def __init__(self) -> None:
         self.held: set[str] = set()
+        self.seen: set[str] = set()
         self._lock = threading.Lock()
 
     @contextmanager
@@ -137,10 +138,15 @@ class MemoryRunLock:
             if run_id in self.held:
                 raise RunBusyError(f"{run_id} is being advanced by another worker")
             self.held.add(run_id)
+            self.seen.add(run_id)
         try:
             yield
         finally:
             self.held.discard(run_id)
+
+    def was_locked(self, run_id: str) -> bool:
+        """See `RunLock.was_locked`."""
+        return run_id in self.seen
 
 
 class MemoryContentIndex:

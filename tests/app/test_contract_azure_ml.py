@@ -185,7 +185,9 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
     deployed = endpoints.endpoint(name, name)
     assert deployed is not None
     assert deployed.deployment is not None
-    assert (deployed.deployment.state, deployed.traffic) == (Provisioning.READY, {})
+    assert (deployed.deployment.state, deployed.traffic, deployed.public) == (Provisioning.READY, {}, True)
+    assert (deployed.deployment.model, deployed.deployment.instances) == (model.id, 1)
+    assert deployed.deployment.instance_type == A100
 
     for _ in range(2):
         endpoints.route_traffic(name)

@@ -78,7 +78,7 @@ class AzureMlTraining:
 
     def submit(self, run: Run, plan: TrainingPlan, *, finetune_config: str | None) -> None:
         """See `Training.submit`."""
-        with sdk_translated(f"submitting job {run.run_id}"):
+        with sdk_translated(f"submitting job {run.job_name}"):
             from azure.ai.ml import MLClient
 
             registry = MLClient(
@@ -128,7 +128,7 @@ class AzureMlTraining:
 
             registered = self._client().models.create_or_update(
                 Model(
-                    path=f"azureml://jobs/{run.run_id}/outputs/{OUTPUT}",
+                    path=f"azureml://jobs/{run.job_name}/outputs/{OUTPUT}",
                     type=AssetTypes.MLFLOW_MODEL,
                     name=name,
                     version=run.run_id,
@@ -172,7 +172,7 @@ class AzureMlTraining:
             return {OUTPUT: step.outputs.mlflow_model_folder}
 
         job = fine_tune()
-        job.name = run.run_id
+        job.name = run.job_name
         job.display_name = plan.display_name
         job.tags = _lineage(run, plan)
         settings: Any = job.settings

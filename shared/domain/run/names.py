@@ -26,6 +26,12 @@ RUN_TAG = "finetune-on-upload-run"
 INSTALLATION_TAG = "finetune-on-upload-installation"
 """Tag of every endpoint of this app; its value tells apart installations that share a workspace."""
 
+_NUMBERS = "23456789abcdefghijklmnopqrstuvwxyz"
+_NUMBERED = re.compile(f"(.+)-([{_NUMBERS}])")
+
+NAMES_OF_A_RUN = 1 + len(_NUMBERS)
+"""Names that a run has for its jobs, one after the other, and for its endpoints."""
+
 COMPANIONS = ("validation", "test")
 OPTIONS_FILE = "run.json"
 COMMIT_MARKER = "_SUCCESS"
@@ -154,6 +160,34 @@ def run_id_for(container: str, path: str, etag: str) -> str:
 def is_run_id(text: str) -> bool:
     """Whether `text` has the form of a run id; what reaches a blob name or a URL is checked here."""
     return len(text) <= 32 and _RUN_ID.fullmatch(text) is not None
+
+
+def numbered_name(run_id: str, number: int) -> str:
+    """The name of a run's job or endpoint: the run id itself, then `<run id>-2` and so on.
+
+    A job's name can never be used again, and Azure may hold a deleted endpoint's for a while. Run ids have at
+    most 30 characters, so that the suffix fits into the 32 of an endpoint's name.
+
+    Args:
+        run_id: The run.
+        number: 1 for the first; after `NAMES_OF_A_RUN` the first one's turn comes again.
+    """
+    index = (number - 1) % NAMES_OF_A_RUN
+    return f"{run_id}-{_NUMBERS[index - 1]}" if index else run_id
+
+
+def number_of(name: str) -> int:
+    """Which of its run's names a job's or an endpoint's is; 1 for the run id itself."""
+    numbered = None if is_run_id(name) else _NUMBERED.fullmatch(name)
+    return _NUMBERS.index(numbered[2]) + 2 if numbered else 1
+
+
+def run_id_of(name: str) -> str | None:
+    """The run that a job or an endpoint of that name may belong to, or None; its tags say whether it does."""
+    if is_run_id(name):
+        return name
+    numbered = _NUMBERED.fullmatch(name)
+    return numbered[1] if numbered and is_run_id(numbered[1]) else None
 
 
 def model_name(base_model: str, dataset: str) -> str:

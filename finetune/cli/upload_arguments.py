@@ -1,12 +1,10 @@
-"""The upload tool's command line, and what of it becomes the run's `run.json`."""
+"""What `finetune upload` takes, and what of it becomes the run's `run.json`."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import msgspec
 
 from shared.domain.dataset import ValidationRules
 from shared.domain.fields import convert_fields
+from shared.domain.run.bounds import nearest
 from shared.domain.run.options import RunOptions
 from shared.domain.run.run_json import override_options
 
@@ -23,8 +22,8 @@ _RUN_OPTIONS = (
     ("--compute-size", str, "VM size for training"),
     ("--instance-type", str, "VM size of the deployment"),
     ("--instance-count", int, "VMs of the deployment"),
-    ("--lifetime-hours", float, "hours until the endpoint is deleted"),
-    ("--idle-minutes", float, "minutes without a request until it is deleted; 0 for never"),
+    ("--lifetime-hours", float, "hours until the endpoint is stopped; its model stays"),
+    ("--idle-minutes", float, "minutes without a request until it is stopped; 0 for never"),
 )
 
 # What validation may do with data that it refuses otherwise.
@@ -53,41 +52,37 @@ _ANY_OPTIONS = RunOptions(
 
 
 class OptionsError(Exception):
-    """The options of the run are not ones that the cloud takes."""
+    """The command line asks for something that the cloud would refuse or ignore."""
 
     retryable = False
 
 
-def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line; ends the process with code 2 if it makes no sense."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.upload_dataset",
-        description="Check a dataset and upload it, which starts a fine-tuning run.",
-    )
+def add_upload_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `finetune upload` takes."""
     parser.add_argument(
-        "--dataset",
-        required=True,
+        "dataset",
+        metavar="DATASET",
         help="a .jsonl or .ndjson[.gz|.zst], .json, .csv or .parquet, a folder, or a Hugging Face dataset",
     )
-    parser.add_argument("--name", help="its name in the cloud (default: from the file or dataset)")
+    parser.add_argument(
+        "--name", type=_name, help="its name in the cloud (default: from the file or dataset)"
+    )
     parser.add_argument("--check-only", action="store_true", help="check, send nothing")
-    parser.add_argument("--report", type=_report, metavar="FILE", help="write the report as .html or .json")
+    parser.add_argument(
+        "--report", type=report_path, metavar="FILE", help="write the report as .html or .json"
+    )
     parser.add_argument("--replace", action="store_true", help="delete companions of an earlier upload")
     parser.add_argument(
         "--follow", action="store_true", help="show the run's stages until it is live or over"
     )
+    parser.add_argument(
+        "--storage",
+        help="https://<account>.blob.core.windows.net, with this machine's login, or a connection string"
+        " (FINETUNE_STORAGE; default: that of the local app, if `make dev` runs)",
+    )
     _add_selection(parser)
     _add_rules(parser)
-    _add_target(parser)
     _add_run_options(parser)
-    parsed = parser.parse_args(arguments)
-    if parsed.name and ("/" in parsed.name or "\\" in parsed.name):
-        parser.error("--name is one path segment, without slashes")
-    try:
-        parsed.rules = _rules(parsed)
-    except ValueError as error:
-        parser.error(str(error))
-    return parsed
 
 
 def run_options(parsed: argparse.Namespace, own: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,22 +129,6 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_target(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("where to", "The local stack's, if `make dev` runs, unless given.")
-    group.add_argument(
-        "--account-url",
-        type=_address,
-        help="https://<account>.blob.core.windows.net, with this machine's login",
-    )
-    group.add_argument(
-        "--connection-string",
-        default=os.environ.get("FINETUNE_STORAGE_CONNECTION_STRING"),
-        help="of the storage account (environment: FINETUNE_STORAGE_CONNECTION_STRING)",
-    )
-    group.add_argument("--functions-url", type=_address, help="address of the function app, for --follow")
-    group.add_argument("--function-key", help="its key (environment: FINETUNE_FUNCTION_KEY)")
-
-
 def _add_run_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("options of this run", "Written to run.json beside the dataset.")
     for flag, kind, text in _RUN_OPTIONS:
@@ -176,37 +155,42 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _rules(parsed: argparse.Namespace) -> dict[str, Any]:
-    """The validation rules that the command line gives.
+def validation_rules(parsed: argparse.Namespace) -> ValidationRules:
+    """The app's default rules, with those that the command line gives over them.
 
     Raises:
-        ValueError: One of them is none, or has no such value.
+        OptionsError: One of them is none, or has no such value.
     """
     given: dict[str, Any] = dict(parsed.rule)
     if parsed.context_window is not None:
         given["context_window"] = parsed.context_window
-    if unknown := given.keys() - {field.name for field in msgspec.structs.fields(ValidationRules)}:
-        raise ValueError(f"--rule: there is no rule {', '.join(sorted(unknown))}")
+    known = [field.name for field in msgspec.structs.fields(ValidationRules)]
+    for name in given.keys() - set(known):
+        hint = nearest(name, known) or f"; the rules are {', '.join(known)}"
+        raise OptionsError(f"--rule: there is no rule {name!r}{hint}")
     rules, problems = convert_fields(ValidationRules, given, strict=False)
     if problems:
-        raise ValueError("; ".join(map(str, problems)))
-    ValidationRules(**rules)
-    return rules
+        raise OptionsError("; ".join(f"--rule {problem}" for problem in problems))
+    try:
+        return ValidationRules(**rules)
+    except ValueError as error:
+        raise OptionsError(f"--rule: {error}") from error
 
 
-def _report(text: str) -> Path:
+def _name(text: str) -> str:
+    if "/" in text or "\\" in text:
+        raise argparse.ArgumentTypeError("a name is one path segment, without slashes")
+    return text
+
+
+def report_path(text: str) -> Path:
+    """A file that a report can be written to: its ending says in which form."""
     path = Path(text)
     if path.suffix.lower() not in (".html", ".json"):
         raise argparse.ArgumentTypeError(f"{text} ends with neither .html nor .json")
     if not path.parent.is_dir() or path.is_dir():
         raise argparse.ArgumentTypeError(f"{text} is a folder, or lies in one that is not there")
     return path
-
-
-def _address(text: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/]+\S*", text):
-        raise argparse.ArgumentTypeError(f"{text} is no address: it begins with https:// and a host")
-    return text
 
 
 def _rule(text: str) -> tuple[str, str]:

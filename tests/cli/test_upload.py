@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import pyarrow.parquet
 import pytest
 from azure.storage.blob import ContainerClient
 
+from finetune.cli.program import main
 from local.azurite import Azurite
 from shared.domain.run.names import run_id_for
-from tests.tools.conftest import KEY, SAMPLE, SAMPLES, Run
-from tools import upload_dataset
+from tests.cli.conftest import KEY, SAMPLE, SAMPLES, Run
 
 
 def chat(number: int) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def chat(number: int) -> dict[str, Any]:
 
 def test_a_file_is_uploaded_as_it_is_and_its_run_named(run: Run, uploads: ContainerClient) -> None:
     """A JSON Lines file goes up byte for byte, and the last line on stdout names the run it opens."""
-    code, out, _ = run("--dataset", SAMPLE, "--name", "chat")
+    code, out, _ = run(SAMPLE, "--name", "chat")
     blob = uploads.get_blob_client("chat.jsonl")
     assert code == 0
     assert blob.download_blob().readall() == SAMPLE.read_bytes()
@@ -46,7 +47,7 @@ def test_a_file_of_several_blocks_arrives_whole(run: Run, uploads: ContainerClie
         for number in range(1_200):
             row = {"messages": [*chat(number)["messages"][:1], {"role": "assistant", "content": answer}]}
             file.write(json.dumps(row) + "\n")
-    code, _, err = run("--dataset", source, "--context-window", "16384")
+    code, _, err = run(source, "--context-window", "16384")
     assert code == 0, err
     blob = uploads.get_blob_client("long.jsonl")
     committed, _ = blob.get_block_list()
@@ -58,7 +59,7 @@ def test_a_file_of_several_blocks_arrives_whole(run: Run, uploads: ContainerClie
 def test_an_unfit_dataset_is_not_sent(run: Run, uploads: ContainerClient, tmp_path: Path) -> None:
     """The local check rejects what the cloud would, with the same words, and nothing leaves the machine."""
     report = tmp_path / "report.json"
-    code, out, err = run("--dataset", SAMPLES / "broken.jsonl", "--report", report)
+    code, out, err = run(SAMPLES / "broken.jsonl", "--report", report)
     assert (code, out) == (1, "")
     assert "broken.jsonl:20 E205" in err
     assert json.loads(report.read_text())["counts"]["E205"] == 1
@@ -68,7 +69,7 @@ def test_an_unfit_dataset_is_not_sent(run: Run, uploads: ContainerClient, tmp_pa
 def test_check_only_needs_no_account(run: Run, tmp_path: Path) -> None:
     """`--check-only` works without any target, and can write the page."""
     page = tmp_path / "report.html"
-    code, _, err = run("--dataset", SAMPLE, "--check-only", "--report", page, target=False)
+    code, _, err = run(SAMPLE, "--check-only", "--report", page, target=False)
     assert code == 0
     assert "accepted" in err
     assert page.read_text().startswith("<!doctype html>")
@@ -78,7 +79,6 @@ def test_run_options_are_written_before_the_training_file(run: Run, uploads: Con
     """Flags become `run.json`, which is in place when the training file arrives and opens the run."""
     code, out, _ = run(
         *(
-            "--dataset",
             SAMPLE,
             "--name",
             "chat",
@@ -116,7 +116,7 @@ def test_a_folder_is_uploaded_with_its_companions(run: Run, uploads: ContainerCl
     for split, first in (("train", 0), ("validation", 100), ("test", 200)):
         lines = "".join(json.dumps(chat(number)) + "\n" for number in range(first, first + 20))
         (folder / f"{split}.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
-    code, out, _ = run("--dataset", folder)
+    code, out, _ = run(folder)
     assert code == 0
     assert json.loads(out)["path"] == "sums/train.jsonl.gz"
     assert sorted(uploads.list_blob_names()) == [
@@ -133,7 +133,7 @@ def test_a_companion_of_another_suffix_is_checked_and_sent(
     for name, first, count in (("train.jsonl.gz", 0, 40), ("test.jsonl", 100, 7)):
         lines = "".join(json.dumps(chat(number)) + "\n" for number in range(first, first + count)).encode()
         (folder / name).write_bytes(gzip.compress(lines) if name.endswith("gz") else lines)
-    code, _, err = run("--dataset", folder)
+    code, _, err = run(folder)
     assert code == 0
     assert "7 for test" in err
     assert sorted(uploads.list_blob_names()) == ["sums/test.jsonl", "sums/train.jsonl.gz"]
@@ -146,7 +146,7 @@ def test_the_options_of_a_folder_are_sent(run: Run, uploads: ContainerClient, tm
     (tmp_path / "chat" / "train.jsonl").write_text("\n".join([*lines, "{not json"]) + "\n")
     options = {"row_policy": "drop", "idle_minutes": 5, "parameters": {"seed": 7}}
     (tmp_path / "chat" / "run.json").write_text(json.dumps(options))
-    code, _, err = run("--dataset", "chat", "--idle-minutes", "15", "--parameter", "precision=16")
+    code, _, err = run("chat", "--idle-minutes", "15", "--parameter", "precision=16")
     assert code == 0, err
     assert json.loads(uploads.download_blob("chat/run.json").readall()) == {
         "row_policy": "drop",
@@ -158,7 +158,7 @@ def test_the_options_of_a_folder_are_sent(run: Run, uploads: ContainerClient, tm
 def test_leftovers_of_an_earlier_upload_are_not_used_unnoticed(run: Run, uploads: ContainerClient) -> None:
     """A companion that an earlier upload left stops the upload, unless it may be deleted."""
     uploads.upload_blob("chat/test.jsonl", b"{}\n")
-    arguments = ("--dataset", SAMPLE, "--name", "chat", "--row-policy", "drop")
+    arguments = (SAMPLE, "--name", "chat", "--row-policy", "drop")
     code, _, err = run(*arguments)
     assert code == 3
     assert "chat/test.jsonl of an earlier upload" in err
@@ -171,7 +171,7 @@ def test_leftovers_of_an_earlier_upload_are_not_used_unnoticed(run: Run, uploads
 def test_leftovers_are_found_under_every_suffix(run: Run, uploads: ContainerClient, leftover: str) -> None:
     """The cloud takes companions compressed in any way, so any of them is in the way."""
     uploads.upload_blob(f"chat/{leftover}", b"")
-    code, _, err = run("--dataset", SAMPLE, "--name", "chat", "--idle-minutes", "5")
+    code, _, err = run(SAMPLE, "--name", "chat", "--idle-minutes", "5")
     assert code == 3
     assert f"chat/{leftover} of an earlier upload" in err
 
@@ -197,7 +197,7 @@ def test_what_is_refused_in_one_kind_of_file_is_in_every(
             pyarrow.parquet.write_table(table, source)
         else:
             source.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
-        code, _, err = run("--dataset", source, "--check-only", *flags)
+        code, _, err = run(source, "--check-only", *flags)
         return code, err
 
     assert check({"id": "7"})[0] == 0
@@ -222,7 +222,7 @@ def test_tables_are_converted(run: Run, uploads: ContainerClient, tmp_path: Path
     rows = [chat(number) for number in range(200)]
     rows[5]["messages"][0]["name"] = "Ann"
     source = tmp_path / f"sums.{kind}"
-    arguments = ["--dataset", source, "--name", "sums", "--percent", "20"]
+    arguments = [source, "--name", "sums", "--percent", "20"]
     if kind == "json":
         source.write_text(json.dumps(rows))
     elif kind == "csv":
@@ -268,21 +268,21 @@ def test_an_unreadable_source_is_a_clear_error(run: Run, tmp_path: Path, dataset
     """What cannot be read ends with code 3 and a sentence."""
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 not really")
-    code, out, err = run("--dataset", dataset)
+    code, out, err = run(dataset)
     assert (code, out) == (3, "")
     assert words in err
 
 
 def test_without_a_target_nothing_is_checked_or_sent(run: Run) -> None:
     """The tool says how to name an account when it knows none."""
-    code, _, err = run("--dataset", SAMPLE, target=False)
+    code, _, err = run(SAMPLE, target=False)
     assert code == 3
-    assert "--account-url" in err
+    assert "--storage" in err
 
 
 def test_an_account_that_does_not_answer_is_a_clear_error(run: Run) -> None:
     """A wrong connection string ends with code 3."""
-    code, _, err = run("--dataset", SAMPLE, "--connection-string", "nonsense", target=False)
+    code, _, err = run(SAMPLE, "--storage", "nonsense", target=False)
     assert code == 3
     assert "connection string" in err
 
@@ -302,7 +302,7 @@ def test_what_the_cloud_would_ignore_or_refuse_is_wrong_usage(
     run: Run, arguments: list[str], words: str
 ) -> None:
     """Options that mean nothing for the dataset, and names that open no run, end with code 2, at once."""
-    code, out, err = run("--dataset", SAMPLE, "--check-only", *arguments, target=False)
+    code, out, err = run(SAMPLE, "--check-only", *arguments, target=False)
     assert (code, out) == (2, "")
     assert words in err
     assert "accepted" not in err
@@ -310,7 +310,7 @@ def test_what_the_cloud_would_ignore_or_refuse_is_wrong_usage(
 
 def test_the_check_can_be_held_to_other_rules(run: Run, tmp_path: Path) -> None:
     """An app whose settings differ from the defaults is followed with `--rule`."""
-    dropping = ("--dataset", SAMPLES / "broken.jsonl", "--check-only", "--row-policy", "drop")
+    dropping = (SAMPLES / "broken.jsonl", "--check-only", "--row-policy", "drop")
     assert "E303" in run(*dropping, target=False)[2]
     report = tmp_path / "report.json"
     rules = ("--rule", "max_dropped_percent=99.5", "--rule", "min_training_rows=1", "--report", report)
@@ -322,7 +322,7 @@ def test_what_is_not_listed_is_counted(run: Run, tmp_path: Path) -> None:
     """The terminal shows the first findings, and says what a report has of the rest."""
     (tmp_path / "bad.jsonl").write_text("{not json\n" * 50)
     report = tmp_path / "report.json"
-    arguments = ("--dataset", "bad.jsonl", "--check-only", "--report", report)
+    arguments = ("bad.jsonl", "--check-only", "--report", report)
     code, _, err = run(*arguments, target=False)
     assert code == 1
     assert "and 42 more; --report FILE.html lists the first 20 of each code" in err
@@ -335,7 +335,7 @@ def test_findings_name_the_file_that_was_given(run: Run, tmp_path: Path) -> None
     """A row of a converted file is not looked for in a file that the user does not have."""
     rows = [{"prompt": f"q{number}", "completion": "a"} for number in range(40)]
     (tmp_path / "chat.json").write_text(json.dumps([*rows, {"prompt": "q"}]))
-    code, _, err = run("--dataset", "chat.json", "--check-only", target=False)
+    code, _, err = run("chat.json", "--check-only", target=False)
     assert code == 1
     assert "chat.json (one row per line):41 E201" in err
     assert "train.jsonl" not in err
@@ -345,35 +345,34 @@ def test_findings_name_the_file_that_was_given(run: Run, tmp_path: Path) -> None
     "arguments",
     [
         [],
-        ["--dataset", "x", "--percent", "0"],
-        ["--dataset", "x", "--name", "a/b"],
-        ["--dataset", "x", "--context-window", "0"],
-        ["--dataset", "x", "--rule", "train_percent=50"],
-        ["--dataset", "x", "--rule", "seed=x"],
-        ["--dataset", "x", "--rule", "sed=1"],
-        ["--dataset", "x", "--rule", "seed"],
-        ["--dataset", "x", "--report", "nowhere/report.html"],
-        ["--dataset", "x", "--report", "report.htm"],
-        ["--dataset", "x", "--account-url", "account"],
-        ["--dataset", "x", "--functions-url", "https://"],
+        ["x", "--percent", "0"],
+        ["x", "--name", "a/b"],
+        ["x", "--context-window", "0"],
+        ["x", "--rule", "train_percent=50"],
+        ["x", "--rule", "seed=x"],
+        ["x", "--rule", "sed=1"],
+        ["x", "--rule", "seed"],
+        ["x", "--report", "nowhere/report.html"],
+        ["x", "--report", "report.htm"],
     ],
 )
 def test_wrong_usage_has_a_code_of_its_own(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A command line that makes no sense ends with code 2."""
-    with pytest.raises(SystemExit) as ended:
-        upload_dataset.main(arguments)
-    assert ended.value.code == 2
-    assert "usage" in capsys.readouterr().err
+    try:
+        code: object = main(["upload", *arguments, "--check-only"])
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    assert re.search("usage|--rule", capsys.readouterr().err)
 
 
 @pytest.mark.usefixtures("uploads")
 def test_the_local_stack_is_found_by_itself(run: Run, azurite: Azurite, tmp_path: Path) -> None:
     """With a local stack running no address has to be given."""
-    (tmp_path / ".local").mkdir()
     stack = {
         "blob_connection_string": azurite.connection_string,
         "functions_url": "http://x",
         "function_key": KEY,
     }
-    (tmp_path / ".local" / "stack.json").write_text(json.dumps(stack))
-    assert run("--dataset", SAMPLE, target=False)[0] == 0
+    (tmp_path / "stack.json").write_text(json.dumps(stack))
+    assert run(SAMPLE, target=False)[0] == 0

@@ -12,8 +12,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from finetune.dataset.source import Selection, SelectionError, Source, SourceError, open_source
 from shared.domain.dataset import Split
-from tools.dataset_source import Selection, SelectionError, Source, SourceError, open_source
 
 ALL = Selection({})
 ROW = '{"messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}]}\n'

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from finetune.client import Report
+from finetune.dataset.source import Source
 from shared.domain.dataset import (
     Code,
     DatasetFile,
@@ -20,7 +22,6 @@ from shared.domain.dataset import (
     report_html,
     validate_files,
 )
-from tools.dataset_source import Source
 
 _PIECE = 1 << 20
 _LISTED = 12  # issues shown on the terminal; the report has more
@@ -52,33 +53,38 @@ def save_report(report: DatasetReport, path: Path) -> None:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
 
 
-def show_report(report: DatasetReport, console: Console) -> None:
-    """Print the verdict, what was counted and the first issues."""
-    colour = "green" if report.accepted else "red"
+def show_report(report: Report, console: Console, *, rest: str) -> None:
+    """Print the verdict, what was counted and the first issues; `rest` says where the others are."""
+    colour = "green" if report.verdict == "accepted" else "red"
     console.print(f"[bold {colour}]{report.verdict}[/]: {escape(report.reason)}")
     if report.counts:
         table = Table(box=None, pad_edge=False, show_header=False)
         for code, count in report.counts.items():
-            table.add_row(code, Code(code).label, f"{count:,}", style="red" if code[0] == "E" else None)
+            table.add_row(code, _label(code), f"{count:,}", style="red" if code[0] == "E" else None)
         console.print(table)
     if report.left_out_keys:
         names = ", ".join(f"{escape(key)} ({rows:,})" for key, rows in report.left_out_keys.items())
         console.print(f"keys left out, with their rows: {names}", soft_wrap=True)
     if not report.complete:
         console.print("the rest was not read: the dataset is rejected whatever it holds")
-    errors = [issue for issue in report.issues if not issue.code.is_repair]
+    errors = [issue for issue in report.issues if issue.code[0] != "R"]
     errors.sort(key=lambda issue: (issue.file or "", issue.line or 0))
     for issue in errors[:_LISTED]:
         place = f"{issue.file or 'dataset'}" + (f":{issue.line}" if issue.line is not None else "")
         console.print(f"  {escape(place)}  {issue.code} {escape(issue.message)}", soft_wrap=True)
     hidden = sum(report.counts[code] for code in report.counts if code[0] != "R") - len(errors[:_LISTED])
     if hidden > 0:
-        listed = report.rules.issues_per_code
-        console.print(
-            f"  and {hidden:,} more; --report FILE.html lists the first {listed:,} of each code,"
-            " more with --rule issues_per_code=NUMBER",
-            soft_wrap=True,
-        )
+        console.print(f"  and {hidden:,} more; {rest}", soft_wrap=True)
+
+
+def public_report(report: DatasetReport) -> Report:
+    """The report as the API gives it."""
+    raw = msgspec.to_builtins(report)
+    return msgspec.structs.replace(msgspec.convert(raw, Report), raw=raw)
+
+
+def _label(code: str) -> str:
+    return Code(code).label if code in set(Code) else ""
 
 
 def _read(path: Path, advanced: Callable[[int], object]) -> Iterator[bytes]:

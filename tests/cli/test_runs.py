@@ -6,150 +6,52 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+import time
+from datetime import datetime
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
-from tools import runs, runs_client
-from tools.runs_view import duration, urgency
-
-NOW = datetime.now(UTC)
-RUN: dict[str, Any] = {
-    "run_id": "ft-faq-0123456789",
-    "dataset": "faq",
-    "stage": "live",
-    "due": (NOW + timedelta(hours=1)).isoformat(),
-    "history": [
-        {"stage": "received", "at": (NOW - timedelta(days=5, minutes=30)).isoformat()},
-        {"stage": "live", "at": NOW.isoformat()},
-    ],
-    "options": {"base_model": "Phi-4"},
-    "endpoint": {"expires_at": (NOW + timedelta(hours=3)).isoformat()},
-    "metrics": {"train_loss": 1.23456, "eval_loss": None},
-    "report": {"rows": {"train": 8, "test": 1}},
-    "model": {"name": "Phi-4-faq"},
-    "job": {"studio_url": "https://ml.azure.com/runs/ft-faq-0123456789"},
-    "smoke_test": [{"prompt": [], "expected": "Hi", "reply": "Hey!"}],
-    "suspended": None,
-    "needs_attention": False,
-    "cost": {
-        "currency": "EUR",
-        "training_node_hours": 3.0,
-        "training_cost": 13.5,
-        "endpoint_node_hours": 0.25,
-        "endpoint_cost": None,
-        "saved_node_hours": None,
-        "saved_cost": None,
-    },
-    "error": None,
-    "failures": 0,
-    "last_fault": None,
-}
-ENTRY: dict[str, Any] = {
-    "run_id": RUN["run_id"],
-    "dataset": "faq",
-    "stage": "live",
-    "opened_at": RUN["history"][0]["at"],
-    "expires_at": RUN["endpoint"]["expires_at"],
-    "suspended": None,
-    "needs_attention": False,
-}
+from finetune.cli import commands, target
+from finetune.cli.program import main
+from finetune.cli.run_tables import duration, urgency
+from finetune.client import RunEntry
+from handlers.http.openapi.run_examples import REPORT
+from tests.cli.answers import ENTRY, NOW, RUN, App, Call, streamed
 
 
-def streamed(*pieces: str) -> httpx.Response:
-    """A reply as the app streams it."""
-    chunks = [{"choices": [{"delta": {"content": piece}}]} for piece in pieces]
-    events = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
-    return httpx.Response(200, content="".join([*events, "data: [DONE]\n\n"]).encode())
+def same(text: str) -> Any:
+    """JSON whose times compare however they are written."""
 
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: plain(one) for name, one in value.items()}
+        if isinstance(value, list):
+            return [plain(one) for one in value]
+        try:
+            return datetime.fromisoformat(value)
+        except (TypeError, ValueError):
+            return value
 
-class App:
-    """Answers as the function app does, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[httpx.Request] = []
-        self.run = dict(RUN)
-        self.entries = [dict(ENTRY)]
-        self.refusal: httpx.Response | None = None
-        self.looks: list[httpx.Response] = []
-        self.scores: list[httpx.Response | None] = []
-
-    def __call__(self, request: httpx.Request) -> httpx.Response:
-        """Answer a request."""
-        self.asked.append(request)
-        if request.headers["x-functions-key"] != "the-key":
-            return httpx.Response(401)
-        if self.refusal is not None and request.method != "GET":
-            return self.refusal
-        if request.url.path == "/api/runs":
-            wanted = request.url.params.get("dataset")
-            found = [entry for entry in self.entries if wanted in {None, entry["dataset"]}]
-            start, size = int(request.url.params.get("cursor", 0)), int(request.url.params["limit"])
-            rest = str(start + size) if len(found) > start + size else None
-            return httpx.Response(200, json={"runs": found[start : start + size], "next": rest})
-        if request.url.path.endswith("/score"):
-            said = self.scores.pop(0) if self.scores else None
-            if said is not None:
-                return said
-            assert json.loads(request.content)["stream"]
-            return streamed(f"{len(json.loads(request.content)['messages'])}", " heard")
-        if request.method == "GET" and self.looks:
-            return self.looks.pop(0)
-        return httpx.Response(200, json=self.run)
-
-    @property
-    def last(self) -> str:
-        """Method and path of the last request."""
-        return f"{self.asked[-1].method} {self.asked[-1].url.path}"
-
-
-@pytest.fixture
-def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> App:
-    """The app, and nothing that leads to another."""
-    played = App()
-    monkeypatch.setattr(runs_client, "STACK", tmp_path / "stack.json")
-    monkeypatch.delenv(runs_client.URL_SETTING, raising=False)
-    monkeypatch.delenv(runs_client.KEY_SETTING, raising=False)
-
-    real = runs_client.RunsClient
-    monkeypatch.setattr(
-        runs_client, "RunsClient", lambda url, key: real(url, key, transport=httpx.MockTransport(played))
-    )
-    return played
-
-
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run the command line; returns exit code, stdout and stderr."""
-
-    def run(*arguments: str, key: str = "the-key") -> tuple[int, str, str]:
-        code = runs.main([*arguments, "--url", "https://app.example", "--key", key])
-        out, err = capsys.readouterr()
-        return code, out, " ".join(err.split())
-
-    return run
+    return plain(json.loads(text))
 
 
 def test_a_pipe_gets_json(app: App, call: Call) -> None:
     """Programs read the API's own objects."""
-    code, out, _ = call("list")
-    assert (code, json.loads(out)) == (0, [ENTRY])
+    code, out, _ = call("runs")
+    assert (code, same(out)) == (0, same(json.dumps([ENTRY])))
     code, out, _ = call("show", "faq")
-    assert (code, json.loads(out)) == (0, RUN)
+    assert (code, same(out)) == (0, same(json.dumps(RUN)))
+    assert json.loads(call("report", "faq")[1]) == REPORT
 
 
 def test_a_terminal_gets_tables(app: App, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """People read stages, times and losses."""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "160")
-    _, listed, _ = call("list")
+    _, listed, _ = call("runs")
     assert "faq" in listed
     assert "TIME LEFT" in listed
     assert " 5 d " in listed
@@ -158,7 +60,7 @@ def test_a_terminal_gets_tables(app: App, call: Call, monkeypatch: pytest.Monkey
     assert "Phi-4-faq" in shown
     assert "1 answered" in shown
     assert "3.00 node hours, 13.50 EUR" in shown
-    assert "0.25 node hours\n" in re.sub(" +\n", "\n", shown)
+    assert "0.66 node hours\n" in re.sub(" +\n", "\n", shown)
     assert "saved" not in shown
     assert f"{NOW.astimezone():%Y-%m-%d %H:%M:%S}" in shown
 
@@ -221,7 +123,7 @@ def test_a_person_is_asked_before_something_ends(
     """Only a yes is a yes, and `--yes` is one."""
     monkeypatch.setattr(sys, "stdin", Keyboard("\n"))
     code, _, err = call("delete", "faq")
-    assert (code, "nothing was done" in err) == (4, True)
+    assert (code, "Nothing was done" in err) == (4, True)
     assert not any(request.method == "DELETE" for request in app.asked)
     monkeypatch.setattr(sys, "stdin", Keyboard("y\n"))
     assert call("delete", "faq")[0] == 0
@@ -253,16 +155,17 @@ def test_following_ends_with_how_it_went(app: App, call: Call, stage: str, code:
 
 def test_an_app_that_is_busy_is_followed_on(app: App, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """One 503 ends nothing; a refusal does, and so does an app that stays away."""
-    monkeypatch.setattr(runs, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(commands, "LOOK_SECONDS", 0)
     app.run["stage"] = "training"
     app.looks = [httpx.Response(200, json=app.run), httpx.Response(503), httpx.Response(429)]
     looked = list(app.looks)
     app.run = {**app.run, "stage": "live"}
     assert call("follow", "faq")[0] == 0
     assert app.looks == []
+    moments = iter(range(0, 100_000, 500))
     app.looks = [looked[0], httpx.Response(403)]
     assert call("follow", "faq")[0] == 1
-    monkeypatch.setattr(runs, "PATIENCE_SECONDS", -1)
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(moments)))
     app.looks = looked
     assert call("follow", "faq")[0] == 1
 
@@ -314,7 +217,7 @@ def test_a_refusal_is_told_in_the_apps_words(app: App, call: Call) -> None:
     code, out, err = call("extend", "faq", "--hours", "900")
     assert (code, out) == (1, "")
     assert err == "LifetimeExceeded: faq may live until tomorrow at the longest"
-    assert call("list", key="wrong")[0] == 1
+    assert call("runs", key="wrong")[0] == 1
 
 
 def test_an_app_that_is_not_there_is_said_to_be(
@@ -326,18 +229,16 @@ def test_an_app_that_is_not_there_is_said_to_be(
         raise httpx.ConnectError("connection refused")
 
     monkeypatch.setattr(App, "__call__", lambda _, request: gone(request))
-    code, _, err = call("list")
+    code, _, err = call("runs")
     assert (code, "connection refused" in err) == (3, True)
-    assert runs.main(["list"]) == 3
+    assert main(["runs"]) == 3
     assert "make dev" in capsys.readouterr().err
 
 
 def test_the_local_stack_is_found(app: App, capsys: pytest.CaptureFixture[str]) -> None:
     """With `make dev` running, no flag is needed."""
-    runs_client.STACK.write_text(
-        json.dumps({"functions_url": "http://127.0.0.1:1", "function_key": "the-key"})
-    )
-    assert runs.main(["list"]) == 0
+    target.STACK.write_text(json.dumps({"functions_url": "http://127.0.0.1:1", "function_key": "the-key"}))
+    assert main(["runs"]) == 0
     assert app.asked[-1].url.host == "127.0.0.1"
 
 
@@ -348,22 +249,23 @@ def test_a_list_that_is_cut_says_so_and_keeps_what_needs_a_person(app: App, call
         *ended,
         {**ENTRY, "run_id": "ft-zz-0000000000", "needs_attention": True, "suspended": "no"},
     ]
-    _, out, err = call("list")
+    _, out, err = call("runs")
     listed = json.loads(out)
     assert (len(listed), listed[0]["run_id"]) == (100, "ft-zz-0000000000")
     assert err == "… 1401 more (--limit)"
-    assert call("list", "--limit", "2000")[2] == ""
+    assert call("runs", "--limit", "2000")[2] == ""
 
 
 def test_what_needs_a_person_is_listed_first() -> None:
     """Then what moves, then what is live, then the past."""
-    entries = [
+    listed = [
         {**ENTRY, "run_id": "d", "stage": "deleted"},
         {**ENTRY, "run_id": "c", "stage": "live"},
         {**ENTRY, "run_id": "b", "stage": "training"},
         {**ENTRY, "run_id": "a", "stage": "live", "needs_attention": True},
     ]
-    assert [entry["run_id"] for entry in sorted(entries, key=urgency)] == ["a", "b", "c", "d"]
+    entries = msgspec.convert(listed, list[RunEntry])
+    assert [entry.run_id for entry in sorted(entries, key=urgency)] == ["a", "b", "c", "d"]
 
 
 @pytest.mark.parametrize(

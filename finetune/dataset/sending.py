@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobServiceClient, ContainerClient
 
+from finetune.dataset.source import Source
 from shared.domain.dataset import Split
 from shared.domain.run.names import (
     DATASET_NAME_LIMIT,
@@ -19,7 +20,6 @@ from shared.domain.run.names import (
     part_of_folder,
     run_id_for,
 )
-from tools.dataset_source import Source
 
 UPLOADS = "uploads"
 _BLOCK = 8 * 1024 * 1024  # bytes; four on their way at once keep memory at about 32 MiB

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from finetune.dataset.table_rows import Rows, SourceError, array_rows, csv_rows, dataset_rows, parquet_rows
 from shared.domain.dataset import Split
 from shared.domain.run.names import OPTIONS_FILE, SUFFIXES
-from tools.table_rows import Rows, SourceError, array_rows, csv_rows, dataset_rows, parquet_rows
 
 # How names of JSON Lines may end, and how they end in the cloud.
 _JSON_LINES = {suffix: suffix for suffix in SUFFIXES} | {
