@@ -72,7 +72,7 @@ IGNORED_UPLOADS = {
             "size": 40960,
             "reason": "ConvertibleFile",
             "detail": "The file is not JSON Lines.",
-            "remedy": "Convert and upload it with `python -m tools.upload_dataset`, then delete this one.",
+            "remedy": "Convert and upload it with `finetune upload`, then delete this one.",
             "noticed_at": "2026-03-01T15:20:00Z",
         }
     ],

@@ -123,7 +123,7 @@ def explain(path: str, reason: IgnoredReason) -> tuple[str, str]:
 _EXPLANATIONS = {
     IgnoredReason.CONVERTIBLE_FILE: (
         "The file is not JSON Lines.",
-        "Convert and upload it with `python -m tools.upload_dataset`, then delete this one.",
+        "Convert and upload it with `finetune upload`, then delete this one.",
     ),
     IgnoredReason.ARCHIVE_FILE: (
         "The file is an archive or a spreadsheet.",
