@@ -127,7 +127,7 @@ def flow(
         monkeypatch.setenv(name, value)
     example = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
     # Runs of other tests share the store; they are not to wait for one another.
-    unlimited = {"MAX_TRAINING_RUNS": "0", "MAX_LIVE_ENDPOINTS": "0"}
+    unlimited = {"MAX_TRAINING_RUNS": "0", "MAX_LIVE_ENDPOINTS": "0", "SETTLE_SECONDS": "0"}
     chosen = {**shared_emulator.environment, **unlimited, "TrainingStorage": azurite.connection_string}
     settings = Settings.from_env({**example, **chosen})
     built = Flow(shared_emulator, storage, settings, build_services(settings, DefaultAzureCredential()))
