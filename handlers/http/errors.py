@@ -14,6 +14,7 @@ from shared.domain.errors import (
     CorruptRunError,
     FinetuneError,
     InvalidRunError,
+    NewerRecordError,
     RequestError,
     RunBusyError,
     RunChangedError,
@@ -31,6 +32,7 @@ RETRY_SECONDS = 5
 STATUSES: dict[type[FinetuneError], int] = {
     UnknownRunError: 404,
     CorruptRunError: 409,
+    NewerRecordError: 503,
     UploadReplacedError: 409,
     InvalidRunError: 422,
     RunBusyError: 503,
