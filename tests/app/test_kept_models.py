@@ -68,7 +68,7 @@ def test_a_name_that_azure_does_not_let_go_of_is_left_for_the_next(
     assert list(world.cloud.seen) == [f"{run_id}-2"]
     assert live.endpoint is not None
     assert live.endpoint.name == f"{run_id}-2"
-    assert reconcile_resources(settings=SETTINGS, services=world.services) == []
+    assert reconcile_resources(settings=SETTINGS, services=world.services) == [run_id]
     assert list(world.cloud.seen) == [f"{run_id}-2"]
     delete_endpoint(f"{run_id}-2", world.services)
     drive(world, run_id, Stage.DELETED)
