@@ -5,6 +5,7 @@ FinetuneError
 ├── ServiceRefusedError       a service said no; whether it will say so again, `fault_policy` knows
 ├── WrongWorkspaceError       the app's workspace is not the one that the run was planned in
 ├── InvalidRunError           what the user asked for cannot be done; the message says what to change
+│   └── AbsentError           what a run names is not there, by one answer at least
 ├── UnknownRunError           no run of that name
 ├── RunBusyError              another worker holds the run
 ├── RunChangedError           the record changed under a writer more often than it was willing to re-read
@@ -79,6 +80,10 @@ class WrongWorkspaceError(FinetuneError):
 
 class InvalidRunError(FinetuneError):
     """A run asks for something impossible: a retired model, an unknown parameter, a wrong VM size."""
+
+
+class AbsentError(InvalidRunError):
+    """A registry has no such model or component, or there is no such registry: one answer proves nothing."""
 
 
 class UnknownRunError(FinetuneError):

@@ -9,6 +9,7 @@ from azure.identity import DefaultAzureCredential
 from handlers.timers.reconcile_resources import reconcile_resources
 from shared.adapters.azureml.arm import Arm, WorkspaceId
 from shared.adapters.azureml.endpoints import DEPLOYMENT_VERSION, ENDPOINT_VERSION
+from shared.adapters.http.trusted_hosts import TrustedHosts
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from tests.flow.conftest import Flow
@@ -20,7 +21,7 @@ class Hand:
 
     def __init__(self, flow: Flow, run_id: str) -> None:
         base = flow.emulator.url
-        self._arm = Arm(DefaultAzureCredential(), base, f"{base}/.default")
+        self._arm = Arm(DefaultAzureCredential(), base, f"{base}/.default", TrustedHosts(base))
         self._root = f"{WorkspaceId(*flow.emulator.workspace).path}/onlineEndpoints"
         self._run_id = run_id
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from shared.adapters.azureml.arm import Arm, WorkspaceId
 from shared.adapters.azureml.workspace_models import WorkspaceModels
-from shared.domain.errors import InvalidRunError
+from shared.domain.errors import AbsentError
 from shared.domain.training.base_model import BaseModel, hub_model, parse_base_model
 from shared.domain.training.component import Component, parse_component
 from shared.domain.training.model_reference import read_reference
@@ -76,7 +76,7 @@ class AzureMlRegistry:
         )
         if found is None:
             which = f"version {version} of model {bare}" if version else f"model {bare}"
-            raise InvalidRunError(
+            raise AbsentError(
                 f"registry {self._name} has no {which}: check BASE_MODEL. An archived model is found "
                 "only by its version, as `<name>:<version>`",
                 code="ModelNotFound",
@@ -87,7 +87,7 @@ class AzureMlRegistry:
         """The newest version of a component."""
         found = self._latest("components", name, parse_component)
         if found is None:
-            raise InvalidRunError(
+            raise AbsentError(
                 f"registry {self._name} has no component {name}: check COMPONENT_REGISTRY",
                 code="ComponentNotFound",
             )
@@ -121,7 +121,7 @@ class AzureMlRegistry:
                 doing=f"finding registry {self._name}",
             )
             if self._root is None:
-                raise InvalidRunError(
+                raise AbsentError(
                     f"there is no registry {self._name}: check AZUREML_REGISTRY, COMPONENT_REGISTRY "
                     "and BASE_MODEL",
                     code="RegistryNotFound",

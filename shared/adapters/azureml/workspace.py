@@ -96,7 +96,11 @@ class AzureMlWorkspace:
             api_version=COMPUTE_VERSION,
             doing=f"listing the VM sizes of {self.location}",
         )
-        return (sizes or {}).get(size.lower())
+        if sizes is None:
+            # That the list is not there says nothing of the size.
+            message = f"the list of VM sizes of {self.location} answers 404"
+            raise ServiceRefusedError(message, code="VmSizesNotFound", status=404)
+        return sizes.get(size.lower())
 
     def create_compute(self, name: str, size: str, *, max_nodes: int) -> None:
         """See `Workspace.create_compute`."""

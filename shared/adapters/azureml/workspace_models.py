@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from shared.adapters.azureml.arm import Arm, WorkspaceId
-from shared.domain.errors import InvalidRunError
+from shared.domain.errors import AbsentError
 from shared.domain.training.base_model import BaseModel, parse_base_model
 
 MODEL_VERSION = "2023-08-01-preview"
@@ -23,7 +23,7 @@ class WorkspaceModels:
         """A model's newest version, or the one that is named.
 
         Raises:
-            InvalidRunError: The workspace has no such model.
+            AbsentError: The workspace has no such model.
         """
         address = f"{self._workspace.path}/models/{quote(name, safe='')}/versions"
 
@@ -40,7 +40,7 @@ class WorkspaceModels:
         )
         if not found:
             which = f"version {version} of model {name}" if version else f"model {name}"
-            raise InvalidRunError(
+            raise AbsentError(
                 f"workspace {self._workspace.workspace} has no {which}: check BASE_MODEL",
                 code="ModelNotFound",
             )
