@@ -60,6 +60,7 @@ def build_services(
     from shared.adapters.storage.account import blob_service, datastore_address, installation_name
     from shared.adapters.storage.content_index import BlobContentIndex
     from shared.adapters.storage.datasets import BlobDatasets, BlobUploads
+    from shared.adapters.storage.ignored_uploads import BlobIgnoredUploads
     from shared.adapters.storage.notification_queue import NoNotifications, NotificationQueue, open_queue
     from shared.adapters.storage.reports import BlobReports
     from shared.adapters.storage.run_lock import BlobRunLock
@@ -93,6 +94,7 @@ def build_services(
         content_index=BlobContentIndex(blobs),
         slots=BlobSlots(blobs),
         uploads=BlobUploads(blobs),
+        ignored_uploads=BlobIgnoredUploads(blobs),
         datasets=datasets,
         reports=BlobReports(blobs),
         registry=AzureMlRegistries(
@@ -100,6 +102,7 @@ def build_services(
             registry_discovery_url(),
             models=settings.azureml_registry,
             components=settings.component_registry,
+            workspace=workspace_id,
         ),
         workspace=workspace,
         training=AzureMlTraining(

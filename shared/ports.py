@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from shared.domain.dataset import Sink, Split
+from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry
-from shared.domain.run.notifications import Notification
+from shared.domain.run.notifications import IgnoredNotification, Notification
 from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
 from shared.domain.run.parts import Metrics, ModelRecord, SourceFile, TrainingPlan
 from shared.domain.run.run import Run
@@ -114,6 +115,9 @@ class Uploads(Protocol):
     def find(self, path: str) -> UploadedBlob | None:
         """The blob as it is now, or None."""
 
+    def folder(self, folder: str) -> Iterator[UploadedBlob]:
+        """The blobs directly in a folder, whose name ends with a slash, in order of their paths."""
+
     def every(self) -> Iterator[UploadedBlob]:
         """Every blob in order of its path, from one listing of 5,000 a page; no directories."""
 
@@ -122,6 +126,19 @@ class Uploads(Protocol):
 
     def read_small(self, file: SourceFile, limit: int) -> bytes:
         """At most `limit` + 1 bytes of that very version. Raises UploadReplacedError."""
+
+
+class IgnoredUploads(Protocol):
+    """Which uploads open no run."""
+
+    def add(self, upload: IgnoredUpload) -> None:
+        """Keep an entry; one of the same id stays as it is."""
+
+    def entries(self) -> Iterator[IgnoredUpload]:
+        """All of them."""
+
+    def remove(self, id: str) -> None:
+        """Forget an entry, if it is there."""
 
 
 class Snapshot(Protocol):
@@ -174,10 +191,10 @@ class Registry(Protocol):
     """The model and component registry."""
 
     def base_model(self, name: str) -> BaseModel:
-        """Find a model by a reference, see `read_reference`. Raises InvalidRunError if it does not exist."""
+        """Find a model by a reference, see `read_reference`. Raises AbsentError if it does not exist."""
 
     def component(self, name: str) -> Component:
-        """The newest version of a component. Raises InvalidRunError if it does not exist."""
+        """The newest version of a component. Raises AbsentError if it does not exist."""
 
 
 class Workspace(Protocol):
@@ -302,9 +319,9 @@ class ServingMemory(Protocol):
 
 
 class Notifications(Protocol):
-    """The queue of stage changes to deliver."""
+    """The queue of what is to be delivered to the webhook."""
 
-    def enqueue(self, notification: Notification, *, delay: timedelta) -> None:
+    def enqueue(self, notification: Notification | IgnoredNotification, *, delay: timedelta) -> None:
         """Queue a notification that becomes visible after `delay`."""
 
 
@@ -351,6 +368,7 @@ class Services:
     content_index: ContentIndex
     slots: Slots
     uploads: Uploads
+    ignored_uploads: IgnoredUploads
     datasets: Datasets
     reports: Reports
     registry: Registry

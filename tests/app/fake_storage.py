@@ -20,6 +20,7 @@ from shared.domain.errors import (
     UnknownRunError,
     UploadReplacedError,
 )
+from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
 from shared.domain.run.names import is_run_id
 from shared.domain.run.parts import SourceFile
@@ -213,6 +214,10 @@ class MemoryUploads:
         etag, body = self.files[path]
         return UploadedBlob(path=path, etag=etag, size=len(body), **self.facts[path])
 
+    def folder(self, folder: str) -> Iterator[UploadedBlob]:
+        """See `Uploads.folder`."""
+        return (blob for blob in self.every() if blob.path.rpartition("/")[0] + "/" == folder)
+
     def every(self) -> Iterator[UploadedBlob]:
         """See `Uploads.every`."""
         return (found for path in sorted(self.files) if (found := self.find(path)) is not None)
@@ -232,6 +237,25 @@ class MemoryUploads:
         if etag != file.etag:
             raise UploadReplacedError(f"{file.path} was replaced or deleted while it was being read")
         return body
+
+
+class MemoryIgnoredUploads:
+    """Entries by id."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, IgnoredUpload] = {}
+
+    def add(self, upload: IgnoredUpload) -> None:
+        """See `IgnoredUploads.add`."""
+        self.kept.setdefault(upload.id, upload)
+
+    def entries(self) -> Iterator[IgnoredUpload]:
+        """See `IgnoredUploads.entries`."""
+        return iter(list(self.kept.values()))
+
+    def remove(self, id: str) -> None:
+        """See `IgnoredUploads.remove`."""
+        self.kept.pop(id, None)
 
 
 class MemorySink:
