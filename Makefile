@@ -43,8 +43,8 @@ chaos: setup  ## kill, repeat, spoil and race everything; ARGS='--seed 1' repeat
 	@$(BIN)/python -m pytest --quiet tests/chaos
 	@$(BIN)/python -m chaos $(ARGS)
 
-dev: setup  ## the whole stack in the foreground, until Ctrl-C
-	@$(BIN)/python -m local.stack $(ARGS)
+dev: setup  ## the whole stack in the foreground, until Ctrl-C; ARGS=--fresh begins anew
+	@$(BIN)/python -m local.dev $(ARGS)
 
 bench: setup  ## the benchmarks; writes bench/results.json
 	@$(BIN)/python -m bench $(ARGS)
