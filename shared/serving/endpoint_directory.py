@@ -10,6 +10,7 @@ import msgspec
 
 from shared.domain.errors import RequestError, UnknownRunError
 from shared.domain.run.index import IndexEntry
+from shared.domain.run.names import is_run_id
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import ScoringTarget, Services
@@ -66,7 +67,7 @@ class EndpointDirectory:
         """Find where to score on a model: an endpoint's name, or a dataset's for its newest live run.
 
         Raises:
-            RequestError: 404 if no live model has that id.
+            RequestError: 404 if no live model has that id; 409 or 410 for an endpoint that is not live.
         """
         endpoint = await self._endpoint_of(model)
         try:
@@ -90,8 +91,19 @@ class EndpointDirectory:
         if model not in listed:
             listed = await self._listed(LISTED_AGAIN)
         if model not in listed:
-            raise unknown_model(model)
+            raise await self.absence_of(model)
         return listed[model].endpoint
+
+    async def absence_of(self, model: str) -> RequestError:
+        """The error for a model that is not listed: 409 or 410 for an endpoint's name, or else 404."""
+        if is_run_id(model):
+            try:
+                await self.resolve(model)
+            except RequestError as fault:
+                return fault
+            except UnknownRunError:
+                return unknown_model(model)
+        return unknown_model(model)
 
     async def _listed(self, lifetime: timedelta) -> Mapping[str, LiveModel]:
         return await self._lists.get(
