@@ -31,7 +31,7 @@ from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.advance import advance_run
-from shared.workflow.open_run import open_run_for_upload
+from shared.workflow.open_run import take_upload
 from shared.workflow.save_progress import update_run
 
 SIZES = (10, 100, 1_000)
@@ -87,8 +87,7 @@ def _measure(around: World, wire: Wire, size: int) -> dict[str, Any]:
 
 def _training_run(around: World, settings: Settings, services: Services) -> Run:
     upload = around.upload()
-    run_id = open_run_for_upload(upload.path, container="uploads", settings=settings, services=services)
-    assert run_id is not None
+    (run_id,) = take_upload(upload.path, container="uploads", settings=settings, services=services)
     while (run := advance_run(run_id, settings=settings, services=services)) is not None:
         if run.stage is Stage.TRAINING:
             return run

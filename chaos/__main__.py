@@ -18,6 +18,7 @@ from azureml_emulator import INSTANT
 
 from chaos.crashes import MAIN, crashes, record
 from chaos.faults import refusals, service_faults, transients
+from chaos.greed import greed
 from chaos.guards import guards
 from chaos.harness import Case, Harness, Verdict
 from chaos.isolation import isolation
@@ -38,6 +39,7 @@ PARTS = (
     "refusals",
     "isolation",
     "wrong_workspace",
+    "greed",
     "guards",
     "schedules",
 )
@@ -67,6 +69,7 @@ def main() -> int:
             "refusals": lambda: refusals(harness),
             "isolation": lambda: isolation(harness),
             "wrong_workspace": lambda: wrong_workspace(harness),
+            "greed": lambda: greed(harness, arguments.alter),
             "guards": lambda: guards(arguments.alter),
             "schedules": lambda: schedules(harness, seed, arguments.schedules),
         }

@@ -12,7 +12,7 @@ from azureml_emulator import INSTANT, FaultHandle, Pace
 
 from chaos.fleet import Fleet
 from chaos.host import Host, Plans
-from chaos.world import World, world
+from chaos.world import Upload, World, world
 from shared.domain.run.stages import Stage
 
 LONGEST_SECONDS = 240.0
@@ -100,9 +100,9 @@ class Harness:
             self._exits.close()
             self.__enter__()
 
-    def host(self, plans: Plans | None = None, *, warm: bool = False) -> Host:
-        """A host with a new upload; see `Host`."""
-        return Host(self.world, self.fleet, self.world.upload(), plans, warm=warm)
+    def host(self, plans: Plans | None = None, *, warm: bool = False, upload: Upload | None = None) -> Host:
+        """A host with that upload, or with a new one; see `Host`."""
+        return Host(self.world, self.fleet, upload or self.world.upload(), plans, warm=warm)
 
     def assess(
         self,

@@ -55,10 +55,12 @@ def build_services(
     from shared.adapters.azureml.scoring import EndpointScoring
     from shared.adapters.azureml.training import AzureMlTraining
     from shared.adapters.azureml.workspace import AzureMlWorkspace
+    from shared.adapters.http.trusted_hosts import TrustedHosts
     from shared.adapters.http.webhook import HttpWebhook
     from shared.adapters.storage.account import blob_service, datastore_address, installation_name
     from shared.adapters.storage.content_index import BlobContentIndex
     from shared.adapters.storage.datasets import BlobDatasets, BlobUploads
+    from shared.adapters.storage.ignored_uploads import BlobIgnoredUploads
     from shared.adapters.storage.notification_queue import NoNotifications, NotificationQueue, open_queue
     from shared.adapters.storage.reports import BlobReports
     from shared.adapters.storage.run_lock import BlobRunLock
@@ -70,7 +72,8 @@ def build_services(
     telemetry = telemetry or OpenTelemetry()
     blobs = blob_service(settings.storage, credential)
     base_url = arm_base_url()
-    arm = Arm(credential, base_url, f"{base_url.rstrip('/')}/.default")
+    trusted = TrustedHosts(base_url, [registry_discovery_url()])
+    arm = Arm(credential, base_url, f"{base_url.rstrip('/')}/.default", trusted)
     workspace_id = WorkspaceId(
         settings.azure_subscription_id,
         settings.azure_resource_group,
@@ -91,6 +94,7 @@ def build_services(
         content_index=BlobContentIndex(blobs),
         slots=BlobSlots(blobs),
         uploads=BlobUploads(blobs),
+        ignored_uploads=BlobIgnoredUploads(blobs),
         datasets=datasets,
         reports=BlobReports(blobs),
         registry=AzureMlRegistries(
@@ -106,10 +110,11 @@ def build_services(
             workspace_id,
             workspace,
             datasets,
+            trusted,
             registry=settings.component_registry,
             experiment=settings.experiment_name,
         ),
-        metrics=MlflowMetrics(credential, workspace, settings.experiment_name),
+        metrics=MlflowMetrics(credential, workspace, settings.experiment_name, trusted),
         endpoints=endpoints,
         scoring=EndpointScoring(credential, endpoints, domain=settings.scoring_domain),
         serving_memory=BlobServingMemory(blobs),
@@ -128,6 +133,7 @@ def credential() -> TokenCredential:
     """The app's identity: its managed identity in Azure, the developer's own login elsewhere."""
     from azure.identity import DefaultAzureCredential
 
-    from shared.adapters.retries import TOKEN_RETRIES, BriefTransport
+    from shared.adapters.http.transport import BriefTransport
+    from shared.adapters.retries import TOKEN_RETRIES
 
     return DefaultAzureCredential(transport=BriefTransport(), **TOKEN_RETRIES)

@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from shared.domain.dataset import Sink, Split
+from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry
-from shared.domain.run.notifications import Notification
+from shared.domain.run.notifications import IgnoredNotification, Notification
 from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
 from shared.domain.run.parts import Metrics, ModelRecord, SourceFile, TrainingPlan
 from shared.domain.run.run import Run
@@ -81,6 +82,9 @@ class RunLock(Protocol):
     def acquire(self, run_id: str) -> AbstractContextManager[None]:
         """Lock the run while the context lasts. Raises RunBusyError if another worker has it locked."""
 
+    def was_locked(self, run_id: str) -> bool:
+        """Whether a run of that name was ever locked: proof that it was this app's, without its record."""
+
 
 class ContentIndex(Protocol):
     """Which run trained which content: digest to run id."""
@@ -108,6 +112,9 @@ class Uploads(Protocol):
     def find(self, path: str) -> UploadedBlob | None:
         """The blob as it is now, or None."""
 
+    def folder(self, folder: str) -> Iterator[UploadedBlob]:
+        """The blobs directly in a folder, whose name ends with a slash, in order of their paths."""
+
     def every(self) -> Iterator[UploadedBlob]:
         """Every blob in order of its path, from one listing of 5,000 a page; no directories."""
 
@@ -116,6 +123,19 @@ class Uploads(Protocol):
 
     def read_small(self, file: SourceFile, limit: int) -> bytes:
         """At most `limit` + 1 bytes of that very version. Raises UploadReplacedError."""
+
+
+class IgnoredUploads(Protocol):
+    """Which uploads open no run."""
+
+    def add(self, upload: IgnoredUpload) -> None:
+        """Keep an entry; one of the same id stays as it is."""
+
+    def entries(self) -> Iterator[IgnoredUpload]:
+        """All of them."""
+
+    def remove(self, id: str) -> None:
+        """Forget an entry, if it is there."""
 
 
 class Snapshot(Protocol):
@@ -296,9 +316,9 @@ class ServingMemory(Protocol):
 
 
 class Notifications(Protocol):
-    """The queue of stage changes to deliver."""
+    """The queue of what is to be delivered to the webhook."""
 
-    def enqueue(self, notification: Notification, *, delay: timedelta) -> None:
+    def enqueue(self, notification: Notification | IgnoredNotification, *, delay: timedelta) -> None:
         """Queue a notification that becomes visible after `delay`."""
 
 
@@ -345,6 +365,7 @@ class Services:
     content_index: ContentIndex
     slots: Slots
     uploads: Uploads
+    ignored_uploads: IgnoredUploads
     datasets: Datasets
     reports: Reports
     registry: Registry

@@ -54,7 +54,7 @@ def _part(segment: str) -> tuple[int, str]:
     if match is None:
         if "{" in segment or "}" in segment:
             raise UnservableAppError(
-                f"route segment {segment!r}: this host reads {{x}}, {{x?}}, {{*x}} and the constraint maxlength"
+                f"route segment {segment!r}: this host reads {{x}}, {{x?}}, {{*x}}, {{x:maxlength(n)}}"
             )
         return 0, f"/{re.escape(segment)}"
     if match["all"]:

@@ -22,8 +22,8 @@ _RUN_OPTIONS = (
     ("--compute-size", str, "VM size for training"),
     ("--instance-type", str, "VM size of the deployment"),
     ("--instance-count", int, "VMs of the deployment"),
-    ("--lifetime-hours", float, "hours until the endpoint is deleted"),
-    ("--idle-minutes", float, "minutes without a request until it is deleted; 0 for never"),
+    ("--lifetime-hours", float, "hours until the endpoint is stopped; its model stays"),
+    ("--idle-minutes", float, "minutes without a request until it is stopped; 0 for never"),
 )
 
 # What validation may do with data that it refuses otherwise.

@@ -15,13 +15,14 @@ Errors:
 from finetune.client.client import Client
 from finetune.client.errors import AppError, RefusedError, UnreachableError
 from finetune.client.follow import arrived_live, follow, reason_of, went_live
-from finetune.client.types import AT_REST, ENDED, STAGES, Report, Run, RunEntry
+from finetune.client.types import AT_REST, ENDED, STAGES, Chunk, Report, Run, RunEntry
 
 __all__ = [
     "AT_REST",
     "ENDED",
     "STAGES",
     "AppError",
+    "Chunk",
     "Client",
     "RefusedError",
     "Report",

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from finetune.client.errors import RefusedError, UnreachableError, refusal
-from finetune.client.types import Report, Run, RunEntry, RunPage
+from finetune.client.types import Chunk, Report, Run, RunEntry, RunPage
 
 PATIENCE_SECONDS = 30.0
 SCORING_SECONDS = 240.0
@@ -164,14 +164,24 @@ class Client:
             RefusedError: The app refused, or the model failed before the reply's end.
             UnreachableError: Nothing answers, or no longer.
         """
-        body = {"messages": messages, **parameters, "stream": True}
-        path = f"endpoints/{run_id}/score"
+        for chunk in self.stream(run_id, {"messages": messages, **parameters}):
+            for choice in chunk.choices:
+                yield choice.delta.content or ""
+
+    def stream(self, run_id: str, request: Mapping[str, Any]) -> Iterator[Chunk]:
+        """The chunks of a reply as they arrive; `request` is one of OpenAI's chat completions.
+
+        Raises:
+            RefusedError: The app refused, or the model failed before the reply's end.
+            UnreachableError: Nothing answers, or no longer.
+        """
+        body, path = {**request, "stream": True}, f"endpoints/{run_id}/score"
         try:
             with self._http.stream("POST", path, json=body, timeout=SCORING_SECONDS) as answer:
                 if not answer.is_success:
                     answer.read()
                     raise refusal(answer)
-                yield from _pieces(answer.iter_lines())
+                yield from _chunks(answer.iter_lines())
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
 
@@ -203,28 +213,8 @@ class NotTheAppError(UnreachableError):
     retryable = False
 
 
-class _Delta(msgspec.Struct):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    delta: _Delta
-
-
-class _Fault(msgspec.Struct):
-    message: str
-    code: str | None = None
-
-
-class _Event(msgspec.Struct):
-    """A chunk in OpenAI's form, or an error in its place."""
-
-    choices: list[_Choice] = []
-    error: _Fault | None = None
-
-
-def _pieces(lines: Iterator[str]) -> Iterator[str]:
-    """The texts of a stream of chunks.
+def _chunks(lines: Iterator[str]) -> Iterator[Chunk]:
+    """The chunks of a stream of events.
 
     Raises:
         RefusedError: The stream has an error, or no end.
@@ -233,9 +223,10 @@ def _pieces(lines: Iterator[str]) -> Iterator[str]:
         data = line.removeprefix("data: ")
         if data == "[DONE]":
             return
-        event = msgspec.json.decode(data, type=_Event) if data else _Event()
-        if event.error is not None:
-            raise RefusedError(502, event.error.code or "EndpointError", event.error.message)
-        for choice in event.choices:
-            yield choice.delta.content or ""
+        if not data:
+            continue
+        chunk = msgspec.json.decode(data, type=Chunk)
+        if chunk.error is not None:
+            raise RefusedError(502, chunk.error.code or "EndpointError", chunk.error.message)
+        yield chunk
     raise RefusedError(502, "StreamBroken", "the reply broke off")

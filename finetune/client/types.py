@@ -263,3 +263,38 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     issues: list[Issue] = []
     left_out_keys: dict[str, int] = {}
     raw: dict[str, Any] = {}
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """A piece of a reply."""
+
+    content: str | None = None
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One of the replies; here there is one."""
+
+    delta: Delta
+    finish_reason: str | None = None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens, as the server counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class ChunkError(msgspec.Struct, frozen=True):
+    """What stopped a reply."""
+
+    message: str
+    code: str | None = None
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """An event of a streamed reply in OpenAI's form; the last one has `usage` where the server counts."""
+
+    choices: list[Choice] = []
+    usage: Usage | None = None
+    error: ChunkError | None = None

@@ -13,11 +13,11 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 from finetune.dataset.source import Source
 from shared.domain.dataset import Split
 from shared.domain.run.names import (
-    COMPANIONS,
     DATASET_NAME_LIMIT,
     OPTIONS_FILE,
-    SUFFIXES,
+    Role,
     parse_upload,
+    part_of_folder,
     run_id_for,
 )
 
@@ -134,11 +134,13 @@ def _stale(
     """Blobs that this run would pick up although they are not part of this upload."""
     if not companions and not options:
         return []
-    used = {f"{name}/{split}{suffix}" for split in COMPANIONS for suffix in SUFFIXES}
-    if not options:
-        used.add(f"{name}/{OPTIONS_FILE}")
-    blobs = container.list_blob_names(name_starts_with=f"{name}/")
-    return sorted(blob for blob in blobs if blob in used and blob not in companions)
+    others = {Role.VALIDATION, Role.TEST} if options else {Role.VALIDATION, Role.TEST, Role.OPTIONS}
+    stale = []
+    for blob in container.list_blob_names(name_starts_with=f"{name}/"):
+        part = part_of_folder(blob)
+        if part and part.folder == f"{name}/" and part.role in others and blob not in companions:
+            stale.append(blob)
+    return sorted(stale)
 
 
 def _send(container: ContainerClient, path: str, file: Path, sent: Sent) -> str:

@@ -19,6 +19,7 @@ from handlers.http.run_views import run_view
 from shared.config import Settings
 from shared.domain.errors import CorruptRunError, RequestError
 from shared.domain.run.bounds import check_options, check_run_cost
+from shared.domain.run.names import run_id_of
 from shared.domain.run.options import Hours, Minutes, Name, RunOptions
 from shared.domain.run.parts import Requests, StartRequest
 from shared.domain.run.run import Run, started_options
@@ -79,7 +80,7 @@ def delete_endpoint(endpoint: str, services: Services, *, reason: str = "request
         request = {"delete_at": run.requests.delete_at or services.now(), "delete_reason": reason}
         return _with_request(run, services.now(), **request)
 
-    return _accepted(endpoint, delete, services)
+    return _accepted(run_id_of(endpoint) or endpoint, delete, services)
 
 
 def extend_endpoint(
@@ -129,7 +130,7 @@ def extend_endpoint(
         keys = (key, *run.requests.extension_keys)[:IDEMPOTENCY_KEYS_KEPT]
         return _with_request(run, services.now(), extended_to=until, extension_keys=keys)
 
-    return _accepted(endpoint, extend, services, status=200)
+    return _accepted(run_id_of(endpoint) or endpoint, extend, services, status=200)
 
 
 class StartOverrides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -150,6 +151,8 @@ class StartOverrides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 def start_run(run_id: str, body: dict[str, Any], *, settings: Settings, services: Services) -> Response:
     """Deploy the model of a stopped run again, without training; asking twice is asking once.
 
+    So is that of a failed run whose job completed. A run that MAX_EVAL_LOSS stopped is deployed all the same.
+
     Args:
         run_id: The run.
         body: `StartOverrides`; an empty object keeps the run's options.
@@ -158,7 +161,7 @@ def start_run(run_id: str, body: dict[str, Any], *, settings: Settings, services
 
     Raises:
         UnknownRunError: If there is no such run.
-        RequestError: 400 for other bodies, 409 unless the run is stopped, 422 over a bound.
+        RequestError: 400 for other bodies, 409 unless the run waits with its model, 422 over a bound.
     """
     try:
         given = msgspec.convert(body, StartOverrides)
@@ -168,8 +171,8 @@ def start_run(run_id: str, body: dict[str, Any], *, settings: Settings, services
         ) from fault
 
     def start(run: Run) -> Run:
-        if run.stage is not Stage.STOPPED:
-            raise RequestError(409, f"{run_id} is not stopped: it is {run.stage}", code="NotStopped")
+        if not run.may_be_started:
+            raise RequestError(409, _why_not_startable(run), code="NotStopped")
         if run.requests.delete_at is not None or run.requests.cancel_at is not None:
             raise RequestError(409, f"{run_id} is about to be deleted", code="EndpointGoing")
         if run.start_request is not None:
@@ -179,6 +182,12 @@ def start_run(run_id: str, body: dict[str, Any], *, settings: Settings, services
         return _with_request(run, services.now(), start=request)
 
     return _accepted(run_id, start, services)
+
+
+def _why_not_startable(run: Run) -> str:
+    if run.stage is Stage.FAILED:
+        return f"{run.run_id} failed before its job completed: there is no model to deploy; upload again"
+    return f"{run.run_id} is not stopped: it is {run.stage}"
 
 
 def _within_bounds(options: RunOptions, settings: Settings, request: StartRequest) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from handlers.http.dashboard import show_dashboard
 from handlers.http.health import Health, show_health
 from handlers.http.list_runs import RunQuery, list_runs
+from handlers.http.list_uploads import IgnoredUploadsView, UploadQuery, list_uploads
 from handlers.http.openai.chat_completions import complete_chat
 from handlers.http.openai.models import Model, ModelList, list_models, show_model
 from handlers.http.openai.not_offered import refuse_route
@@ -138,6 +139,22 @@ RUNS = (
             )
         },
         errors=(404, 409, *_BUSY),
+    ),
+)
+
+UPLOADS = (
+    Route(
+        function="list_uploads",
+        method="GET",
+        path="uploads",
+        handle=lambda request, app: list_uploads(request.query, app().services),
+        summary="List uploads that open no run",
+        description="With `ignored=true`, each with its reason and a remedy. One that was mended or deleted "
+        "goes from the list within 15 minutes.",
+        tag="runs",
+        successes={200: Success("The uploads.", (Content((IgnoredUploadsView,)),))},
+        errors=(400, *_BUSY),
+        query=UploadQuery,
     ),
 )
 
@@ -310,4 +327,4 @@ APP = (
     ),
 )
 
-ROUTES: tuple[Route, ...] = (*RUNS, *ENDPOINTS, *OPENAI, *APP)
+ROUTES: tuple[Route, ...] = (*RUNS, *UPLOADS, *ENDPOINTS, *OPENAI, *APP)

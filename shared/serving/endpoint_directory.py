@@ -10,7 +10,7 @@ import msgspec
 
 from shared.domain.errors import RequestError, UnknownRunError
 from shared.domain.run.index import IndexEntry
-from shared.domain.run.names import is_run_id
+from shared.domain.run.names import run_id_of
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import ScoringTarget, Services
@@ -61,7 +61,8 @@ class EndpointDirectory:
             UnknownRunError: If there is no such endpoint.
             RequestError: 409 if it is not live yet or stopped, 410 if it was deleted.
         """
-        return await self._targets.get(endpoint, lambda: self._use(endpoint), lifetime=LOOK_AGAIN)
+        run_id = run_id_of(endpoint) or endpoint
+        return await self._targets.get(run_id, lambda: self._use(run_id), lifetime=LOOK_AGAIN)
 
     async def resolve_model(self, model: str) -> ScoringTarget:
         """Find where to score on a model: an endpoint's name, or a dataset's for its newest live run.
@@ -83,7 +84,7 @@ class EndpointDirectory:
 
     def forget(self, endpoint: str) -> None:
         """Look the endpoint up before its next request: it did not behave as if it were live."""
-        self._targets.discard(endpoint)
+        self._targets.discard(run_id_of(endpoint) or endpoint)
         self._lists.discard(_LIST)
 
     async def _endpoint_of(self, model: str) -> str:
@@ -96,7 +97,7 @@ class EndpointDirectory:
 
     async def absence_of(self, model: str) -> RequestError:
         """The error for a model that is not listed: 409 or 410 for an endpoint's name, or else 404."""
-        if is_run_id(model):
+        if run_id_of(model) is not None:
             try:
                 await self.resolve(model)
             except RequestError as fault:
@@ -110,7 +111,7 @@ class EndpointDirectory:
             _LIST, lambda: live_models(self._services.runs.entries()), lifetime=lifetime
         )
 
-    def _use(self, endpoint: str) -> ScoringTarget:
+    def _use(self, run_id: str) -> ScoringTarget:
         now = self._services.now()
 
         def use(run: Run) -> Run:
@@ -119,10 +120,10 @@ class EndpointDirectory:
                 return run
             return msgspec.structs.replace(run, last_used=now)
 
-        run = update_run(self._services.runs, endpoint, use)
+        run = update_run(self._services.runs, run_id, use)
         assert run.endpoint is not None
         live = run.endpoint
-        return ScoringTarget(endpoint, live.scoring_uri, live.auth_mode, live.serving)
+        return ScoringTarget(live.name, live.scoring_uri, live.auth_mode, live.serving)
 
 
 def live_models(entries: Iterable[IndexEntry]) -> dict[str, LiveModel]:

@@ -98,8 +98,8 @@ def _apply(decision: Decision, run: Run, seen: Observation, settings: Settings, 
     match decision:
         case Wait(until, attention):
             return msgspec.structs.replace(run, due=until, **{**WITHOUT_FAULT, "attention": attention})
-        case Enter(Stage.TRAINED) if (start := run.start_request) is not None:
-            _report_stage(run, Stage.TRAINED, services)
+        case Enter(Stage.TRAINED | Stage.TRAINING as stage) if (start := run.start_request) is not None:
+            _report_stage(run, stage, services)
             return restart(run, start, services.now())
         case Enter(stage, error, outcome, reason):
             if stage is Stage.LIVE:
@@ -128,12 +128,13 @@ def _with_endpoint(run: Run, seen: Observation, settings: Settings, services: Se
     assert run.serving is not None
     assert run.serving.route is not None, "the smoke test settles the route"
     facts = EndpointRecord(
-        name=run.run_id,
+        name=run.endpoint_name,
         scoring_uri=(seen.endpoint.scoring_uri if seen.endpoint else None) or "",
         auth_mode=settings.endpoint_auth_mode,
         serving=serving_of(run, settings.serving_options(run.options), run.serving.route),
         live_since=now,
         expires_at=now + timedelta(hours=run.options.lifetime_hours),
+        public=seen.endpoint is None or seen.endpoint.public,
     )
     return msgspec.structs.replace(run, endpoint=facts)
 

@@ -1,51 +1,92 @@
-"""Open the run of an uploaded dataset."""
+"""Open the run of an uploaded dataset, or note why an upload opens none."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import msgspec
 
 from shared.config import Settings
 from shared.domain.fields import Problem
-from shared.domain.run.names import COMPANIONS, OPTIONS_FILE, SUFFIXES, Upload, parse_upload, run_id_for
+from shared.domain.run.ignored import PASSING, QUIET, IgnoredReason, reason_for_content, reason_for_name
+from shared.domain.run.names import parse_upload, part_of_folder, run_id_for
 from shared.domain.run.options import RunOptions
-from shared.domain.run.parts import Failure, Source, SourceFile
+from shared.domain.run.parts import Failure, Source
 from shared.domain.run.run import Run, enter, open_run
 from shared.domain.run.run_json import OPTIONS_LIMIT_BYTES, override_options
 from shared.domain.run.stages import Stage
+from shared.domain.run.uploads import Unused, UploadedBlob, UploadedDataset, sort_uploads
 from shared.logs import get_logger
 from shared.ports import Services
+from shared.workflow.ignored_uploads import forget_ignored, note_ignored
 from shared.workflow.notifications import enqueue_stage_changes
 
 _log = get_logger(__name__)
 
 
-def open_run_for_upload(path: str, *, container: str, settings: Settings, services: Services) -> str | None:
-    """Open the run of an uploaded file; the same path and ETag open it once, however often they are told.
+def take_upload(path: str, *, container: str, settings: Settings, services: Services) -> list[str]:
+    """Open the run of the dataset that a blob is part of; the same version opens it once, however often told.
 
     Args:
-        path: The blob's name in the uploads container.
+        path: The blob's name in the uploads container: training data, or anything else.
         container: That container's name.
         settings: They hold where the upload's `run.json` says nothing.
         services: The ports.
 
     Returns:
-        The run's id, new or not; None for a blob that does not open a run.
+        The runs, new or not: none for a blob that is gone or belongs to no dataset, several if its folder has
+        several training files.
     """
-    upload = parse_upload(path)
-    if upload is None:
-        _log.info(
-            "upload ignored: it opens no run",
-            extra={"blob": path[:256]},
-        )
-        return None
-    train = services.uploads.find(path)
-    if train is None:
+    opened = []
+    for found in sort_uploads(_beside(path, services)):
+        if isinstance(found, UploadedDataset):
+            opened += _take_dataset(found, container, settings, services)
+        elif found.blob.path == path:
+            _ignore(found.blob, reason_of(found), services)
+    return opened
+
+
+def reason_of(unused: Unused) -> IgnoredReason:
+    """Why a blob belongs to no dataset."""
+    if unused.instead is not None:
+        return IgnoredReason.SUPERFLUOUS_FILE
+    return reason_for_name(unused.blob.path)
+
+
+def _beside(path: str, services: Services) -> Iterable[UploadedBlob]:
+    """The blob, and in a folder of a dataset all that lies beside it."""
+    part = part_of_folder(path)
+    if part is not None:
+        return services.uploads.folder(part.folder)
+    blob = services.uploads.find(path)
+    if blob is None:
         _log.info("upload ignored: it is gone", extra={"blob": path})
-        return None
-    run_id = run_id_for(container, path, train.etag)
-    extra = {"run_id": run_id, "blob": path, "etag": train.etag}
-    options, problems = _options(upload, settings, services)
-    source = Source(container=container, files=(train.file, *_companions(upload, services)))
+    return [blob] if blob is not None else []
+
+
+def _take_dataset(
+    dataset: UploadedDataset, container: str, settings: Settings, services: Services
+) -> list[str]:
+    unreadable = reason_for_content(dataset)
+    if unreadable is not None:
+        _ignore(*unreadable, services)
+        return []
+    return [_open(dataset, container, settings, services)]
+
+
+def _ignore(blob: UploadedBlob, reason: IgnoredReason, services: Services) -> None:
+    if reason not in PASSING or services.now() - blob.modified >= QUIET:
+        note_ignored(blob, reason, services)
+
+
+def _open(dataset: UploadedDataset, container: str, settings: Settings, services: Services) -> str:
+    train = dataset.train
+    upload = parse_upload(train.path)
+    assert upload is not None, "only training files make a dataset"
+    run_id = run_id_for(container, train.path, train.etag)
+    extra = {"run_id": run_id, "blob": train.path, "etag": train.etag}
+    options, problems = _options(dataset, settings, services)
+    source = Source(container=container, files=(train.file, *(blob.file for blob in dataset.companions)))
     run = open_run(run_id, upload.dataset, source, options, services.now())
     run = msgspec.structs.replace(run, trace=services.telemetry.begin(run_id))
     if problems:
@@ -53,33 +94,19 @@ def open_run_for_upload(path: str, *, container: str, settings: Settings, servic
     enqueue_stage_changes(run, 0, services)
     if services.runs.create(run):
         _log.info("run opened", extra=extra)
+        forget_ignored(dataset, services)
     else:
         _log.info("run is open already", extra=extra)
     return run_id
 
 
-def _companions(upload: Upload, services: Services) -> list[SourceFile]:
-    if upload.folder is None:
-        return []
-    found = []
-    for name in COMPANIONS:
-        # The one that is compressed like the training file wins; another is better than none.
-        for suffix in sorted(SUFFIXES, key=lambda suffix: suffix != upload.suffix):
-            file = services.uploads.find(f"{upload.folder}{name}{suffix}")
-            if file is not None:
-                found.append(file.file)
-                break
-    return found
-
-
-def _options(upload: Upload, settings: Settings, services: Services) -> tuple[RunOptions, list[Problem]]:
+def _options(
+    dataset: UploadedDataset, settings: Settings, services: Services
+) -> tuple[RunOptions, list[Problem]]:
     defaults = settings.default_options()
-    if upload.folder is None:
+    if dataset.options is None:
         return defaults, []
-    file = services.uploads.find(f"{upload.folder}{OPTIONS_FILE}")
-    if file is None:
-        return defaults, []
-    text = services.uploads.read_small(file.file, OPTIONS_LIMIT_BYTES)
+    text = services.uploads.read_small(dataset.options.file, OPTIONS_LIMIT_BYTES)
     return override_options(defaults, text, settings.bounds())
 
 

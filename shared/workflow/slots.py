@@ -63,18 +63,18 @@ def _released(
     now = services.now()
     removable = may_cancel_job if kind is SlotKind.TRAINING else outlives_its_run
     candidates = [
-        entry.run_id
+        entry
         for entry in entries
         if entry.run_id in holders and not may_still_use(kind, entry) and removable(entry, now, limits)
     ]
-    return frozenset(run_id for run_id in candidates if _is_gone(kind, run_id, services))
+    return frozenset(entry.run_id for entry in candidates if _is_gone(kind, entry, services))
 
 
-def _is_gone(kind: SlotKind, run_id: str, services: Services) -> bool:
+def _is_gone(kind: SlotKind, entry: IndexEntry, services: Services) -> bool:
     try:
         if kind is SlotKind.ENDPOINT:
-            return services.endpoints.endpoint(run_id, run_id) is None
-        job = services.training.job(run_id, run_id)
+            return services.endpoints.endpoint(entry.endpoint_name, entry.run_id) is None
+        job = services.training.job(entry.job_name, entry.run_id)
     except FinetuneError:
         # A resource that cannot be read may exist.
         return False

@@ -140,6 +140,7 @@ def a_run(stage: Stage = Stage.RECEIVED, *, now: datetime = NOW, **changes: Any)
                 serving=SERVING,
                 live_since=now,
                 expires_at=now + timedelta(hours=24),
+                public=True,
             ),
         }
     run = Run(

@@ -20,6 +20,7 @@ from shared.domain.errors import (
     UnknownRunError,
     UploadReplacedError,
 )
+from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
 from shared.domain.run.names import is_run_id
 from shared.domain.run.parts import SourceFile
@@ -127,6 +128,7 @@ class MemoryRunLock:
 
     def __init__(self) -> None:
         self.held: set[str] = set()
+        self.seen: set[str] = set()
         self._lock = threading.Lock()
 
     @contextmanager
@@ -136,10 +138,15 @@ class MemoryRunLock:
             if run_id in self.held:
                 raise RunBusyError(f"{run_id} is being advanced by another worker")
             self.held.add(run_id)
+            self.seen.add(run_id)
         try:
             yield
         finally:
             self.held.discard(run_id)
+
+    def was_locked(self, run_id: str) -> bool:
+        """See `RunLock.was_locked`."""
+        return run_id in self.seen
 
 
 class MemoryContentIndex:
@@ -205,6 +212,10 @@ class MemoryUploads:
         etag, body = self.files[path]
         return UploadedBlob(path=path, etag=etag, size=len(body), **self.facts[path])
 
+    def folder(self, folder: str) -> Iterator[UploadedBlob]:
+        """See `Uploads.folder`."""
+        return (blob for blob in self.every() if blob.path.rpartition("/")[0] + "/" == folder)
+
     def every(self) -> Iterator[UploadedBlob]:
         """See `Uploads.every`."""
         return (found for path in sorted(self.files) if (found := self.find(path)) is not None)
@@ -224,6 +235,25 @@ class MemoryUploads:
         if etag != file.etag:
             raise UploadReplacedError(f"{file.path} was replaced or deleted while it was being read")
         return body
+
+
+class MemoryIgnoredUploads:
+    """Entries by id."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, IgnoredUpload] = {}
+
+    def add(self, upload: IgnoredUpload) -> None:
+        """See `IgnoredUploads.add`."""
+        self.kept.setdefault(upload.id, upload)
+
+    def entries(self) -> Iterator[IgnoredUpload]:
+        """See `IgnoredUploads.entries`."""
+        return iter(list(self.kept.values()))
+
+    def remove(self, id: str) -> None:
+        """See `IgnoredUploads.remove`."""
+        self.kept.pop(id, None)
 
 
 class MemorySink:

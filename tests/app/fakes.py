@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from shared.adapters.telemetry import OpenTelemetry
 from shared.domain.errors import FinetuneError, TransientServiceError
-from shared.domain.run.notifications import Notification
+from shared.domain.run.notifications import IgnoredNotification, Notification
 from shared.ports import Services
 from tests.app.builders import NOW
 from tests.app.fake_azure_ml import MemoryCloud
 from tests.app.fake_storage import (
     MemoryContentIndex,
     MemoryDatasets,
+    MemoryIgnoredUploads,
     MemoryReports,
     MemoryRunLock,
     MemoryRuns,
@@ -38,11 +40,11 @@ class MemoryNotifications:
         faults: What the next calls meet, by name.
     """
 
-    waiting: list[tuple[Notification, timedelta]] = field(default_factory=list)
+    waiting: list[tuple[Any, timedelta]] = field(default_factory=list)
     taken: list[tuple[bytes, Mapping[str, str]]] = field(default_factory=list)
     faults: dict[str, list[FinetuneError]] = field(default_factory=dict)
 
-    def enqueue(self, notification: Notification, *, delay: timedelta) -> None:
+    def enqueue(self, notification: Notification | IgnoredNotification, *, delay: timedelta) -> None:
         """See `Notifications.enqueue`."""
         self._meet("enqueue")
         self.waiting.append((notification, delay))
@@ -67,6 +69,7 @@ class World:
     slots: MemorySlots = field(default_factory=MemorySlots)
     serving_memory: MemoryServingMemory = field(default_factory=MemoryServingMemory)
     uploads: MemoryUploads = field(default_factory=MemoryUploads)
+    ignored_uploads: MemoryIgnoredUploads = field(default_factory=MemoryIgnoredUploads)
     datasets: MemoryDatasets = field(default_factory=MemoryDatasets)
     reports: MemoryReports = field(default_factory=MemoryReports)
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
@@ -82,6 +85,7 @@ class World:
             content_index=self.content_index,
             slots=self.slots,
             uploads=self.uploads,
+            ignored_uploads=self.ignored_uploads,
             datasets=self.datasets,
             reports=self.reports,
             registry=self.cloud,

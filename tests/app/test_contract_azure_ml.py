@@ -28,7 +28,7 @@ from shared.domain.serving.dialects import upstream_request
 from shared.domain.serving.record import BATCH_ROUTE, StrategyName
 from shared.domain.training.component import COMPONENT_NAME
 from shared.ports import ScoringTarget, Services
-from shared.workflow.open_run import open_run_for_upload
+from shared.workflow.open_run import take_upload
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.validate_dataset import validate_dataset
 from tests.app.builders import PLAIN, SERVING
@@ -72,8 +72,7 @@ def planned(services: Services) -> tuple[Run, TrainingPlan]:
     path = f"d{uuid.uuid4().hex[:8]}.jsonl"
     assert isinstance(services.uploads, MemoryUploads | WritableUploads)
     services.uploads.put(path, rows())
-    run_id = open_run_for_upload(path, container="uploads", settings=SETTINGS, services=services)
-    assert run_id is not None
+    (run_id,) = take_upload(path, container="uploads", settings=SETTINGS, services=services)
     run = services.runs.load(run_id).run
     run = validate_dataset(run, SETTINGS.validation_rules(run.options, 16_384), services)
     run = plan_training(
@@ -186,7 +185,9 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
     deployed = endpoints.endpoint(name, name)
     assert deployed is not None
     assert deployed.deployment is not None
-    assert (deployed.deployment.state, deployed.traffic) == (Provisioning.READY, {})
+    assert (deployed.deployment.state, deployed.traffic, deployed.public) == (Provisioning.READY, {}, True)
+    assert (deployed.deployment.model, deployed.deployment.instances) == (model.id, 1)
+    assert deployed.deployment.instance_type == A100
 
     for _ in range(2):
         endpoints.route_traffic(name)

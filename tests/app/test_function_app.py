@@ -30,6 +30,7 @@ FUNCTIONS = {
     "reconcile_resources": "timerTrigger",
     "reconcile_uploads": "timerTrigger",
     "list_runs": "httpTrigger",
+    "list_uploads": "httpTrigger",
     "get_run": "httpTrigger",
     "get_report": "httpTrigger",
     "cancel_run": "httpTrigger",

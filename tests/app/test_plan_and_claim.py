@@ -148,7 +148,8 @@ def test_the_same_content_is_a_duplicate(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("stage", "changes", "taken"),
     [
-        (Stage.DELETING, {"outcome": Stage.FAILED}, True),
+        (Stage.DELETING, {"outcome": Stage.FAILED, "job": None}, True),
+        (Stage.DELETING, {"outcome": Stage.FAILED}, False),
         (Stage.DELETING, {"outcome": Stage.CANCELED}, True),
         (Stage.DELETING, {"outcome": Stage.DELETED}, False),
         (Stage.TRAINING, {"requests": Requests(cancel_at=NOW)}, True),

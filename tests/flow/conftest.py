@@ -26,7 +26,7 @@ from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.advance import advance_run
-from shared.workflow.open_run import open_run_for_upload
+from shared.workflow.open_run import take_upload
 
 ROOT = Path(__file__).parents[2]
 MOST_ADVANCES = 60
@@ -68,13 +68,12 @@ class Flow:
     def upload(self, path: str, body: bytes) -> str:
         """Upload a file and open its run."""
         self.storage.get_blob_client("uploads", path).upload_blob(body, overwrite=True)
-        run_id = open_run_for_upload(
+        (run_id,) = take_upload(
             path,
             container="uploads",
             settings=self.settings,
             services=self.services,
         )
-        assert run_id is not None
         return run_id
 
     def advance(self, run_id: str) -> Run:

@@ -12,6 +12,7 @@ from tests.infra.bicep_file import CHECKOUT
 MAKE = """#!/bin/sh
 echo "$1 $HOME $XDG_CACHE_HOME $UV_CACHE_DIR $npm_config_cache $PYENV_ROOT" >> "$STEPS"
 [ -z "$(ls -A "$HOME")" ] || exit 9
+[ -z "$PYTHONPATH$PYTEST_ADDOPTS$AZURE_CLIENT_ID$FINETUNE_URL" ] || exit 8
 [ "$1" != test ] || echo "===== 1 failed, 2 passed in 3.00s ====="
 [ "$1" != "$FAILING" ]
 """
@@ -34,6 +35,10 @@ def _ci(folder: Path, failing: str) -> subprocess.CompletedProcess[str]:
         "HOME": str(folder / "home"),
         "STEPS": str(folder / "steps"),
         "FAILING": failing,
+        "PYTHONPATH": "/elsewhere",
+        "PYTEST_ADDOPTS": "-k nothing",
+        "AZURE_CLIENT_ID": "somebody",
+        "FINETUNE_URL": "https://elsewhere.example",
     }
     command = ["bash", str(folder / "checkout" / ".ci" / "run")]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -20,6 +20,8 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from shared.adapters.azureml.arm import Arm, WorkspaceId
 from shared.adapters.azureml.workspace import AzureMlWorkspace
 from shared.adapters.http.response_parsing import is_retryable, validating_response
+from shared.adapters.http.transport import GuardedTransport
+from shared.adapters.http.trusted_hosts import TrustedHosts
 from shared.adapters.retries import CALL_LIMITS
 from shared.adapters.sdk_errors import translated
 from shared.domain.dataset import Split
@@ -64,6 +66,7 @@ class AzureMlTraining:
         workspace_id: WorkspaceId,
         workspace: AzureMlWorkspace,
         datasets: Datasets,
+        trusted: TrustedHosts,
         *,
         registry: str,
         experiment: str,
@@ -73,16 +76,17 @@ class AzureMlTraining:
         self._id = workspace_id
         self._workspace = workspace
         self._datasets = datasets
+        self._trusted = trusted
         self._registry = registry
         self._experiment = experiment
 
     def submit(self, run: Run, plan: TrainingPlan, *, finetune_config: str | None) -> None:
         """See `Training.submit`."""
-        with sdk_translated(f"submitting job {run.run_id}"):
+        with sdk_translated(f"submitting job {run.job_name}"):
             from azure.ai.ml import MLClient
 
             registry = MLClient(
-                self._credential, registry_name=self._registry, enable_telemetry=False, **CALL_LIMITS
+                self._credential, registry_name=self._registry, enable_telemetry=False, **self._limits()
             )
             component = registry.components.get(COMPONENT_NAME, version=plan.component_version)
             with _DSL:
@@ -128,7 +132,7 @@ class AzureMlTraining:
 
             registered = self._client().models.create_or_update(
                 Model(
-                    path=f"azureml://jobs/{run.run_id}/outputs/{OUTPUT}",
+                    path=f"azureml://jobs/{run.job_name}/outputs/{OUTPUT}",
                     type=AssetTypes.MLFLOW_MODEL,
                     name=name,
                     version=run.run_id,
@@ -146,7 +150,13 @@ class AzureMlTraining:
     def _client(self) -> MLClient:
         from azure.ai.ml import MLClient
 
-        return MLClient(self._credential, *self._id, enable_telemetry=False, **CALL_LIMITS)
+        return MLClient(self._credential, *self._id, enable_telemetry=False, **self._limits())
+
+    def _limits(self) -> dict[str, Any]:
+        """Deadlines, and a transport that bounds answers and sends the token to trusted hosts alone."""
+        # A client that is given a transport leaves it the transport's own deadlines.
+        deadlines = {name: CALL_LIMITS[name] for name in ("connection_timeout", "read_timeout")}
+        return {**CALL_LIMITS, "transport": GuardedTransport(self._trusted, **deadlines)}
 
     def _build(self, component: Any, run: Run, plan: TrainingPlan, finetune_config: str | None) -> Any:
         from azure.ai.ml import Input
@@ -172,7 +182,7 @@ class AzureMlTraining:
             return {OUTPUT: step.outputs.mlflow_model_folder}
 
         job = fine_tune()
-        job.name = run.run_id
+        job.name = run.job_name
         job.display_name = plan.display_name
         job.tags = _lineage(run, plan)
         settings: Any = job.settings

@@ -46,6 +46,14 @@ class BlobUploads:
                 return None
         return None if _is_folder(seen) else _uploaded(path, seen)
 
+    def folder(self, folder: str) -> Iterator[UploadedBlob]:
+        """See `Uploads.folder`."""
+        with translated(f"listing the uploads in {folder}"):
+            # What lies deeper comes as one prefix a folder.
+            for seen in self._container.walk_blobs(folder, include=["metadata"], delimiter="/"):
+                if isinstance(seen, BlobProperties) and not _is_folder(seen):
+                    yield _uploaded(seen.name, seen)
+
     def every(self) -> Iterator[UploadedBlob]:
         """See `Uploads.every`."""
         with translated("listing the uploads"):

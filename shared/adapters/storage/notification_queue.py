@@ -1,4 +1,4 @@
-"""The storage queue `notifications`: stage changes to deliver."""
+"""The storage queue `notifications`: stage changes and ignored uploads to deliver."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 from shared.adapters.retries import storage_retries
 from shared.adapters.sdk_errors import translate
 from shared.config import StorageConnection
-from shared.domain.run.notifications import Notification
+from shared.domain.run.notifications import IgnoredNotification, Notification
 
 QUEUE = "notifications"
 
@@ -28,7 +28,7 @@ class NotificationQueue:
     def __init__(self, queue: QueueClient) -> None:
         self._queue = queue
 
-    def enqueue(self, notification: Notification, *, delay: timedelta) -> None:
+    def enqueue(self, notification: Notification | IgnoredNotification, *, delay: timedelta) -> None:
         """See `Notifications.enqueue`."""
         try:
             self._queue.send_message(
@@ -37,15 +37,13 @@ class NotificationQueue:
                 time_to_live=KEEP_SECONDS,
             )
         except AzureError as fault:
-            raise translate(
-                fault, f"queueing a notification that {notification.run_id} enters a stage"
-            ) from fault
+            raise translate(fault, f"queueing the notification {notification.id}") from fault
 
 
 class NoNotifications:
     """No webhook is configured."""
 
-    def enqueue(self, notification: Notification, *, delay: timedelta) -> None:
+    def enqueue(self, notification: Notification | IgnoredNotification, *, delay: timedelta) -> None:
         """See `Notifications.enqueue`."""
 
 

@@ -12,26 +12,24 @@ from datetime import datetime
 
 from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
-from shared.domain.run.attempts import NextAction, next_action
 from shared.domain.run.decision import Decision, Do, Enter, Step, Wait
+from shared.domain.run.deploying import deploying
+from shared.domain.run.drift import Reaction, drift_of
 from shared.domain.run.endings import (
     give_up,
     lasted,
     name_taken,
-    overdue_deployment,
     overdue_training,
     past_deadline,
     time_is_up,
 )
-from shared.domain.run.job_status import JobState
+from shared.domain.run.job_status import JobState, is_preempted
 from shared.domain.run.observation import ComputeStatus, Observation, Provisioning
 from shared.domain.run.parts import Failure
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.run.teardown import deleting
-from shared.domain.serving.attempts import concerns_every_strategy
-from shared.domain.serving.deployment import ALL_TRAFFIC
 
 
 def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
@@ -60,7 +58,7 @@ def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisi
         case Stage.REGISTERED:
             return Enter(Stage.DEPLOYING) if run.holds_slot(SlotKind.ENDPOINT) else Do(Step.ACQUIRE_SLOT)
         case Stage.DEPLOYING:
-            return _deploying(run, seen, now, limits)
+            return deploying(run, seen, now, limits)
         case Stage.LIVE:
             return _live(run, seen, now, limits)
         case Stage.DELETING:
@@ -79,7 +77,10 @@ def repeat_at(step: Step, now: datetime, limits: Limits) -> datetime:
 
 def _requested(run: Run) -> Enter | None:
     """What callers asked for; an end comes before a start."""
-    start = Enter(Stage.TRAINED) if run.start_request is not None else None
+    if run.start_request is None:
+        return _requested_end(run)
+    # A failed run looks at its job again: only one that completed has a model to deploy.
+    start = Enter(Stage.TRAINED if run.stage is Stage.STOPPED else Stage.TRAINING)
     return _requested_end(run) or start
 
 
@@ -118,15 +119,12 @@ def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
         return Do(Step.CLAIM)
     if run.billable:
         if seen.job is not None:
-            return name_taken(run, "job", now) if seen.job.foreign else Enter(Stage.TRAINING)
-        overdue = past_deadline(
-            run,
-            "the submitted job has not appeared in Azure ML",
-            run.job_submitted_at,
-            limits.submission_deadline,
-            now,
-        )
-        return overdue or Do(Step.SUBMIT_JOB)
+            return name_taken(run, now) if seen.job.foreign else Enter(Stage.TRAINING)
+        submitted = run.job_submitted_at
+        if submitted is not None and now - submitted > limits.submission_deadline:
+            message = f"job {run.job_name} was submitted, and has not appeared in Azure ML"
+            return give_up(run, "JobNotFound", message, now)
+        return Do(Step.SUBMIT_JOB)
     if run.plan.create_compute and (seen.compute is None or seen.compute.state is not Provisioning.READY):
         return _bring_up_compute(run, run.plan.compute, seen.compute, now, limits)
     return Do(Step.SUBMIT_JOB if run.holds_slot(SlotKind.TRAINING) else Step.ACQUIRE_SLOT)
@@ -146,16 +144,20 @@ def _bring_up_compute(
 
 def _training(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
     if seen.job is None:
-        message = f"job {run.run_id} is no longer in the workspace"
+        if run.job_number > 1 and run.job_submitted_at is None:
+            return Do(Step.SUBMIT_JOB)
+        message = f"job {run.job_name} is no longer in the workspace"
         if lasted(run.job_missing_since, limits.refusal_deadline, now):
             return give_up(run, "JobNotFound", message, now)
         overdue = overdue_training(run, limits, now)
         return overdue or Wait(now + limits.job_poll, message)
     if seen.job.foreign:
-        return name_taken(run, "job", now)
+        return name_taken(run, now)
     match seen.job.state:
         case JobState.COMPLETED:
             return Enter(Stage.TRAINED)
+        case JobState.FAILED if is_preempted(seen.job.failure) and run.job_number <= limits.resubmissions:
+            return Do(Step.REPLACE_JOB)
         case JobState.FAILED:
             return give_up(run, "JobFailed", seen.job.failure or "the training job failed", now)
         case JobState.CANCELED | JobState.STOPPING:
@@ -172,75 +174,41 @@ def _training(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
 
 
 def _trained(run: Run, now: datetime, limits: Limits) -> Decision:
+    """The model is registered first: whatever else cannot be had of the job, its model is kept."""
+    if run.model is None:
+        return Do(Step.REGISTER_MODEL)
     if run.metrics is None:
         return Do(Step.COLLECT_METRICS)
-    if limits.max_eval_loss is not None:
-        loss = run.metrics.eval_loss
-        if loss is None:
-            return give_up(
-                run,
-                "EvalLossMissing",
-                "MAX_EVAL_LOSS is set, but training logged no eval_loss",
-                now,
-                Stage.FAILED,
-            )
-        if not loss <= limits.max_eval_loss:
-            message = f"evaluation loss {loss:.4f} is over MAX_EVAL_LOSS {limits.max_eval_loss:g}"
-            return give_up(run, "EvalLossTooHigh", message, now, Stage.FAILED)
-    return Do(Step.REGISTER_MODEL) if run.model is None else Enter(Stage.REGISTERED)
-
-
-def _deploying(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
-    decision = _bring_up(run, seen, now, limits)
-    if isinstance(decision, Enter):
-        return decision
-    overdue = overdue_deployment(run, limits, now)
-    if overdue is not None and decision == Do(Step.SMOKE_TEST):
-        # It is up and never answered: that is this strategy's failure, not the run's.
-        return Do(Step.FAIL_DEPLOYMENT)
-    return overdue or decision
-
-
-def _bring_up(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
-    endpoint = seen.endpoint
-    if endpoint is None:
-        return Do(Step.CREATE_ENDPOINT)
-    if endpoint.foreign:
-        return name_taken(run, "endpoint", now)
-    if endpoint.state is Provisioning.FAILED:
-        return give_up(run, "EndpointFailed", endpoint.failure or "the endpoint failed", now)
-    if endpoint.state is not Provisioning.READY:
-        return Wait(now + limits.operation_poll)
-    match next_action(run, endpoint.deployment):
-        case NextAction.GIVE_UP:
-            assert run.serving is not None
-            last = run.serving.failed[-1]
-            if concerns_every_strategy(last.code, last.message):
-                return give_up(run, last.code, last.message, now)
-            return give_up(run, "NoServingStrategy", run.serving.explain_failures(), now)
-        case NextAction.SERVE:
-            return Enter(Stage.LIVE) if endpoint.traffic == ALL_TRAFFIC else Do(Step.ROUTE_TRAFFIC)
-        case NextAction.WAIT:
-            return Wait(now + limits.operation_poll)
-        case action:
-            return Do(_ATTEMPT_STEPS[action])
-
-
-_ATTEMPT_STEPS = {
-    NextAction.CHOOSE: Step.CHOOSE_SERVING,
-    NextAction.CREATE: Step.CREATE_DEPLOYMENT,
-    NextAction.TEST: Step.SMOKE_TEST,
-    NextAction.FAIL: Step.FAIL_DEPLOYMENT,
-    NextAction.DELETE: Step.DELETE_DEPLOYMENT,
-    NextAction.TRY_NEXT: Step.TRY_NEXT_SERVING,
-}
+    if limits.max_eval_loss is None or run.loss_accepted:
+        return Enter(Stage.REGISTERED)
+    loss = run.metrics.eval_loss
+    if loss is None:
+        message = "MAX_EVAL_LOSS is set, but training logged no eval_loss; starting the run accepts that"
+        return give_up(run, "EvalLossMissing", message, now)
+    if not loss <= limits.max_eval_loss:
+        message = (
+            f"evaluation loss {loss:.4f} is over MAX_EVAL_LOSS {limits.max_eval_loss:g}; "
+            "starting the run accepts it"
+        )
+        return give_up(run, "EvalLossTooHigh", message, now)
+    return Enter(Stage.REGISTERED)
 
 
 def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
     if run.ends_at is None or run.ends_at <= now:
         return time_is_up(run, now)
-    if seen.endpoint is None or seen.endpoint.foreign:
+    if seen.endpoint is None:
         if lasted(run.endpoint_missing_since, limits.refusal_deadline, now):
-            return give_up(run, "EndpointGone", f"endpoint {run.run_id} is no longer in the workspace", now)
-        return Wait(now + limits.job_poll, f"endpoint {run.run_id} is not in the workspace")
-    return Wait(run.ends_at)
+            message = f"endpoint {run.endpoint_name} is no longer in the workspace"
+            return give_up(run, "EndpointGone", message, now)
+        return Wait(now + limits.job_poll, f"endpoint {run.endpoint_name} is not in the workspace")
+    drift = drift_of(run, seen.endpoint)
+    if drift is None:
+        return Wait(run.ends_at)
+    if drift.reaction in _REPAIRS:
+        return Do(_REPAIRS[drift.reaction])
+    poll = limits.operation_poll if drift.reaction is Reaction.WAIT else limits.job_poll
+    return Wait(min(now + poll, run.ends_at), drift.attention)
+
+
+_REPAIRS = {Reaction.DEPLOY: Step.RESTORE_DEPLOYMENT, Reaction.ROUTE: Step.ROUTE_TRAFFIC}

@@ -22,11 +22,16 @@ class Step(StrEnum):
     SUBMIT_JOB = "submit_job"
     COLLECT_METRICS = "collect_metrics"
     REGISTER_MODEL = "register_model"
+    REPLACE_JOB = "replace_job"
     CREATE_ENDPOINT = "create_endpoint"
+    RENAME_ENDPOINT = "rename_endpoint"
+    REBUILD_ENDPOINT = "rebuild_endpoint"
+    START_OVER = "start_over"
     CHOOSE_SERVING = "choose_serving"
     CREATE_DEPLOYMENT = "create_deployment"
     FAIL_DEPLOYMENT = "fail_deployment"
     DELETE_DEPLOYMENT = "delete_deployment"
+    RESTORE_DEPLOYMENT = "restore_deployment"
     TRY_NEXT_SERVING = "try_next_serving"
     SMOKE_TEST = "smoke_test"
     ROUTE_TRAFFIC = "route_traffic"
@@ -34,7 +39,7 @@ class Step(StrEnum):
     DELETE_ENDPOINT = "delete_endpoint"
 
 
-COSTLY = frozenset({Step.SUBMIT_JOB, Step.CREATE_ENDPOINT, Step.CREATE_DEPLOYMENT})
+COSTLY = frozenset({Step.SUBMIT_JOB, Step.CREATE_ENDPOINT, Step.CREATE_DEPLOYMENT, Step.RESTORE_DEPLOYMENT})
 """Steps before which the intent is put on record (`Run.billable`)."""
 
 
@@ -75,7 +80,10 @@ _OPERATIONS = {
             Step.COLLECT_METRICS,
             Step.REGISTER_MODEL,
             Step.CREATE_ENDPOINT,
+            Step.REBUILD_ENDPOINT,
+            Step.DELETE_DEPLOYMENT,
             Step.CREATE_DEPLOYMENT,
+            Step.RESTORE_DEPLOYMENT,
             Step.ROUTE_TRAFFIC,
         ),
         Operation.FINISH,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from shared.domain.limits import Limits
-from shared.domain.run.attempts import attempt_began
+from shared.domain.run.attempts import why_not_deployed
 from shared.domain.run.decision import Enter, Wait
 from shared.domain.run.fault_policy import Outcome, Phase, phase_of
 from shared.domain.run.parts import Failure
@@ -72,14 +72,18 @@ def time_is_up(run: Run, now: datetime) -> Enter:
 
 
 def overdue_deployment(run: Run, limits: Limits, now: datetime) -> Enter | None:
-    """Each attempt to deploy has the whole deadline."""
-    return _overdue_since(run, attempt_began(run), limits.deployment_deadline, now)
+    """Give up a deployment that is not live after DEPLOYMENT_DEADLINE_MINUTES, whatever was tried."""
+    since = run.entered(Stage.DEPLOYING)
+    late = past_deadline(run, f"still {run.stage}", since, limits.deployment_deadline, now)
+    reason = why_not_deployed(run)
+    # What kept the run from going on says more than that it took too long.
+    return give_up(run, *reason, now) if late is not None and reason is not None else late
 
 
-def name_taken(run: Run, what: str, now: datetime) -> Enter:
-    """Give up over a job or an endpoint that has the run's name and is somebody else's."""
-    message = f"the workspace has a {what} {run.run_id} that is not this run's; it was left as it is"
-    return give_up(run, f"{what.capitalize()}NameTaken", message, now)
+def name_taken(run: Run, now: datetime) -> Enter:
+    """Give up over a job that has the run's name and is somebody else's."""
+    message = f"the workspace has a job {run.job_name} that is not this run's; it was left as it is"
+    return give_up(run, "JobNameTaken", message, now)
 
 
 def overdue_training(run: Run, limits: Limits, now: datetime) -> Enter | None:

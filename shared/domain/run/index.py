@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from shared.domain.run.names import numbered_name
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
@@ -50,6 +51,7 @@ class IndexEntry(NamedTuple):
         slot_acquired: When it acquired its newest slot, or None.
         attention: See `Run.attention`.
         workspace: See `Run.workspace_id`.
+        job_number, endpoint_number: See `Run`.
     """
 
     run_id: str
@@ -70,6 +72,18 @@ class IndexEntry(NamedTuple):
     slot_acquired: datetime | None = None
     attention: str | None = None
     workspace: str | None = None
+    job_number: int = 1
+    endpoint_number: int = 1
+
+    @property
+    def job_name(self) -> str:
+        """See `Run.job_name`."""
+        return numbered_name(self.run_id, self.job_number)
+
+    @property
+    def endpoint_name(self) -> str:
+        """See `Run.endpoint_name`."""
+        return numbered_name(self.run_id, self.endpoint_number)
 
     def is_due(self, now: datetime) -> bool:
         """Whether the timer should have the run advanced."""
@@ -105,6 +119,8 @@ def to_metadata(run: Run) -> dict[str, str]:
         "instances": str(run.options.instance_count) if run.options.instance_count > 1 else "",
         "attention": quote((run.attention or _stopped_by(run))[:ATTENTION_LIMIT], safe=" "),
         "workspace": run.workspace_id or "",
+        "job_number": str(run.job_number) if run.job_number > 1 else "",
+        "endpoint_number": str(run.endpoint_number) if run.endpoint_number > 1 else "",
     }
     return {name: value for name, value in facts.items() if value}
 
@@ -138,15 +154,21 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
         failing=facts.get("failing") == "1",
         slot_acquired=_parse(facts.get("slot_acquired")),
         waits_for=_KINDS.get(facts.get("waits_for", "")),
-        instances=int(count) if re.fullmatch("[1-9][0-9]?", count := facts.get("instances", "")) else 1,
+        instances=_count(facts.get("instances")),
         attention=unquote(facts["attention"]) if facts.get("attention") else None,
         workspace=facts.get("workspace") or None,
+        job_number=_count(facts.get("job_number")),
+        endpoint_number=_count(facts.get("endpoint_number")),
     )
 
 
 def entry_of(run: Run, suspended: str | None = None) -> IndexEntry:
     """The index entry of a record."""
     return from_metadata(run.run_id, to_metadata(run))._replace(suspended=suspended)
+
+
+def _count(text: str | None) -> int:
+    return int(text) if text and re.fullmatch("[1-9][0-9]?", text) else 1
 
 
 def _ago(moment: datetime | None, now: datetime) -> float:

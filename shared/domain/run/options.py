@@ -56,8 +56,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         instance_type: VM size of the deployment.
         instance_count: VMs of the deployment.
         serving_concurrency: Requests that one VM of the deployment works on at once.
-        lifetime_hours: Hours from going live to being deleted.
-        idle_minutes: Minutes without a scoring request until the endpoint is deleted; 0 never.
+        lifetime_hours: Hours from going live to being stopped: the endpoint is deleted, the model stays.
+        idle_minutes: Minutes without a scoring request until the endpoint is stopped; 0 never.
         row_policy: `strict` rejects a dataset that has any faulty row; `drop` leaves such rows out.
         ignore_keys, preference, vision, tools, pretemplated, mask: What validation may do with data that it
             refuses otherwise; see `docs/dataset-rules.md`.

@@ -144,7 +144,11 @@ class SmokeTest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The live endpoint. `expires_at` and `live_since` are UTC."""
+    """The live endpoint. `expires_at` and `live_since` are UTC.
+
+    Attributes:
+        public: Whether it could be reached from the public network when it went live.
+    """
 
     name: str
     scoring_uri: str
@@ -152,6 +156,7 @@ class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True):
     serving: Serving
     live_since: Moment
     expires_at: Moment
+    public: bool
 
 
 class StartRequest(msgspec.Struct, frozen=True, kw_only=True):

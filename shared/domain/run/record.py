@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from shared.domain.errors import CorruptRunError
-from shared.domain.run.names import companions_of
+from shared.domain.run.names import is_companion_of, parse_upload
 from shared.domain.run.run import Run
 from shared.domain.sanitize import is_supported_timestamp
 
@@ -36,8 +36,7 @@ def read_record(run_id: str, body: bytes) -> Run:
     if run.run_id != run_id:
         raise CorruptRunError(f"the record of {run_id} belongs to another run")
     first, *others = (file.path for file in run.source.files)
-    allowed = companions_of(first)
-    if allowed is None or not allowed.issuperset(others):
+    if parse_upload(first) is None or not all(is_companion_of(other, first) for other in others):
         raise CorruptRunError(f"the record of {run_id} names files that belong to no upload")
     if not all(map(is_supported_timestamp, _times(run))):
         raise CorruptRunError(f"the record of {run_id} has a time outside the years 2000 to 2200")

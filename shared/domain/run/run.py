@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import msgspec
 
 from shared.domain.dataset import SmokeSample
-from shared.domain.run.job_status import job_state
+from shared.domain.run.job_status import JobState, job_state
+from shared.domain.run.names import numbered_name
 from shared.domain.run.options import RunOptions
 from shared.domain.run.parts import (
     EndpointRecord,
@@ -47,6 +48,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
             can end at once; any other ends through `deleting`, where absence is verified.
         outcome: Where `deleting` leads.
         end_reason: Why it is being taken away, in a person's words, when nothing went wrong.
+        job_number: Which of the run's job names its job has (`numbered_name`).
+        endpoint_number: The same of its endpoint.
+        rebuilds: How often deploying began anew since it was last asked for; sets the delays between.
+        rebuild_at: When a failed endpoint may be created again (UTC).
+        loss_accepted: Somebody started the run after MAX_EVAL_LOSS had stopped it.
         slot: The newest request for a concurrency slot; a run that was refused waits and asks again.
         compute_requested_at: Since when a cluster is on its way that is not up yet (UTC).
         job_submitted_at: When Azure ML first accepted the job (UTC).
@@ -86,6 +92,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     report: ReportSummary | None = None
     smoke_sample: tuple[SmokeSample, ...] = ()
     claimed: bool = False
+    job_number: int = 1
+    endpoint_number: int = 1
+    rebuilds: int = 0
+    rebuild_at: Moment | None = None
+    loss_accepted: bool = False
     duplicate_of: str | None = None
     plan: TrainingPlan | None = None
     slot: SlotRequest | None = None
@@ -112,17 +123,46 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return next((entry.at for entry in reversed(self.history) if entry.stage is stage), None)
 
     @property
+    def job_name(self) -> str:
+        """The name of the run's newest job, whether or not it exists yet."""
+        return numbered_name(self.run_id, self.job_number)
+
+    @property
+    def endpoint_name(self) -> str:
+        """The name of the run's newest endpoint, whether or not it exists yet."""
+        return numbered_name(self.run_id, self.endpoint_number)
+
+    @property
     def start_request(self) -> StartRequest | None:
-        """The request to start a stopped run that was not acted on yet."""
+        """The request to start a stopped or failed run that was not acted on yet."""
         start = self.requests.start
-        waits = self.stage is Stage.STOPPED and start is not None and start.after == len(self.history)
-        return start if waits else None
+        rests = self.stage in {Stage.STOPPED, Stage.FAILED}
+        return start if rests and start is not None and start.after == len(self.history) else None
+
+    @property
+    def has_trained(self) -> bool:
+        """Whether the run's job was seen to have completed."""
+        return self.job is not None and job_state(self.job.status) is JobState.COMPLETED
+
+    @property
+    def may_be_started(self) -> bool:
+        """Whether there is a trained model to deploy: the run waits with it, or ended though it has one."""
+        return self.stage is Stage.STOPPED or (self.stage is Stage.FAILED and self.has_trained)
+
+    @property
+    def lost_its_job(self) -> bool:
+        """Whether the run failed only because its job was not to be seen: it goes on once the job is."""
+        if self.stage is not Stage.FAILED or self.plan is None or self.error is None:
+            return False
+        asked = self.requests.cancel_at or self.requests.delete_at
+        return not asked and (self.error.code == "JobNotFound" or self.error.stage is Stage.VALIDATED)
 
     @property
     def at_rest(self) -> bool:
         """Whether there is nothing to do for the run until somebody asks for something."""
-        asked = self.start_request or self.requests.delete_at or self.requests.cancel_at
-        return self.stage.terminal or (self.stage is Stage.STOPPED and not asked)
+        if not self.stage.at_rest or self.start_request is not None:
+            return False
+        return self.stage.terminal or not (self.requests.delete_at or self.requests.cancel_at)
 
     @property
     def may_be_training(self) -> bool:
@@ -222,7 +262,11 @@ def started_options(run: Run, start: StartRequest) -> RunOptions:
 
 
 def restart(run: Run, start: StartRequest, now: datetime) -> Run:
-    """Have a stopped run deploy its model again: what was true of its last endpoint is forgotten."""
+    """Have a stopped run deploy its model again: what was true of its last endpoint is forgotten.
+
+    A failed run looks at its job again first.
+    """
+    accepted = run.error is not None and run.error.code in LOSS_REFUSALS
     fresh = msgspec.structs.replace(
         run,
         options=started_options(run, start),
@@ -234,9 +278,15 @@ def restart(run: Run, start: StartRequest, now: datetime) -> Run:
         smoke_tests=None,
         endpoint=None,
         last_fault=None,
+        rebuilds=0,
+        rebuild_at=None,
+        loss_accepted=run.loss_accepted or accepted,
     )
-    return enter(fresh, Stage.TRAINED, now)
+    return enter(fresh, Stage.TRAINED if run.stage is Stage.STOPPED else Stage.TRAINING, now)
 
+
+LOSS_REFUSALS = frozenset({"EvalLossMissing", "EvalLossTooHigh"})
+"""Codes with which MAX_EVAL_LOSS stops a run; whoever starts it then accepts the loss."""
 
 WITHOUT_FAULT: dict[str, Any] = {
     "failures": 0,

@@ -9,6 +9,7 @@ from shared.domain.run.decision import Decision, Do, Enter, Step, Wait
 from shared.domain.run.endings import lasted
 from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import Observation, Provisioning
+from shared.domain.run.parts import Failure
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 
@@ -21,11 +22,20 @@ def deleting(run: Run, seen: Observation, now: datetime, limits: Limits) -> Deci
     if _may_remain(run, seen, now, limits):
         going = seen.endpoint is not None or (seen.job is not None and not seen.job.state.over)
         return Wait(now + (limits.operation_poll if going else limits.job_poll))
-    if run.requests.delete_at is not None and run.outcome is Stage.STOPPED:
-        return Enter(Stage.DELETED)
-    if run.requests.cancel_at is not None and run.outcome is Stage.STOPPED:
-        return Enter(Stage.CANCELED)
-    return Enter(run.outcome or Stage.DELETED)
+    outcome = run.outcome or Stage.DELETED
+    if outcome is Stage.STOPPED and run.requests.delete_at is not None:
+        outcome = Stage.DELETED
+    elif outcome is Stage.STOPPED and run.requests.cancel_at is not None:
+        outcome = Stage.CANCELED
+    return Enter(outcome, _left_behind(run, seen, now))
+
+
+def _left_behind(run: Run, seen: Observation, now: datetime) -> Failure | None:
+    """The endpoint was the run's, and somebody has taken its tags: it is theirs now, and so is its bill."""
+    if run.endpoint is None or seen.endpoint is None:
+        return None
+    message = f"endpoint {run.run_id} had lost this run's tags; it was left as it is, and costs money"
+    return Failure(code="EndpointLeft", message=message, stage=run.stage, at=now)
 
 
 def _may_remain(run: Run, seen: Observation, now: datetime, limits: Limits) -> bool:

@@ -1,11 +1,16 @@
-"""What storage says of an uploaded blob, before any of it is read."""
+"""Datasets as they lie in storage: which blobs belong together, and whether they are all there.
+
+Nothing of a blob is read for that. What cannot open a run is named with a reason (`ignored.py`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from shared.domain.run.names import Role, parse_upload, part_of_folder
 from shared.domain.run.parts import SourceFile
 
 
@@ -44,3 +49,101 @@ class UploadedBlob(NamedTuple):
     def file(self) -> SourceFile:
         """What a run keeps of it."""
         return SourceFile(path=self.path, etag=self.etag, size=self.size)
+
+
+class UploadedDataset(NamedTuple):
+    """A training file and what lies beside it in its folder.
+
+    Attributes:
+        train: The training file; its path is that of the upload.
+        companions: Validation and test data, at most one file of each.
+        options: `run.json`.
+        marker: The commit marker.
+    """
+
+    train: UploadedBlob
+    companions: tuple[UploadedBlob, ...] = ()
+    options: UploadedBlob | None = None
+    marker: UploadedBlob | None = None
+
+    @property
+    def blobs(self) -> tuple[UploadedBlob, ...]:
+        """All of it but the marker."""
+        return (self.train, *self.companions, *([self.options] if self.options else []))
+
+
+class Unused(NamedTuple):
+    """A blob that belongs to no dataset.
+
+    Attributes:
+        blob: The blob.
+        instead: The file that is used in its place, if there is one.
+    """
+
+    blob: UploadedBlob
+    instead: str | None = None
+
+
+def sort_uploads(blobs: Iterable[UploadedBlob]) -> Iterator[UploadedDataset | Unused]:
+    """Sort blobs into datasets as a listing brings them.
+
+    Args:
+        blobs: In order of their paths, so that only the folders are kept in mind that a path lies in.
+
+    Yields:
+        Each dataset with all that belongs to it, and every blob that belongs to none.
+    """
+    folders: dict[str, list[UploadedBlob]] = {}
+    for blob in blobs:
+        for folder in [folder for folder in folders if not blob.path.startswith(folder)]:
+            yield from _datasets_of(folders.pop(folder))
+        part = part_of_folder(blob.path)
+        if part is not None:
+            folders.setdefault(part.folder, []).append(blob)
+        elif parse_upload(blob.path) is not None:
+            yield UploadedDataset(blob)
+        else:
+            yield Unused(blob)
+    for contents in folders.values():
+        yield from _datasets_of(contents)
+
+
+def _datasets_of(contents: list[UploadedBlob]) -> Iterator[UploadedDataset | Unused]:
+    """The dataset of a folder, or one for each training file that it has."""
+    by_role: dict[Role, list[UploadedBlob]] = {}
+    for blob in contents:
+        part = part_of_folder(blob.path)
+        assert part is not None, "only parts are collected"
+        by_role.setdefault(part.role, []).append(blob)
+    trains = by_role.get(Role.TRAIN, [])
+    used: set[str] = set()
+    for train in trains:
+        dataset = UploadedDataset(
+            train,
+            tuple(
+                _nearest(found, train)
+                for role in (Role.VALIDATION, Role.TEST)
+                if (found := by_role.get(role))
+            ),
+            _nearest(by_role[Role.OPTIONS], train) if Role.OPTIONS in by_role else None,
+            by_role[Role.MARKER][0] if Role.MARKER in by_role else None,
+        )
+        used |= {blob.path for blob in dataset.blobs}
+        yield dataset
+    for role, found in by_role.items():
+        for blob in found:
+            if blob.path not in used and not (trains and role is Role.MARKER):
+                yield Unused(blob, next((one.path for one in found if one.path in used), None))
+
+
+def _nearest(found: list[UploadedBlob], train: UploadedBlob) -> UploadedBlob:
+    """The one that is compressed and written like the training file; another is better than none."""
+    upload = parse_upload(train.path)
+    assert upload is not None, "a training file has a folder"
+
+    def rank(blob: UploadedBlob) -> tuple[bool, bool, str]:
+        part = part_of_folder(blob.path)
+        name = blob.path.rpartition("/")[2]
+        return (part is None or part.suffix != upload.suffix, name != name.lower(), name)
+
+    return min(found, key=rank)

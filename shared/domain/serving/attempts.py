@@ -31,11 +31,13 @@ class ServingProgress(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         order: The strategies to try, settled before the first attempt.
         failed: Those that did not work, in that order: the next one is being tried.
+        began: When this search began (UTC); None on older records.
         route: What the smoke test of the present attempt found to work.
     """
 
     order: Annotated[tuple[StrategyName, ...], msgspec.Meta(min_length=1)]
     failed: tuple[FailedAttempt, ...] = ()
+    began: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     route: Route | None = None
 
     @property

@@ -75,7 +75,7 @@ def _ask(
     for number, route in enumerate(routes):
         serving = serving_of(run, settings.serving_options(run.options), route)
         uri = endpoint.scoring_uri or ""
-        target = ScoringTarget(run.run_id, uri, settings.endpoint_auth_mode, serving)
+        target = ScoringTarget(run.endpoint_name, uri, settings.endpoint_auth_mode, serving)
         try:
             answer = services.scoring.score(target, upstream_request(route, chat), deployment=DEPLOYMENT)
         except ScoringError as fault:
