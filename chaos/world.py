@@ -98,6 +98,7 @@ class World:
             "SMOKE_TEST_ROWS": "1",
             # Far apart, so that few looks are enough to see a deadline pass.
             "OPERATION_POLL_SECONDS": "300",
+            "DEPLOYMENT_DEADLINE_MINUTES": "45",
             "TRAINING_DEADLINE_HOURS": "6",
             # So high that nobody waits, yet the guards and their calls are there.
             "MAX_TRAINING_RUNS": "1000",
@@ -216,7 +217,9 @@ class World:
             serving = self.record(run_id).serving
         except (ResourceNotFoundError, msgspec.MsgspecError):
             return 1
-        return min(len(serving.order), len(serving.failed) + 1) if serving else 1
+        if serving is None:
+            return 1
+        return serving.earlier + min(len(serving.order), len(serving.failed) + 1)
 
     def most_endpoints_at_once(self) -> int:
         """The most endpoints that ever lived at once, from being asked for to being gone."""

@@ -188,10 +188,10 @@ class Registry(Protocol):
     """The model and component registry."""
 
     def base_model(self, name: str) -> BaseModel:
-        """Find a model by a reference, see `read_reference`. Raises InvalidRunError if it does not exist."""
+        """Find a model by a reference, see `read_reference`. Raises AbsentError if it does not exist."""
 
     def component(self, name: str) -> Component:
-        """The newest version of a component. Raises InvalidRunError if it does not exist."""
+        """The newest version of a component. Raises AbsentError if it does not exist."""
 
 
 class Workspace(Protocol):

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from handlers.http.responses import PROBLEM, Response
 from shared.config import SettingsError
 from shared.domain.errors import (
+    AbsentError,
     CorruptRunError,
     FinetuneError,
     InvalidRunError,
@@ -33,6 +34,7 @@ STATUSES: dict[type[FinetuneError], int] = {
     CorruptRunError: 409,
     UploadReplacedError: 409,
     InvalidRunError: 422,
+    AbsentError: 422,
     RunBusyError: 503,
     RunChangedError: 503,
     TransientServiceError: 503,

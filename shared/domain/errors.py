@@ -5,6 +5,7 @@ FinetuneError
 ├── ServiceRefusedError       a service said no; whether it will say so again, `fault_policy` knows
 ├── WrongWorkspaceError       the app's workspace is not the one that the run was planned in
 ├── InvalidRunError           what the user asked for cannot be done; the message says what to change
+│   └── AbsentError           what a run names is not there, by one answer at least
 ├── UnknownRunError           no run of that name
 ├── RunBusyError              another worker holds the run
 ├── RunChangedError           the record changed under a writer more often than it was willing to re-read
@@ -16,7 +17,7 @@ FinetuneError
 
 from __future__ import annotations
 
-from shared.domain.sanitize import sanitize_text
+from shared.domain.sanitize import plain_text
 
 
 class FinetuneError(Exception):
@@ -31,8 +32,8 @@ class FinetuneError(Exception):
     retryable = False
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
-        self.message = sanitize_text(message)
-        self.code = sanitize_text(code or type(self).__name__.removesuffix("Error"))
+        self.message = plain_text(message)
+        self.code = plain_text(code or type(self).__name__.removesuffix("Error"))
         super().__init__(self.message)
 
 
@@ -79,6 +80,10 @@ class WrongWorkspaceError(FinetuneError):
 
 class InvalidRunError(FinetuneError):
     """A run asks for something impossible: a retired model, an unknown parameter, a wrong VM size."""
+
+
+class AbsentError(InvalidRunError):
+    """A registry has no such model or component, or there is no such registry: one answer proves nothing."""
 
 
 class UnknownRunError(FinetuneError):

@@ -53,6 +53,15 @@ def acquire_slot(run: Run, kind: SlotKind, settings: Settings, services: Service
     return False
 
 
+def release_slot(run: Run, kind: SlotKind, services: Services) -> bool:
+    """Give a slot back that the run does not use; False if other runs kept changing the list meanwhile."""
+    for _ in range(ATTEMPTS):
+        listed, etag = services.slots.holders(kind)
+        if run.run_id not in listed or services.slots.replace(kind, listed - {run.run_id}, etag):
+            return True
+    return False
+
+
 def _released(
     kind: SlotKind, holders: frozenset[str], entries: Iterable[IndexEntry], limits: Limits, services: Services
 ) -> frozenset[str]:

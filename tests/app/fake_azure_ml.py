@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.domain.errors import InvalidRunError
+from shared.domain.errors import AbsentError
 from shared.domain.run.names import RUN_TAG, model_name
 from shared.domain.run.observation import (
     ComputeStatus,
@@ -92,17 +92,17 @@ class MemoryCloud:
         try:
             body = model_body(self.month, bare)
         except KeyError as fault:
-            raise InvalidRunError(f"registry azureml has no model {bare}", code="ModelNotFound") from fault
+            raise AbsentError(f"registry azureml has no model {bare}", code="ModelNotFound") from fault
         hidden = body["properties"]["isArchived"] and not version
         if hidden or version not in ("", body["name"]):
-            raise InvalidRunError(f"registry azureml has no model {name}", code="ModelNotFound")
+            raise AbsentError(f"registry azureml has no model {name}", code="ModelNotFound")
         return parse_base_model(bare, body["name"], body)
 
     def component(self, name: str) -> Component:
         """See `Registry.component`."""
         self._meet("component")
         if name != COMPONENT["name"]:
-            raise InvalidRunError(f"registry azureml has no component {name}", code="ComponentNotFound")
+            raise AbsentError(f"registry azureml has no component {name}", code="ComponentNotFound")
         return parse_component(component_body())
 
     def id(self) -> str:

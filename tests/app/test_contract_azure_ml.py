@@ -18,7 +18,7 @@ from local.processes import wait_until
 from shared.adapters.retries import CALL_LIMITS
 from shared.adapters.storage.account import CONTAINERS
 from shared.adapters.storage.datasets import BlobUploads
-from shared.domain.errors import InvalidRunError, TransientServiceError
+from shared.domain.errors import AbsentError, TransientServiceError
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import Provisioning
 from shared.domain.run.parts import ModelRecord, TrainingPlan
@@ -111,10 +111,10 @@ def test_base_models_and_components_are_found(services: Services) -> None:
     component = services.registry.component(COMPONENT_NAME)
     assert component.inputs["num_train_epochs"].minimum == 1
     for missing in ("Phi-5", "Phi-4:99"):
-        with pytest.raises(InvalidRunError) as caught:
+        with pytest.raises(AbsentError) as caught:
             services.registry.base_model(missing)
         assert caught.value.code == "ModelNotFound"
-    with pytest.raises(InvalidRunError):
+    with pytest.raises(AbsentError):
         services.registry.component("no_such_pipeline")
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from handlers.http.request_changes import delete_endpoint, start_run
 from handlers.timers.reconcile_resources import reconcile_resources
-from shared.domain.errors import FinetuneError, ServiceRefusedError, TransientServiceError
+from shared.domain.errors import AbsentError, FinetuneError, ServiceRefusedError, TransientServiceError
 from shared.domain.run.observation import JobStatus
+from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, advance, drive, rows, upload
@@ -126,3 +127,45 @@ def test_the_same_content_again_offers_the_model_that_is_there() -> None:
         start_run(first, {}, settings=SETTINGS, services=world.services)
         assert drive(world, first, Stage.LIVE).model is not None
         assert [call for call, _ in world.cloud.begun].count("submit") == 1
+
+
+def test_a_run_that_cannot_submit_gives_its_slot_back() -> None:
+    """Another trains meanwhile; the limit holds once Azure ML accepts jobs again, and refusals are proven."""
+    one = msgspec.structs.replace(SETTINGS, max_training_runs=1)
+    world = World()
+    first = upload(world)
+    world.cloud.slow = True
+    world.busy("submit", times=4)
+    for _ in range(5):
+        run = advance(world, first, one)
+        assert run.due is not None
+        world.now = run.due
+        world.cloud.settle()
+    assert not run.holds_slot(SlotKind.TRAINING)
+    second = upload(world, "other.jsonl", rows(tag=" again"))
+    world.cloud.faults.clear()
+    assert drive(world, second, Stage.TRAINING, one).stage is Stage.TRAINING
+    assert advance(world, first, one).stage is Stage.VALIDATED, "it waits for its turn again"
+    world.cloud.settle()
+    drive(world, second, Stage.LIVE, one)
+    assert drive(world, first, Stage.LIVE, one).job is not None
+
+    world.cloud.faults["submit"] = [ServiceRefusedError("no such compute", status=400)] * 100
+    third = upload(world, "third.jsonl", rows(tag=" once more"))
+    error = drive(world, third, Stage.FAILED, one).error
+    assert error is not None
+    assert error.message == "no such compute"
+
+
+def test_a_model_that_one_answer_does_not_have_is_looked_for_again() -> None:
+    """The registry's 404 ends a run before training only once it has lasted."""
+    world = World()
+    absent = AbsentError("registry azureml has no model Phi-4", code="ModelNotFound")
+    world.cloud.faults["base_model"] = [absent] * 3
+    assert drive(world, upload(world), Stage.LIVE).error is None
+    world.cloud.faults["base_model"] = [absent] * 100
+    opened = world.now
+    run = drive(world, upload(world, "other.jsonl", rows(tag=" again")), Stage.FAILED)
+    assert run.error is not None
+    assert run.error.code == "ModelNotFound"
+    assert world.now - opened >= SETTINGS.limits().refusal_deadline

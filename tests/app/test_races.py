@@ -212,7 +212,7 @@ def test_an_extension_against_the_expiry_is_kept_or_refused(
     run = services.runs.load(RUN_ID).run
     if isinstance(answer, RequestError):
         assert answer.status == 409
-        assert run.stage is Stage.DELETED
+        assert run.stage is Stage.STOPPED
     else:
         assert run.requests.extended_to == NOW + timedelta(hours=28)
         assert (run.stage, list(world.cloud.seen)) == (Stage.LIVE, [RUN_ID])

@@ -124,7 +124,8 @@ def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
         if submitted is not None and now - submitted > limits.submission_deadline:
             message = f"job {run.job_name} was submitted, and has not appeared in Azure ML"
             return give_up(run, "JobNotFound", message, now)
-        return Do(Step.SUBMIT_JOB)
+        gave_back = run.slot is not None and not run.slot.acquired
+        return Do(Step.ACQUIRE_SLOT if gave_back else Step.SUBMIT_JOB)
     if run.plan.create_compute and (seen.compute is None or seen.compute.state is not Provisioning.READY):
         return _bring_up_compute(run, run.plan.compute, seen.compute, now, limits)
     return Do(Step.SUBMIT_JOB if run.holds_slot(SlotKind.TRAINING) else Step.ACQUIRE_SLOT)

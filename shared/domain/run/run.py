@@ -167,6 +167,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def may_be_training(self) -> bool:
         """Whether a job of the run may be using compute: it was asked for, and was not seen to be over."""
+        if self.stage is Stage.VALIDATED and self.slot is not None and not self.slot.acquired:
+            # Azure ML accepted no submission: the run gave its slot back until its next attempt.
+            return False
         return self.billable and not self.job_is_over and not self.stage.at_rest
 
     @property

@@ -32,12 +32,14 @@ class ServingProgress(msgspec.Struct, frozen=True, kw_only=True):
         order: The strategies to try, settled before the first attempt.
         failed: Those that did not work, in that order: the next one is being tried.
         began: When this search began (UTC); None on older records.
+        earlier: Attempts of searches before this one, since the run was last to be deployed.
         route: What the smoke test of the present attempt found to work.
     """
 
     order: Annotated[tuple[StrategyName, ...], msgspec.Meta(min_length=1)]
     failed: tuple[FailedAttempt, ...] = ()
     began: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    earlier: int = 0
     route: Route | None = None
 
     @property

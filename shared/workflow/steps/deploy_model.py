@@ -36,7 +36,11 @@ def start_over(run: Run, options: ServingOptions, services: Services) -> Run:
     code, message = why_not_deployed(run) or ("", "")
     failure = Failure(code=code, message=message, stage=run.stage, at=services.now())
     fresh = msgspec.structs.replace(run, rebuilds=run.rebuilds + 1, last_fault=failure, smoke_tests=None)
-    return choose_serving(fresh, options, services)
+    again = choose_serving(fresh, options, services)
+    assert run.serving is not None
+    assert again.serving is not None
+    earlier = run.serving.earlier + len(run.serving.failed)
+    return msgspec.structs.replace(again, serving=msgspec.structs.replace(again.serving, earlier=earlier))
 
 
 def create_deployment(run: Run, options: ServingOptions, settings: Settings, services: Services) -> Run:
