@@ -8,7 +8,7 @@ UV_VERSION := 0.13.8
 EMULATOR := emulators/azureml
 ATHERIS_VERSION := 3.0.0
 IN_PROCESSES := --numprocesses 3 --dist loadfile --no-loadscope-reorder
-SOURCES := function_app.py handlers shared emulators/functions emulators/azureml/azureml_emulator local tools chaos
+SOURCES := function_app.py handlers shared emulators/functions emulators/azureml/azureml_emulator finetune local tools chaos
 ARGS ?=
 
 PYTHON_READY := $(VENV)/.ready
@@ -43,8 +43,8 @@ chaos: setup  ## kill, repeat, spoil and race everything; ARGS='--seed 1' repeat
 	@$(BIN)/python -m pytest --quiet tests/chaos
 	@$(BIN)/python -m chaos $(ARGS)
 
-dev: setup  ## the whole stack in the foreground, until Ctrl-C
-	@$(BIN)/python -m local.stack $(ARGS)
+dev: setup  ## the whole stack in the foreground, until Ctrl-C; ARGS=--fresh begins anew
+	@$(BIN)/python -m local.dev $(ARGS)
 
 bench: setup  ## the benchmarks; writes bench/results.json
 	@$(BIN)/python -m bench $(ARGS)
@@ -58,9 +58,10 @@ fuzz: $(PYTHON_READY)  ## a minute of coverage-guided bytes for dataset validati
 
 check: lint types imports security audit  ## style, types, architecture, security
 
-lint: $(PYTHON_READY)
+lint: $(PYTHON_READY) $(NODE_READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(BIN)/python -m tools.lint_openapi
 
 types: $(PYTHON_READY)
 	$(BIN)/mypy
@@ -112,8 +113,8 @@ clean:  ## removes everything that make has made
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The emulator is a package of its own: editable, and without its dependencies, which the lock file has.
-$(PYTHON_READY): requirements-dev.txt $(EMULATOR)/pyproject.toml
+# The program and the emulator are installed editable, and without their dependencies, which the lock file has.
+$(PYTHON_READY): requirements-dev.txt pyproject.toml $(EMULATOR)/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed; choose one with PYTHON=…" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
@@ -122,7 +123,7 @@ $(PYTHON_READY): requirements-dev.txt $(EMULATOR)/pyproject.toml
 	@echo "Installing Python packages into $(VENV) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable $(EMULATOR)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . --editable $(EMULATOR)
 	@touch $@
 
 # Its metadata ask for Python 3.13, and it runs on 3.11 and 3.12, too: hence a folder of its own, unpacked.
@@ -149,6 +150,6 @@ $(CHECKOV_READY): requirements-checkov.txt $(PYTHON_READY)
 $(NODE_READY): package-lock.json
 	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null \
 	  || { echo "Node 20 or newer is needed, with npm: apt-get install nodejs npm" >&2; exit 1; }
-	@echo "Installing Azurite into node_modules …"
+	@echo "Installing Azurite and the tools from npm into node_modules …"
 	@npm ci --silent
 	@touch $@

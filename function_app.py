@@ -15,15 +15,19 @@ from handlers.events.advance_message import handle_advance_message
 from handlers.events.dataset_uploaded import handle_dataset_uploaded
 from handlers.events.job_status_changed import handle_job_status_changed
 from handlers.events.notification_message import deliver_notification
+from handlers.events.upload_message import handle_upload_message
 from handlers.functions import ADVANCE, CONNECTION, register_routes
 from handlers.http.routes import ROUTES
 from handlers.timers.reconcile_resources import reconcile_resources
+from handlers.timers.reconcile_uploads import reconcile_uploads
 from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared import bootstrap
 from shared.thread_limit import ThreadLimit
 
 NOTIFICATIONS = "notifications"
+UPLOADS = "uploads"
 
+_CHECKS = ThreadLimit(4, "uploads")
 _DELIVERIES = ThreadLimit(8, "notifications")
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -32,7 +36,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 @app.function_name("dataset_uploaded")
 @app.blob_trigger(
     arg_name="client",
-    path="uploads/{name}",
+    path=f"{UPLOADS}/{{name}}",
     connection=CONNECTION,
     source=func.BlobSource.EVENT_GRID,
 )
@@ -45,6 +49,24 @@ def dataset_uploaded(client: blob.BlobClient) -> None:
         settings=built.settings,
         services=built.services,
     )
+
+
+@app.function_name("check_upload")
+@app.queue_trigger(arg_name="message", queue_name=UPLOADS, connection=CONNECTION)
+@app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
+async def upload_queued(message: func.QueueMessage, advance: func.Out[List[str]]) -> None:  # noqa: UP006
+    """Look again at an upload that was not whole when its event came."""
+
+    def check() -> list[str]:
+        built = bootstrap.app()
+        return handle_upload_message(
+            message.get_body().decode("utf-8", "replace"),
+            container=UPLOADS,
+            settings=built.settings,
+            services=built.services,
+        )
+
+    advance.set(await _CHECKS.run(check))
 
 
 @app.function_name("schedule_due_runs")
@@ -101,6 +123,15 @@ def reconcile_timer(timer: func.TimerRequest, advance: func.Out[List[str]]) -> N
     """Every 15 minutes: remove orphaned resources, and advance live runs whose endpoint is gone."""
     built = bootstrap.app()
     advance.set(reconcile_resources(settings=built.settings, services=built.services))
+
+
+@app.function_name("reconcile_uploads")
+@app.timer_trigger(arg_name="timer", schedule="%RECONCILE_SCHEDULE%", use_monitor=False)
+@app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
+def uploads_timer(timer: func.TimerRequest, advance: func.Out[List[str]]) -> None:  # noqa: ARG001, UP006
+    """Every 15 minutes: open the runs of uploads that no event opened."""
+    built = bootstrap.app()
+    advance.set(reconcile_uploads(container=UPLOADS, settings=built.settings, services=built.services))
 
 
 register_routes(app, ROUTES, bootstrap.APP)

@@ -24,7 +24,6 @@ import msgspec
 from bench.scale_plot import plot
 from chaos.wire import Wire, watch
 from chaos.world import World, world
-from handlers.events.dataset_uploaded import open_run_for_upload
 from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared.bootstrap import build_services
 from shared.config import Settings
@@ -32,6 +31,7 @@ from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.advance import advance_run
+from shared.workflow.open_run import take_upload
 from shared.workflow.save_progress import update_run
 
 SIZES = (10, 100, 1_000)
@@ -87,8 +87,7 @@ def _measure(around: World, wire: Wire, size: int) -> dict[str, Any]:
 
 def _training_run(around: World, settings: Settings, services: Services) -> Run:
     upload = around.upload()
-    run_id = open_run_for_upload(upload.path, container="uploads", settings=settings, services=services)
-    assert run_id is not None
+    (run_id,) = take_upload(upload.path, container="uploads", settings=settings, services=services)
     while (run := advance_run(run_id, settings=settings, services=services)) is not None:
         if run.stage is Stage.TRAINING:
             return run

@@ -72,7 +72,7 @@ def _copy(service: BlobServiceClient, name: str) -> None:
 def _validate(service: BlobServiceClient, name: str) -> None:
     """What the app does with an upload, with its own adapters."""
     uploads, datasets = BlobUploads(service), BlobDatasets(service, "bench")
-    upload = uploads.find(name)
+    upload = uploads.find(name).file
     if upload is None:
         raise LookupError(name)
     with datasets.open_snapshot("ft-bench-0123456789") as copy:

@@ -17,16 +17,34 @@ from itertools import islice
 from azureml_emulator import INSTANT
 
 from chaos.crashes import MAIN, crashes, record
-from chaos.faults import service_faults, transients
+from chaos.drift import drift
+from chaos.faults import refusals, service_faults, transients
+from chaos.greed import greed
 from chaos.guards import guards
 from chaos.harness import Case, Harness, Verdict
 from chaos.isolation import isolation
 from chaos.races import duplicates, races
 from chaos.schedules import schedules
-from chaos.table import Table
+from chaos.table import RUNS, Table
+from chaos.wrong_workspace import wrong_workspace
 
 BATCH = 60
 """Cases between two moments at which nothing is under way."""
+
+PARTS = (
+    "crashes",
+    "races",
+    "duplicates",
+    "faults",
+    "service_faults",
+    "refusals",
+    "isolation",
+    "wrong_workspace",
+    "drift",
+    "greed",
+    "guards",
+    "schedules",
+)
 
 BRISK = replace(
     INSTANT, name="brisk", compute=0.05, endpoint=0.05, deployment=0.05, endpoint_delete=0.05, job_queue=0.05
@@ -50,11 +68,15 @@ def main() -> int:
             "duplicates": lambda: duplicates(harness),
             "faults": lambda: transients(harness),
             "service_faults": lambda: service_faults(harness),
+            "refusals": lambda: refusals(harness),
             "isolation": lambda: isolation(harness),
+            "wrong_workspace": lambda: wrong_workspace(harness),
+            "drift": lambda: drift(harness),
+            "greed": lambda: greed(harness, arguments.alter),
             "guards": lambda: guards(arguments.alter),
             "schedules": lambda: schedules(harness, seed, arguments.schedules),
         }
-        for name in arguments.only or parts:
+        for name in arguments.only or PARTS:
             # Calls are numbered in the scenarios that were recorded, which must not wait.
             harness.set_pace(INSTANT if name in {"crashes", "races"} else BRISK)
             _try_all(harness, parts[name](), table, arguments.lanes)
@@ -74,7 +96,7 @@ def main() -> int:
 
 def _try_all(harness: Harness, cases: Iterator[Case], table: Table, lanes: int) -> None:
     lock = threading.Lock()
-    begun = table.total[1]
+    begun = table.total[RUNS]
 
     def attempt(case: Case) -> None:
         try:
@@ -85,7 +107,7 @@ def _try_all(harness: Harness, cases: Iterator[Case], table: Table, lanes: int) 
             table.add(case.fault, verdict)
             if verdict.note:
                 _say(f"{case.fault}: {verdict.note}")
-            if (tried := table.total[1] - begun) % 50 == 0:
+            if (tried := table.total[RUNS] - begun) % 50 == 0:
                 _say(f"  {tried} runs, now: {case.fault}")
 
     with ThreadPoolExecutor(lanes) as pool:
@@ -107,8 +129,7 @@ def _arguments() -> argparse.Namespace:
     add("--schedules", type=int, default=200, help="how many of them (%(default)s)")
     add("--every", type=int, default=1, help="crash and race at each so-many-th call alone (%(default)s)")
     add("--lanes", type=int, default=3 * (os.cpu_count() or 1), help="runs at a time (%(default)s)")
-    names = ["crashes", "races", "duplicates", "faults", "service_faults", "isolation", "guards", "schedules"]
-    add("--only", nargs="+", choices=names, help="some parts alone")
+    add("--only", nargs="+", choices=PARTS, help="some parts alone")
     add("--alter", metavar="MODULE:FUNCTION", help="changes the app's services, to see whether it shows")
     return parser.parse_args()
 

@@ -1,7 +1,8 @@
-"""A worker that is killed before and after every call that it makes, in every stage.
+"""A worker that is killed before every call that it makes, and after every call that changes something.
 
-Each scenario is first run once unharmed, to record its calls. Then it is run again for each of them and each
-side of it, and the host delivers again what the dead worker had in hand.
+Each scenario is first run once unharmed, to record its calls. Then it is run again for each of them, and the
+host delivers again what the dead worker had in hand. A worker that dies after a read has changed nothing that
+one that dies before it, or before the next call, has not.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from shared.domain.run.stages import Stage
 _PARTICULAR = re.compile(r"d?[0-9a-f]{10,}")
 """What tells the addresses of one run from those of another."""
 
-KILLS = (FaultKind.KILL_BEFORE, FaultKind.KILL_AFTER)
+_READ = re.compile(r"(GET|HEAD) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,14 @@ def _kills(
     harness: Harness, scenario: Scenario, calls: list[tuple[str, str]], first: int, every: int
 ) -> Iterator[Case]:
     for number in range(first, len(calls), every):
-        for fault in KILLS:
+        for fault in kills_of(calls[number]):
             injection = Injection(fault, call=number)
             yield Case(f"{fault} a call: {scenario.name}", partial(killed, harness, scenario, injection))
+
+
+def kills_of(call: tuple[str, str]) -> tuple[FaultKind, ...]:
+    """The kills that can make a difference at a call, given as in `Recording.calls`."""
+    return (FaultKind.KILL_BEFORE,) if _READ.match(call[1]) else (FaultKind.KILL_BEFORE, FaultKind.KILL_AFTER)
 
 
 def killed(harness: Harness, scenario: Scenario, injection: Injection) -> Verdict:

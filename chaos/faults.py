@@ -101,6 +101,16 @@ def _refused(fault: str, method: str, path: str, status: int, body: Any) -> Serv
     return ServiceFault(fault, end, (_on_call(method, path, status, body, None),))
 
 
+_PASSING = (400, 401, 403, 404, 409, 424)
+_AT_STAKE = (
+    Stage.VALIDATED,
+    Stage.TRAINING,
+    Stage.TRAINED,
+    Stage.DEPLOYING,
+    Stage.LIVE,
+    Stage.DELETING,
+)
+
 SERVICE_FAULTS = (
     *_operations("operation fails", status="Failed", error=_BROKEN),
     *_operations("operation canceled", status="Canceled"),
@@ -138,6 +148,21 @@ def service_faults(harness: Harness) -> Iterator[Case]:
     """Everything that goes wrong behind the calls."""
     for service_fault in SERVICE_FAULTS:
         yield Case(service_fault.fault, partial(_service_fault, harness, service_fault))
+
+
+def refusals(harness: Harness) -> Iterator[Case]:
+    """Each status that passes with time, at the first calls to Azure ML in each stage that has some."""
+    for stage in _AT_STAKE:
+        for status in _PASSING:
+            refusal = Injection(
+                FaultKind.STATUS, path="/subscriptions/", stage=stage, status=status, times=2, body=_FORBIDDEN
+            )
+            yield Case(f"{status} for a while", partial(_refused_for_a_while, harness, refusal))
+
+
+def _refused_for_a_while(harness: Harness, refusal: Injection) -> Verdict:
+    host = harness.host(iter([[refusal]]), warm=True)
+    return harness.assess(host, host.carry(), _STOPPED)
 
 
 def set_faults(world: World, service_fault: ServiceFault, upload: Upload) -> list[FaultHandle]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -12,7 +13,7 @@ from azureml_emulator import INSTANT, FaultHandle, Pace
 
 from chaos.fleet import Fleet
 from chaos.host import Host, Plans
-from chaos.world import World, world
+from chaos.world import Upload, World, world
 from shared.domain.run.stages import Stage
 
 LONGEST_SECONDS = 240.0
@@ -100,9 +101,9 @@ class Harness:
             self._exits.close()
             self.__enter__()
 
-    def host(self, plans: Plans | None = None, *, warm: bool = False) -> Host:
-        """A host with a new upload; see `Host`."""
-        return Host(self.world, self.fleet, self.world.upload(), plans, warm=warm)
+    def host(self, plans: Plans | None = None, *, warm: bool = False, upload: Upload | None = None) -> Host:
+        """A host with that upload, or with a new one; see `Host`."""
+        return Host(self.world, self.fleet, upload or self.world.upload(), plans, warm=warm)
 
     def assess(
         self,
@@ -113,6 +114,7 @@ class Harness:
         injected: int | None = None,
         faults: Sequence[FaultHandle] = (),
         holds: bool = True,
+        redeployed: int = 0,
     ) -> Verdict:
         """Compare the end with what it should be.
 
@@ -124,8 +126,10 @@ class Harness:
                 the emulator met its faults.
             faults: Those faults.
             holds: Whether everything else that the case looks at was right.
+            redeployed: Deployments that had to be created once more, since somebody else deleted them.
         """
         audit = self.world.audit(host.upload)
+        audit = replace(audit, deployments=audit.deployments - redeployed)
         right = end in expected and holds
         untroubled = end is Stage.STOPPED and self.world.record(host.upload.run_id).error is None
         if end is Stage.DELETED or untroubled:

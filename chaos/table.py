@@ -1,4 +1,8 @@
-"""The table of what was tried and what came of it."""
+"""The table of what was tried and what came of it.
+
+*Ended wrongly* counts runs that came to another end than they should have; *made twice* jobs, model versions,
+endpoints and deployments beyond the first of a run; *left billing* jobs and endpoints that outlive it.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,13 @@ HEADINGS = (
     "fault",
     "times injected",
     "runs",
-    "finished as expected",
-    "duplicate jobs",
-    "leaked endpoints",
+    "ended as expected",
+    "ended wrongly",
+    "made twice",
+    "left billing",
     "lost runs",
 )
-DUPLICATES, LEAKED, LOST = 3, 4, 5
+RUNS, EXPECTED = 1, 2
 
 LONGEST_SECONDS = 30.0
 """Of one invocation: fault is waited out on the run's record, not slept through."""
@@ -53,7 +58,7 @@ class Table:
     def clean(self) -> bool:
         """Whether every run ended as it should have, once, and everything planned did happen."""
         total = self.total
-        counted = total[1] == total[2] > 0 and not any(total[DUPLICATES:])
+        counted = total[RUNS] == total[EXPECTED] > 0 and not any(total[EXPECTED + 1 :])
         return counted and not self.idle and self.longest < LONGEST_SECONDS
 
     def render(self) -> str:
@@ -76,6 +81,7 @@ def _numbers(verdict: Verdict) -> tuple[int, ...]:
         verdict.injected,
         verdict.runs,
         verdict.expected,
+        verdict.runs - verdict.expected - verdict.lost,
         verdict.duplicates,
         verdict.leaked,
         verdict.lost,

@@ -23,6 +23,7 @@ from shared.adapters.storage.account import CONTAINERS
 from shared.domain.run.index import IndexEntry, from_metadata
 from shared.domain.run.names import run_id_for
 from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
 
 ROOT = Path(__file__).parents[1]
 ROWS = {"test": 2, "validation": 2, "train": 12}
@@ -96,7 +97,9 @@ class World:
             "FINETUNE_PARAMETERS": '{"max_steps": 2}',
             "SMOKE_TEST_ROWS": "1",
             # Far apart, so that few looks are enough to see a deadline pass.
+            "SETTLE_SECONDS": "0",
             "OPERATION_POLL_SECONDS": "300",
+            "DEPLOYMENT_DEADLINE_MINUTES": "45",
             "TRAINING_DEADLINE_HOURS": "6",
             # So high that nobody waits, yet the guards and their calls are there.
             "MAX_TRAINING_RUNS": "1000",
@@ -106,10 +109,10 @@ class World:
         system = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return {**system, **example, **self.emulator.environment, **chosen, **changes}
 
-    def upload(self) -> Upload:
-        """Drop a dataset of its own name and content."""
+    def upload(self, dataset: str | None = None) -> Upload:
+        """Drop a dataset of its own content, and of its own name if none is given."""
         self._forget_strategies()
-        dataset = f"d{uuid.uuid4().hex[:10]}"
+        dataset = dataset or f"d{uuid.uuid4().hex[:10]}"
         path = f"{dataset}/train.jsonl"
         # A cluster of its own, so that its creation is part of every run.
         options = json.dumps({"compute": f"c-{dataset}"})
@@ -118,6 +121,14 @@ class World:
             blob = self._blobs.get_blob_client("uploads", f"{dataset}/{split}.jsonl")
             blob.upload_blob(_rows(f"{dataset} {split}", rows))
         etag = str(blob.get_blob_properties().etag)
+        return Upload(dataset, path, run_id_for("uploads", path, etag))
+
+    def upload_file(self, content: bytes, suffix: str) -> Upload:
+        """Drop a dataset of one file, whatever is in it."""
+        dataset = f"d{uuid.uuid4().hex[:10]}"
+        path = f"{dataset}.jsonl{suffix}"
+        blob = self._blobs.get_blob_client("uploads", path)
+        etag = str(blob.upload_blob(content)["etag"])
         return Upload(dataset, path, run_id_for("uploads", path, etag))
 
     def _forget_strategies(self) -> None:
@@ -139,6 +150,10 @@ class World:
         """The run's record."""
         body = self._blobs.get_blob_client("runs", f"{run_id}.json").download_blob().readall()
         return msgspec.json.decode(body, type=Run)
+
+    def stages(self, run_id: str) -> set[Stage]:
+        """Every stage that a run has been in."""
+        return {entry.stage for entry in self.record(run_id).history}
 
     def expire_lease(self, run_id: str) -> None:
         """Do at once what storage does 60 s after a worker has died: end its lease."""
@@ -203,7 +218,9 @@ class World:
             serving = self.record(run_id).serving
         except (ResourceNotFoundError, msgspec.MsgspecError):
             return 1
-        return min(len(serving.order), len(serving.failed) + 1) if serving else 1
+        if serving is None:
+            return 1
+        return serving.earlier + min(len(serving.order), len(serving.failed) + 1)
 
     def most_endpoints_at_once(self) -> int:
         """The most endpoints that ever lived at once, from being asked for to being gone."""

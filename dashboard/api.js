@@ -54,6 +54,9 @@ export async function runs() {
   return { runs: found, more: cursor !== null };
 }
 
+/** The uploads that open no run, the newest first. */
+export const ignoredUploads = () => get("uploads?ignored=true");
+
 export const run = (id) => get(`runs/${encodeURIComponent(id)}`);
 export const report = (id) => get(`runs/${encodeURIComponent(id)}/report`);
 

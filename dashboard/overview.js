@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { announce, h, Part } from "./dom.js";
 import { BLANK, count, now, since, until } from "./format.js";
+import { drawIgnored } from "./ignored_uploads.js";
 import { byUrgency, groupOf, isMoving, lastingOf, meaning, nameOf, progress, tone } from "./stages.js";
 
 const MOVING_SECONDS = 2;
@@ -27,6 +28,7 @@ export function overview() {
   });
   const tiles = new Part(h("div", { class: "tiles", role: "group", "aria-label": "Show only" }), (state) => state.map(tile));
   const list = new Part(h("div", { class: "list", "aria-busy": "true" }), drawList);
+  const ignored = new Part(h("div", {}), drawIgnored);
   const stages = new Map();
 
   function tile({ group, size, pressed, detail }) {
@@ -67,7 +69,9 @@ export function overview() {
   let looked = false; // rows of the first load are not announced
 
   async function look() {
-    known = await api.runs();
+    const [runs, uploads] = await Promise.all([api.runs(), api.ignoredUploads()]);
+    known = runs;
+    ignored.show(uploads);
     known.runs.forEach(tellChange);
     looked = true;
     draw();
@@ -83,7 +87,7 @@ export function overview() {
   tiles.element.append(...GROUPS.map(() => h("div", { class: "ghost" })));
   list.element.append(...Array.from({ length: 4 }, () => h("div", { class: "ghost" })));
   const element = h("div", { class: "overview" },
-    h("div", { class: "heading" }, h("h1", {}, "Runs"), search), tiles.element, list.element);
+    h("div", { class: "heading" }, h("h1", {}, "Runs"), search), tiles.element, list.element, ignored.element);
   const refuse = (fault) => {
     if (known === null) tiles.show([]);
     list.element.removeAttribute("aria-busy");
@@ -150,5 +154,5 @@ function emptyStore() {
   return h("div", { class: "card empty" },
     h("h2", {}, "No runs yet"),
     h("p", {}, "Upload a chat dataset, one conversation a line, to the ", h("code", {}, "uploads"), " container. The run appears here a moment later."),
-    h("pre", {}, "python -m tools.upload_dataset --dataset support.jsonl"));
+    h("pre", {}, "bin/finetune upload support.jsonl"));
 }

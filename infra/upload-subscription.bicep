@@ -46,13 +46,7 @@ resource uploads 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15
     filter: {
       includedEventTypes: ['Microsoft.Storage.BlobCreated']
       subjectBeginsWith: '/blobServices/default/containers/uploads/blobs/'
-      advancedFilters: [
-        {
-          operatorType: 'StringEndsWith'
-          key: 'subject'
-          values: ['.jsonl', '.jsonl.gz', '.jsonl.zst']
-        }
-      ]
+      // Every name: what opens no run is listed with its reason.
     }
     retryPolicy: {
       // A day of tries with growing pauses, which outlasts most outages.

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+
+from finetune.client import Run
 
 SHOWN_CHARACTERS = 280
 
@@ -49,12 +50,13 @@ class DemoConsole:
         """Something happened just now."""
         self._terminal.print(f"  {self.seconds:5.1f} s  [bold]{what:<11}[/] {escape(meaning)}")
 
-    def dataset(self, run: Mapping[str, Any]) -> None:
+    def dataset(self, run: Run) -> None:
         """What validation found."""
         self.title("What dataset validation found")
-        report = run.get("report") or {}
-        self._terminal.print(f"  {report.get('verdict')}: {escape(str(report.get('reason', '')))}")
-        counts = ", ".join(f"{count} x {code}" for code, count in (report.get("counts") or {}).items())
+        if run.report is None:
+            return
+        self._terminal.print(f"  {run.report.verdict}: {escape(run.report.reason)}")
+        counts = ", ".join(f"{count} x {code}" for code, count in run.report.counts.items())
         if counts:
             self._terminal.print(f"  notes by code: {counts}")
 
@@ -64,14 +66,14 @@ class DemoConsole:
         for name, value in sorted(metrics.items()):
             self._terminal.print(f"  {escape(name):<28} {value:.4g}")
 
-    def smoke_tests(self, run: Mapping[str, Any]) -> None:
+    def smoke_tests(self, run: Run) -> None:
         """How the deployment answered before it got traffic."""
         self.title("Smoke test: held-out questions, before the deployment got traffic")
         self._terminal.print(
             "  A small stand-in model answers here: it shows the flow, not the quality of what Azure trains."
         )
-        for test in run.get("smoke_test") or []:
-            self.exchange(test["prompt"], test["reply"], test["expected"])
+        for test in run.smoke_test or ():
+            self.exchange(test.prompt, test.reply, test.expected)
 
     def exchange(self, messages: Sequence[Mapping[str, str]], reply: str, expected: str) -> None:
         """A question, the reply, and the answer that the data has."""

@@ -8,24 +8,22 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import httpx
 from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobClient
 
+from finetune.client import AppError, Client, Run, follow
 from local.console import DemoConsole
 from local.processes import ProcessError, exit_on_termination, ignore_signals, wait_until
 from local.settings import ROOT
 from local.stack import FOLDER, Stack, StackRunningError
 
 SAMPLE = ROOT / "local" / "samples" / "ultrachat-sample.jsonl"
-OVER = {"deleted", "rejected", "duplicate", "failed", "canceled"}
 EXPECTED_STAGES = ("received", "validated", "training", "trained", "registered", "deploying", "live")
 STAGE_SECONDS = 90.0
+LOOK_SECONDS = 0.2
 NEW_TOKENS = 120
 
 
@@ -54,12 +52,12 @@ class Outcome:
 class Demo:
     """One walk through every stage, on a running stack."""
 
-    def __init__(self, stack: Stack, client: httpx.Client, console: DemoConsole) -> None:
+    def __init__(self, stack: Stack, client: Client, console: DemoConsole) -> None:
         """Take what the walk needs.
 
         Args:
             stack: The running stack.
-            client: Calls the app's HTTP API with its key.
+            client: Calls the app.
             console: Tells it.
         """
         self.outcome = Outcome()
@@ -74,14 +72,14 @@ class Demo:
             DemoError: A step did not happen.
         """
         self._upload(sample)
-        run = self._follow({"live"})
+        run = self._follow("live")
         self._console.dataset(run)
         self._keep_metrics(run)
         self._console.metrics(self.outcome.metrics)
         self._console.smoke_tests(run)
         self._chat(run, sample)
         self._delete()
-        self._follow({"deleted"})
+        self._follow("deleted")
         self.outcome.deleted = True
         missing = [stage for stage in EXPECTED_STAGES if stage not in self.outcome.stages]
         if missing:
@@ -99,76 +97,62 @@ class Demo:
             blob.upload_blob(rows)
 
         def found() -> bool:
-            runs = self._get(f"/api/runs?dataset={sample.stem}")["runs"]
-            if runs:
-                self.outcome.run_id = runs[0]["run_id"]
-            return bool(runs)
+            opened = next(self._client.runs(dataset=sample.stem), None)
+            if opened is not None:
+                self.outcome.run_id = opened.run_id
+            return opened is not None
 
         if not wait_until(found, STAGE_SECONDS):
             raise DemoError("no run was opened for the upload")
         self._console.title(f"Run {self.outcome.run_id}")
 
-    def _follow(self, goals: set[str]) -> dict[str, Any]:
+    def _follow(self, goal: str) -> Run:
         """Print each stage as the run comes to it, until it is where it should be.
 
         Raises:
             DemoError: The run ended somewhere else, or stood still for too long.
         """
         deadline = time.monotonic() + STAGE_SECONDS
-        while True:
-            run = self._get(f"/api/runs/{self.outcome.run_id}")
-            for entry in run["history"][len(self.outcome.stages) :]:
-                self.outcome.stages.append(entry["stage"])
+        looks = follow(
+            self._client,
+            self.outcome.run_id,
+            until=lambda run: run.stage == goal,
+            every_seconds=LOOK_SECONDS,
+            patience_seconds=STAGE_SECONDS,
+        )
+        for run in looks:
+            for entry in run.history[len(self.outcome.stages) :]:
+                self.outcome.stages.append(entry.stage)
                 deadline = time.monotonic() + STAGE_SECONDS
-                self._console.stage(entry["stage"])
-            if run["stage"] in goals:
+                self._console.stage(entry.stage)
+            if run.stage == goal:
                 return run
-            if run["stage"] in OVER:
-                error = run.get("error") or {}
-                raise DemoError(
-                    f"the run ended as {run['stage']}: {error.get('message', 'no error on the run')}"
-                )
             if time.monotonic() > deadline:
-                raise DemoError(f"the run stayed {run['stage']} for {STAGE_SECONDS:g} s")
-            time.sleep(0.2)
+                raise DemoError(f"the run stayed {run.stage} for {STAGE_SECONDS:g} s")
+        why = run.error.message if run.error else "no error on the run"
+        raise DemoError(f"the run ended as {run.stage}: {why}")
 
-    def _keep_metrics(self, run: Mapping[str, Any]) -> None:
-        metrics = run.get("metrics") or {}
-        numbers = {**(metrics.get("latest") or {}), **metrics}
-        self.outcome.metrics = {
-            name: value for name, value in numbers.items() if isinstance(value, int | float)
-        }
-        if not self.outcome.metrics:
+    def _keep_metrics(self, run: Run) -> None:
+        if run.metrics is None:
             raise DemoError("the run has no metrics")
+        losses = {"train_loss": run.metrics.train_loss, "eval_loss": run.metrics.eval_loss}
+        known = {name: value for name, value in losses.items() if value is not None}
+        self.outcome.metrics = {**run.metrics.latest, **known}
 
-    def _chat(self, run: Mapping[str, Any], sample: Path) -> None:
+    def _chat(self, run: Run, sample: Path) -> None:
         # A question of the upload's own: training is seen to have changed what the endpoint says.
         messages, self.outcome.expected = _first_exchange(sample)
-        answer = self._client.post(
-            f"/api/endpoints/{run['endpoint']['name']}/score",
-            json={"messages": messages, "max_new_tokens": NEW_TOKENS},
-        )
-        if answer.status_code != 200:
-            raise DemoError(f"scoring answered {answer.status_code}: {answer.text[:500]}")
+        reply = "".join(self._client.chat(run.run_id, messages, {"max_new_tokens": NEW_TOKENS}))
         self.outcome.prompt = messages[-1]["content"]
-        self.outcome.reply = _reply(answer.json())
+        self.outcome.reply = reply
         self._console.title("Chat with it, over HTTP: a question from the upload")
-        self._console.exchange(messages, self.outcome.reply, self.outcome.expected)
-        if not self.outcome.reply.strip():
-            raise DemoError(f"the endpoint replied with nothing: {answer.text[:500]}")
+        self._console.exchange(messages, reply, self.outcome.expected)
+        if not reply.strip():
+            raise DemoError("the endpoint replied with nothing")
 
     def _delete(self) -> None:
         self._console.title("Delete the endpoint, or the bill keeps running")
-        answer = self._client.delete(f"/api/endpoints/{self.outcome.run_id}")
-        if answer.status_code != 202:
-            raise DemoError(f"deleting answered {answer.status_code}: {answer.text[:500]}")
-
-    def _get(self, path: str) -> dict[str, Any]:
-        answer = self._client.get(path)
-        if answer.status_code != 200:
-            raise DemoError(f"GET {path} answered {answer.status_code}: {answer.text[:500]}")
-        content: dict[str, Any] = answer.json()
-        return content
+        self._client.delete(self.outcome.run_id)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -205,7 +189,10 @@ def _run(sample: Path, app: Path, folder: Path, console: DemoConsole) -> tuple[O
     pids: dict[str, int] = {}
     try:
         console.title("Start storage, Azure ML and the function app on this machine")
-        with Stack(folder=folder, app=app) as stack, stack.client() as client:
+        with (
+            Stack(folder=folder, app=app) as stack,
+            Client(stack.functions_url, stack.function_key) as client,
+        ):
             pids = stack.pids
             demo = Demo(stack, client, console)
             outcome = demo.outcome
@@ -214,7 +201,7 @@ def _run(sample: Path, app: Path, folder: Path, console: DemoConsole) -> tuple[O
                 demo.walk(sample)
             finally:
                 ignore_signals()
-    except (DemoError, ProcessError, StackRunningError, AzureError, httpx.HTTPError, OSError) as error:
+    except (DemoError, AppError, ProcessError, StackRunningError, AzureError, OSError) as error:
         faults.append(str(error))
     except KeyboardInterrupt:
         faults.append("interrupted")
@@ -230,15 +217,6 @@ def _exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def _reply(answer: Any) -> str:
-    """The text in what an Azure ML chat model answers: `{"output": text}`, or a list of those."""
-    if isinstance(answer, list):
-        return _reply(answer[0]) if answer else ""
-    if isinstance(answer, dict):
-        return _reply(answer.get("output", next(iter(answer.values()), "")))
-    return str(answer)
 
 
 def _first_exchange(sample: Path) -> tuple[list[dict[str, str]], str]:

@@ -55,22 +55,28 @@ def build_services(
     from shared.adapters.azureml.scoring import EndpointScoring
     from shared.adapters.azureml.training import AzureMlTraining
     from shared.adapters.azureml.workspace import AzureMlWorkspace
+    from shared.adapters.http.trusted_hosts import TrustedHosts
     from shared.adapters.http.webhook import HttpWebhook
+    from shared.adapters.storage import notification_queue, upload_queue
     from shared.adapters.storage.account import blob_service, datastore_address, installation_name
     from shared.adapters.storage.content_index import BlobContentIndex
     from shared.adapters.storage.datasets import BlobDatasets, BlobUploads
-    from shared.adapters.storage.notification_queue import NoNotifications, NotificationQueue, open_queue
+    from shared.adapters.storage.ignored_uploads import BlobIgnoredUploads
+    from shared.adapters.storage.notification_queue import NoNotifications, NotificationQueue
+    from shared.adapters.storage.queues import open_queue
     from shared.adapters.storage.reports import BlobReports
     from shared.adapters.storage.run_lock import BlobRunLock
     from shared.adapters.storage.run_store import BlobRunStore
     from shared.adapters.storage.serving_memory import BlobServingMemory
     from shared.adapters.storage.slots import BlobSlots
+    from shared.adapters.storage.upload_queue import UploadQueue
     from shared.adapters.telemetry import OpenTelemetry
 
     telemetry = telemetry or OpenTelemetry()
     blobs = blob_service(settings.storage, credential)
     base_url = arm_base_url()
-    arm = Arm(credential, base_url, f"{base_url.rstrip('/')}/.default")
+    trusted = TrustedHosts(base_url, [registry_discovery_url()])
+    arm = Arm(credential, base_url, f"{base_url.rstrip('/')}/.default", trusted)
     workspace_id = WorkspaceId(
         settings.azure_subscription_id,
         settings.azure_resource_group,
@@ -91,6 +97,8 @@ def build_services(
         content_index=BlobContentIndex(blobs),
         slots=BlobSlots(blobs),
         uploads=BlobUploads(blobs),
+        upload_checks=UploadQueue(open_queue(settings.storage, credential, upload_queue.QUEUE)),
+        ignored_uploads=BlobIgnoredUploads(blobs),
         datasets=datasets,
         reports=BlobReports(blobs),
         registry=AzureMlRegistries(
@@ -98,6 +106,7 @@ def build_services(
             registry_discovery_url(),
             models=settings.azureml_registry,
             components=settings.component_registry,
+            workspace=workspace_id,
         ),
         workspace=workspace,
         training=AzureMlTraining(
@@ -106,14 +115,15 @@ def build_services(
             workspace_id,
             workspace,
             datasets,
+            trusted,
             registry=settings.component_registry,
             experiment=settings.experiment_name,
         ),
-        metrics=MlflowMetrics(credential, workspace, settings.experiment_name),
+        metrics=MlflowMetrics(credential, workspace, settings.experiment_name, trusted),
         endpoints=endpoints,
         scoring=EndpointScoring(credential, endpoints, domain=settings.scoring_domain),
         serving_memory=BlobServingMemory(blobs),
-        notifications=NotificationQueue(open_queue(settings.storage, credential))
+        notifications=NotificationQueue(open_queue(settings.storage, credential, notification_queue.QUEUE))
         if settings.webhook_url
         else NoNotifications(),
         webhook=HttpWebhook(settings.webhook_url or ""),
@@ -128,6 +138,7 @@ def credential() -> TokenCredential:
     """The app's identity: its managed identity in Azure, the developer's own login elsewhere."""
     from azure.identity import DefaultAzureCredential
 
-    from shared.adapters.retries import TOKEN_RETRIES, BriefTransport
+    from shared.adapters.http.transport import BriefTransport
+    from shared.adapters.retries import TOKEN_RETRIES
 
     return DefaultAzureCredential(transport=BriefTransport(), **TOKEN_RETRIES)

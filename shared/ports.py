@@ -13,12 +13,15 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from shared.domain.dataset import Sink, Split
+from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry
-from shared.domain.run.notifications import Notification
+from shared.domain.run.notifications import IgnoredNotification, Notification
 from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
-from shared.domain.run.run import Metrics, ModelRecord, Run, SourceFile, TrainingPlan
+from shared.domain.run.parts import Metrics, ModelRecord, SourceFile, TrainingPlan
+from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
+from shared.domain.run.uploads import UploadCheck, UploadedBlob
 from shared.domain.serving.chat import Upstream
 from shared.domain.serving.deployment import Deployment, ServingEnvironment
 from shared.domain.serving.record import Serving, StrategyName
@@ -67,7 +70,10 @@ class RunStore(Protocol):
         """A page of the index in order of run id. Raises RequestError for a cursor that is not ours."""
 
     def suspend(self, run_id: str, reason: str, *, until: datetime) -> None:
-        """Have the timer leave a run alone until then, or until its record is written; also a corrupt one."""
+        """Have the timer leave a run alone until then, or until its record is written; also a corrupt one.
+
+        A run that a newer version of the app wrote is left as it is.
+        """
 
     def resume(self, run_id: str) -> bool:
         """Undo `suspend`; False if the run was not suspended. Raises UnknownRunError."""
@@ -78,6 +84,9 @@ class RunLock(Protocol):
 
     def acquire(self, run_id: str) -> AbstractContextManager[None]:
         """Lock the run while the context lasts. Raises RunBusyError if another worker has it locked."""
+
+    def was_locked(self, run_id: str) -> bool:
+        """Whether a run of that name was ever locked: proof that it was this app's, without its record."""
 
 
 class ContentIndex(Protocol):
@@ -103,14 +112,40 @@ class Slots(Protocol):
 class Uploads(Protocol):
     """What people dropped. Never written to."""
 
-    def find(self, path: str) -> SourceFile | None:
-        """The file as it is now, or None."""
+    def find(self, path: str) -> UploadedBlob | None:
+        """The blob as it is now, or None."""
+
+    def folder(self, folder: str) -> Iterator[UploadedBlob]:
+        """The blobs directly in a folder, whose name ends with a slash, in order of their paths."""
+
+    def every(self) -> Iterator[UploadedBlob]:
+        """Every blob in order of its path, from one listing of 5,000 a page; no directories."""
 
     def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """Stream that very version from a byte on. Raises UploadReplacedError once it is no longer there."""
 
     def read_small(self, file: SourceFile, limit: int) -> bytes:
         """At most `limit` + 1 bytes of that very version. Raises UploadReplacedError."""
+
+
+class UploadChecks(Protocol):
+    """The queue of uploads to look at again."""
+
+    def enqueue(self, check: UploadCheck, *, delay: timedelta) -> None:
+        """Queue a check that becomes visible after `delay`."""
+
+
+class IgnoredUploads(Protocol):
+    """Which uploads open no run."""
+
+    def add(self, upload: IgnoredUpload) -> None:
+        """Keep an entry; one of the same id stays as it is."""
+
+    def entries(self) -> Iterator[IgnoredUpload]:
+        """All of them."""
+
+    def remove(self, id: str) -> None:
+        """Forget an entry, if it is there."""
 
 
 class Snapshot(Protocol):
@@ -163,10 +198,10 @@ class Registry(Protocol):
     """The model and component registry."""
 
     def base_model(self, name: str) -> BaseModel:
-        """Find a model by a reference, see `read_reference`. Raises InvalidRunError if it does not exist."""
+        """Find a model by a reference, see `read_reference`. Raises AbsentError if it does not exist."""
 
     def component(self, name: str) -> Component:
-        """The newest version of a component. Raises InvalidRunError if it does not exist."""
+        """The newest version of a component. Raises AbsentError if it does not exist."""
 
 
 class Workspace(Protocol):
@@ -291,9 +326,9 @@ class ServingMemory(Protocol):
 
 
 class Notifications(Protocol):
-    """The queue of stage changes to deliver."""
+    """The queue of what is to be delivered to the webhook."""
 
-    def enqueue(self, notification: Notification, *, delay: timedelta) -> None:
+    def enqueue(self, notification: Notification | IgnoredNotification, *, delay: timedelta) -> None:
         """Queue a notification that becomes visible after `delay`."""
 
 
@@ -340,6 +375,8 @@ class Services:
     content_index: ContentIndex
     slots: Slots
     uploads: Uploads
+    upload_checks: UploadChecks
+    ignored_uploads: IgnoredUploads
     datasets: Datasets
     reports: Reports
     registry: Registry

@@ -37,6 +37,7 @@ KINDS = {
     "app/test_contract_runs.py": "integration",
     "app/test_races.py": "integration",
     "app/test_rest_bodies.py": "integration",
+    "cli": "unit",
     "chaos": "chaos",
     "chaos/test_docs.py": "unit",
     "dashboard": "browser",
@@ -47,6 +48,7 @@ KINDS = {
     "flow": "integration",
     "host": "integration",
     "infra": "unit",
+    "local": "unit",
     "infra/test_functions.py": "integration",
     "infra/test_hooks.py": "integration",
     "infra/test_package.py": "integration",
@@ -56,7 +58,6 @@ KINDS = {
     "openai/test_clients.py": "e2e",
     "openapi": "unit",
     "openapi/test_running_api.py": "e2e",
-    "tools": "unit",
 }
 """What the tests of a folder are, and those of a file where it differs."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.domain.run.names import is_run_id
+from shared.domain.run.names import run_id_of
 from shared.logs import get_logger
 
 RUN_STATUS_CHANGED = "Microsoft.MachineLearningServices.RunStatusChanged"
@@ -15,7 +15,7 @@ _log = get_logger(__name__)
 
 
 def handle_job_status_changed(event_type: str | None, data: Any) -> list[str]:
-    """Name the run to advance: the job of a run has the run's name.
+    """Name the run to advance: the job of a run has one of the run's names.
 
     Events of other jobs and of a pipeline's steps name no run. What an event says of a status is not
     believed: the run looks for itself.
@@ -23,7 +23,8 @@ def handle_job_status_changed(event_type: str | None, data: Any) -> list[str]:
     if event_type != RUN_STATUS_CHANGED or not isinstance(data, Mapping):
         return []
     job = data.get("runId")
-    if not isinstance(job, str) or not is_run_id(job):
+    run_id = run_id_of(job) if isinstance(job, str) else None
+    if run_id is None:
         return []
-    _log.info("job changed its status", extra={"run_id": job, "status": str(data.get("runStatus"))[:64]})
-    return [job]
+    _log.info("job changed its status", extra={"run_id": run_id, "status": str(data.get("runStatus"))[:64]})
+    return [run_id]

@@ -1,4 +1,4 @@
-"""Deliver a queued notification of a stage change to the webhook."""
+"""Deliver a queued notification to the webhook: of a stage change, or of an upload that opens no run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from shared.domain.errors import (
     TransientServiceError,
     UnknownRunError,
 )
+from shared.domain.run.message_formats import Message, ignored_message, render, stage_message
 from shared.domain.run.names import is_run_id
 from shared.domain.run.notifications import (
     ATTEMPTS,
     ATTEMPTS_WITHOUT_RECORD,
+    IgnoredNotification,
     Notification,
-    StageChange,
     delay_before,
-    render,
     sign,
     stage_change,
 )
@@ -29,7 +29,7 @@ _log = get_logger(__name__)
 
 
 def deliver_notification(text: str, *, settings: Settings, services: Services) -> None:
-    """Deliver the stage change that a message of the queue `notifications` names.
+    """Deliver what a message of the queue `notifications` names.
 
     A receiver that does not take it gets it again, for a day, with growing pauses; then it is dropped.
 
@@ -45,16 +45,16 @@ def deliver_notification(text: str, *, settings: Settings, services: Services) -
     if notification is None:
         _log.warning("message dropped: it is no notification", extra={"characters": len(text)})
         return
-    extra = {"run_id": notification.run_id, "index": notification.index, "attempt": notification.attempt}
+    extra = {**notification.fields, "attempt": notification.attempt}
     if settings.webhook_url is None:
         _log.info("notification dropped: no webhook is configured", extra=extra)
         return
-    change = _look_up(notification, services)
-    if change is None:
+    message = _look_up(notification, services)
+    if message is None:
         _again(notification, ATTEMPTS_WITHOUT_RECORD, None, services)
         return
     try:
-        _post(change, notification, settings, services)
+        _post(message, notification, settings, services)
     except TransientServiceError as fault:
         _log.warning(
             "notification not accepted yet", extra={**extra, "code": fault.code, "reason": fault.message}
@@ -67,24 +67,34 @@ def deliver_notification(text: str, *, settings: Settings, services: Services) -
         )
 
 
-def _read(text: str) -> Notification | None:
+def _read(text: str) -> Notification | IgnoredNotification | None:
     try:
-        notification = msgspec.json.decode(text, type=Notification)
+        notification = msgspec.json.decode(text, type=Notification | IgnoredNotification)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
-    return notification if is_run_id(notification.run_id) else None
+    if isinstance(notification, Notification) and not is_run_id(notification.run_id):
+        return None
+    return notification
 
 
-def _look_up(notification: Notification, services: Services) -> StageChange | None:
+def _look_up(notification: Notification | IgnoredNotification, services: Services) -> Message | None:
+    if isinstance(notification, IgnoredNotification):
+        kept = services.ignored_uploads.entries()
+        return next((ignored_message(one) for one in kept if one.id == notification.upload), None)
     try:
-        return stage_change(services.runs.load(notification.run_id).run, notification.index)
+        return stage_message(stage_change(services.runs.load(notification.run_id).run, notification.index))
     except (UnknownRunError, CorruptRunError, IndexError):
         return None
 
 
-def _post(change: StageChange, notification: Notification, settings: Settings, services: Services) -> None:
+def _post(
+    message: Message,
+    notification: Notification | IgnoredNotification,
+    settings: Settings,
+    services: Services,
+) -> None:
     content_type, body = render(
-        change, notification.id, settings.webhook_format, settings.workspace_uri, settings.dashboard_url
+        message, notification.id, settings.webhook_format, settings.workspace_uri, settings.dashboard_url
     )
     headers = {"Content-Type": content_type}
     if settings.webhook_secret is not None:
@@ -92,11 +102,13 @@ def _post(change: StageChange, notification: Notification, settings: Settings, s
     services.webhook.post(body, headers)
 
 
-def _again(notification: Notification, most: int, asked: float | None, services: Services) -> None:
+def _again(
+    notification: Notification | IgnoredNotification, most: int, asked: float | None, services: Services
+) -> None:
     attempt = notification.attempt + 1
     if attempt >= most:
-        # An entry that never came about is no change; a receiver that is gone for a day is.
-        extra = {"run_id": notification.run_id, "index": notification.index, "attempts": attempt}
+        # An entry that never came about, or is gone by now, is no loss; a receiver that is gone for a day is.
+        extra = {**notification.fields, "attempts": attempt}
         _log.warning("notification dropped", extra=extra)
         return
     later = msgspec.structs.replace(notification, attempt=attempt)

@@ -11,9 +11,11 @@ from msgspec import UNSET, UnsetType
 from handlers.http.responses import PROBLEM, Response
 from shared.config import SettingsError
 from shared.domain.errors import (
+    AbsentError,
     CorruptRunError,
     FinetuneError,
     InvalidRunError,
+    NewerRecordError,
     RequestError,
     RunBusyError,
     RunChangedError,
@@ -31,8 +33,10 @@ RETRY_SECONDS = 5
 STATUSES: dict[type[FinetuneError], int] = {
     UnknownRunError: 404,
     CorruptRunError: 409,
+    NewerRecordError: 503,
     UploadReplacedError: 409,
     InvalidRunError: 422,
+    AbsentError: 422,
     RunBusyError: 503,
     RunChangedError: 503,
     TransientServiceError: 503,

@@ -17,10 +17,12 @@ from msgspec import Meta
 from handlers.http.responses import Response, json_response
 from handlers.http.run_views import run_view
 from shared.config import Settings
-from shared.domain.errors import CorruptRunError, RequestError
+from shared.domain.errors import CorruptRunError, NewerRecordError, RequestError
 from shared.domain.run.bounds import check_options, check_run_cost
+from shared.domain.run.names import run_id_of
 from shared.domain.run.options import Hours, Minutes, Name, RunOptions
-from shared.domain.run.run import Requests, Run, StartRequest, started_options
+from shared.domain.run.parts import Requests, StartRequest
+from shared.domain.run.run import Run, started_options
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.save_progress import update_run
@@ -66,19 +68,19 @@ def delete_endpoint(endpoint: str, services: Services, *, reason: str = "request
 
     Raises:
         UnknownRunError: If there is no such endpoint.
-        RequestError: 404 if it is gone, 409 if it does not exist yet.
+        RequestError: 410 if it is gone, 409 if it does not exist yet.
     """
 
     def delete(run: Run) -> Run:
         if run.stage.terminal:
-            raise RequestError(404, f"{endpoint} is gone: its run is {run.stage}", code="EndpointGone")
+            raise _gone(run)
         if not run.stage.has_endpoint and run.stage is not Stage.STOPPED:
             message = f"{endpoint} has no endpoint yet, its run is {run.stage}: cancel the run instead"
             raise RequestError(409, message, code="NoEndpointYet")
         request = {"delete_at": run.requests.delete_at or services.now(), "delete_reason": reason}
         return _with_request(run, services.now(), **request)
 
-    return _accepted(endpoint, delete, services)
+    return _accepted(run_id_of(endpoint) or endpoint, delete, services)
 
 
 def extend_endpoint(
@@ -94,8 +96,8 @@ def extend_endpoint(
 
     Raises:
         UnknownRunError: If there is no such endpoint.
-        RequestError: 400 for other bodies, 409 unless the endpoint is live and is to stay so, 422 for
-            a time that is past, or past `most_hours`.
+        RequestError: 400 for other bodies, 410 if the endpoint is gone, 409 unless it is live and is to
+            stay so, 422 for a time that is past, or past `most_hours`.
     """
     try:
         hours = msgspec.convert(body, Extension).hours
@@ -109,6 +111,8 @@ def extend_endpoint(
         if key in run.requests.extension_keys:
             # It was saved, its answer got lost, and somebody else has written since.
             return run
+        if run.stage.terminal:
+            raise _gone(run)
         if run.stage is not Stage.LIVE or run.endpoint is None or run.expires_at is None:
             raise RequestError(409, f"{endpoint} is not live: its run is {run.stage}", code="NotLive")
         if run.requests.delete_at is not None or run.requests.cancel_at is not None:
@@ -126,7 +130,7 @@ def extend_endpoint(
         keys = (key, *run.requests.extension_keys)[:IDEMPOTENCY_KEYS_KEPT]
         return _with_request(run, services.now(), extended_to=until, extension_keys=keys)
 
-    return _accepted(endpoint, extend, services, status=200)
+    return _accepted(run_id_of(endpoint) or endpoint, extend, services, status=200)
 
 
 class StartOverrides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -147,6 +151,8 @@ class StartOverrides(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 def start_run(run_id: str, body: dict[str, Any], *, settings: Settings, services: Services) -> Response:
     """Deploy the model of a stopped run again, without training; asking twice is asking once.
 
+    So is that of a failed run whose job completed. A run that MAX_EVAL_LOSS stopped is deployed all the same.
+
     Args:
         run_id: The run.
         body: `StartOverrides`; an empty object keeps the run's options.
@@ -155,7 +161,7 @@ def start_run(run_id: str, body: dict[str, Any], *, settings: Settings, services
 
     Raises:
         UnknownRunError: If there is no such run.
-        RequestError: 400 for other bodies, 409 unless the run is stopped, 422 over a bound.
+        RequestError: 400 for other bodies, 409 unless the run waits with its model, 422 over a bound.
     """
     try:
         given = msgspec.convert(body, StartOverrides)
@@ -165,8 +171,8 @@ def start_run(run_id: str, body: dict[str, Any], *, settings: Settings, services
         ) from fault
 
     def start(run: Run) -> Run:
-        if run.stage is not Stage.STOPPED:
-            raise RequestError(409, f"{run_id} is not stopped: it is {run.stage}", code="NotStopped")
+        if not run.may_be_started:
+            raise RequestError(409, _why_not_startable(run), code="NotStopped")
         if run.requests.delete_at is not None or run.requests.cancel_at is not None:
             raise RequestError(409, f"{run_id} is about to be deleted", code="EndpointGoing")
         if run.start_request is not None:
@@ -176,6 +182,12 @@ def start_run(run_id: str, body: dict[str, Any], *, settings: Settings, services
         return _with_request(run, services.now(), start=request)
 
     return _accepted(run_id, start, services)
+
+
+def _why_not_startable(run: Run) -> str:
+    if run.stage is Stage.FAILED:
+        return f"{run.run_id} failed before its job completed: there is no model to deploy; upload again"
+    return f"{run.run_id} is not stopped: it is {run.stage}"
 
 
 def _within_bounds(options: RunOptions, settings: Settings, request: StartRequest) -> None:
@@ -205,11 +217,21 @@ def retry_run(run_id: str, services: Services) -> Response:
             raise RequestError(409, message, code="Stopped")
         return _with_request(run, services.now(), retry_at=services.now())
 
+    try:
+        services.runs.load(run_id)
+    except NewerRecordError:
+        raise
+    except CorruptRunError:
+        pass
     services.runs.resume(run_id)
     try:
         return _accepted(run_id, retry, services)
     except CorruptRunError:
         return json_response(202, {"run_id": run_id}, advance=(run_id,))
+
+
+def _gone(run: Run) -> RequestError:
+    return RequestError(410, f"{run.run_id} is gone: its run is {run.stage}", code="EndpointGone")
 
 
 def _must_go_on(run: Run) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from handlers.http.dashboard import show_dashboard
 from handlers.http.health import Health, show_health
 from handlers.http.list_runs import RunQuery, list_runs
+from handlers.http.list_uploads import IgnoredUploadsView, UploadQuery, list_uploads
 from handlers.http.openai.chat_completions import complete_chat
 from handlers.http.openai.models import Model, ModelList, list_models, show_model
 from handlers.http.openai.not_offered import refuse_route
@@ -22,6 +23,7 @@ from handlers.http.request_changes import (
     start_run,
 )
 from handlers.http.requests import read_object
+from handlers.http.responses import Response
 from handlers.http.route import AuthScheme, Content, Route, Success
 from handlers.http.run_views import RunPageView, RunView
 from handlers.http.score_endpoint import score_endpoint
@@ -140,6 +142,22 @@ RUNS = (
     ),
 )
 
+UPLOADS = (
+    Route(
+        function="list_uploads",
+        method="GET",
+        path="uploads",
+        handle=lambda request, app: list_uploads(request.query, app().services),
+        summary="List uploads that open no run",
+        description="With `ignored=true`, each with its reason and a remedy. One that was mended or deleted "
+        "goes from the list within 15 minutes.",
+        tag="runs",
+        successes={200: Success("The uploads.", (Content((IgnoredUploadsView,)),))},
+        errors=(400, *_BUSY),
+        query=UploadQuery,
+    ),
+)
+
 ENDPOINTS = (
     Route(
         function="score",
@@ -171,7 +189,7 @@ ENDPOINTS = (
         description="Lets it live longer, up to ENDPOINT_MAX_LIFETIME_HOURS; until then it may idle, too.",
         tag="endpoints",
         successes={200: Success("The run with its new time.", (_RUN_BODY,))},
-        errors=(400, 404, 409, 413, 422, *_BUSY),
+        errors=(400, 404, 409, 410, 413, 422, *_BUSY),
         request=Content((Extension,)),
     ),
     Route(
@@ -184,7 +202,7 @@ ENDPOINTS = (
         description="Before its time. Asking twice is asking once.",
         tag="endpoints",
         successes={202: _ASKED},
-        errors=(404, 409, *_BUSY),
+        errors=(404, 409, 410, *_BUSY),
     ),
 )
 
@@ -236,7 +254,7 @@ OPENAI = (
         description="By its endpoint's name or its dataset's.",
         tag="openai",
         successes={200: Success("The model.", (Content((Model,)),))},
-        errors=(404, *_BUSY),
+        errors=(404, 409, 410, *_BUSY),
         auth=AuthScheme.OWN,
     ),
     *(
@@ -257,6 +275,19 @@ OPENAI = (
 )
 
 APP = (
+    Route(
+        function="home",
+        method="GET",
+        path="{home:maxlength(0)?}",
+        prefix="",
+        handle=lambda _request, _app: Response(302, b"", headers={"Location": "/api/dashboard"}),
+        summary="Lead to the page",
+        description="From the app's address alone.",
+        tag="app",
+        successes={},
+        auth=AuthScheme.NONE,
+        described=False,
+    ),
     Route(
         function="dashboard",
         method="GET",
@@ -296,4 +327,4 @@ APP = (
     ),
 )
 
-ROUTES: tuple[Route, ...] = (*RUNS, *ENDPOINTS, *OPENAI, *APP)
+ROUTES: tuple[Route, ...] = (*RUNS, *UPLOADS, *ENDPOINTS, *OPENAI, *APP)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from azure.core.pipeline.transport import RequestsTransport
 from azure.storage.blob import LinearRetry
 
-LONGEST_SLEEP_SECONDS = 2.0
+from shared.adapters.http.transport import LONGEST_SLEEP_SECONDS
 
 CALL_RETRIES: dict[str, Any] = {
     "retry_total": 2,
@@ -39,14 +38,6 @@ TOKEN_RETRIES: dict[str, Any] = {
 }
 """For azure-identity, along with `BriefTransport`: the token service of a host that has just started may need
 a moment, so that its answers are repeated too."""
-
-
-class BriefTransport(RequestsTransport):  # type: ignore[misc]
-    """Sleeps no longer than `LONGEST_SLEEP_SECONDS`, whatever a `Retry-After` asks for."""
-
-    def sleep(self, duration: float) -> None:
-        """Wait before the next try, seconds."""
-        super().sleep(min(duration, LONGEST_SLEEP_SECONDS))
 
 
 def storage_retries() -> LinearRetry:

@@ -13,7 +13,15 @@ import msgspec
 from msgspec import Meta
 
 from shared.domain.dataset.rules import SensitivePolicy
-from shared.domain.run.options import Hours, IgnoredKeys, Minutes, ModelReference, Name, ParameterValue
+from shared.domain.run.options import (
+    Hours,
+    IgnoredKeys,
+    Minutes,
+    ModelReference,
+    Name,
+    ParameterValue,
+    SettleSeconds,
+)
 from shared.domain.serving.record import StrategyName
 
 Names = tuple[Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\*?\Z")], ...]
@@ -138,7 +146,8 @@ class TrainingSettings(DatasetSettings, frozen=True, kw_only=True):
         ModelReference,
         Meta(
             description="Base model: `<name>` for the newest version, `<name>:<version>`, "
-            "`azureml://registries/<registry>/models/<name>/versions/<version>`, or `hf:<owner>/<name>`."
+            "`azureml://registries/<registry>/models/<name>/versions/<version>`, `azureml:<name>:<version>` "
+            "of the workspace, or `hf:<owner>/<name>`."
         ),
     ]
     allow_retired_model: Annotated[
@@ -175,14 +184,13 @@ class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
 
     deployment_instance_type: Annotated[Name, Meta(description="VM size of deployments.")]
     deployment_instance_count: Annotated[int, Meta(ge=1, le=50, description="VMs of a deployment.")] = 1
-    endpoint_lifetime_hours: Annotated[Hours, Meta(description="Hours from going live to being deleted.")] = (
-        24
-    )
+    endpoint_lifetime_hours: Annotated[
+        Hours,
+        Meta(description="Hours from going live to being stopped: the endpoint is deleted, the model stays."),
+    ] = 24
     endpoint_idle_minutes: Annotated[
         Minutes,
-        Meta(
-            description="Minutes without a scoring request until an endpoint is deleted, at least 1; 0 never."
-        ),
+        Meta(description="Minutes without a scoring request until the endpoint stops, at least 1; 0 never."),
     ] = 60
     smoke_test_rows: Annotated[
         int,
@@ -280,6 +288,10 @@ class PaceSettings(BoundSettings, frozen=True, kw_only=True):
     training_deadline_hours: Annotated[
         Hours, Meta(description="Hours after which a training job is given up.")
     ] = 72
+    job_resubmissions: Annotated[
+        int,
+        Meta(ge=0, le=20, description="Times that a job that was lost to preemption is submitted again."),
+    ] = 2
     compute_deadline_minutes: Annotated[
         float,
         Meta(gt=0, le=60 * 24 * 365, description="Minutes after which a cluster that is not up is given up."),
@@ -298,6 +310,12 @@ class PaceSettings(BoundSettings, frozen=True, kw_only=True):
             description="Minutes for which an absence or a refusal must last before a run ends over it.",
         ),
     ] = 5
+    settle_seconds: Annotated[
+        SettleSeconds,
+        Meta(
+            description="Seconds for which an upload must not change until its run opens; 0 opens it at once."
+        ),
+    ] = 10
     job_poll_seconds: Annotated[
         float, Meta(gt=0, le=86_400, description="Seconds between looks at a training job.")
     ] = 60
@@ -310,6 +328,10 @@ class PaceSettings(BoundSettings, frozen=True, kw_only=True):
     reconcile_schedule: Annotated[
         str, Meta(description="When leftovers are removed: six-field schedule, UTC.")
     ] = "0 */15 * * * *"
+    reconcile_dry_run: Annotated[
+        bool,
+        Meta(description="`true` only logs which leftovers would be removed; runs still end by themselves."),
+    ] = False
 
 
 class ApiSettings(PaceSettings, frozen=True, kw_only=True):

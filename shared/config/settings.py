@@ -66,7 +66,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             if field.required and field.name not in values
         ]
         problems += check_each(converted)
-        storage, faults = read_storage(environment, notifications="webhook_url" in converted)
+        storage, faults = read_storage(environment)
         problems += faults
         if not problems:
             settings = cls(**converted, storage=storage)
@@ -89,6 +89,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             row_policy=self.row_policy,
             ignore_keys=self.ignore_keys,
             serving_concurrency=self.serving_concurrency,
+            settle_seconds=self.settle_seconds,
         )
 
     def serving_options(self, options: RunOptions) -> ServingOptions:
@@ -159,6 +160,8 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             fault_deadline=timedelta(hours=self.fault_deadline_hours),
             refusal_deadline=timedelta(minutes=self.refusal_deadline_minutes),
             max_eval_loss=self.max_eval_loss,
+            longest_lifetime=timedelta(hours=self.endpoint_max_lifetime_hours),
+            resubmissions=self.job_resubmissions,
             job_poll=timedelta(seconds=self.job_poll_seconds),
             operation_poll=timedelta(seconds=self.operation_poll_seconds),
         )

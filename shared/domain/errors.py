@@ -5,10 +5,12 @@ FinetuneError
 ├── ServiceRefusedError       a service said no; whether it will say so again, `fault_policy` knows
 ├── WrongWorkspaceError       the app's workspace is not the one that the run was planned in
 ├── InvalidRunError           what the user asked for cannot be done; the message says what to change
+│   └── AbsentError           what a run names is not there, by one answer at least
 ├── UnknownRunError           no run of that name
 ├── RunBusyError              another worker holds the run
 ├── RunChangedError           the record changed under a writer more often than it was willing to re-read
 ├── CorruptRunError           a stored record cannot be read
+│   └── NewerRecordError      a newer version of the app wrote it
 ├── UploadReplacedError       the uploaded blob is no longer the one the run was opened for
 ├── RequestError              an HTTP request is malformed or impossible; carries the status to answer
 └── ScoringError              an endpoint answered a scoring request with an error
@@ -16,7 +18,7 @@ FinetuneError
 
 from __future__ import annotations
 
-from shared.domain.sanitize import sanitize_text
+from shared.domain.sanitize import plain_text
 
 
 class FinetuneError(Exception):
@@ -31,8 +33,8 @@ class FinetuneError(Exception):
     retryable = False
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
-        self.message = sanitize_text(message)
-        self.code = sanitize_text(code or type(self).__name__.removesuffix("Error"))
+        self.message = plain_text(message)
+        self.code = plain_text(code or type(self).__name__.removesuffix("Error"))
         super().__init__(self.message)
 
 
@@ -81,6 +83,10 @@ class InvalidRunError(FinetuneError):
     """A run asks for something impossible: a retired model, an unknown parameter, a wrong VM size."""
 
 
+class AbsentError(InvalidRunError):
+    """A registry has no such model or component, or there is no such registry: one answer proves nothing."""
+
+
 class UnknownRunError(FinetuneError):
     """There is no run of that name."""
 
@@ -99,6 +105,10 @@ class RunChangedError(FinetuneError):
 
 class CorruptRunError(FinetuneError):
     """A stored run record is not a run record."""
+
+
+class NewerRecordError(CorruptRunError):
+    """A stored record is of a newer version of the app, which may be at work beside this one."""
 
 
 class UploadReplacedError(FinetuneError):

@@ -14,28 +14,23 @@ import msgspec
 from shared.config import Settings
 from shared.domain.backoff import backoff
 from shared.domain.errors import FinetuneError, RunBusyError, TransientServiceError
-from shared.domain.run.decide import (
-    COSTLY,
-    Decision,
-    Do,
-    Enter,
-    Step,
-    Wait,
-    after_fault,
-    decide,
-    operation_of,
-    repeat_at,
-)
+from shared.domain.run.decide import decide, repeat_at
+from shared.domain.run.decision import COSTLY, Decision, Do, Enter, Step, Wait, operation_of
+from shared.domain.run.endings import after_fault
 from shared.domain.run.fault_policy import Operation, Outcome, fault_kind, outcome_of, phase_of
+from shared.domain.run.index import MANY_FAILURES
 from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import Observation, note
-from shared.domain.run.run import WITHOUT_FAULT, EndpointRecord, Failure, Run, enter, restart
+from shared.domain.run.parts import EndpointRecord, Failure
+from shared.domain.run.run import WITHOUT_FAULT, Run, enter, restart
+from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import Stage
 from shared.logs import get_logger
 from shared.ports import Services, StoredRun
 from shared.workflow.notifications import enqueue_stage_changes
 from shared.workflow.observe import observe
 from shared.workflow.save_progress import save_progress
+from shared.workflow.slots import release_slot
 from shared.workflow.steps.deploy_model import serving_of
 from shared.workflow.steps.table import carry_out
 
@@ -105,9 +100,12 @@ def _apply(decision: Decision, run: Run, seen: Observation, settings: Settings, 
         _log.warning("unknown job status", extra={"run_id": run.run_id, "status": seen.job.status})
     match decision:
         case Wait(until, attention):
+            if run.failures and run.slot is not None and not run.slot.acquired:
+                # Waiting for its turn again is no success.
+                return msgspec.structs.replace(run, due=until)
             return msgspec.structs.replace(run, due=until, **{**WITHOUT_FAULT, "attention": attention})
-        case Enter(Stage.TRAINED) if (start := run.start_request) is not None:
-            _report_stage(run, Stage.TRAINED, services)
+        case Enter(Stage.TRAINED | Stage.TRAINING as stage) if (start := run.start_request) is not None:
+            _report_stage(run, stage, services)
             return restart(run, start, services.now())
         case Enter(stage, error, outcome, reason):
             if stage is Stage.LIVE:
@@ -122,6 +120,8 @@ def _apply(decision: Decision, run: Run, seen: Observation, settings: Settings, 
             _log.info("step begins", extra={"run_id": run.run_id, "step": step.value})
             with services.telemetry.span(step.value, run):
                 changed = carry_out(step, run, seen, settings, services)
+            if step is Step.ACQUIRE_SLOT:
+                return msgspec.structs.replace(changed, due=services.now())
             return msgspec.structs.replace(changed, due=services.now(), **WITHOUT_FAULT)
 
 
@@ -136,12 +136,13 @@ def _with_endpoint(run: Run, seen: Observation, settings: Settings, services: Se
     assert run.serving is not None
     assert run.serving.route is not None, "the smoke test settles the route"
     facts = EndpointRecord(
-        name=run.run_id,
+        name=run.endpoint_name,
         scoring_uri=(seen.endpoint.scoring_uri if seen.endpoint else None) or "",
         auth_mode=settings.endpoint_auth_mode,
         serving=serving_of(run, settings.serving_options(run.options), run.serving.route),
         live_since=now,
         expires_at=now + timedelta(hours=run.options.lifetime_hours),
+        public=seen.endpoint is None or seen.endpoint.public,
     )
     return msgspec.structs.replace(run, endpoint=facts)
 
@@ -176,7 +177,24 @@ def _after_fault(
     )
     services.telemetry.met_fault(run.stage, fault.code, retried=isinstance(decision, Wait))
     if isinstance(decision, Wait):
+        faulty = _without_unused_slot(faulty, services)
         return decision, msgspec.structs.replace(faulty, due=decision.until, attention=decision.attention)
     _report_stage(run, decision.stage, services)
     ended = msgspec.structs.replace(faulty, outcome=decision.outcome, end_reason=decision.reason)
     return decision, enter(ended, decision.stage, now, decision.error)
+
+
+def _without_unused_slot(run: Run, services: Services) -> Run:
+    """Give back the slot of a run whose submission keeps failing: others may have more luck meanwhile."""
+    unused = run.stage is Stage.VALIDATED and run.job is None and run.job_submitted_at is None
+    if not (unused and run.failures >= MANY_FAILURES and run.holds_slot(SlotKind.TRAINING)):
+        return run
+    try:
+        if not release_slot(run, SlotKind.TRAINING, services):
+            return run
+    except FinetuneError:
+        # It is given back after the next fault.
+        return run
+    return msgspec.structs.replace(
+        run, slot=SlotRequest(kind=SlotKind.TRAINING, acquired=False, at=services.now())
+    )

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from shared.domain.errors import FinetuneError, ServiceRefusedError, WrongWorkspaceError
-from shared.domain.run.decide import pending_teardown_steps
 from shared.domain.run.observation import Aspect, Observation, aspects_of
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
+from shared.domain.run.teardown import pending_teardown_steps
 from shared.ports import Services
 
 Seen = TypeVar("Seen")
@@ -28,9 +28,11 @@ def observe(run: Run, services: Services) -> Observation:
         return _observe_remaining(run, services)
     aspects = aspects_of(run)
     return Observation(
-        job=services.training.job(run.run_id, run.run_id) if Aspect.JOB in aspects else None,
+        job=services.training.job(run.job_name, run.run_id) if Aspect.JOB in aspects else None,
         compute=services.workspace.compute(run.options.compute) if Aspect.COMPUTE in aspects else None,
-        endpoint=services.endpoints.endpoint(run.run_id, run.run_id) if Aspect.ENDPOINT in aspects else None,
+        endpoint=services.endpoints.endpoint(run.endpoint_name, run.run_id)
+        if Aspect.ENDPOINT in aspects
+        else None,
     )
 
 
@@ -59,14 +61,17 @@ def _observe_remaining(run: Run, services: Services) -> Observation:
     """Job and endpoint of a teardown; if one cannot be observed, the other is still removed."""
     faults: list[FinetuneError] = []
 
-    def look(at: Callable[[str, str], Seen]) -> Seen | None:
+    def look(at: Callable[[str, str], Seen], name: str) -> Seen | None:
         try:
-            return at(run.run_id, run.run_id)
+            return at(name, run.run_id)
         except FinetuneError as fault:
             faults.append(fault)
             return None
 
-    seen = Observation(job=look(services.training.job), endpoint=look(services.endpoints.endpoint))
+    seen = Observation(
+        job=look(services.training.job, run.job_name),
+        endpoint=look(services.endpoints.endpoint, run.endpoint_name),
+    )
     if faults and not pending_teardown_steps(seen):
         raise faults[0]
     return seen

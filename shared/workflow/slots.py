@@ -53,6 +53,15 @@ def acquire_slot(run: Run, kind: SlotKind, settings: Settings, services: Service
     return False
 
 
+def release_slot(run: Run, kind: SlotKind, services: Services) -> bool:
+    """Give a slot back that the run does not use; False if other runs kept changing the list meanwhile."""
+    for _ in range(ATTEMPTS):
+        listed, etag = services.slots.holders(kind)
+        if run.run_id not in listed or services.slots.replace(kind, listed - {run.run_id}, etag):
+            return True
+    return False
+
+
 def _released(
     kind: SlotKind, holders: frozenset[str], entries: Iterable[IndexEntry], limits: Limits, services: Services
 ) -> frozenset[str]:
@@ -63,18 +72,18 @@ def _released(
     now = services.now()
     removable = may_cancel_job if kind is SlotKind.TRAINING else outlives_its_run
     candidates = [
-        entry.run_id
+        entry
         for entry in entries
         if entry.run_id in holders and not may_still_use(kind, entry) and removable(entry, now, limits)
     ]
-    return frozenset(run_id for run_id in candidates if _is_gone(kind, run_id, services))
+    return frozenset(entry.run_id for entry in candidates if _is_gone(kind, entry, services))
 
 
-def _is_gone(kind: SlotKind, run_id: str, services: Services) -> bool:
+def _is_gone(kind: SlotKind, entry: IndexEntry, services: Services) -> bool:
     try:
         if kind is SlotKind.ENDPOINT:
-            return services.endpoints.endpoint(run_id, run_id) is None
-        job = services.training.job(run_id, run_id)
+            return services.endpoints.endpoint(entry.endpoint_name, entry.run_id) is None
+        job = services.training.job(entry.job_name, entry.run_id)
     except FinetuneError:
         # A resource that cannot be read may exist.
         return False

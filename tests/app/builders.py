@@ -9,19 +9,19 @@ import msgspec
 
 from shared.domain.dataset import SmokeSample, Split, Verdict
 from shared.domain.run.options import RunOptions
-from shared.domain.run.run import (
+from shared.domain.run.parts import (
     EndpointRecord,
     JobRecord,
     Metrics,
     ModelRecord,
     ReportSummary,
-    Run,
     SmokeTest,
     Source,
     SourceFile,
     StageEntry,
     TrainingPlan,
 )
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.domain.serving.attempts import ServingProgress
 from shared.domain.serving.deployment import Deployment
@@ -140,6 +140,7 @@ def a_run(stage: Stage = Stage.RECEIVED, *, now: datetime = NOW, **changes: Any)
                 serving=SERVING,
                 live_since=now,
                 expires_at=now + timedelta(hours=24),
+                public=True,
             ),
         }
     run = Run(

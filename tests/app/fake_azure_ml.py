@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.domain.errors import InvalidRunError
+from shared.domain.errors import AbsentError
 from shared.domain.run.names import RUN_TAG, model_name
 from shared.domain.run.observation import (
     ComputeStatus,
@@ -16,7 +16,8 @@ from shared.domain.run.observation import (
     JobStatus,
     Provisioning,
 )
-from shared.domain.run.run import Metrics, ModelRecord, Run, TrainingPlan
+from shared.domain.run.parts import Metrics, ModelRecord, TrainingPlan
+from shared.domain.run.run import Run
 from shared.domain.serving.chat import Upstream
 from shared.domain.serving.deployment import ENVIRONMENT_NAME, Deployment, ServingEnvironment
 from shared.domain.serving.strategies.strategy import MODEL_FOLDER
@@ -53,6 +54,7 @@ class MemoryCloud:
         answers: What deployments reply to scoring.
         deployed: What was asked for, in order.
         crashes: How many of the next deployments fail.
+        broken: How many of the next endpoints fail.
         chunks: What they stream, and where that breaks off.
         streaming: Streams that are open.
     """
@@ -78,6 +80,7 @@ class MemoryCloud:
     environments: set[ServingEnvironment] = field(default_factory=set)
     deployed: list[Deployment] = field(default_factory=list)
     crashes: int = 0
+    broken: int = 0
 
     def base_model(self, name: str) -> BaseModel:
         """See `Registry.base_model`."""
@@ -89,17 +92,17 @@ class MemoryCloud:
         try:
             body = model_body(self.month, bare)
         except KeyError as fault:
-            raise InvalidRunError(f"registry azureml has no model {bare}", code="ModelNotFound") from fault
+            raise AbsentError(f"registry azureml has no model {bare}", code="ModelNotFound") from fault
         hidden = body["properties"]["isArchived"] and not version
         if hidden or version not in ("", body["name"]):
-            raise InvalidRunError(f"registry azureml has no model {name}", code="ModelNotFound")
+            raise AbsentError(f"registry azureml has no model {name}", code="ModelNotFound")
         return parse_base_model(bare, body["name"], body)
 
     def component(self, name: str) -> Component:
         """See `Registry.component`."""
         self._meet("component")
         if name != COMPONENT["name"]:
-            raise InvalidRunError(f"registry azureml has no component {name}", code="ComponentNotFound")
+            raise AbsentError(f"registry azureml has no component {name}", code="ComponentNotFound")
         return parse_component(component_body())
 
     def id(self) -> str:
@@ -130,10 +133,10 @@ class MemoryCloud:
 
     def submit(self, run: Run, plan: TrainingPlan, *, finetune_config: str | None) -> None:
         """See `Training.submit`."""
-        self._begin("submit", run.run_id)
+        self._begin("submit", run.job_name)
         assert plan.component_version
         assert (finetune_config is None) is (plan.finetune_config is None)
-        self.jobs.setdefault(run.run_id, JobStatus("Running" if self.slow else "Completed"))
+        self.jobs.setdefault(run.job_name, JobStatus("Running" if self.slow else "Completed"))
 
     def job(self, name: str, run_id: str) -> JobStatus | None:
         """See `Training.job`."""
@@ -172,7 +175,11 @@ class MemoryCloud:
         """See `Endpoints.create`."""
         self._begin("create", name)
         assert auth_mode in {"aad_token", "key"}
-        self.seen.setdefault(name, EndpointStatus(self._state, f"https://{name}/score", {}))
+        made = EndpointStatus(self._state, f"https://{name}/score", {})
+        if self.broken:
+            self.broken -= 1
+            made = made._replace(state=Provisioning.FAILED, failure="no addresses are left")
+        self.seen.setdefault(name, made)
         self.tags[name] = tags
 
     def ensure_environment(self, environment: ServingEnvironment) -> str:
@@ -199,10 +206,12 @@ class MemoryCloud:
         assert instance_count
         if self.seen[name].deployment is None:
             self.deployed.append(deployment)
-            status = DeploymentStatus(self._state)
+            status = DeploymentStatus(
+                self._state, model=model_id, instance_type=instance_type, instances=instance_count
+            )
             if self.crashes:
                 self.crashes -= 1
-                status = DeploymentStatus(Provisioning.FAILED, CRASHED)
+                status = status._replace(state=Provisioning.FAILED, failure=CRASHED)
             self.seen[name] = self.seen[name]._replace(deployment=status)
 
     def delete_deployment(self, name: str) -> None:
@@ -258,10 +267,12 @@ class MemoryCloud:
         """Finish every pending operation; jobs complete, what is going is gone."""
         self.computes = {name: one._replace(state=Provisioning.READY) for name, one in self.computes.items()}
         ended = {"Running": "Completed", "CancelRequested": "Canceled"}
-        self.jobs = {name: JobStatus(ended.get(job.status, job.status)) for name, job in self.jobs.items()}
+        self.jobs = {
+            name: job._replace(status=ended.get(job.status, job.status)) for name, job in self.jobs.items()
+        }
         self.seen = {
             name: one._replace(
-                state=Provisioning.READY,
+                state=one.state if one.state is Provisioning.FAILED else Provisioning.READY,
                 deployment=one.deployment and _settled(one.deployment),
             )
             for name, one in self.seen.items()
@@ -282,4 +293,6 @@ class MemoryCloud:
 
 
 def _settled(deployment: DeploymentStatus) -> DeploymentStatus:
-    return deployment if deployment.state is Provisioning.FAILED else DeploymentStatus(Provisioning.READY)
+    if deployment.state is Provisioning.FAILED:
+        return deployment
+    return deployment._replace(state=Provisioning.READY)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -18,13 +20,19 @@ from shared.domain.errors import (
     UnknownRunError,
     UploadReplacedError,
 )
+from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
 from shared.domain.run.names import is_run_id
+from shared.domain.run.parts import SourceFile
 from shared.domain.run.record import read_record
-from shared.domain.run.run import Run, SourceFile
+from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
+from shared.domain.run.uploads import UploadedBlob
 from shared.domain.serving.record import StrategyName
 from shared.ports import RunPage, SlotHolders, StoredRun
+
+LONG_AGO = datetime(2026, 2, 28, tzinfo=UTC)
+"""When uploads were written, unless a test says otherwise: the day before the tests' own."""
 
 
 @dataclass
@@ -107,6 +115,8 @@ class MemoryRuns:
 
     def _mark(self, run_id: str, suspended: Mapping[str, str]) -> bool:
         blob = self._find(run_id)
+        if from_metadata(run_id, blob.metadata).newer:
+            return False
         was_suspended = blob.metadata.pop("suspended", None) is not None
         blob.metadata.pop("suspended_until", None)
         if suspended or was_suspended:
@@ -120,6 +130,7 @@ class MemoryRunLock:
 
     def __init__(self) -> None:
         self.held: set[str] = set()
+        self.seen: set[str] = set()
         self._lock = threading.Lock()
 
     @contextmanager
@@ -129,10 +140,15 @@ class MemoryRunLock:
             if run_id in self.held:
                 raise RunBusyError(f"{run_id} is being advanced by another worker")
             self.held.add(run_id)
+            self.seen.add(run_id)
         try:
             yield
         finally:
             self.held.discard(run_id)
+
+    def was_locked(self, run_id: str) -> bool:
+        """See `RunLock.was_locked`."""
+        return run_id in self.seen
 
 
 class MemoryContentIndex:
@@ -182,18 +198,29 @@ class MemoryUploads:
 
     def __init__(self) -> None:
         self.files: dict[str, tuple[str, bytes]] = {}
+        self.facts: dict[str, dict[str, Any]] = {}
+        self.modified = LONG_AGO
         self._versions = itertools.count(1)
 
-    def put(self, path: str, body: bytes) -> None:
-        """Upload a file, over whatever was there."""
+    def put(self, path: str, body: bytes, **facts: Any) -> None:
+        """Upload a file, over whatever was there; `facts` are those of `UploadedBlob` that differ."""
         self.files[path] = (f'"0x{next(self._versions)}"', body)
+        self.facts[path] = {"modified": self.modified, "md5": hashlib.md5(body).hexdigest(), **facts}
 
-    def find(self, path: str) -> SourceFile | None:
+    def find(self, path: str) -> UploadedBlob | None:
         """See `Uploads.find`."""
         if path not in self.files:
             return None
         etag, body = self.files[path]
-        return SourceFile(path=path, etag=etag, size=len(body))
+        return UploadedBlob(path=path, etag=etag, size=len(body), **self.facts[path])
+
+    def folder(self, folder: str) -> Iterator[UploadedBlob]:
+        """See `Uploads.folder`."""
+        return (blob for blob in self.every() if blob.path.rpartition("/")[0] + "/" == folder)
+
+    def every(self) -> Iterator[UploadedBlob]:
+        """See `Uploads.every`."""
+        return (found for path in sorted(self.files) if (found := self.find(path)) is not None)
 
     def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """See `Uploads.read`."""
@@ -210,6 +237,25 @@ class MemoryUploads:
         if etag != file.etag:
             raise UploadReplacedError(f"{file.path} was replaced or deleted while it was being read")
         return body
+
+
+class MemoryIgnoredUploads:
+    """Entries by id."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, IgnoredUpload] = {}
+
+    def add(self, upload: IgnoredUpload) -> None:
+        """See `IgnoredUploads.add`."""
+        self.kept.setdefault(upload.id, upload)
+
+    def entries(self) -> Iterator[IgnoredUpload]:
+        """See `IgnoredUploads.entries`."""
+        return iter(list(self.kept.values()))
+
+    def remove(self, id: str) -> None:
+        """See `IgnoredUploads.remove`."""
+        self.kept.pop(id, None)
 
 
 class MemorySink:

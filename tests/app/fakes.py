@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from shared.adapters.telemetry import OpenTelemetry
 from shared.domain.errors import FinetuneError, TransientServiceError
-from shared.domain.run.notifications import Notification
+from shared.domain.run.notifications import IgnoredNotification, Notification
+from shared.domain.run.uploads import UploadCheck
 from shared.ports import Services
 from tests.app.builders import NOW
 from tests.app.fake_azure_ml import MemoryCloud
 from tests.app.fake_storage import (
     MemoryContentIndex,
     MemoryDatasets,
+    MemoryIgnoredUploads,
     MemoryReports,
     MemoryRunLock,
     MemoryRuns,
@@ -38,11 +41,11 @@ class MemoryNotifications:
         faults: What the next calls meet, by name.
     """
 
-    waiting: list[tuple[Notification, timedelta]] = field(default_factory=list)
+    waiting: list[tuple[Any, timedelta]] = field(default_factory=list)
     taken: list[tuple[bytes, Mapping[str, str]]] = field(default_factory=list)
     faults: dict[str, list[FinetuneError]] = field(default_factory=dict)
 
-    def enqueue(self, notification: Notification, *, delay: timedelta) -> None:
+    def enqueue(self, notification: Notification | IgnoredNotification, *, delay: timedelta) -> None:
         """See `Notifications.enqueue`."""
         self._meet("enqueue")
         self.waiting.append((notification, delay))
@@ -58,6 +61,17 @@ class MemoryNotifications:
 
 
 @dataclass
+class MemoryUploadChecks:
+    """The queue of uploads to look at again: what was queued, with its delay."""
+
+    waiting: list[tuple[UploadCheck, timedelta]] = field(default_factory=list)
+
+    def enqueue(self, check: UploadCheck, *, delay: timedelta) -> None:
+        """See `UploadChecks.enqueue`."""
+        self.waiting.append((check, delay))
+
+
+@dataclass
 class World:
     """All fakes together, and the clock."""
 
@@ -67,6 +81,8 @@ class World:
     slots: MemorySlots = field(default_factory=MemorySlots)
     serving_memory: MemoryServingMemory = field(default_factory=MemoryServingMemory)
     uploads: MemoryUploads = field(default_factory=MemoryUploads)
+    upload_checks: MemoryUploadChecks = field(default_factory=MemoryUploadChecks)
+    ignored_uploads: MemoryIgnoredUploads = field(default_factory=MemoryIgnoredUploads)
     datasets: MemoryDatasets = field(default_factory=MemoryDatasets)
     reports: MemoryReports = field(default_factory=MemoryReports)
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
@@ -82,6 +98,8 @@ class World:
             content_index=self.content_index,
             slots=self.slots,
             uploads=self.uploads,
+            upload_checks=self.upload_checks,
+            ignored_uploads=self.ignored_uploads,
             datasets=self.datasets,
             reports=self.reports,
             registry=self.cloud,

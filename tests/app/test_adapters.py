@@ -14,6 +14,7 @@ from local.azurite import Azurite
 from shared.adapters import retries
 from shared.adapters.azureml.metrics import MlflowMetrics
 from shared.adapters.azureml.workspace import AzureMlWorkspace
+from shared.adapters.http.trusted_hosts import TrustedHosts
 from shared.domain.errors import (
     FinetuneError,
     InvalidRunError,
@@ -22,7 +23,7 @@ from shared.domain.errors import (
 )
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import Provisioning
-from shared.domain.run.run import MetricPoint
+from shared.domain.run.parts import MetricPoint
 from shared.domain.serving.deployment import ServingEnvironment
 from shared.ports import Services
 from tests.app.builders import PLAIN
@@ -129,7 +130,7 @@ def test_mlflow_signs_in_with_the_apps_credential(services: Services, azure_ml: 
         services.metrics.read(NAME)
 
 
-def test_a_token_that_mlflow_cannot_have_is_waited_for(services: Services) -> None:
+def test_a_token_that_mlflow_cannot_have_is_waited_for(services: Services, azure_ml: Emulator) -> None:
     """The credential's errors are not MLflow's."""
 
     class Down:
@@ -137,7 +138,9 @@ def test_a_token_that_mlflow_cannot_have_is_waited_for(services: Services) -> No
             raise ServiceRequestError("the token service is down")
 
     with pytest.raises(TransientServiceError):
-        MlflowMetrics(Down(), cast("AzureMlWorkspace", services.workspace), "experiment").read(NAME)
+        trusted = TrustedHosts(azure_ml.url)
+        workspace = cast("AzureMlWorkspace", services.workspace)
+        MlflowMetrics(Down(), workspace, "experiment", trusted).read(NAME)
 
 
 @pytest.mark.parametrize(

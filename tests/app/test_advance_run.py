@@ -27,7 +27,8 @@ from shared.domain.run.observation import (
     JobStatus,
     Provisioning,
 )
-from shared.domain.run.run import Metrics, Requests, Run
+from shared.domain.run.parts import Metrics, Requests
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.domain.serving.record import StrategyName
 from shared.workflow.advance import advance_run
@@ -253,25 +254,34 @@ def test_a_deployment_that_is_not_answering_yet_is_tried_again(status: int, upst
 def test_a_deployment_that_fails_its_test_is_taken_away(
     status: int, upstream: int, code: str, attempts: int
 ) -> None:
-    """A model that raises is served in another way, but not where no other way would help."""
+    """A model that raises is served in another way, or again in the same where no other way would help.
+
+    Each round is `attempts` deployments; pauses between rounds grow until the deadline of them all.
+    """
     world = World()
     fault = ScoringError(status, "no", code=code, upstream_status=upstream)
     world.cloud.faults["score"] = [fault] * 200
     run = drive(world, upload(world), Stage.STOPPED)
     assert run.error is not None
     assert run.error.message.endswith("smoke test: no")
-    assert [call for call, _ in world.cloud.begun].count("deploy") == attempts
+    deployed = [call for call, _ in world.cloud.begun].count("deploy")
+    assert attempts < deployed < 40, "tried again, but not all the time"
+    entered = run.entered(Stage.DEPLOYING)
+    assert entered is not None
+    assert run.error.at - entered < timedelta(hours=2, minutes=20), "one deadline for all attempts"
 
 
-def test_a_model_over_the_loss_limit_is_not_registered() -> None:
-    """MAX_EVAL_LOSS holds it back before anything of an endpoint exists."""
+def test_a_model_over_the_loss_limit_is_kept_and_not_deployed() -> None:
+    """MAX_EVAL_LOSS holds it back before anything of an endpoint exists; who starts it accepts the loss."""
     world = World()
     world.cloud.logged = Metrics(latest={"eval_loss": 3.0}, history={}, eval_loss=3.0)
     strict = msgspec.structs.replace(SETTINGS, max_eval_loss=2.0)
-    run = drive(world, upload(world), Stage.FAILED, strict)
+    run = drive(world, upload(world), Stage.STOPPED, strict)
     assert run.error is not None
     assert run.error.code == "EvalLossTooHigh"
-    assert {call for call, _ in world.cloud.begun} == {"create_compute", "submit"}
+    assert {call for call, _ in world.cloud.begun} == {"create_compute", "submit", "register"}
+    start_run(run.run_id, {}, settings=strict, services=world.services)
+    assert drive(world, run.run_id, Stage.LIVE, strict).error is None
 
 
 def test_a_missing_cluster_is_made_first() -> None:
@@ -302,7 +312,7 @@ def test_a_job_that_is_never_to_be_seen_is_given_up() -> None:
     world.cloud.hidden = True
     run = drive(world, run_id, Stage.FAILED, brisk())
     assert run.error is not None
-    assert run.error.code == "DeadlineExceeded"
+    assert run.error.code == "JobNotFound"
     assert world.now - NOW < timedelta(minutes=62) + SETTINGS.limits().refusal_deadline
 
 

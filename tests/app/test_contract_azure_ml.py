@@ -13,21 +13,22 @@ import pytest
 from azure.storage.blob import BlobServiceClient
 from azureml_emulator import Emulator
 
-from handlers.events.dataset_uploaded import open_run_for_upload
 from local.azurite import Azurite
 from local.processes import wait_until
 from shared.adapters.retries import CALL_LIMITS
 from shared.adapters.storage.account import CONTAINERS
 from shared.adapters.storage.datasets import BlobUploads
-from shared.domain.errors import InvalidRunError, TransientServiceError
+from shared.domain.errors import AbsentError, TransientServiceError
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import Provisioning
-from shared.domain.run.run import ModelRecord, Run, TrainingPlan
+from shared.domain.run.parts import ModelRecord, TrainingPlan
+from shared.domain.run.run import Run
 from shared.domain.serving.chat import Chat
 from shared.domain.serving.dialects import upstream_request
 from shared.domain.serving.record import BATCH_ROUTE, StrategyName
 from shared.domain.training.component import COMPONENT_NAME
 from shared.ports import ScoringTarget, Services
+from shared.workflow.open_run import take_upload
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.validate_dataset import validate_dataset
 from tests.app.builders import PLAIN, SERVING
@@ -71,8 +72,7 @@ def planned(services: Services) -> tuple[Run, TrainingPlan]:
     path = f"d{uuid.uuid4().hex[:8]}.jsonl"
     assert isinstance(services.uploads, MemoryUploads | WritableUploads)
     services.uploads.put(path, rows())
-    run_id = open_run_for_upload(path, container="uploads", settings=SETTINGS, services=services)
-    assert run_id is not None
+    (run_id,) = take_upload(path, container="uploads", settings=SETTINGS, services=services)
     run = services.runs.load(run_id).run
     run = validate_dataset(run, SETTINGS.validation_rules(run.options, 16_384), services)
     run = plan_training(
@@ -111,10 +111,10 @@ def test_base_models_and_components_are_found(services: Services) -> None:
     component = services.registry.component(COMPONENT_NAME)
     assert component.inputs["num_train_epochs"].minimum == 1
     for missing in ("Phi-5", "Phi-4:99"):
-        with pytest.raises(InvalidRunError) as caught:
+        with pytest.raises(AbsentError) as caught:
             services.registry.base_model(missing)
         assert caught.value.code == "ModelNotFound"
-    with pytest.raises(InvalidRunError):
+    with pytest.raises(AbsentError):
         services.registry.component("no_such_pipeline")
 
 
@@ -188,7 +188,9 @@ def test_an_endpoint_lives_and_dies(services: Services) -> None:
     deployed = endpoints.endpoint(name, name)
     assert deployed is not None
     assert deployed.deployment is not None
-    assert (deployed.deployment.state, deployed.traffic) == (Provisioning.READY, {})
+    assert (deployed.deployment.state, deployed.traffic, deployed.public) == (Provisioning.READY, {}, True)
+    assert (deployed.deployment.model, deployed.deployment.instances) == (model.id, 1)
+    assert deployed.deployment.instance_type == A100
 
     for _ in range(2):
         endpoints.route_traffic(name)

@@ -19,6 +19,7 @@ from shared.adapters.storage.slots import BlobSlots
 from shared.domain.errors import (
     RunBusyError,
 )
+from shared.domain.run.names import is_run_id
 from shared.domain.run.slots import SlotKind
 from shared.ports import ContentIndex, RunLock, Slots
 from tests.app.builders import RUN_ID
@@ -57,6 +58,8 @@ def test_a_run_is_held_by_one_worker_at_a_time(run_lock: RunLock) -> None:
             raise AssertionError("held twice")
         with run_lock.acquire("ft-other-0123456789"):
             pass
+    assert run_lock.was_locked(RUN_ID)
+    assert not run_lock.was_locked("ft-never-0123456789")
     with pytest.raises(ZeroDivisionError), run_lock.acquire(RUN_ID):
         raise ZeroDivisionError
     with run_lock.acquire(RUN_ID):
@@ -174,3 +177,13 @@ def test_a_lost_lease_does_not_break_its_holder(containers: OwnContainers) -> No
             pass
     with run_lock.acquire(RUN_ID):
         pass
+
+
+def test_a_damaged_entry_of_the_content_index_is_taken_over(containers: OwnContainers) -> None:
+    """What somebody wrote there by hand names no run, and stops none."""
+    index = BlobContentIndex(containers)
+    containers.get_container_client("coordination").upload_blob("content/damaged", b"\xff\xfe\x00")
+    holder = index.claim("damaged", RUN_ID)
+    assert not is_run_id(holder)
+    assert index.take_over("damaged", RUN_ID, previous=holder)
+    assert index.claim("damaged", "ft-other-0123456789") == RUN_ID

@@ -1,29 +1,36 @@
-"""The promises of `Uploads`, `Datasets` and `Reports`, held to the fakes and to blobs in Azurite alike."""
+"""The promises of the ports of files, held to the fakes and to blobs in Azurite alike."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
 
 from shared.adapters.storage.account import READ_PIECE
 from shared.adapters.storage.datasets import BLOCK, BlobDatasets, BlobUploads
+from shared.adapters.storage.ignored_uploads import BlobIgnoredUploads
 from shared.adapters.storage.reports import BlobReports
 from shared.domain.dataset import Split
 from shared.domain.errors import UploadReplacedError
-from shared.ports import Datasets, Reports, Uploads
-from tests.app.builders import RUN_ID
+from shared.domain.run.ignored import IgnoredReason, IgnoredUpload
+from shared.domain.run.parts import SourceFile
+from shared.domain.run.uploads import BlobKind
+from shared.ports import Datasets, IgnoredUploads, Reports, Uploads
+from tests.app.builders import NOW, RUN_ID
 from tests.app.conftest import OwnContainers
-from tests.app.fake_storage import MemoryDatasets, MemoryReports, MemoryUploads
+from tests.app.fake_storage import MemoryDatasets, MemoryIgnoredUploads, MemoryReports, MemoryUploads
 
 
 class Files(NamedTuple):
-    """The three ports of one kind, and what they rest on."""
+    """The ports of one kind, and what they rest on."""
 
     uploads: Uploads
     datasets: Datasets
     reports: Reports
+    ignored: IgnoredUploads
     put: Callable[[str, bytes], object]
     remove: Callable[[str], object]
     snapshots: Callable[[], dict[str, bytes]]
@@ -31,7 +38,15 @@ class Files(NamedTuple):
 
 def _in_memory() -> Files:
     uploads, datasets = MemoryUploads(), MemoryDatasets()
-    return Files(uploads, datasets, MemoryReports(), uploads.put, uploads.files.pop, lambda: datasets.files)
+    return Files(
+        uploads,
+        datasets,
+        MemoryReports(),
+        MemoryIgnoredUploads(),
+        uploads.put,
+        uploads.files.pop,
+        lambda: datasets.files,
+    )
 
 
 def _in_blobs(service: OwnContainers) -> Files:
@@ -44,13 +59,28 @@ def _in_blobs(service: OwnContainers) -> Files:
         return {blob.name: snapshots.download_blob(blob.name).readall() for blob in snapshots.list_blobs()}
 
     datasets = BlobDatasets(service, "finetune_datasets")
-    return Files(BlobUploads(service), datasets, BlobReports(service), put, dropped.delete_blob, stored)
+    return Files(
+        BlobUploads(service),
+        datasets,
+        BlobReports(service),
+        BlobIgnoredUploads(service),
+        put,
+        dropped.delete_blob,
+        stored,
+    )
 
 
 @pytest.fixture(params=["memory", "blobs"])
 def files(request: pytest.FixtureRequest) -> Files:
     """Empty containers of either kind."""
     return _in_memory() if request.param == "memory" else _in_blobs(request.getfixturevalue("containers"))
+
+
+def found(files: Files, path: str) -> SourceFile:
+    """The version of a file that is there now."""
+    blob = files.uploads.find(path)
+    assert blob is not None
+    return blob.file
 
 
 def test_an_upload_is_found_with_its_version_and_size(files: Files) -> None:
@@ -64,6 +94,27 @@ def test_an_upload_is_found_with_its_version_and_size(files: Files) -> None:
     assert second is not None
     assert (first.size, second.size) == (3, 5)
     assert first.etag != second.etag
+    assert first.modified <= second.modified
+    assert (second.kind, second.archived) == (BlobKind.BLOCK, False)
+    assert second.md5 == hashlib.md5(b"three").hexdigest()
+
+
+def test_uploads_are_listed_as_they_are_found(files: Files) -> None:
+    """Every blob with the same facts, ETag included, in order of its path."""
+    paths = ["a b#c%20.jsonl", "größe/train.jsonl", "z/y/X.JSONL"]
+    for path in reversed(paths):
+        files.put(path, path.encode())
+    listed = list(files.uploads.every())
+    assert [blob.path for blob in listed] == paths
+    assert listed == [files.uploads.find(path) for path in paths]
+
+
+def test_a_folder_is_listed_without_what_lies_deeper(files: Files) -> None:
+    """The same facts again, and nothing of folders inside it or beside it."""
+    for path in ("a/b/train.jsonl", "a/b/run.json", "a/b/c/train.jsonl", "a/b.jsonl", "a/bc/train.jsonl"):
+        files.put(path, b"x")
+    listed = list(files.uploads.folder("a/b/"))
+    assert listed == [files.uploads.find("a/b/run.json"), files.uploads.find("a/b/train.jsonl")]
 
 
 @pytest.mark.parametrize("size", [0, 1, 10_000])
@@ -71,8 +122,7 @@ def test_an_upload_is_read_as_it_is(files: Files, size: int) -> None:
     """All bytes in order; an empty file is no bytes, not an error."""
     body = bytes(index % 251 for index in range(size))
     files.put("a.jsonl", body)
-    file = files.uploads.find("a.jsonl")
-    assert file is not None
+    file = found(files, "a.jsonl")
     assert b"".join(files.uploads.read(file)) == body
     for offset in {0, size // 3, size}:
         assert b"".join(files.uploads.read(file, offset)) == body[offset:]
@@ -82,8 +132,7 @@ def test_an_upload_is_read_as_it_is(files: Files, size: int) -> None:
 def test_only_the_version_that_was_found_is_read(files: Files) -> None:
     """Once it was replaced or deleted, reading fails: nobody trains on half of each."""
     files.put("a.jsonl", b"one")
-    file = files.uploads.find("a.jsonl")
-    assert file is not None
+    file = found(files, "a.jsonl")
     files.put("a.jsonl", b"two")
     for read in (lambda: list(files.uploads.read(file)), lambda: files.uploads.read_small(file, 100)):
         with pytest.raises(UploadReplacedError, match=r"a\.jsonl"):
@@ -91,6 +140,18 @@ def test_only_the_version_that_was_found_is_read(files: Files) -> None:
     files.remove("a.jsonl")
     with pytest.raises(UploadReplacedError):
         list(files.uploads.read(file))
+
+
+def test_ignored_uploads_are_kept_once(files: Files) -> None:
+    """As they are, whatever they are called; the first of an id stays; removing twice is removing once."""
+    first = IgnoredUpload("größe/a#b.csv", '"0x1"', 3, IgnoredReason.CONVERTIBLE_FILE, NOW)
+    other = first._replace(path="x" * 1024, reason=IgnoredReason.NAME_TOO_LONG)
+    for upload in (first, first._replace(noticed=NOW + timedelta(hours=1)), other):
+        files.ignored.add(upload)
+    assert sorted(files.ignored.entries()) == [first, other]
+    for _ in range(2):
+        files.ignored.remove(first.id)
+    assert list(files.ignored.entries()) == [other]
 
 
 def test_what_is_not_committed_never_appears(files: Files) -> None:
@@ -158,8 +219,7 @@ def test_a_file_replaced_while_it_is_read_is_noticed(containers: OwnContainers) 
     """Large files come in several requests, and each asks for the same version."""
     files = _in_blobs(containers)
     files.put("a.jsonl", b"1" * (2 * READ_PIECE + 1))
-    file = files.uploads.find("a.jsonl")
-    assert file is not None
+    file = found(files, "a.jsonl")
     stream = files.uploads.read(file)
     assert next(stream) == b"1" * READ_PIECE
     files.put("a.jsonl", b"2" * (2 * READ_PIECE + 1))

@@ -23,7 +23,8 @@ from shared.domain.errors import (
     RunChangedError,
     UnknownRunError,
 )
-from shared.domain.run.run import Requests, Run, enter
+from shared.domain.run.parts import Requests
+from shared.domain.run.run import Run, enter
 from shared.domain.run.stages import Stage
 from shared.ports import RunStore, StoredRun
 from shared.workflow.save_progress import save_progress, update_run

@@ -10,7 +10,8 @@ import pytest
 
 from handlers.http.show_run import show_run
 from shared.domain.run.cost import ASSUMPTION, Prices, RunCost, run_cost
-from shared.domain.run.run import Run, StageEntry
+from shared.domain.run.parts import StageEntry
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from tests.app.builders import NOW, OPTIONS, PLAN, RUN_ID, a_run
 from tests.app.fakes import World

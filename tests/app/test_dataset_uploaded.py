@@ -6,16 +6,16 @@ import json
 
 import pytest
 
-from handlers.events.dataset_uploaded import open_run_for_upload
 from shared.domain.errors import UploadReplacedError
 from shared.domain.run.stages import Stage
+from shared.workflow.open_run import take_upload
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, rows, upload
 
 
-def opened(world: World, path: str) -> str | None:
+def opened(world: World, path: str) -> list[str]:
     """Tell the app of a blob, as an event does."""
-    return open_run_for_upload(path, container="uploads", settings=SETTINGS, services=world.services)
+    return take_upload(path, container="uploads", settings=SETTINGS, services=world.services)
 
 
 def test_an_upload_opens_a_run_with_the_settings_options() -> None:
@@ -32,7 +32,7 @@ def test_the_same_event_again_changes_nothing() -> None:
     world = World()
     first = upload(world)
     before = world.runs.load(first)
-    assert opened(world, "support.jsonl") == first
+    assert opened(world, "support.jsonl") == [first]
     assert world.runs.load(first) == before
     assert upload(world) != first
     assert len(world.runs.blobs) == 2
@@ -40,16 +40,25 @@ def test_the_same_event_again_changes_nothing() -> None:
 
 @pytest.mark.parametrize("path", ["support/run.json", "support/test.jsonl", "notes.txt", "../x.jsonl/..", ""])
 def test_other_blobs_open_nothing(path: str) -> None:
-    """Companions, options and strangers are ignored."""
+    """Companions and options without a training file, and strangers."""
     world = World()
     world.uploads.put(path, b"x")
-    assert opened(world, path) is None
+    assert opened(world, path) == []
     assert world.runs.blobs == {}
+
+
+def test_a_companion_leads_to_its_training_file() -> None:
+    """Whichever event comes last, or comes at all, it is the folder's run."""
+    world = World()
+    first = upload(world, "team/a/Train.JSONL")
+    world.uploads.put("team/a/validation.ndjson", rows(20))
+    assert opened(world, "team/a/validation.ndjson") == [first]
+    assert world.runs.load(first).run.dataset == "team/a"
 
 
 def test_an_upload_that_is_gone_opens_nothing() -> None:
     """An event that comes after the deletion is no error."""
-    assert opened(World(), "support.jsonl") is None
+    assert opened(World(), "support.jsonl") == []
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst"])

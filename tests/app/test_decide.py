@@ -12,16 +12,9 @@ import pytest
 
 from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
-from shared.domain.run.decide import (
-    COSTLY,
-    Decision,
-    Do,
-    Enter,
-    Step,
-    Wait,
-    after_fault,
-    decide,
-)
+from shared.domain.run.decide import decide
+from shared.domain.run.decision import COSTLY, Decision, Do, Enter, Step, Wait
+from shared.domain.run.endings import after_fault
 from shared.domain.run.fault_policy import Outcome
 from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import (
@@ -35,10 +28,13 @@ from shared.domain.run.observation import (
     aspects_of,
     note,
 )
-from shared.domain.run.run import Failure, Metrics, Requests, Run, StartRequest, enter, restart
+from shared.domain.run.parts import Failure, Metrics, ModelRecord, Requests, StartRequest
+from shared.domain.run.run import Run, enter, restart
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import TRANSITIONS, Stage
-from tests.app.builders import NOW, PLAN, a_run, report
+from tests.app.builders import NOW, PLAN, RUN_ID, a_run, report
+
+MODEL = ModelRecord(name="Phi-4-support", version=RUN_ID, id="/models/Phi-4-support", folder="mlflow_model")
 
 LIMITS = Limits()
 LATER = NOW + timedelta(hours=1)
@@ -192,6 +188,10 @@ def test_money_is_spent_only_with_a_slot_and_where_the_path_has_it(stage: Stage)
             assert stage is Stage.VALIDATED
             assert run.claimed
             assert seen.job is None
+        elif decision.step is Step.RESTORE_DEPLOYMENT:
+            assert stage is Stage.LIVE
+            assert seen.endpoint is not None
+            assert seen.endpoint.deployment is None
         else:
             assert stage is Stage.DEPLOYING
             assert run.billable
@@ -247,7 +247,7 @@ def test_a_job_that_is_never_to_be_seen_ends_the_run() -> None:
     assert isinstance(late, Enter)
     assert (late.stage, late.outcome) == (Stage.DELETING, Stage.FAILED)
     assert late.error is not None
-    assert late.error.code == "DeadlineExceeded"
+    assert late.error.code == "JobNotFound"
     assert decide(run, Observation(job=JobStatus("Queued")), now, LIMITS) == Enter(Stage.TRAINING)
 
 
@@ -298,11 +298,12 @@ def test_a_quiet_run_takes_the_straight_path() -> None:
         ),
         (a_run(Stage.TRAINING), Observation(job=JobStatus("Running")), Wait(NOW + LIMITS.job_poll)),
         (a_run(Stage.TRAINING), Observation(job=JobStatus("Completed")), Enter(Stage.TRAINED)),
-        (a_run(Stage.TRAINED), Observation(), Do(Step.COLLECT_METRICS)),
+        (a_run(Stage.TRAINED), Observation(), Do(Step.REGISTER_MODEL)),
+        (a_run(Stage.TRAINED, model=MODEL), Observation(), Do(Step.COLLECT_METRICS)),
         (
-            a_run(Stage.TRAINED, metrics=Metrics(latest={}, history={})),
+            a_run(Stage.TRAINED, model=MODEL, metrics=Metrics(latest={}, history={})),
             Observation(),
-            Do(Step.REGISTER_MODEL),
+            Enter(Stage.REGISTERED),
         ),
         (a_run(Stage.REGISTERED), Observation(), Do(Step.ACQUIRE_SLOT)),
         (a_run(Stage.REGISTERED, slot=slot(SlotKind.TRAINING)), Observation(), Do(Step.ACQUIRE_SLOT)),
@@ -355,16 +356,26 @@ def test_a_job_that_comes_to_nothing_ends_the_run(word: str, code: str, outcome:
 
 @pytest.mark.parametrize("loss", [None, 2.5])
 def test_the_loss_gate_holds_a_model_back(loss: float | None) -> None:
-    """Over MAX_EVAL_LOSS, or with no evaluation loss at all, a model is not registered."""
-    run = a_run(Stage.TRAINED, metrics=Metrics(latest={}, history={}, eval_loss=loss))
+    """Over MAX_EVAL_LOSS, or with no evaluation loss at all, a model waits until somebody starts it."""
+    run = a_run(Stage.TRAINED, model=MODEL, metrics=Metrics(latest={}, history={}, eval_loss=loss))
     decision = decide(run, Observation(), NOW, Limits(max_eval_loss=2.0))
     assert isinstance(decision, Enter)
-    assert decision.outcome is Stage.FAILED
-    passing = a_run(Stage.TRAINED, metrics=Metrics(latest={}, history={}, eval_loss=2.0))
-    assert decide(passing, Observation(), NOW, Limits(max_eval_loss=2.0)) == Do(Step.REGISTER_MODEL)
+    assert decision.outcome is Stage.STOPPED
+    request = StartRequest(at=NOW, after=9)
+    stopped = a_run(
+        Stage.STOPPED, metrics=run.metrics, error=decision.error, requests=Requests(start=request)
+    )
+    started = restart(stopped, request, NOW)
+    passing = a_run(Stage.TRAINED, model=MODEL, metrics=Metrics(latest={}, history={}, eval_loss=2.0))
+    for accepted in (started, passing):
+        assert decide(accepted, Observation(), NOW, Limits(max_eval_loss=2.0)) == Enter(Stage.REGISTERED)
 
 
-THERE = Observation(endpoint=EndpointStatus(Provisioning.READY, "https://e/score", {"main": 100}))
+THERE = Observation(
+    endpoint=EndpointStatus(
+        Provisioning.READY, "https://e/score", {"main": 100}, DeploymentStatus(Provisioning.READY)
+    )
+)
 
 
 def test_a_live_endpoint_ends_by_time_or_by_idling() -> None:
@@ -511,12 +522,12 @@ def test_somebody_elses_resources_are_left_alone() -> None:
     assert endpoint is not None
     seen = Observation(job=job, endpoint=endpoint._replace(foreign=True))
     ready = a_run(Stage.VALIDATED, plan=PLAN, claimed=True, billable=True)
-    for run, code in ((ready, "JobNameTaken"), (a_run(Stage.DEPLOYING), "EndpointNameTaken")):
-        taken = decide(run, seen, NOW, LIMITS)
-        assert isinstance(taken, Enter)
-        assert taken.error is not None
-        assert taken.error.code == code
-    for stage in (Stage.VALIDATED, Stage.TRAINING, Stage.DEPLOYING, Stage.LIVE, Stage.DELETING):
+    taken = decide(ready, seen, NOW, LIMITS)
+    assert isinstance(taken, Enter)
+    assert taken.error is not None
+    assert taken.error.code == "JobNameTaken"
+    assert decide(a_run(Stage.DEPLOYING), seen, NOW, LIMITS) == Do(Step.RENAME_ENDPOINT)
+    for stage in (Stage.VALIDATED, Stage.TRAINING, Stage.LIVE, Stage.DELETING):
         run = note(a_run(stage, plan=PLAN, claimed=True, billable=True), seen, NOW)
         decision = decide(run, seen, NOW, LIMITS)
         assert not isinstance(decision, Do), (stage, decision)
@@ -532,16 +543,14 @@ def test_unknown_job_words_are_watched_and_stopped() -> None:
 
 
 def test_a_trained_model_is_never_thrown_away() -> None:
-    """Once the job completed, nothing but MAX_EVAL_LOSS and a caller ends a run: it stops with its model."""
-    gates = {"EvalLossMissing", "EvalLossTooHigh"}
+    """Once the job completed, nothing but a caller ends a run: it stops with its model."""
     for stage in (Stage.TRAINED, Stage.REGISTERED, Stage.DEPLOYING):
         for run, _, _, decision in every_case(stage):
             asked = run.requests.cancel_at or run.requests.delete_at
             if not isinstance(decision, Enter) or asked or decision.stage is not Stage.DELETING:
                 continue
             assert decision.error is not None
-            gate = decision.error.code in gates
-            assert decision.outcome is (Stage.FAILED if gate else Stage.STOPPED), decision.error
+            assert decision.outcome is Stage.STOPPED, decision.error
 
 
 def test_a_stopped_run_goes_on_when_it_is_asked_to() -> None:

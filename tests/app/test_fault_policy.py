@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from shared.domain.errors import (
+    AbsentError,
     FinetuneError,
     InvalidRunError,
     ServiceRefusedError,
@@ -14,7 +15,7 @@ from shared.domain.errors import (
     UploadReplacedError,
     WrongWorkspaceError,
 )
-from shared.domain.run.decide import Step, operation_of
+from shared.domain.run.decision import Step, operation_of
 from shared.domain.run.fault_policy import (
     FaultKind,
     Operation,
@@ -57,6 +58,8 @@ ROWS = [
     (FaultKind.REFUSED, Operation.FINISH, Phase.AFTER_TRAINING, Outcome.WAIT),
     (FaultKind.REFUSED, Operation.TEST, Phase.AFTER_TRAINING, Outcome.PROVE),
     (FaultKind.INVALID_RUN, Operation.PREPARE, Phase.BEFORE_TRAINING, Outcome.END),
+    (FaultKind.ABSENT, Operation.PREPARE, Phase.BEFORE_TRAINING, Outcome.PROVE),
+    (FaultKind.ABSENT, Operation.PREPARE, Phase.TEARDOWN, Outcome.WAIT),
     (FaultKind.INVALID_RUN, Operation.SUBMIT, Phase.JOB, Outcome.PROVE),
     (FaultKind.INVALID_RUN, Operation.FINISH, Phase.AFTER_TRAINING, Outcome.WAIT),
     (FaultKind.UPLOAD_REPLACED, Operation.PREPARE, Phase.BEFORE_TRAINING, Outcome.END),
@@ -107,7 +110,8 @@ def test_refusals_are_told_apart_by_their_status(status: int | None, kind: Fault
         (TransientServiceError("busy", status=503), FaultKind.UNAVAILABLE),
         (TransientServiceError("busy", status=429), FaultKind.THROTTLED),
         (TransientServiceError("changing", status=409), FaultKind.CONFLICT),
-        (InvalidRunError("no such model"), FaultKind.INVALID_RUN),
+        (InvalidRunError("no such parameter"), FaultKind.INVALID_RUN),
+        (AbsentError("no such model"), FaultKind.ABSENT),
         (UploadReplacedError("gone"), FaultKind.UPLOAD_REPLACED),
         (WrongWorkspaceError("elsewhere"), FaultKind.WRONG_WORKSPACE),
         (FinetuneError("a surprise", code="KeyError"), FaultKind.UNFORESEEN),

@@ -21,10 +21,15 @@ MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
         ("support/train.jsonl.zst", Upload("support", "support/", ".jsonl.zst")),
         ("v1.2 final.jsonl", Upload("v1.2 final", None, ".jsonl")),
         ("支持/train.jsonl", Upload("支持", "支持/", ".jsonl")),
+        ("Support.JSONL", Upload("Support", None, ".jsonl")),
+        ("support/Train.Jsonl.GZ", Upload("support", "support/", ".jsonl.gz")),
+        ("support.ndjson", Upload("support", None, ".ndjson")),
+        ("team/a/train.jsonl", Upload("team/a", "team/a/", ".jsonl")),
+        ("a#b?c%20.jsonl", Upload("a#b?c%20", None, ".jsonl")),
     ],
 )
 def test_a_dataset_opens_a_run(path: str, upload: Upload) -> None:
-    """`<dataset>.jsonl` and `<dataset>/train.jsonl` open a run, compressed or not, in any script."""
+    """`<dataset>.jsonl` and `<dataset>/train.jsonl` open a run, compressed or not, in any script and case."""
     assert parse_upload(path) == upload
 
 
@@ -33,7 +38,6 @@ NO_UPLOADS = (
     ".jsonl",
     "support",
     "support.json",
-    "support.JSONL",
     "support.jsonl.bak",
     "support/run.json",
     "support/validation.jsonl",
@@ -45,7 +49,8 @@ NO_UPLOADS = (
     "../train.jsonl",
     "../runs/train.jsonl",
     "a/../train.jsonl",
-    "a/b/train.jsonl",
+    "a/b.jsonl",
+    "a/./train.jsonl",
     "a//train.jsonl",
     "a\\train.jsonl",
     "a\n.jsonl",

@@ -9,7 +9,8 @@ import pytest
 
 from shared.domain.errors import InvalidRunError
 from shared.domain.run.observation import ComputeStatus, Provisioning
-from shared.domain.run.run import Requests, Run
+from shared.domain.run.parts import Requests
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.domain.serving.record import StrategyName
 from shared.domain.training.combinations import lora_config
@@ -194,7 +195,8 @@ def test_the_same_content_is_a_duplicate(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("stage", "changes", "taken"),
     [
-        (Stage.DELETING, {"outcome": Stage.FAILED}, True),
+        (Stage.DELETING, {"outcome": Stage.FAILED, "job": None}, True),
+        (Stage.DELETING, {"outcome": Stage.FAILED}, False),
         (Stage.DELETING, {"outcome": Stage.CANCELED}, True),
         (Stage.DELETING, {"outcome": Stage.DELETED}, False),
         (Stage.TRAINING, {"requests": Requests(cancel_at=NOW)}, True),

@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from handlers.events.dataset_uploaded import open_run_for_upload
 from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint
 from handlers.timers.reconcile_resources import reconcile_resources
 from shared.adapters.storage.content_index import BlobContentIndex
@@ -26,11 +25,13 @@ from shared.adapters.storage.slots import BlobSlots
 from shared.domain.errors import RequestError, RunChangedError
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import EndpointStatus, JobStatus, Provisioning
-from shared.domain.run.run import Run, TrainingPlan
+from shared.domain.run.parts import TrainingPlan
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.serving.endpoint_directory import EndpointDirectory
 from shared.workflow.advance import advance_run
+from shared.workflow.open_run import take_upload
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.conftest import OwnContainers
 from tests.app.fakes import World
@@ -83,8 +84,7 @@ def event(services: Services, path: str) -> Callable[[], Any]:
     """What the blob trigger does when it is told of an upload."""
 
     def handle() -> Any:
-        run_id = open_run_for_upload(path, container="uploads", settings=SETTINGS, services=services)
-        assert run_id is not None
+        (run_id,) = take_upload(path, container="uploads", settings=SETTINGS, services=services)
         advance_run(run_id, settings=SETTINGS, services=services)
         return run_id
 
@@ -133,8 +133,7 @@ def test_the_same_rows_under_ten_names_are_trained_once(
 def test_of_two_advances_one_works(world: World, services: Services, containers: OwnContainers) -> None:
     """The others, who come while it is at work, go away at once, and every step is taken once."""
     put(containers, "support.jsonl", rows())
-    run_id = open_run_for_upload("support.jsonl", container="uploads", settings=SETTINGS, services=services)
-    assert run_id is not None
+    (run_id,) = take_upload("support.jsonl", container="uploads", settings=SETTINGS, services=services)
     others: list[Any] = []
 
     def advance() -> Any:
@@ -160,8 +159,7 @@ def test_of_two_advances_at_the_same_moment_no_step_is_taken_twice(
 ) -> None:
     """Whoever takes hold of the run first; who comes when it is through finds nothing to do."""
     put(containers, "support.jsonl", rows())
-    run_id = open_run_for_upload("support.jsonl", container="uploads", settings=SETTINGS, services=services)
-    assert run_id is not None
+    (run_id,) = take_upload("support.jsonl", container="uploads", settings=SETTINGS, services=services)
     at_once(*[lambda: advance_run(run_id, settings=SETTINGS, services=services)] * 3)
     assert services.runs.load(run_id).run.stage is Stage.LIVE
     assert all(calls(world).count(call) == 1 for call in ("submit", "register", "create", "deploy"))
@@ -214,7 +212,7 @@ def test_an_extension_against_the_expiry_is_kept_or_refused(
     run = services.runs.load(RUN_ID).run
     if isinstance(answer, RequestError):
         assert answer.status == 409
-        assert run.stage is Stage.DELETED
+        assert run.stage is Stage.STOPPED
     else:
         assert run.requests.extended_to == NOW + timedelta(hours=28)
         assert (run.stage, list(world.cloud.seen)) == (Stage.LIVE, [RUN_ID])
@@ -271,7 +269,7 @@ def test_runs_opened_at_once_share_the_slots_that_there_are(
     for number in range(8):
         path = f"{'abcdefgh'[number]}.jsonl"
         put(containers, path, rows(tag=str(number)))
-        names.append(open_run_for_upload(path, container="uploads", settings=two, services=services))
+        names.extend(take_upload(path, container="uploads", settings=two, services=services))
     for finished in range(2, 10, 2):
         at_once(*(lambda name=name: advance_run(name, settings=two, services=services) for name in names))
         assert len(world.cloud.jobs) == min(finished, 8)

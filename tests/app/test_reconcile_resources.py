@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from handlers.events.advance_message import MAX_DELIVERIES, handle_advance_message
@@ -14,7 +15,7 @@ from handlers.timers.reconcile_resources import reconcile_resources
 from shared.domain.errors import CorruptRunError, ServiceRefusedError, TransientServiceError
 from shared.domain.run.index import IndexEntry, to_metadata
 from shared.domain.run.names import RUN_TAG
-from shared.domain.run.observation import EndpointStatus, JobStatus, Provisioning
+from shared.domain.run.observation import DeploymentStatus, EndpointStatus, JobStatus, Provisioning
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from tests.app.builders import NOW, RUN_ID, WORKSPACE, a_run
@@ -34,7 +35,9 @@ def with_everything(run: Run, *, job: str) -> World:
     """A run with an endpoint and a job."""
     world = World()
     world.runs.create(run)
-    world.cloud.seen[RUN_ID] = EndpointStatus(Provisioning.READY, None, {})
+    world.cloud.seen[RUN_ID] = EndpointStatus(
+        Provisioning.READY, None, {"main": 100}, DeploymentStatus(Provisioning.READY)
+    )
     world.cloud.tags[RUN_ID] = {RUN_TAG: RUN_ID}
     world.cloud.jobs[RUN_ID] = JobStatus(job)
     return world
@@ -321,12 +324,13 @@ def test_every_deletion_is_one_audit_line(caplog: pytest.LogCaptureFixture) -> N
     with caplog.at_level(logging.WARNING, "finetune.audit"):
         reconcile(world)
     (line,) = (one for one in caplog.records if one.name == "finetune.audit")
-    facts = {name: line.__dict__[name] for name in ("action", "resource", "run_id", "reason")}
+    facts = {name: line.__dict__[name] for name in ("action", "resource", "run_id", "reason", "dry_run")}
     assert facts == {
         "action": "delete endpoint",
         "resource": RUN_ID,
         "run_id": RUN_ID,
         "reason": "no run will delete it; its run is deleted",
+        "dry_run": False,
     }
 
 
@@ -338,3 +342,42 @@ def test_a_copy_of_an_endpoint_is_left_alone(name: str) -> None:
     world.cloud.tags[name] = {RUN_TAG: RUN_ID}
     reconcile(world)
     assert list(world.cloud.seen) == [name]
+
+
+def test_a_dry_run_tells_and_touches_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Each deletion and cancellation is a line of the audit log, and no call."""
+    world = with_everything(a_run(Stage.DELETED, job=None), job="Running")
+    dry = msgspec.structs.replace(SETTINGS, reconcile_dry_run=True)
+    with caplog.at_level(logging.WARNING, "finetune.audit"):
+        reconcile_resources(settings=dry, services=world.services)
+    lines = [one for one in caplog.records if one.name == "finetune.audit"]
+    assert {(line.__dict__["action"], line.__dict__["dry_run"]) for line in lines} == {
+        ("cancel job", True),
+        ("delete endpoint", True),
+    }
+    assert world.cloud.begun == []
+    (entry,) = world.runs.entries()
+    assert entry.needs_attention(world.now)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_endpoint_without_a_record_is_deleted_if_its_run_was_known(
+    known: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A record may be lost; tags and a name alone may be anybody's, and somebody is told."""
+    world = with_everything(a_run(Stage.LIVE), job="Completed")
+    if known:
+        advance(world, RUN_ID)
+    world.runs.blobs.clear()
+    with caplog.at_level(logging.ERROR):
+        reconcile(world)
+    assert world.cloud.begun == ([("delete", RUN_ID)] if known else [])
+    told = any("with the tags of this app belongs to no run" in line.message for line in caplog.records)
+    assert told is not known
+
+
+def test_a_run_that_never_asked_for_anything_owns_no_endpoint() -> None:
+    """Its name and tags on an endpoint are somebody's doing: nothing on its record says that it made one."""
+    world = with_everything(a_run(Stage.REJECTED), job="Completed")
+    reconcile(world)
+    assert world.cloud.begun == []

@@ -17,7 +17,8 @@ from handlers.timers.reconcile_resources import reconcile_resources
 from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import EndpointStatus, JobStatus, Provisioning
-from shared.domain.run.run import JobRecord, Run, StageEntry, enter
+from shared.domain.run.parts import JobRecord, StageEntry
+from shared.domain.run.run import Run, enter
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.slots import current_holders, may_acquire
 from shared.domain.run.stages import Stage

@@ -23,14 +23,17 @@ def test_exactly_these_stages_are_terminal() -> None:
     }
 
 
+BACK = {Stage.STOPPED: {Stage.TRAINED}, Stage.FAILED: {Stage.TRAINING}}
+
+
 def test_every_stage_can_be_reached_and_none_twice() -> None:
-    """From `received` all stages can be reached, and no way leads back but that of a stopped run."""
+    """All stages can be reached, and no way leads back but those of a stopped run and of one that failed."""
     reached: set[Stage] = set()
 
     def visit(stage: Stage, path: tuple[Stage, ...]) -> None:
         assert stage not in path
         reached.add(stage)
-        for following in TRANSITIONS[stage] - ({Stage.TRAINED} if stage is Stage.STOPPED else set()):
+        for following in TRANSITIONS[stage] - BACK.get(stage, set()):
             visit(following, (*path, stage))
 
     visit(Stage.RECEIVED, ())

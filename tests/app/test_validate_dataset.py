@@ -9,7 +9,8 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from shared.domain.run.run import Requests, Run, SourceFile
+from shared.domain.run.parts import Requests, SourceFile
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.workflow.save_progress import update_run
 from shared.workflow.steps.validate_dataset import CHECKPOINT_EVERY, LONGEST_INVOCATION

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FOLDERS = [
     *("bench", "chaos", "dashboard", "docs", "emulators", "handlers", "infra", "local", "shared", "tests"),
-    "tools",
+    *("finetune", "tools"),
 ]
 FILES = ["function_app.py", "host.json", "local.settings.json.example", "README.md", "CONTRIBUTING.md"]
 TEXT = {".py", ".md", ".js", ".css", ".html", ".bicep", ".json", ".sh", ".ps1", ".txt", ".example", ".toml"}

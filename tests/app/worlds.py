@@ -9,17 +9,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from handlers.events.dataset_uploaded import open_run_for_upload
 from shared.config import Settings
 from shared.domain.run.names import run_id_for
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.advance import advance_run
+from shared.workflow.open_run import take_upload
 from tests.app.fakes import World
 
 EXAMPLE = json.loads((Path(__file__).parents[2] / "local.settings.json.example").read_text())["Values"]
-SETTINGS = Settings.from_env({**EXAMPLE, "BASE_MODEL": "Phi-4"})
+SETTINGS = Settings.from_env({**EXAMPLE, "BASE_MODEL": "Phi-4", "SETTLE_SECONDS": "0"})
 MOST_ADVANCES = 300
 
 
@@ -42,8 +42,7 @@ def rows(count: int = 60, tag: str = "") -> bytes:
 def upload(world: World, path: str = "support.jsonl", body: bytes | None = None) -> str:
     """Upload a file and open its run, as the blob trigger does."""
     world.uploads.put(path, rows() if body is None else body)
-    run_id = open_run_for_upload(path, container="uploads", settings=SETTINGS, services=world.services)
-    assert run_id is not None
+    (run_id,) = take_upload(path, container="uploads", settings=SETTINGS, services=world.services)
     return run_id
 
 
@@ -136,7 +135,7 @@ def whole_life(world: World, trip: Trip, survives: tuple[type[BaseException], ..
     for _ in range(MOST_ADVANCES):
         try:
             if not heard:
-                open_run_for_upload(file.path, container="uploads", settings=SETTINGS, services=services)
+                take_upload(file.path, container="uploads", settings=SETTINGS, services=services)
             run = advance_run(run_id, settings=SETTINGS, services=services)
             # An event is repeated until its function has come to its end.
             heard = True

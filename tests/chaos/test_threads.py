@@ -11,20 +11,20 @@ from azure.identity import DefaultAzureCredential
 from azureml_emulator import Emulator
 
 from chaos.world import Upload, World
-from handlers.events.dataset_uploaded import open_run_for_upload
 from local.azurite import Azurite
 from shared.bootstrap import build_services
 from shared.config import Settings
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.advance import advance_run
+from shared.workflow.open_run import take_upload
 
 AT_ONCE = 6
 
 
 def _carry(upload: Upload, start: threading.Barrier, settings: Settings, services: Services) -> None:
     start.wait()
-    open_run_for_upload(upload.path, container="uploads", settings=settings, services=services)
+    take_upload(upload.path, container="uploads", settings=settings, services=services)
     advance_run(upload.run_id, settings=settings, services=services)
 
 

@@ -70,8 +70,8 @@ class Scenes:
         Returns:
             The run's id.
         """
-        self._put(f"{dataset}/run.json", json.dumps({"force": True, **options}).encode())
-        self._put(f"{dataset}/train.jsonl", rows)
+        self.put(f"{dataset}/run.json", json.dumps({"force": True, **options}).encode())
+        self.put(f"{dataset}/train.jsonl", rows)
         found: list[str] = []
 
         def opened() -> bool:
@@ -168,6 +168,12 @@ class Scenes:
                     )
         return run_id
 
-    def _put(self, name: str, content: bytes) -> None:
+    def put(self, name: str, content: bytes) -> None:
+        """Upload a blob."""
         with BlobClient.from_connection_string(self.stack.blob_connection_string, "uploads", name) as blob:
             blob.upload_blob(content, overwrite=True)
+
+    def remove(self, name: str) -> None:
+        """Delete an uploaded blob."""
+        with BlobClient.from_connection_string(self.stack.blob_connection_string, "uploads", name) as blob:
+            blob.delete_blob()

@@ -49,6 +49,17 @@ def test_what_needs_a_person_comes_first(
     take_picture(page, "overview")
 
 
+def test_an_upload_that_opens_no_run_is_named(scenes: Scenes, open_page: Callable[..., Page]) -> None:
+    """Below the runs, with the reason and what to do about it, until it is deleted."""
+    name = "<b>exports</b>/rows #1.csv"
+    scenes.put(name, b"question,answer")
+    page = open_page("/")
+    named = page.locator(".ignored li").filter(has_text=name)
+    expect(named).to_contain_text("The file is not JSON Lines. Convert and upload it with")
+    scenes.remove(name)
+    expect(named).to_have_count(0, timeout=40_000)
+
+
 def test_what_a_row_says_can_be_selected(suspended_run: str, open_page: Callable[..., Page]) -> None:
     """A run's id is there to be copied, though the whole row leads to the run."""
     page = open_page("/")

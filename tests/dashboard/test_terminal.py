@@ -13,7 +13,7 @@ from tests.dashboard.scenes import Scenes
 def runs(scenes: Scenes, *arguments: str, question: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command as a script would."""
     where = ("--url", scenes.stack.functions_url, "--key", scenes.stack.function_key)
-    command = [sys.executable, "-m", "tools.runs", *arguments, *where]
+    command = [sys.executable, "-m", "finetune", *arguments, *where]
     return subprocess.run(
         command, cwd=ROOT, input=question, capture_output=True, text=True, timeout=300, check=False
     )
@@ -34,5 +34,5 @@ def test_a_run_is_followed_asked_extended_and_deleted(scenes: Scenes) -> None:
     assert runs(scenes, "extend", run_id, "--hours", "8000").returncode == 1
     assert runs(scenes, "delete", run_id, "--yes", "--wait").returncode == 0
     assert json.loads(runs(scenes, "show", run_id).stdout)["stage"] == "deleted"
-    listed = json.loads(runs(scenes, "list", "--dataset", "from-the-terminal").stdout)
+    listed = json.loads(runs(scenes, "runs", "--dataset", "from-the-terminal").stdout)
     assert [entry["run_id"] for entry in listed] == [run_id]

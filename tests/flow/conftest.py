@@ -17,7 +17,6 @@ from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobServiceClient
 from azureml_emulator import Emulator
 
-from handlers.events.dataset_uploaded import open_run_for_upload
 from local.azurite import Azurite
 from local.settings import app_environment
 from shared.adapters.storage.account import CONTAINERS
@@ -27,6 +26,7 @@ from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.advance import advance_run
+from shared.workflow.open_run import take_upload
 
 ROOT = Path(__file__).parents[2]
 MOST_ADVANCES = 60
@@ -68,13 +68,12 @@ class Flow:
     def upload(self, path: str, body: bytes) -> str:
         """Upload a file and open its run."""
         self.storage.get_blob_client("uploads", path).upload_blob(body, overwrite=True)
-        run_id = open_run_for_upload(
+        (run_id,) = take_upload(
             path,
             container="uploads",
             settings=self.settings,
             services=self.services,
         )
-        assert run_id is not None
         return run_id
 
     def advance(self, run_id: str) -> Run:
@@ -128,7 +127,7 @@ def flow(
         monkeypatch.setenv(name, value)
     example = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
     # Runs of other tests share the store; they are not to wait for one another.
-    unlimited = {"MAX_TRAINING_RUNS": "0", "MAX_LIVE_ENDPOINTS": "0"}
+    unlimited = {"MAX_TRAINING_RUNS": "0", "MAX_LIVE_ENDPOINTS": "0", "SETTLE_SECONDS": "0"}
     chosen = {**shared_emulator.environment, **unlimited, "TrainingStorage": azurite.connection_string}
     settings = Settings.from_env({**example, **chosen})
     built = Flow(shared_emulator, storage, settings, build_services(settings, DefaultAzureCredential()))

@@ -135,7 +135,7 @@ def test_models_whose_metadata_name_no_image_are_served_by_mlflow(flow: Flow) ->
 def test_a_component_without_fine_tune_configs_leaves_the_environment(flow: Flow) -> None:
     """Neither can the image be kept nor requirements be added: each is said, and the model is kept."""
     flow.emulator.set_switches(component_version="0.0.81")
-    run = driven(flow, Stage.STOPPED, serving=(MODEL_IMAGE, MLFLOW))
+    run = driven(flow, Stage.STOPPED, serving=(MODEL_IMAGE, MLFLOW), deployment_deadline_minutes=10)
     assert run.error is not None
     assert run.error.code == "NoServingStrategy"
     assert "vllm-model-image: training was not told" in run.error.message

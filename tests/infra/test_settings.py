@@ -12,7 +12,6 @@ import function_app
 from handlers.events.advance_message import MAX_DELIVERIES
 from handlers.events.job_status_changed import RUN_STATUS_CHANGED
 from shared.config import DATA_CONNECTION, Settings, setting_fields
-from shared.domain.run.names import SUFFIXES
 from tests.infra.bicep_file import CHECKOUT, INFRA, BicepFile, properties, string, strings, text, walk
 
 HOST = json.loads((CHECKOUT / "host.json").read_text())
@@ -46,6 +45,7 @@ def test_constant_settings_are_the_apps_defaults(main_bicep: BicepFile) -> None:
         "COMPUTE_SIZE": "size",
         "DEPLOYMENT_INSTANCE_TYPE": "size",
         f"{DATA_CONNECTION}__blobServiceUri": "https://account.blob.example",
+        f"{DATA_CONNECTION}__queueServiceUri": "https://account.queue.example",
     }
     assert Settings.from_env({**required, **constants}) == Settings.from_env(required)
 
@@ -157,15 +157,15 @@ def test_the_worker_is_configured_alike_everywhere() -> None:
 
 
 def test_subscription_calls_the_function_that_exists() -> None:
-    """The event subscription names the blob function and lets through every ending that opens a run."""
+    """The event subscription names the blob function and lets every blob of the container through."""
     subscription = BicepFile(INFRA / "upload-subscription.bicep")
     source = subscription.source.decode()
     triggers = re.findall(
         r'function_name\("(\w+)"\)\n@app\.blob_trigger', (CHECKOUT / "function_app.py").read_text()
     )
     assert re.findall(r"param functionName string = '(\w+)'", source) == triggers
-    values = next(strings(node) for node in _all_properties(subscription, "values"))
-    assert sorted(values) == sorted(SUFFIXES)
+    assert list(_all_properties(subscription, "advancedFilters")) == []
+    assert list(_all_properties(subscription, "subjectEndsWith")) == []
     starts = next(string(node) for node in _all_properties(subscription, "subjectBeginsWith"))
     assert starts == "/blobServices/default/containers/uploads/blobs/"
 

@@ -17,16 +17,17 @@ from handlers.events.notification_message import deliver_notification
 from shared.adapters.storage.notification_queue import QUEUE
 from shared.config import Settings
 from shared.domain.errors import ServiceRefusedError, TransientServiceError
+from shared.domain.run.message_formats import render, stage_message
 from shared.domain.run.notifications import (
     ATTEMPTS,
     ATTEMPTS_WITHOUT_RECORD,
     Notification,
     delay_before,
-    render,
     sign,
     stage_change,
 )
-from shared.domain.run.run import Failure, Run, enter
+from shared.domain.run.parts import Failure
+from shared.domain.run.run import Run, enter
 from shared.domain.run.stages import Stage
 from shared.workflow.notifications import enqueue_stage_changes
 from tests.app.builders import NOW, PATH, RUN_ID, a_run
@@ -234,7 +235,7 @@ PAGE = "https://app.example/api/dashboard"
 
 def in_form(run: Run, index: int, form: str, dashboard: str | None = PAGE) -> Any:
     """News of an entry as a chat gets them."""
-    content_type, body = render(stage_change(run, index), "id", form, "source", dashboard)
+    content_type, body = render(stage_message(stage_change(run, index)), "id", form, "source", dashboard)
     assert content_type.startswith("application/json")
     return json.loads(body)
 

@@ -64,6 +64,20 @@ MODEL = {
     "root": RUN_ID,
 }
 MODELS = {"object": "list", "data": [MODEL]}
+IGNORED_UPLOADS = {
+    "uploads": [
+        {
+            "path": "exports/support.csv",
+            "etag": '"0x8DE0A1B2C3D4E5F"',
+            "size": 40960,
+            "reason": "ConvertibleFile",
+            "detail": "The file is not JSON Lines.",
+            "remedy": "Convert and upload it with `finetune upload`, then delete this one.",
+            "noticed_at": "2026-03-01T15:20:00Z",
+        }
+    ],
+    "more": 0,
+}
 START = {"instance_type": "Standard_NC48ads_A100_v4", "lifetime_hours": 8}
 EXTENSION = {"hours": 4}
 HEALTH = {"status": "ok"}
@@ -73,6 +87,7 @@ _ASKED = {JSON: {"run": ASKED_RUN}}
 
 EXAMPLES: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("list_runs", "200"): {JSON: {"page": RUN_PAGE}},
+    ("list_uploads", "200"): {JSON: {"ignored": IGNORED_UPLOADS}},
     ("get_run", "200"): {JSON: {"run": RUN}},
     ("get_report", "200"): {JSON: {"rejected": REPORT}},
     ("cancel_run", "202"): _ASKED,

@@ -24,14 +24,20 @@ from azure.core.pipeline.policies import (
 from azure.core.rest import HttpRequest, HttpResponse
 
 from shared.adapters.http.response_parsing import parse_response
-from shared.adapters.retries import CALL_RETRIES, TOKEN_RETRIES, BriefTransport
+from shared.adapters.http.transport import BriefTransport, GuardedTransport
+from shared.adapters.http.trusted_hosts import TrustedHosts
+from shared.adapters.retries import CALL_RETRIES, TOKEN_RETRIES
 from shared.adapters.sdk_errors import is_absent, translated
+from shared.domain.errors import TransientServiceError
 
 USER_AGENT = "finetune-on-upload"
 PUBLIC_ARM = "https://management.azure.com/"
 PUBLIC_REGISTRY_DISCOVERY = "https://eastus.api.azureml.ms/"
 
 T = TypeVar("T")
+
+MOST_PAGES = 1_000
+"""Pages of a list that are followed: a page that names itself as the next one has no end."""
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
@@ -56,7 +62,7 @@ class WorkspaceId(NamedTuple):
 class Arm:
     """JSON in, out what a caller makes of the answer; errors translated."""
 
-    def __init__(self, credential: TokenCredential, base_url: str, scope: str) -> None:
+    def __init__(self, credential: TokenCredential, base_url: str, scope: str, trusted: TrustedHosts) -> None:
         self._base_url = base_url.rstrip("/")
         policies = [
             RequestIdPolicy(),
@@ -66,7 +72,9 @@ class Arm:
             BearerTokenCredentialPolicy(credential, scope),
             DistributedTracingPolicy(),
         ]
-        self._client: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(base_url, policies=policies)
+        self._client: PipelineClient[HttpRequest, HttpResponse] = PipelineClient(
+            base_url, policies=policies, transport=GuardedTransport(trusted)
+        )
 
     def get(
         self, path: str, read: Callable[[Any], T], *, api_version: str, doing: str, **query: str
@@ -82,11 +90,13 @@ class Arm:
 
         items: list[T] = []
         page = self.get(path, read_page, api_version=api_version, doing=doing)
-        while page is not None:
+        for _ in range(MOST_PAGES):
+            if page is None:
+                return items
             found, following = page
             items.extend(found)
             page = self.get_url(following, read_page, doing=doing) if following else None
-        return items
+        raise TransientServiceError(f"{doing}: the list has over {MOST_PAGES} pages", code="EndlessList")
 
     def get_url(self, url: str, read: Callable[[Any], T], *, doing: str) -> T | None:
         """GET an absolute address that the service itself gave (next page, operation status)."""

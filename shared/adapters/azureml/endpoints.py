@@ -142,14 +142,15 @@ class AzureMlEndpoints:
     def _deployment(self, name: str) -> DeploymentStatus | None:
         found = self._arm.get(
             f"{self._root}/{name}/deployments/{DEPLOYMENT}",
-            _read_state,
+            _read_deployment,
             api_version=DEPLOYMENT_VERSION,
             doing=f"looking at the deployment of endpoint {name}",
         )
         if found is None:
             return None
-        state, operation = found
-        return DeploymentStatus(state, self._failure(operation) if state is Provisioning.FAILED else None)
+        seen, operation = found
+        failure = self._failure(operation) if seen.state is Provisioning.FAILED else None
+        return seen._replace(failure=failure)
 
     def _put(self, name: str, body: Mapping[str, Any], doing: str) -> None:
         self._arm.put(f"{self._root}/{name}", body, api_version=ENDPOINT_VERSION, doing=doing)
@@ -178,6 +179,21 @@ def _read_endpoint(body: Any, owner: tuple[str, str]) -> tuple[EndpointStatus, s
         scoring_uri=str(uri) if uri else None,
         traffic={key: share for key, share in shares.items() if share},
         foreign=_read_tags(body)[1:] != owner,
+        public=str(facts.get("publicNetworkAccess") or "Enabled").lower() == "enabled",
+    )
+    return seen, operation
+
+
+def _read_deployment(body: Any) -> tuple[DeploymentStatus, str | None]:
+    facts = body["properties"]
+    state, operation = _read_state(body)
+    model, size = facts.get("model"), facts.get("instanceType")
+    instances = (body.get("sku") or {}).get("capacity")
+    seen = DeploymentStatus(
+        state=state,
+        model=str(model) if model else None,
+        instance_type=str(size) if size else None,
+        instances=int(instances) if instances is not None else None,
     )
     return seen, operation
 

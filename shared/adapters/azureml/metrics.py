@@ -16,10 +16,11 @@ from azure.core.credentials import TokenCredential
 
 from shared.adapters.azureml.workspace import AzureMlWorkspace
 from shared.adapters.http.response_parsing import INVALID_RESPONSE
+from shared.adapters.http.trusted_hosts import TrustedHosts
 from shared.adapters.retries import limit_mlflow_retries
 from shared.adapters.sdk_errors import translated
 from shared.domain.errors import ServiceRefusedError, TransientServiceError
-from shared.domain.run.run import MetricPoint, Metrics
+from shared.domain.run.parts import MetricPoint, Metrics
 
 HISTORY_POINTS = 200
 """Points kept of each metric's history, spread evenly: enough to plot, small enough for a record."""
@@ -37,8 +38,15 @@ _MLFLOW = threading.Lock()
 class MlflowMetrics:
     """Metrics of a workspace's jobs."""
 
-    def __init__(self, credential: TokenCredential, workspace: AzureMlWorkspace, experiment: str) -> None:
+    def __init__(
+        self,
+        credential: TokenCredential,
+        workspace: AzureMlWorkspace,
+        experiment: str,
+        trusted: TrustedHosts,
+    ) -> None:
         self._credential = credential
+        self._trusted = trusted
         self._workspace = workspace
         self._experiment = experiment
 
@@ -56,7 +64,9 @@ class MlflowMetrics:
 
             limit_mlflow_retries()
             try:
-                client = MlflowClient(tracking_uri=self._workspace.facts.tracking_uri)
+                tracking = self._workspace.facts.tracking_uri
+                self._trusted.check(f"https://{tracking.partition('://')[2]}")
+                client = MlflowClient(tracking_uri=tracking)
                 _sign_in_with(self._credential, client)
                 runs = self._runs(client, job)
                 latest = {

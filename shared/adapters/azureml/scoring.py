@@ -23,6 +23,7 @@ from yarl import URL
 
 from shared.adapters.azureml.endpoints import AzureMlEndpoints
 from shared.adapters.http.response_parsing import read_json, retry_after
+from shared.adapters.http.transport import ANSWER_LIMIT_BYTES
 from shared.adapters.sdk_errors import translate
 from shared.domain.errors import ScoringError
 from shared.domain.sanitize import sanitize_text
@@ -59,9 +60,6 @@ _MEANINGS = {
 
 _WHOLE = aiohttp.ClientTimeout(total=RESPONSE_SECONDS, sock_connect=CONNECT_SECONDS)
 _STREAMING = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=RESPONSE_SECONDS)
-
-ANSWER_LIMIT_BYTES = 16 * 1024 * 1024
-"""The longest answer that is read: many times what a model writes, and nothing that fills the memory."""
 
 
 class _Bearer(NamedTuple):
@@ -111,8 +109,12 @@ class EndpointScoring:
         async with self._response(self._shared(), target, request, None, _STREAMING) as response:
             if response.status != HTTPStatus.OK:
                 raise _refusal(response.status, response.headers)
+            size = 0
             try:
                 async for chunk in response.content.iter_any():
+                    size += len(chunk)
+                    if size > ANSWER_LIMIT_BYTES:
+                        raise _too_large()
                     yield chunk
             except aiohttp.ClientError as fault:
                 raise ScoringError(
@@ -235,9 +237,13 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > ANSWER_LIMIT_BYTES:
-            message = f"the model's answer is over {ANSWER_LIMIT_BYTES // 2**20} MiB"
-            raise ScoringError(502, message, code="AnswerTooLarge")
+            raise _too_large()
     return bytes(body)
+
+
+def _too_large() -> ScoringError:
+    message = f"the model's answer is over {ANSWER_LIMIT_BYTES // 2**20} MiB"
+    return ScoringError(502, message, code="AnswerTooLarge")
 
 
 def _encoded(payload: Mapping[str, Any]) -> bytes:

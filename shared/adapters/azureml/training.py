@@ -20,6 +20,8 @@ from azure.core.exceptions import AzureError, ResourceExistsError
 from shared.adapters.azureml.arm import Arm, WorkspaceId
 from shared.adapters.azureml.workspace import AzureMlWorkspace
 from shared.adapters.http.response_parsing import is_retryable, validating_response
+from shared.adapters.http.transport import GuardedTransport
+from shared.adapters.http.trusted_hosts import TrustedHosts
 from shared.adapters.retries import CALL_LIMITS
 from shared.adapters.sdk_errors import translated
 from shared.domain.dataset import Split
@@ -28,8 +30,9 @@ from shared.domain.run.job_status import JobState
 from shared.domain.run.names import RUN_TAG, model_name
 from shared.domain.run.observation import JobStatus
 from shared.domain.run.options import SERVERLESS
-from shared.domain.run.run import ModelRecord, Run, TrainingPlan
-from shared.domain.sanitize import sanitize_text
+from shared.domain.run.parts import ModelRecord, TrainingPlan
+from shared.domain.run.run import Run
+from shared.domain.sanitize import plain_text, sanitize_text
 from shared.domain.serving.strategies.strategy import MODEL_FOLDER
 from shared.domain.training.component import COMPONENT_NAME, FINETUNE_CONFIG
 from shared.domain.training.model_reference import ModelInput
@@ -63,6 +66,7 @@ class AzureMlTraining:
         workspace_id: WorkspaceId,
         workspace: AzureMlWorkspace,
         datasets: Datasets,
+        trusted: TrustedHosts,
         *,
         registry: str,
         experiment: str,
@@ -72,16 +76,17 @@ class AzureMlTraining:
         self._id = workspace_id
         self._workspace = workspace
         self._datasets = datasets
+        self._trusted = trusted
         self._registry = registry
         self._experiment = experiment
 
     def submit(self, run: Run, plan: TrainingPlan, *, finetune_config: str | None) -> None:
         """See `Training.submit`."""
-        with sdk_translated(f"submitting job {run.run_id}"):
+        with sdk_translated(f"submitting job {run.job_name}"):
             from azure.ai.ml import MLClient
 
             registry = MLClient(
-                self._credential, registry_name=self._registry, enable_telemetry=False, **CALL_LIMITS
+                self._credential, registry_name=self._registry, enable_telemetry=False, **self._limits()
             )
             component = registry.components.get(COMPONENT_NAME, version=plan.component_version)
             with _DSL:
@@ -127,7 +132,7 @@ class AzureMlTraining:
 
             registered = self._client().models.create_or_update(
                 Model(
-                    path=f"azureml://jobs/{run.run_id}/outputs/{OUTPUT}",
+                    path=f"azureml://jobs/{run.job_name}/outputs/{OUTPUT}",
                     type=AssetTypes.MLFLOW_MODEL,
                     name=name,
                     version=run.run_id,
@@ -145,7 +150,13 @@ class AzureMlTraining:
     def _client(self) -> MLClient:
         from azure.ai.ml import MLClient
 
-        return MLClient(self._credential, *self._id, enable_telemetry=False, **CALL_LIMITS)
+        return MLClient(self._credential, *self._id, enable_telemetry=False, **self._limits())
+
+    def _limits(self) -> dict[str, Any]:
+        """Deadlines, and a transport that bounds answers and sends the token to trusted hosts alone."""
+        # A client that is given a transport leaves it the transport's own deadlines.
+        deadlines = {name: CALL_LIMITS[name] for name in ("connection_timeout", "read_timeout")}
+        return {**CALL_LIMITS, "transport": GuardedTransport(self._trusted, **deadlines)}
 
     def _build(self, component: Any, run: Run, plan: TrainingPlan, finetune_config: str | None) -> Any:
         from azure.ai.ml import Input
@@ -171,7 +182,7 @@ class AzureMlTraining:
             return {OUTPUT: step.outputs.mlflow_model_folder}
 
         job = fine_tune()
-        job.name = run.run_id
+        job.name = run.job_name
         job.display_name = plan.display_name
         job.tags = _lineage(run, plan)
         settings: Any = job.settings
@@ -181,13 +192,14 @@ class AzureMlTraining:
 
     def _why(self, name: str) -> str | None:
         try:
-            return self._failure(name)
+            why = self._failure(name)
         except FinetuneError as fault:
             if is_retryable(fault):
                 raise
             # That the job failed is known; who may not read why must still be able to take it away.
             _log.warning("why a job failed cannot be read", extra={"run_id": name, "code": fault.code})
             return None
+        return plain_text(why) if why else None
 
     def _failure(self, name: str) -> str | None:
         """Find the failed step's own words; the ARM job carries none."""

@@ -13,6 +13,7 @@ from shared.adapters.azureml.arm import Arm, WorkspaceId
 from shared.adapters.storage.account import DATASETS, DatastoreAddress
 from shared.domain.errors import InvalidRunError, ServiceRefusedError
 from shared.domain.run.observation import ComputeStatus, provisioning
+from shared.domain.sanitize import plain_text
 
 WORKSPACE_VERSION = "2024-10-01-preview"
 COMPUTE_VERSION = "2023-08-01-preview"
@@ -95,7 +96,11 @@ class AzureMlWorkspace:
             api_version=COMPUTE_VERSION,
             doing=f"listing the VM sizes of {self.location}",
         )
-        return (sizes or {}).get(size.lower())
+        if sizes is None:
+            # That the list is not there says nothing of the size.
+            message = f"the list of VM sizes of {self.location} answers 404"
+            raise ServiceRefusedError(message, code="VmSizesNotFound", status=404)
+        return sizes.get(size.lower())
 
     def create_compute(self, name: str, size: str, *, max_nodes: int) -> None:
         """See `Workspace.create_compute`."""
@@ -190,7 +195,7 @@ def _read_compute(body: Any) -> ComputeStatus:
     return ComputeStatus(
         provisioning(facts.get("provisioningState")),
         str((facts.get("properties") or {}).get("vmSize") or ""),
-        " ".join(filter(None, messages)) or None,
+        plain_text(" ".join(filter(None, messages))) or None,
     )
 
 

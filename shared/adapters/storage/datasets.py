@@ -12,16 +12,20 @@ from contextlib import contextmanager, suppress
 import msgspec
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
-from azure.storage.blob import BlobBlock, BlobClient, BlobServiceClient, ContentSettings
+from azure.storage.blob import BlobBlock, BlobClient, BlobProperties, BlobServiceClient, ContentSettings
 
 from shared.adapters.sdk_errors import translated
-from shared.adapters.storage.account import DATASETS, UPLOADS
+from shared.adapters.storage.account import DATASETS, UPLOADS, read_bounded
 from shared.domain.dataset import Sink, Split
 from shared.domain.errors import UploadReplacedError
-from shared.domain.run.run import SourceFile
+from shared.domain.run.parts import SourceFile
+from shared.domain.run.uploads import BlobKind, UploadedBlob
 
 BLOCK = 4 * 1024 * 1024
 """Bytes of a staged block: small enough to keep memory flat, and 50,000 of them make 195 GiB."""
+
+CHECKPOINT_LIMIT_BYTES = 64 * 1024 * 1024
+"""The longest checkpoint that is read: the digests of rows in it take 16 MiB at most."""
 
 IN_FLIGHT = 3
 """Blocks of one file on their way at a time; validation goes on checking meanwhile."""
@@ -36,14 +40,29 @@ class BlobUploads:
     def __init__(self, service: BlobServiceClient) -> None:
         self._container = service.get_container_client(UPLOADS)
 
-    def find(self, path: str) -> SourceFile | None:
+    def find(self, path: str) -> UploadedBlob | None:
         """See `Uploads.find`."""
         with translated(f"looking up upload {path}"):
             try:
                 seen = self._container.get_blob_client(path).get_blob_properties()
             except ResourceNotFoundError:
                 return None
-        return SourceFile(path=path, etag=str(seen.etag), size=int(seen.size))
+        return None if _is_folder(seen) else _uploaded(path, seen)
+
+    def folder(self, folder: str) -> Iterator[UploadedBlob]:
+        """See `Uploads.folder`."""
+        with translated(f"listing the uploads in {folder}"):
+            # What lies deeper comes as one prefix a folder.
+            for seen in self._container.walk_blobs(folder, include=["metadata"], delimiter="/"):
+                if isinstance(seen, BlobProperties) and not _is_folder(seen):
+                    yield _uploaded(seen.name, seen)
+
+    def every(self) -> Iterator[UploadedBlob]:
+        """See `Uploads.every`."""
+        with translated("listing the uploads"):
+            for seen in self._container.list_blobs(include=["metadata"]):
+                if not _is_folder(seen):
+                    yield _uploaded(seen.name, seen)
 
     def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """See `Uploads.read`."""
@@ -82,6 +101,27 @@ class BlobUploads:
                     "if there is a newer upload, it has a run of its own",
                     code="UploadReplaced",
                 ) from fault
+
+
+def _is_folder(seen: BlobProperties) -> bool:
+    """Whether this is a directory of a hierarchical namespace, which is listed as an empty blob."""
+    metadata = {name.lower(): value for name, value in (seen.metadata or {}).items()}
+    return metadata.get("hdi_isfolder") == "true"
+
+
+def _uploaded(path: str, seen: BlobProperties) -> UploadedBlob:
+    digest = seen.content_settings.content_md5
+    return UploadedBlob(
+        path=path,
+        # A listing has ETags without their quotes.
+        etag=f'"{str(seen.etag).strip(chr(34))}"',
+        size=int(seen.size),
+        modified=seen.last_modified,
+        kind=BlobKind(str(getattr(seen.blob_type, "value", seen.blob_type))),
+        md5=bytes(digest).hex() if digest else None,
+        # While it is being rehydrated, the tier is the archive tier still.
+        archived=str(seen.blob_tier).lower() == "archive",
+    )
 
 
 def _ahead(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -128,7 +168,7 @@ class BlobDatasets:
         """See `Datasets.load_checkpoint`."""
         with translated(f"reading the checkpoint of {run_id}"):
             try:
-                return bytes(self._checkpoint(run_id).download_blob().readall())
+                return read_bounded(self._checkpoint(run_id).download_blob(), CHECKPOINT_LIMIT_BYTES)
             except ResourceNotFoundError:
                 return None
 

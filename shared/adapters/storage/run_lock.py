@@ -48,6 +48,11 @@ class BlobRunLock:
                 # It ran out or storage is away; either way it ends by itself, and every write is conditional.
                 _log.warning("a lease could not be released", extra={"run_id": run_id})
 
+    def was_locked(self, run_id: str) -> bool:
+        """See `RunLock.was_locked`."""
+        with translated(f"looking for the lock of {run_id}"):
+            return bool(self._container.get_blob_client(f"run/{run_id}").exists())
+
     def _acquire_lease(self, blob: BlobClient, run_id: str) -> BlobLeaseClient:
         with translated(f"locking {run_id}"):
             try:

@@ -31,7 +31,7 @@ class FileFaultError(Exception):
 
 def is_compressed(name: str) -> bool:
     """Whether a file of that name is decompressed while it is read."""
-    return name.endswith((".gz", ".zst"))
+    return name.lower().endswith((".gz", ".zst"))
 
 
 class FileContent:
@@ -40,7 +40,7 @@ class FileContent:
     def __init__(
         self, name: str, chunks: Iterable[bytes], rules: ValidationRules, resumed_at: int = 0
     ) -> None:
-        """Choose the decompression by the file's name: `.gz`, `.zst` or none.
+        """Choose the decompression by the file's name: `.gz`, `.zst` or none, in upper or lower case.
 
         Args:
             name: The file's name.
@@ -48,7 +48,7 @@ class FileContent:
             rules: For the limits.
             resumed_at: Bytes of the content that were read before.
         """
-        self._name = name
+        self._name = name.lower()
         self._chunks = chunks
         self._rules = rules
         self._skipped = resumed_at if is_compressed(name) else 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from shared.domain.backoff import backoff
 from shared.domain.run.observation import DeploymentStatus, Provisioning
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
@@ -25,7 +26,8 @@ class NextAction(StrEnum):
     TRY_NEXT = "try_next"
     # Put on record that it is gone.
     SERVE = "serve"
-    GIVE_UP = "give_up"
+    START_OVER = "start_over"
+    # No strategy is left: after a pause, all are tried again.
     WAIT = "wait"
 
 
@@ -38,11 +40,11 @@ def next_action(run: Run, deployment: DeploymentStatus | None) -> NextAction:
     progress = run.serving
     if progress is None:
         return NextAction.CHOOSE
-    last = progress.failed[-1] if progress.failed else None
-    if progress.current is None or (last and concerns_every_strategy(last.code, last.message)):
-        return NextAction.GIVE_UP
     if progress.removing:
         return _removing(deployment)
+    last = progress.failed[-1] if progress.failed else None
+    if progress.current is None or (last and concerns_every_strategy(last.code, last.message)):
+        return NextAction.START_OVER
     if deployment is None:
         return NextAction.CREATE
     match deployment.state:
@@ -54,10 +56,38 @@ def next_action(run: Run, deployment: DeploymentStatus | None) -> NextAction:
             return NextAction.WAIT
 
 
-def attempt_began(run: Run) -> datetime | None:
-    """When the present attempt began (UTC): with the stage, or when the attempt before it failed."""
-    failed = run.serving.failed if run.serving else ()
-    return failed[-1].at if failed else run.entered(Stage.DEPLOYING)
+def attempt_ends(run: Run, deadline: timedelta) -> datetime | None:
+    """When the present attempt has had its share of the deadline (UTC); None outside `deploying`.
+
+    The deadline is one for all attempts: each strategy that is left gets the same share of what is left.
+    """
+    entered, progress = run.entered(Stage.DEPLOYING), run.serving
+    if entered is None or progress is None:
+        return None
+    began = progress.failed[-1].at if progress.failed else progress.began or entered
+    left = max(1, len(progress.order) - len(progress.failed))
+    return began + max(entered + deadline - began, timedelta()) / left
+
+
+def start_over_at(run: Run) -> datetime | None:
+    """When all strategies may be tried again (UTC), with growing pauses; None while one is being tried."""
+    if run.serving is None or not run.serving.failed:
+        return None
+    return run.serving.failed[-1].at + backoff(run.rebuilds + 1, 1.0)
+
+
+def why_not_deployed(run: Run) -> tuple[str, str] | None:
+    """Code and message of what keeps a run from being deployed, or None while nothing did."""
+    if run.failures and run.last_fault is not None:
+        return run.last_fault.code, run.last_fault.message
+    if run.serving is not None and run.serving.failed:
+        last = run.serving.failed[-1]
+        if concerns_every_strategy(last.code, last.message):
+            return last.code, last.message
+        return "NoServingStrategy", run.serving.explain_failures()
+    if run.rebuilds and run.last_fault is not None:
+        return run.last_fault.code, run.last_fault.message
+    return None
 
 
 def _removing(deployment: DeploymentStatus | None) -> NextAction:

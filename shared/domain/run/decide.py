@@ -8,73 +8,28 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import NamedTuple
+from datetime import datetime
 
 from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
-from shared.domain.run.attempts import NextAction, attempt_began, next_action
-from shared.domain.run.fault_policy import Operation, Outcome, Phase, phase_of
-from shared.domain.run.job_status import JobState
+from shared.domain.run.decision import Decision, Do, Enter, Step, Wait
+from shared.domain.run.deploying import deploying
+from shared.domain.run.drift import Reaction, drift_of
+from shared.domain.run.endings import (
+    give_up,
+    lasted,
+    name_taken,
+    overdue_training,
+    past_deadline,
+    time_is_up,
+)
+from shared.domain.run.job_status import JobState, is_preempted
 from shared.domain.run.observation import ComputeStatus, Observation, Provisioning
-from shared.domain.run.run import Failure, Run
+from shared.domain.run.parts import Failure
+from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
-from shared.domain.serving.attempts import concerns_every_strategy
-from shared.domain.serving.deployment import ALL_TRAFFIC
-
-
-class Step(StrEnum):
-    """One idempotent piece of work. A step that finds its work done already changes nothing."""
-
-    VALIDATE = "validate"
-    PLAN = "plan"
-    CLAIM = "claim"
-    CREATE_COMPUTE = "create_compute"
-    ACQUIRE_SLOT = "acquire_slot"
-    SUBMIT_JOB = "submit_job"
-    COLLECT_METRICS = "collect_metrics"
-    REGISTER_MODEL = "register_model"
-    CREATE_ENDPOINT = "create_endpoint"
-    CHOOSE_SERVING = "choose_serving"
-    CREATE_DEPLOYMENT = "create_deployment"
-    FAIL_DEPLOYMENT = "fail_deployment"
-    DELETE_DEPLOYMENT = "delete_deployment"
-    TRY_NEXT_SERVING = "try_next_serving"
-    SMOKE_TEST = "smoke_test"
-    ROUTE_TRAFFIC = "route_traffic"
-    CANCEL_JOB = "cancel_job"
-    DELETE_ENDPOINT = "delete_endpoint"
-
-
-COSTLY = frozenset({Step.SUBMIT_JOB, Step.CREATE_ENDPOINT, Step.CREATE_DEPLOYMENT})
-"""Steps before which the intent is put on record (`Run.billable`)."""
-
-
-class Do(NamedTuple):
-    """Carry out `step`."""
-
-    step: Step
-
-
-class Enter(NamedTuple):
-    """Move to `stage`; `outcome` is where `deleting` leads, `reason` why, in a person's words."""
-
-    stage: Stage
-    error: Failure | None = None
-    outcome: Stage | None = None
-    reason: str | None = None
-
-
-class Wait(NamedTuple):
-    """Look again at `until`; `attention` says why a person should look meanwhile, if one should."""
-
-    until: datetime
-    attention: str | None = None
-
-
-Decision = Do | Enter | Wait
+from shared.domain.run.teardown import deleting
 
 
 def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
@@ -103,36 +58,13 @@ def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisi
         case Stage.REGISTERED:
             return Enter(Stage.DEPLOYING) if run.holds_slot(SlotKind.ENDPOINT) else Do(Step.ACQUIRE_SLOT)
         case Stage.DEPLOYING:
-            return _deploying(run, seen, now, limits)
+            return deploying(run, seen, now, limits)
         case Stage.LIVE:
             return _live(run, seen, now, limits)
         case Stage.DELETING:
-            return _deleting(run, seen, now, limits)
+            return deleting(run, seen, now, limits)
         case _:
             raise ValueError(f"{run.run_id} is {run.stage}: there is nothing to decide")
-
-
-def operation_of(step: Step) -> Operation:
-    """What a step is, where it is asked what a fault of it means."""
-    return _OPERATIONS.get(step, Operation.PREPARE)
-
-
-_OPERATIONS = {
-    Step.SUBMIT_JOB: Operation.SUBMIT,
-    **dict.fromkeys(
-        (
-            Step.COLLECT_METRICS,
-            Step.REGISTER_MODEL,
-            Step.CREATE_ENDPOINT,
-            Step.CREATE_DEPLOYMENT,
-            Step.ROUTE_TRAFFIC,
-        ),
-        Operation.FINISH,
-    ),
-    Step.SMOKE_TEST: Operation.TEST,
-    Step.CANCEL_JOB: Operation.REMOVE,
-    Step.DELETE_ENDPOINT: Operation.REMOVE,
-}
 
 
 def repeat_at(step: Step, now: datetime, limits: Limits) -> datetime:
@@ -143,58 +75,12 @@ def repeat_at(step: Step, now: datetime, limits: Limits) -> datetime:
     return now + (limits.job_poll if step is Step.ACQUIRE_SLOT else limits.operation_poll)
 
 
-def give_up(run: Run, code: str, message: str, now: datetime, outcome: Stage | None = None) -> Enter:
-    """End a run that cannot go on: at once if nothing can be costing money, else through `deleting`.
-
-    A run whose job completed does not fail: it stops, and keeps its model until it is started or deleted.
-    """
-    error = Failure(code=code, message=message, stage=run.stage, at=now)
-    if not run.billable:
-        return Enter(Stage.FAILED, error)
-    trained = phase_of(run) is Phase.AFTER_TRAINING
-    return Enter(Stage.DELETING, error, outcome or (Stage.STOPPED if trained else Stage.FAILED))
-
-
-def after_fault(
-    run: Run, fault: Failure, outcome: Outcome, *, retry_at: datetime, now: datetime, limits: Limits
-) -> Wait | Enter:
-    """Say what happens to a run whose step or observation failed.
-
-    Args:
-        run: The record with the fault on it: `faulty_since`, and `refused_since` where it has to be proven.
-        fault: What went wrong.
-        outcome: What the fault means (`fault_policy`).
-        retry_at: When to try again, if the run goes on.
-        now: UTC.
-        limits: The app's bounds.
-    """
-    attention = f"{fault.code}: {fault.message}" if outcome is not Outcome.RETRY else None
-    wait = Wait(retry_at, attention)
-    if outcome is Outcome.HOLD or run.stage is Stage.DELETING:
-        # Whatever the reason, something that costs money may be there.
-        return wait
-    proven = outcome is Outcome.PROVE and _lasted(run.refused_since, limits.refusal_deadline, now)
-    if outcome is Outcome.END or proven:
-        return give_up(run, fault.code, fault.message, now)
-    if run.stage is Stage.TRAINING:
-        # A job that cannot be seen may be doing well.
-        return _overdue_training(run, limits, now) or wait
-    if run.stage is Stage.LIVE:
-        # An endpoint that cannot be seen may be answering, until its time is up.
-        return wait if run.ends_at is not None and run.ends_at > now else _time_is_up(run, now)
-    stuck = run.faulty_since is not None and now - run.faulty_since > limits.fault_deadline
-    # An endpoint costs money while it comes up, whether or not it can be reached.
-    late = run.stage is Stage.DEPLOYING and _overdue_deployment(run, limits, now)
-    return give_up(run, fault.code, fault.message, now) if stuck or late else wait
-
-
-def _lasted(since: datetime | None, deadline: timedelta, now: datetime) -> bool:
-    return since is not None and now - since >= deadline
-
-
 def _requested(run: Run) -> Enter | None:
     """What callers asked for; an end comes before a start."""
-    start = Enter(Stage.TRAINED) if run.start_request is not None else None
+    if run.start_request is None:
+        return _requested_end(run)
+    # A failed run looks at its job again: only one that completed has a model to deploy.
+    start = Enter(Stage.TRAINED if run.stage is Stage.STOPPED else Stage.TRAINING)
     return _requested_end(run) or start
 
 
@@ -233,15 +119,13 @@ def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
         return Do(Step.CLAIM)
     if run.billable:
         if seen.job is not None:
-            return _name_taken(run, "job", now) if seen.job.foreign else Enter(Stage.TRAINING)
-        late = _late(
-            run,
-            "the submitted job has not appeared in Azure ML",
-            run.job_submitted_at,
-            limits.submission_deadline,
-            now,
-        )
-        return late or Do(Step.SUBMIT_JOB)
+            return name_taken(run, now) if seen.job.foreign else Enter(Stage.TRAINING)
+        submitted = run.job_submitted_at
+        if submitted is not None and now - submitted > limits.submission_deadline:
+            message = f"job {run.job_name} was submitted, and has not appeared in Azure ML"
+            return give_up(run, "JobNotFound", message, now)
+        gave_back = run.slot is not None and not run.slot.acquired
+        return Do(Step.ACQUIRE_SLOT if gave_back else Step.SUBMIT_JOB)
     if run.plan.create_compute and (seen.compute is None or seen.compute.state is not Provisioning.READY):
         return _bring_up_compute(run, run.plan.compute, seen.compute, now, limits)
     return Do(Step.SUBMIT_JOB if run.holds_slot(SlotKind.TRAINING) else Step.ACQUIRE_SLOT)
@@ -253,22 +137,28 @@ def _bring_up_compute(
     if seen is not None and seen.state is Provisioning.FAILED:
         reason = seen.failure or "its provisioning failed"
         return give_up(run, "ComputeFailed", f"cluster {name}: {reason}", now)
-    late = _late(run, f"cluster {name} is not up", run.compute_requested_at, limits.compute_deadline, now)
-    return late or (Do(Step.CREATE_COMPUTE) if seen is None else Wait(now + limits.operation_poll))
+    overdue = past_deadline(
+        run, f"cluster {name} is not up", run.compute_requested_at, limits.compute_deadline, now
+    )
+    return overdue or (Do(Step.CREATE_COMPUTE) if seen is None else Wait(now + limits.operation_poll))
 
 
 def _training(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
     if seen.job is None:
-        message = f"job {run.run_id} is no longer in the workspace"
-        if _lasted(run.job_missing_since, limits.refusal_deadline, now):
+        if run.job_number > 1 and run.job_submitted_at is None:
+            return Do(Step.SUBMIT_JOB)
+        message = f"job {run.job_name} is no longer in the workspace"
+        if lasted(run.job_missing_since, limits.refusal_deadline, now):
             return give_up(run, "JobNotFound", message, now)
-        late = _overdue_training(run, limits, now)
-        return late or Wait(now + limits.job_poll, message)
+        overdue = overdue_training(run, limits, now)
+        return overdue or Wait(now + limits.job_poll, message)
     if seen.job.foreign:
-        return _name_taken(run, "job", now)
+        return name_taken(run, now)
     match seen.job.state:
         case JobState.COMPLETED:
             return Enter(Stage.TRAINED)
+        case JobState.FAILED if is_preempted(seen.job.failure) and run.job_number <= limits.resubmissions:
+            return Do(Step.REPLACE_JOB)
         case JobState.FAILED:
             return give_up(run, "JobFailed", seen.job.failure or "the training job failed", now)
         case JobState.CANCELED | JobState.STOPPING:
@@ -280,154 +170,59 @@ def _training(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
             )
             return Enter(Stage.DELETING, error, Stage.CANCELED)
         case _:
-            late = _overdue_training(run, limits, now)
-            return late or Wait(now + limits.job_poll)
+            overdue = overdue_training(run, limits, now)
+            return overdue or Wait(now + limits.job_poll)
 
 
 def _trained(run: Run, now: datetime, limits: Limits) -> Decision:
+    """The model is registered first: whatever else cannot be had of the job, its model is kept."""
+    if run.model is None:
+        return Do(Step.REGISTER_MODEL)
     if run.metrics is None:
         return Do(Step.COLLECT_METRICS)
-    if limits.max_eval_loss is not None:
-        loss = run.metrics.eval_loss
-        if loss is None:
-            return give_up(
-                run,
-                "EvalLossMissing",
-                "MAX_EVAL_LOSS is set, but training logged no eval_loss",
-                now,
-                Stage.FAILED,
-            )
-        if not loss <= limits.max_eval_loss:
-            message = f"evaluation loss {loss:.4f} is over MAX_EVAL_LOSS {limits.max_eval_loss:g}"
-            return give_up(run, "EvalLossTooHigh", message, now, Stage.FAILED)
-    return Do(Step.REGISTER_MODEL) if run.model is None else Enter(Stage.REGISTERED)
-
-
-def _deploying(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
-    decision = _bring_up(run, seen, now, limits)
-    if isinstance(decision, Enter):
-        return decision
-    overdue = _overdue_deployment(run, limits, now)
-    if overdue is not None and decision == Do(Step.SMOKE_TEST):
-        # It is up and never answered: that is this strategy's failure, not the run's.
-        return Do(Step.FAIL_DEPLOYMENT)
-    return overdue or decision
-
-
-def _bring_up(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
-    endpoint = seen.endpoint
-    if endpoint is None:
-        return Do(Step.CREATE_ENDPOINT)
-    if endpoint.foreign:
-        return _name_taken(run, "endpoint", now)
-    if endpoint.state is Provisioning.FAILED:
-        return give_up(run, "EndpointFailed", endpoint.failure or "the endpoint failed", now)
-    if endpoint.state is not Provisioning.READY:
-        return Wait(now + limits.operation_poll)
-    match next_action(run, endpoint.deployment):
-        case NextAction.GIVE_UP:
-            assert run.serving is not None
-            last = run.serving.failed[-1]
-            if concerns_every_strategy(last.code, last.message):
-                return give_up(run, last.code, last.message, now)
-            return give_up(run, "NoServingStrategy", run.serving.explain_failures(), now)
-        case NextAction.SERVE:
-            return Enter(Stage.LIVE) if endpoint.traffic == ALL_TRAFFIC else Do(Step.ROUTE_TRAFFIC)
-        case NextAction.WAIT:
-            return Wait(now + limits.operation_poll)
-        case action:
-            return Do(_ATTEMPT_STEPS[action])
-
-
-_ATTEMPT_STEPS = {
-    NextAction.CHOOSE: Step.CHOOSE_SERVING,
-    NextAction.CREATE: Step.CREATE_DEPLOYMENT,
-    NextAction.TEST: Step.SMOKE_TEST,
-    NextAction.FAIL: Step.FAIL_DEPLOYMENT,
-    NextAction.DELETE: Step.DELETE_DEPLOYMENT,
-    NextAction.TRY_NEXT: Step.TRY_NEXT_SERVING,
-}
+    if limits.max_eval_loss is None or run.loss_accepted:
+        return Enter(Stage.REGISTERED)
+    loss = run.metrics.eval_loss
+    if loss is None:
+        message = "MAX_EVAL_LOSS is set, but training logged no eval_loss; starting the run accepts that"
+        return give_up(run, "EvalLossMissing", message, now)
+    if not loss <= limits.max_eval_loss:
+        message = (
+            f"evaluation loss {loss:.4f} is over MAX_EVAL_LOSS {limits.max_eval_loss:g}; "
+            "starting the run accepts it"
+        )
+        return give_up(run, "EvalLossTooHigh", message, now)
+    return Enter(Stage.REGISTERED)
 
 
 def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
-    if run.ends_at is None or run.ends_at <= now:
-        return _time_is_up(run, now)
-    if seen.endpoint is None or seen.endpoint.foreign:
-        if _lasted(run.endpoint_missing_since, limits.refusal_deadline, now):
-            return give_up(run, "EndpointGone", f"endpoint {run.run_id} is no longer in the workspace", now)
-        return Wait(now + limits.job_poll, f"endpoint {run.run_id} is not in the workspace")
-    return Wait(run.ends_at)
+    if run.endpoint is None or run.ends_at is None:
+        return time_is_up(run, now)
+    ends_at = min(run.ends_at, run.endpoint.live_since + limits.longest_lifetime)
+    if ends_at <= now:
+        return time_is_up(run, now)
+    if seen.endpoint is None:
+        if lasted(run.endpoint_missing_since, limits.refusal_deadline, now):
+            message = f"endpoint {run.endpoint_name} is no longer in the workspace"
+            return give_up(run, "EndpointGone", message, now)
+        return Wait(now + limits.job_poll, f"endpoint {run.endpoint_name} is not in the workspace")
+    drift = drift_of(run, seen.endpoint)
+    if drift is None:
+        return Wait(ends_at, _over_lifetime(run, ends_at))
+    if drift.reaction in _REPAIRS:
+        return Do(_REPAIRS[drift.reaction])
+    poll = limits.operation_poll if drift.reaction is Reaction.WAIT else limits.job_poll
+    return Wait(min(now + poll, ends_at), drift.attention)
 
 
-def _time_is_up(run: Run, now: datetime) -> Enter:
-    reason = "its lifetime ended"
-    if run.expires_at is not None and run.expires_at > now:
-        reason = f"not used for {run.options.idle_minutes:g} minutes"
-    return Enter(Stage.DELETING, outcome=Stage.STOPPED, reason=reason)
-
-
-def _deleting(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
-    if steps := pending_teardown_steps(seen):
-        # After a fault the other one's turn comes: a refusal to remove one must not keep the other.
-        return Do(steps[run.failures % len(steps)])
-    if _may_remain(run, seen, now, limits):
-        going = seen.endpoint is not None or (seen.job is not None and not seen.job.state.over)
-        return Wait(now + (limits.operation_poll if going else limits.job_poll))
-    if run.requests.delete_at is not None and run.outcome is Stage.STOPPED:
-        return Enter(Stage.DELETED)
-    if run.requests.cancel_at is not None and run.outcome is Stage.STOPPED:
-        return Enter(Stage.CANCELED)
-    return Enter(run.outcome or Stage.DELETED)
-
-
-def _may_remain(run: Run, seen: Observation, now: datetime, limits: Limits) -> bool:
-    """Whether job or endpoint may still be there: seen, or not to be seen for too short a time."""
-    if seen.endpoint is not None:
-        endpoint = not seen.endpoint.foreign
-    else:
-        lasted = _lasted(run.endpoint_missing_since, limits.refusal_deadline, now)
-        endpoint = run.entered(Stage.DEPLOYING) is not None and not lasted
-    if seen.job is not None:
-        return endpoint or not (seen.job.foreign or seen.job.state.over)
-    lasted = _lasted(run.job_missing_since, limits.refusal_deadline, now)
-    return endpoint or (run.may_be_training and not lasted)
-
-
-def pending_teardown_steps(seen: Observation) -> list[Step]:
-    """The steps that take away what was seen to be left of a run; what is somebody else's is left alone."""
-    steps = []
-    job, endpoint = seen.job, seen.endpoint
-    if job is not None and not job.foreign and job.state in {JobState.ACTIVE, JobState.UNKNOWN}:
-        steps.append(Step.CANCEL_JOB)
-    if endpoint is not None and not endpoint.foreign and endpoint.state is not Provisioning.DELETING:
-        steps.append(Step.DELETE_ENDPOINT)
-    return steps
-
-
-def _overdue_deployment(run: Run, limits: Limits, now: datetime) -> Enter | None:
-    """Each attempt to deploy has the whole deadline."""
-    return _overdue_since(run, attempt_began(run), limits.deployment_deadline, now)
-
-
-def _name_taken(run: Run, what: str, now: datetime) -> Enter:
-    message = f"the workspace has a {what} {run.run_id} that is not this run's; it was left as it is"
-    return give_up(run, f"{what.capitalize()}NameTaken", message, now)
-
-
-def _overdue_training(run: Run, limits: Limits, now: datetime) -> Enter | None:
-    return _overdue_since(run, run.entered(Stage.TRAINING), limits.training_deadline, now)
-
-
-def _overdue_since(run: Run, since: datetime | None, deadline: timedelta, now: datetime) -> Enter | None:
-    late = _late(run, f"still {run.stage}", since, deadline, now)
-    if late is not None and run.failures and run.last_fault is not None:
-        # What kept the run from going on says more than that it took too long.
-        return give_up(run, run.last_fault.code, run.last_fault.message, now)
-    return late
-
-
-def _late(run: Run, what: str, since: datetime | None, deadline: timedelta, now: datetime) -> Enter | None:
-    if since is None or now - since <= deadline:
+def _over_lifetime(run: Run, ends_at: datetime) -> str | None:
+    """The record has a time that the app refuses: somebody wrote it, or the setting was lowered."""
+    if run.ends_at is None or run.ends_at <= ends_at:
         return None
-    hours = deadline.total_seconds() / 3600
-    return give_up(run, "DeadlineExceeded", f"{what} after {hours:g} h", now)
+    recorded, ends = (f"{moment:%Y-%m-%d %H:%M} UTC" for moment in (run.ends_at, ends_at))
+    return (
+        f"the record says that the endpoint lives until {recorded}; ENDPOINT_MAX_LIFETIME_HOURS says {ends}"
+    )
+
+
+_REPAIRS = {Reaction.DEPLOY: Step.RESTORE_DEPLOYMENT, Reaction.ROUTE: Step.ROUTE_TRAFFIC}

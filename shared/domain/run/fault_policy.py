@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from shared.domain.errors import (
+    AbsentError,
     FinetuneError,
     InvalidRunError,
     ServiceRefusedError,
@@ -40,6 +41,8 @@ class FaultKind(StrEnum):
     # HTTP 400, 422 and the like, and every other refusal: quota, capacity, a name that is taken.
     INVALID_RUN = "invalid run"
     # What the upload or its `run.json` asks for does not exist or does not fit.
+    ABSENT = "absent"
+    # A model, a component or a registry that the run names is not to be found.
     UPLOAD_REPLACED = "upload replaced"
     WRONG_WORKSPACE = "wrong workspace"
     # The app's settings name another workspace than the one that the run was planned in.
@@ -127,6 +130,7 @@ def outcome_of(kind: FaultKind, operation: Operation, phase: Phase) -> Outcome:
 
 _KINDS: dict[type[FinetuneError], FaultKind] = {
     WrongWorkspaceError: FaultKind.WRONG_WORKSPACE,
+    AbsentError: FaultKind.ABSENT,
     InvalidRunError: FaultKind.INVALID_RUN,
     UploadReplacedError: FaultKind.UPLOAD_REPLACED,
 }
@@ -144,4 +148,4 @@ _PASSING = frozenset({FaultKind.UNAVAILABLE, FaultKind.THROTTLED, FaultKind.CONF
 _PROVEN = frozenset({Operation.PREPARE, Operation.SUBMIT, Operation.TEST})
 """Operations whose refusal is believed in the end; a model that answers nonsense costs money by the hour."""
 
-_FOR_GOOD = frozenset({FaultKind.REFUSED, FaultKind.INVALID_RUN})
+_FOR_GOOD = frozenset({FaultKind.REFUSED, FaultKind.INVALID_RUN, FaultKind.ABSENT})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 
@@ -50,3 +51,14 @@ hold compute, so a run keeps watching until its training deadline.
 def job_state(status: str) -> JobState:
     """Translate Azure ML's status of a job; a word that is not in the table is UNKNOWN."""
     return _STATES.get(status, JobState.UNKNOWN)
+
+
+_PREEMPTED = re.compile(r"preempt|low[- ]priority node|spot (vm|node)|evicted", re.IGNORECASE)
+
+
+def is_preempted(failure: str | None) -> bool:
+    """Whether a job failed because its nodes were taken away, by what the failure says.
+
+    Azure ML requeues a preempted job by itself where it can; one that failed over it is lost.
+    """
+    return failure is not None and _PREEMPTED.search(failure) is not None

@@ -1,12 +1,10 @@
-"""Notifications of stage changes, in the formats that receivers take.
+"""Notifications of stage changes and of ignored uploads: what is queued, when it is delivered, how signed.
 
-A notification names one entry of a run's history. It is queued before the record is written and delivered
-after, so that every stage change on the record is delivered; a notification without an entry is dropped. The
-same entry may be delivered twice, always under the same id.
+A notification names one entry of a run's history, or one ignored upload. It is queued before the entry is
+written and delivered after, so that every entry is delivered; a notification without an entry is dropped.
+The same entry may be delivered twice, always under the same id.
 
-Sources: CloudEvents 1.0 (cloudevents.io), its JSON format and its HTTP webhook rules; Standard Webhooks 1.0
-(standardwebhooks.com) for signatures; Adaptive Cards 1.4 as Teams' incoming webhooks take them; Slack's
-"Sending messages using incoming webhooks".
+Source: Standard Webhooks 1.0 (standardwebhooks.com) for signatures.
 """
 
 from __future__ import annotations
@@ -16,19 +14,14 @@ import binascii
 import hashlib
 import hmac
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from shared.domain.run.run import Failure, Run, StageEntry
+from shared.domain.run.parts import Failure, StageEntry
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
-
-EVENT_TYPE = "finetune.run.stage.entered"
-CLOUD_EVENT = "application/cloudevents+json; charset=utf-8"
-JSON = "application/json; charset=utf-8"
-
-OPEN = "Open the run"
 
 SETTLING = timedelta(seconds=1)
 """Delay before the first delivery: by then the record is written."""
@@ -42,7 +35,7 @@ ATTEMPTS_WITHOUT_RECORD = 6
 """How often an entry is looked for that the record does not have: for about half an hour."""
 
 
-class Notification(msgspec.Struct, frozen=True, kw_only=True):
+class Notification(msgspec.Struct, frozen=True, kw_only=True, tag="stage"):
     """One entry of a run's history that is to be told, and how often that was tried."""
 
     run_id: str
@@ -53,6 +46,28 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     def id(self) -> str:
         """The same for every telling of the same entry."""
         return f"{self.run_id}/{self.index}"
+
+    @property
+    def fields(self) -> dict[str, str | int]:
+        """What log lines say of it."""
+        return {"run_id": self.run_id, "index": self.index}
+
+
+class IgnoredNotification(msgspec.Struct, frozen=True, kw_only=True, tag="ignored_upload"):
+    """An upload that opens no run (`IgnoredUpload.id`), and how often that was tried to be told."""
+
+    upload: Annotated[str, Meta(pattern=r"\A[0-9a-f]{32}\Z")]
+    attempt: Annotated[int, Meta(ge=0)] = 0
+
+    @property
+    def id(self) -> str:
+        """The same for every telling of the same upload."""
+        return f"ignored/{self.upload}"
+
+    @property
+    def fields(self) -> dict[str, str | int]:
+        """What log lines say of it."""
+        return {"ignored_upload": self.upload}
 
 
 class StageChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,38 +132,6 @@ def stage_change(run: Run, index: int) -> StageChange:
     )
 
 
-def render(
-    change: StageChange, id: str, form: str, source: str, dashboard: str | None = None
-) -> tuple[str, bytes]:
-    """Format a stage change for the receiver.
-
-    Args:
-        change: What is told.
-        id: The event's id.
-        form: `cloudevents`, `teams` or `slack`.
-        source: The event's source, as a URI reference: the workspace.
-        dashboard: Address of the page for people, to which messages link.
-
-    Returns:
-        Content type and body.
-    """
-    if form == "teams":
-        return JSON, msgspec.json.encode(_teams(change, dashboard))
-    if form == "slack":
-        return JSON, msgspec.json.encode({"text": _slack(change, dashboard)})
-    event = {
-        "specversion": "1.0",
-        "id": id,
-        "source": source,
-        "type": EVENT_TYPE,
-        "subject": change.run_id,
-        "time": change.entered_at,
-        "datacontenttype": "application/json",
-        "data": change,
-    }
-    return CLOUD_EVENT, msgspec.json.encode(event)
-
-
 def sign(secret: str, id: str, sent: datetime, body: bytes) -> dict[str, str]:
     """Sign a request as Standard Webhooks does: HMAC-SHA256 over id, time and raw body.
 
@@ -181,55 +164,3 @@ def _key(secret: str) -> bytes:
 
 def _before(history: tuple[StageEntry, ...], index: int) -> Stage | None:
     return history[index - 1].stage if index else None
-
-
-def _facts(change: StageChange) -> dict[str, str]:
-    facts = {"Dataset": change.dataset, "Run": change.run_id}
-    if change.expires_at is not None:
-        facts["Until"] = f"{change.expires_at:%Y-%m-%d %H:%M} UTC"
-    if change.reason is not None:
-        facts["Reason"] = change.reason
-    if change.error is not None:
-        facts["Error"] = f"{change.error.code}: {change.error.message}"
-    return facts
-
-
-def _run_page(change: StageChange, dashboard: str) -> str:
-    return f"{dashboard.rstrip('/')}#/runs/{change.run_id}"
-
-
-def _teams(change: StageChange, dashboard: str | None) -> dict[str, Any]:
-    """A card of text runs: unlike text blocks and facts, they are not read as Markdown."""
-    color = "attention" if change.error else "good" if change.stage is Stage.LIVE else "default"
-    title = f"{change.dataset} is {change.stage}"
-    body = [_text_runs({"text": title, "weight": "bolder", "size": "medium", "color": color})]
-    for name, value in _facts(change).items():
-        body.append(_text_runs({"text": f"{name}: ", "weight": "bolder"}, {"text": value}))
-    card = {
-        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
-        "type": "AdaptiveCard",
-        "version": "1.4",
-        "body": body,
-    }
-    if dashboard is not None:
-        link = {"type": "Action.OpenUrl", "title": OPEN, "url": _run_page(change, dashboard)}
-        card["actions"] = [link]
-    attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "content": card}
-    return {"type": "message", "attachments": [attachment]}
-
-
-def _text_runs(*runs: dict[str, str]) -> dict[str, Any]:
-    return {"type": "RichTextBlock", "inlines": [{"type": "TextRun", **run} for run in runs]}
-
-
-def _slack(change: StageChange, dashboard: str | None) -> str:
-    lines = [f"*{_escape(change.dataset)}* is *{change.stage}*"]
-    lines += [f"{name}: {_escape(value)}" for name, value in _facts(change).items() if name != "Dataset"]
-    if dashboard is not None:
-        lines.append(f"<{_escape(_run_page(change, dashboard))}|{OPEN}>")
-    return "\n".join(lines)
-
-
-def _escape(text: str) -> str:
-    """Slack's own three escapes: nothing in a dataset's name or an error may call people or make links."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

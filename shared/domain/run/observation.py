@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from shared.domain.run.job_status import JobState, job_state
-from shared.domain.run.run import JobRecord, Run
+from shared.domain.run.parts import JobRecord
+from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 
 
@@ -65,10 +66,18 @@ class ComputeStatus(NamedTuple):
 
 
 class DeploymentStatus(NamedTuple):
-    """The deployment of a run's endpoint."""
+    """The deployment of a run's endpoint; what Azure ML does not tell is None.
+
+    Attributes:
+        model: Id of the model that it serves.
+        instances: Its VMs.
+    """
 
     state: Provisioning
     failure: str | None = None
+    model: str | None = None
+    instance_type: str | None = None
+    instances: int | None = None
 
 
 class EndpointStatus(NamedTuple):
@@ -76,6 +85,7 @@ class EndpointStatus(NamedTuple):
 
     Attributes:
         foreign: It does not carry the tags of the run and of this installation: it is somebody else's.
+        public: Whether it can be reached from the public network.
     """
 
     state: Provisioning
@@ -84,6 +94,7 @@ class EndpointStatus(NamedTuple):
     deployment: DeploymentStatus | None = None
     failure: str | None = None
     foreign: bool = False
+    public: bool = True
 
 
 class Aspect(StrEnum):
@@ -131,8 +142,8 @@ def note(run: Run, seen: Observation, now: datetime) -> Run:
         missing = seen.job is None
         noted["job_missing_since"] = (run.job_missing_since or now) if missing else None
     if Aspect.ENDPOINT in aspects:
-        missing = seen.endpoint is None or seen.endpoint.foreign
+        missing = seen.endpoint is None
         noted["endpoint_missing_since"] = (run.endpoint_missing_since or now) if missing else None
     if seen.job is not None and not seen.job.foreign:
-        noted["job"] = JobRecord(name=run.run_id, status=seen.job.status, studio_url=seen.job.studio_url)
+        noted["job"] = JobRecord(name=run.job_name, status=seen.job.status, studio_url=seen.job.studio_url)
     return msgspec.structs.replace(run, **noted)

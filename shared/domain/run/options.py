@@ -14,6 +14,7 @@ LEAST_IDLE_MINUTES = 1
 """The shortest `idle_minutes` but 0: use is recorded once a minute, so that anything shorter would delete
 an endpoint that is in constant use."""
 
+SettleSeconds = Annotated[float, Meta(ge=0, le=3600)]
 ParameterValue = str | int | float | bool
 
 Hours = Annotated[float, Meta(gt=0, le=24 * 365)]
@@ -34,7 +35,7 @@ ModelReference = Annotated[
     Meta(
         min_length=1,
         max_length=256,
-        pattern=r"\A([A-Za-z0-9][A-Za-z0-9._:-]*"
+        pattern=r"\A((azureml:)?[A-Za-z0-9][A-Za-z0-9._-]*(:[A-Za-z0-9][A-Za-z0-9._-]*)?"
         r"|azureml://registries/[A-Za-z0-9][A-Za-z0-9._-]*/models/[A-Za-z0-9][A-Za-z0-9._-]*"
         r"(/versions/[A-Za-z0-9][A-Za-z0-9._-]*)?"
         r"|hf:[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*)\Z",
@@ -48,19 +49,20 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Attributes:
         base_model: `<name>` for the newest version in the registry, or `<name>:<version>`; or a model of any
-            registry as `azureml://registries/<registry>/models/<name>/versions/<version>`; or
-            `hf:<owner>/<name>`.
+            registry as `azureml://registries/<registry>/models/<name>/versions/<version>`; or one of the
+            workspace as `azureml:<name>:<version>`; or `hf:<owner>/<name>`.
         parameters: Inputs of the fine-tuning component, checked against the component itself in preflight.
         compute: Cluster of the workspace, or `serverless`.
         compute_size: VM size for training: of serverless compute, or of a cluster yet to be created.
         instance_type: VM size of the deployment.
         instance_count: VMs of the deployment.
         serving_concurrency: Requests that one VM of the deployment works on at once.
-        lifetime_hours: Hours from going live to being deleted.
-        idle_minutes: Minutes without a scoring request until the endpoint is deleted; 0 never.
+        lifetime_hours: Hours from going live to being stopped: the endpoint is deleted, the model stays.
+        idle_minutes: Minutes without a scoring request until the endpoint is stopped; 0 never.
         row_policy: `strict` rejects a dataset that has any faulty row; `drop` leaves such rows out.
         ignore_keys, preference, vision, tools, pretemplated, mask: What validation may do with data that it
             refuses otherwise; see `docs/dataset-rules.md`.
+        settle_seconds: Seconds for which the upload must not change before its run opens.
         force: Train even if the same data, parameters and base model were trained before.
     """
 
@@ -74,6 +76,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     idle_minutes: Minutes
     row_policy: Literal["strict", "drop"]
     serving_concurrency: Annotated[int, Meta(ge=1, le=256)] = 8
+    settle_seconds: SettleSeconds = 10
     force: bool = False
     ignore_keys: IgnoredKeys = ()
     preference: Literal["reject", "use_chosen"] = "reject"

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from shared.domain.limits import Limits
 from shared.domain.run.index import IndexEntry
-from shared.domain.run.names import is_run_id
+from shared.domain.run.names import number_of, run_id_of
 from shared.domain.run.stages import Stage
 
 LATE = timedelta(days=1)
@@ -21,8 +21,11 @@ _BEFORE_THE_JOBS_END = frozenset({Stage.VALIDATED, Stage.TRAINING, None})
 
 
 def is_in(entry: IndexEntry, workspace: str) -> bool:
-    """Whether what a run has is in that workspace; a run that was not planned yet has nothing anywhere."""
-    return entry.workspace in {None, workspace}
+    """Whether what a run has is in that workspace, and this version's to touch.
+
+    A run that was not planned yet has nothing anywhere.
+    """
+    return entry.workspace in {None, workspace} and not entry.newer
 
 
 def may_delete_endpoint(
@@ -30,8 +33,9 @@ def may_delete_endpoint(
 ) -> bool:
     """Whether an endpoint that carries this installation's tags is to be deleted.
 
-    Its name must be the run's: whoever copies an endpoint copies its tags, too. Its run must be in this
-    workspace.
+    Its name must be one that the run has had: whoever copies an endpoint copies its tags, too. Its run must
+    be in this workspace, and must have asked for something that costs money. Of a run without a record, the
+    caller makes sure that it was this app's.
 
     Args:
         endpoint: The endpoint's name.
@@ -41,9 +45,19 @@ def may_delete_endpoint(
         now: UTC.
         limits: The app's bounds.
     """
-    if not is_run_id(run_id) or endpoint != run_id or (entry is not None and not is_in(entry, workspace)):
+    if run_id_of(endpoint) != run_id:
         return False
+    if entry is not None and not (is_in(entry, workspace) and may_have_endpoint(entry)):
+        return False
+    if entry is not None and entry.stage is not None and endpoint != entry.endpoint_name:
+        # Either the run has left that name for its next, or it never had it: then it is somebody's copy.
+        return number_of(endpoint) < entry.endpoint_number
     return outlives_its_run(entry, now, limits)
+
+
+def may_have_endpoint(entry: IndexEntry) -> bool:
+    """Whether a run may have created an endpoint; of one whose index entry is lost, nobody knows."""
+    return entry.billable or entry.stage is None
 
 
 def outlives_its_run(entry: IndexEntry | None, now: datetime, limits: Limits) -> bool:
@@ -54,9 +68,13 @@ def outlives_its_run(entry: IndexEntry | None, now: datetime, limits: Limits) ->
     if entry.stage is Stage.DELETING:
         return _past(entry.entered, patience, now)
     if entry.suspended is not None:
+        if entry.stage is Stage.LIVE and _past(entry.entered, limits.longest_lifetime, now):
+            return True
         return entry.expires <= now if entry.expires is not None else _past(entry.entered, patience, now)
     if entry.stage is Stage.DEPLOYING:
         return _past(entry.entered, 2 * patience, now)
+    if entry.stage is Stage.LIVE and _past(entry.entered, limits.longest_lifetime + patience, now):
+        return True
     return entry.expires is not None and _past(entry.expires, patience, now)
 
 

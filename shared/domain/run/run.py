@@ -12,191 +12,35 @@ from typing import Annotated, Any
 
 import msgspec
 
-from shared.domain.dataset import DatasetReport, SmokeSample, Split, Verdict
-from shared.domain.run.job_status import job_state
-from shared.domain.run.options import Name, RunOptions
+from shared.domain.dataset import SmokeSample
+from shared.domain.run.job_status import JobState, job_state
+from shared.domain.run.names import numbered_name
+from shared.domain.run.options import RunOptions
+from shared.domain.run.parts import (
+    EndpointRecord,
+    Failure,
+    JobRecord,
+    Metrics,
+    ModelRecord,
+    Moment,
+    ReportSummary,
+    Requests,
+    SmokeTest,
+    Source,
+    StageEntry,
+    StartRequest,
+    TrainingPlan,
+)
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import TRANSITIONS, Stage
 from shared.domain.serving.attempts import ServingProgress
-from shared.domain.serving.record import Serving
 
-SCHEMA_VERSION = 1
-
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-"""A time with its zone; a record without one cannot be compared with the clock, and counts as corrupt."""
+SCHEMA_VERSION = 2
+"""Of a record: changes with each field that is added, renamed or given another meaning, along with a step in
+`shared.domain.run.migrations`."""
 
 
-class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """When a run entered a stage (UTC)."""
-
-    stage: Stage
-    at: Moment
-
-
-class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One uploaded file, in the version that was there when the run was opened."""
-
-    path: str
-    etag: str
-    size: int
-
-
-class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """The upload: `files[0]` is the one that opened the run; the others are its companions."""
-
-    container: str
-    files: Annotated[tuple[SourceFile, ...], msgspec.Meta(min_length=1)]
-
-
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a run ended or stumbled: the service's own code and words where it has any."""
-
-    code: str
-    message: str
-    stage: Stage
-    at: Moment
-
-
-class ReportSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The validation report in short; the whole of it is stored beside the record.
-
-    Attributes:
-        reason: One sentence that says why, and what to do.
-        rows: Rows of the snapshot, by split.
-        rows_read: Rows that were read, usable or not.
-        counts: How often each validation code occurred.
-        tokens: Estimated tokens of the snapshot.
-        fingerprint: Digest of what training would see.
-    """
-
-    verdict: Verdict
-    reason: str
-    rows: dict[Split, int]
-    rows_read: int
-    rows_dropped: int
-    counts: dict[str, int]
-    tokens: int
-    fingerprint: str
-
-
-class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What preflight settled, so that submitting is only carrying it out.
-
-    Attributes:
-        base_model_input: The component's input that takes the base model's id.
-        context_window: Tokens that the base model takes, where the registry or the setting says.
-        finetune_config: What training is told so that the model can be served; None where the component
-            does not take it.
-    """
-
-    base_model_id: str
-    base_model_name: str
-    base_model_version: str
-    component_id: str
-    component_version: Name
-    parameters: dict[str, str | int | float]
-    compute: Name
-    compute_size: Name
-    gpus_per_node: int
-    display_name: str
-    create_compute: bool
-    context_window: int | None = None
-    base_model_input: str = "mlflow_model_path"
-    finetune_config: dict[str, Any] | None = None
-
-
-class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The job as last seen."""
-
-    name: str
-    status: str
-    studio_url: str | None = None
-
-
-class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One logged value of a metric."""
-
-    step: int
-    value: float
-
-
-class Metrics(msgspec.Struct, frozen=True, kw_only=True):
-    """What training and evaluation logged.
-
-    Attributes:
-        latest: The last value of every metric, by name.
-        history: Points over training of each metric that has more than one, thinned to a cap.
-        train_loss: Last training loss, nats per token; None when none was logged.
-        eval_loss: Last evaluation loss, nats per token; None when none was logged.
-    """
-
-    latest: dict[str, float]
-    history: dict[str, tuple[MetricPoint, ...]]
-    train_loss: float | None = None
-    eval_loss: float | None = None
-
-
-class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The registered model version; `folder` is the last folder of its path."""
-
-    name: str
-    version: str
-    id: str
-    folder: str
-
-
-class SmokeTest(msgspec.Struct, frozen=True, kw_only=True):
-    """One test conversation, the answer that the data has, and the answer that the deployment gave."""
-
-    prompt: list[dict[str, str]]
-    expected: str
-    reply: str
-
-
-class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The live endpoint. `expires_at` and `live_since` are UTC."""
-
-    name: str
-    scoring_uri: str
-    auth_mode: str
-    serving: Serving
-    live_since: Moment
-    expires_at: Moment
-
-
-class StartRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Deploy the model of a stopped run again, with other options where they are given.
-
-    Attributes:
-        at: When it was asked for (UTC).
-        after: How many stages the run had entered by then; once it has entered another, this was acted on.
-    """
-
-    at: Moment
-    after: int
-    instance_type: Name | None = None
-    instance_count: int | None = None
-    lifetime_hours: float | None = None
-    idle_minutes: float | None = None
-
-
-class Requests(msgspec.Struct, frozen=True, kw_only=True):
-    """What callers asked for; the next advance acts on it.
-
-    Attributes:
-        extension_keys: Idempotency keys of the newest extensions, so that a repeated write adds hours once.
-    """
-
-    cancel_at: Moment | None = None
-    delete_at: Moment | None = None
-    delete_reason: str | None = None
-    extended_to: Moment | None = None
-    extension_keys: tuple[str, ...] = ()
-    retry_at: Moment | None = None
-    start: StartRequest | None = None
-
-
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One upload carried to its end.
 
     Attributes:
@@ -206,6 +50,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
             can end at once; any other ends through `deleting`, where absence is verified.
         outcome: Where `deleting` leads.
         end_reason: Why it is being taken away, in a person's words, when nothing went wrong.
+        job_number: Which of the run's job names its job has (`numbered_name`).
+        endpoint_number: The same of its endpoint.
+        rebuilds: How often deploying began anew since it was last asked for; sets the delays between.
+        rebuild_at: When a failed endpoint may be created again (UTC).
+        loss_accepted: Somebody started the run after MAX_EVAL_LOSS had stopped it.
         slot: The newest request for a concurrency slot; a run that was refused waits and asks again.
         compute_requested_at: Since when a cluster is on its way that is not up yet (UTC).
         job_submitted_at: When Azure ML first accepted the job (UTC).
@@ -245,6 +94,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     report: ReportSummary | None = None
     smoke_sample: tuple[SmokeSample, ...] = ()
     claimed: bool = False
+    job_number: int = 1
+    endpoint_number: int = 1
+    rebuilds: int = 0
+    rebuild_at: Moment | None = None
+    loss_accepted: bool = False
     duplicate_of: str | None = None
     plan: TrainingPlan | None = None
     slot: SlotRequest | None = None
@@ -271,21 +125,53 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return next((entry.at for entry in reversed(self.history) if entry.stage is stage), None)
 
     @property
+    def job_name(self) -> str:
+        """The name of the run's newest job, whether or not it exists yet."""
+        return numbered_name(self.run_id, self.job_number)
+
+    @property
+    def endpoint_name(self) -> str:
+        """The name of the run's newest endpoint, whether or not it exists yet."""
+        return numbered_name(self.run_id, self.endpoint_number)
+
+    @property
     def start_request(self) -> StartRequest | None:
-        """The request to start a stopped run that was not acted on yet."""
+        """The request to start a stopped or failed run that was not acted on yet."""
         start = self.requests.start
-        waits = self.stage is Stage.STOPPED and start is not None and start.after == len(self.history)
-        return start if waits else None
+        rests = self.stage in {Stage.STOPPED, Stage.FAILED}
+        return start if rests and start is not None and start.after == len(self.history) else None
+
+    @property
+    def has_trained(self) -> bool:
+        """Whether the run's job was seen to have completed."""
+        return self.job is not None and job_state(self.job.status) is JobState.COMPLETED
+
+    @property
+    def may_be_started(self) -> bool:
+        """Whether there is a trained model to deploy: the run waits with it, or ended though it has one."""
+        return self.stage is Stage.STOPPED or (self.stage is Stage.FAILED and self.has_trained)
+
+    @property
+    def lost_its_job(self) -> bool:
+        """Whether the run failed only because its job was not to be seen: it goes on once the job is."""
+        if self.stage is not Stage.FAILED or self.plan is None or self.error is None:
+            return False
+        asked = self.requests.cancel_at or self.requests.delete_at
+        return not asked and (self.error.code == "JobNotFound" or self.error.stage is Stage.VALIDATED)
 
     @property
     def at_rest(self) -> bool:
         """Whether there is nothing to do for the run until somebody asks for something."""
-        asked = self.start_request or self.requests.delete_at or self.requests.cancel_at
-        return self.stage.terminal or (self.stage is Stage.STOPPED and not asked)
+        if not self.stage.at_rest or self.start_request is not None:
+            return False
+        return self.stage.terminal or not (self.requests.delete_at or self.requests.cancel_at)
 
     @property
     def may_be_training(self) -> bool:
         """Whether a job of the run may be using compute: it was asked for, and was not seen to be over."""
+        if self.stage is Stage.VALIDATED and self.slot is not None and not self.slot.acquired:
+            # Azure ML accepted no submission: the run gave its slot back until its next attempt.
+            return False
         return self.billable and not self.job_is_over and not self.stage.at_rest
 
     @property
@@ -349,20 +235,6 @@ def open_run(
     )
 
 
-def summarize(report: DatasetReport) -> ReportSummary:
-    """The part of a validation report that a run keeps in its record."""
-    return ReportSummary(
-        verdict=report.verdict,
-        reason=report.reason,
-        rows={split: summary.rows for split, summary in report.splits.items()},
-        rows_read=report.rows,
-        rows_dropped=report.rows_dropped,
-        counts=report.counts,
-        tokens=report.tokens.total,
-        fingerprint=report.fingerprint,
-    )
-
-
 def enter(run: Run, stage: Stage, now: datetime, error: Failure | None = None) -> Run:
     """Move a run to `stage`, keeping the time.
 
@@ -395,7 +267,11 @@ def started_options(run: Run, start: StartRequest) -> RunOptions:
 
 
 def restart(run: Run, start: StartRequest, now: datetime) -> Run:
-    """Have a stopped run deploy its model again: what was true of its last endpoint is forgotten."""
+    """Have a stopped run deploy its model again: what was true of its last endpoint is forgotten.
+
+    A failed run looks at its job again first.
+    """
+    accepted = run.error is not None and run.error.code in LOSS_REFUSALS
     fresh = msgspec.structs.replace(
         run,
         options=started_options(run, start),
@@ -407,9 +283,15 @@ def restart(run: Run, start: StartRequest, now: datetime) -> Run:
         smoke_tests=None,
         endpoint=None,
         last_fault=None,
+        rebuilds=0,
+        rebuild_at=None,
+        loss_accepted=run.loss_accepted or accepted,
     )
-    return enter(fresh, Stage.TRAINED, now)
+    return enter(fresh, Stage.TRAINED if run.stage is Stage.STOPPED else Stage.TRAINING, now)
 
+
+LOSS_REFUSALS = frozenset({"EvalLossMissing", "EvalLossTooHigh"})
+"""Codes with which MAX_EVAL_LOSS stops a run; whoever starts it then accepts the loss."""
 
 WITHOUT_FAULT: dict[str, Any] = {
     "failures": 0,

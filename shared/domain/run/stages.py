@@ -33,14 +33,14 @@ class Stage(StrEnum):
     DUPLICATE = "duplicate"
     # An earlier run has the same data, parameters and base model.
     FAILED = "failed"
-    # A service or the model said no; nothing that costs money is left.
+    # A service or the job said no; nothing that costs money is left. A job that is found again leads out.
     CANCELED = "canceled"
     # Somebody asked for it; nothing that costs money is left.
 
     @property
     def terminal(self) -> bool:
-        """Whether the run is over: no move leads out, and nothing of it costs money."""
-        return not TRANSITIONS[self]
+        """Whether the run is over, and nothing of it costs money."""
+        return self in _OVER
 
     @property
     def at_rest(self) -> bool:
@@ -73,9 +73,11 @@ TRANSITIONS: dict[Stage, frozenset[Stage]] = {
     Stage.DELETED: frozenset(),
     Stage.REJECTED: frozenset(),
     Stage.DUPLICATE: frozenset(),
-    Stage.FAILED: frozenset(),
+    Stage.FAILED: frozenset({Stage.TRAINING}),
     Stage.CANCELED: frozenset(),
 }
+
+_OVER = frozenset({Stage.DELETED, Stage.REJECTED, Stage.DUPLICATE, Stage.FAILED, Stage.CANCELED})
 
 _WITH_ENDPOINT = frozenset({Stage.DEPLOYING, Stage.LIVE, Stage.DELETING})
 

@@ -10,7 +10,7 @@ import msgspec
 from shared.domain.serving.record import Route, StrategyName
 
 
-class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True):
+class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A strategy that did not serve.
 
     Attributes:
@@ -25,17 +25,21 @@ class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     removed: bool = False
 
 
-class ServingProgress(msgspec.Struct, frozen=True, kw_only=True):
+class ServingProgress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far the search for a working strategy is.
 
     Attributes:
         order: The strategies to try, settled before the first attempt.
         failed: Those that did not work, in that order: the next one is being tried.
+        began: When this search began (UTC); None on older records.
+        earlier: Attempts of searches before this one, since the run was last to be deployed.
         route: What the smoke test of the present attempt found to work.
     """
 
     order: Annotated[tuple[StrategyName, ...], msgspec.Meta(min_length=1)]
     failed: tuple[FailedAttempt, ...] = ()
+    began: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    earlier: int = 0
     route: Route | None = None
 
     @property

@@ -34,7 +34,7 @@ def claim_content(run: Run, services: Services) -> Run:
         if holder == run.run_id:
             return msgspec.structs.replace(run, claimed=True)
         if not run.options.force and not _came_to_nothing(holder, services):
-            return msgspec.structs.replace(run, duplicate_of=holder)
+            return msgspec.structs.replace(run, duplicate_of=holder, end_reason=_offer(holder, services))
         if services.content_index.take_over(digest, run.run_id, previous=holder):
             return msgspec.structs.replace(run, claimed=True)
     raise TransientServiceError(
@@ -52,7 +52,23 @@ def _came_to_nothing(run_id: str, services: Services) -> bool:
         return False
 
 
+def _offer(run_id: str, services: Services) -> str:
+    """What the run that has this content has to offer to whoever uploaded it again."""
+    try:
+        holder = services.runs.load(run_id).run
+    except CorruptRunError:
+        return f"{run_id} has this content, and its record cannot be read"
+    if holder.may_be_started:
+        return f"{run_id} has this model: POST /api/runs/{run_id}/start deploys it, without training"
+    if holder.stage is Stage.DELETED:
+        return f'{run_id} trained this content and was deleted; "force": true in run.json trains it again'
+    return f"{run_id} has this content, and is {holder.stage}"
+
+
 def _comes_to_nothing(run: Run) -> bool:
     # A caller's request is never withdrawn: a run that is not live yet will not be.
     given_up = run.requests.cancel_at is not None or run.requests.delete_at is not None
+    if run.has_trained and Stage.FAILED in (run.stage, run.outcome):
+        # What was trained is there to be started.
+        return given_up
     return run.stage in _NOTHING or run.outcome in _NOTHING or (given_up and run.stage.before_live)

@@ -8,20 +8,39 @@ import msgspec
 
 from shared.config import Settings
 from shared.domain.errors import ServiceRefusedError
+from shared.domain.run.attempts import why_not_deployed
 from shared.domain.run.observation import EndpointStatus, Provisioning
+from shared.domain.run.parts import Failure
 from shared.domain.run.run import Run
 from shared.domain.serving.attempts import ServingProgress, concerns_every_strategy
 from shared.domain.serving.deployment import REQUEST_SECONDS
 from shared.domain.serving.record import Route, Serving, StrategyName
 from shared.domain.serving.strategies.catalogue import STRATEGIES, order_of
 from shared.domain.serving.strategies.strategy import ServedModel, ServingOptions
+from shared.logs import get_logger
 from shared.ports import Services
+
+_log = get_logger(__name__)
 
 
 def choose_serving(run: Run, options: ServingOptions, services: Services) -> Run:
     """Settle which strategies are tried, and in what order."""
     worked = services.serving_memory.recall(memory_key(run, options))
-    return msgspec.structs.replace(run, serving=ServingProgress(order=order_of(options.order, worked)))
+    return msgspec.structs.replace(
+        run, serving=ServingProgress(order=order_of(options.order, worked), began=services.now())
+    )
+
+
+def start_over(run: Run, options: ServingOptions, services: Services) -> Run:
+    """Begin anew with all strategies, once each has failed or none of them could have worked."""
+    code, message = why_not_deployed(run) or ("", "")
+    failure = Failure(code=code, message=message, stage=run.stage, at=services.now())
+    fresh = msgspec.structs.replace(run, rebuilds=run.rebuilds + 1, last_fault=failure, smoke_tests=None)
+    again = choose_serving(fresh, options, services)
+    assert run.serving is not None
+    assert again.serving is not None
+    earlier = run.serving.earlier + len(run.serving.failed)
+    return msgspec.structs.replace(again, serving=msgspec.structs.replace(again.serving, earlier=earlier))
 
 
 def create_deployment(run: Run, options: ServingOptions, settings: Settings, services: Services) -> Run:
@@ -34,25 +53,39 @@ def create_deployment(run: Run, options: ServingOptions, settings: Settings, ser
     model, strategy = _served(run), STRATEGIES[_current(run)]
     if (obstacle := strategy.obstacle(model)) is not None:
         return fail_attempt(run, "ModelNotServable", obstacle, services)
-    deployment = strategy.deployment(model, options)
-    assert run.model is not None
     try:
-        environment_id = deployment.environment and services.endpoints.ensure_environment(
-            deployment.environment
-        )
-        services.endpoints.deploy(
-            run.run_id,
-            deployment,
-            environment_id=environment_id,
-            model_id=run.model.id,
-            instance_type=run.options.instance_type,
-            instance_count=run.options.instance_count,
-        )
+        _deploy(run, options, services)
     except ServiceRefusedError as refusal:
         if concerns_every_strategy(refusal.code, refusal.message) or not is_proven(run, settings, services):
             raise
         return fail_attempt(run, refusal.code, refusal.message, services)
     return run
+
+
+def restore_deployment(run: Run, options: ServingOptions, services: Services) -> Run:
+    """Ask again for the deployment of a live run, which somebody deleted: the strategy is known to work.
+
+    Raises:
+        TransientServiceError: If Azure ML could not be reached.
+        ServiceRefusedError: If it refuses.
+    """
+    _log.warning("a live endpoint's deployment is restored", extra={"run_id": run.run_id})
+    _deploy(run, options, services)
+    return run
+
+
+def _deploy(run: Run, options: ServingOptions, services: Services) -> None:
+    assert run.model is not None
+    deployment = STRATEGIES[_current(run)].deployment(_served(run), options)
+    environment_id = deployment.environment and services.endpoints.ensure_environment(deployment.environment)
+    services.endpoints.deploy(
+        run.endpoint_name,
+        deployment,
+        environment_id=environment_id,
+        model_id=run.model.id,
+        instance_type=run.options.instance_type,
+        instance_count=run.options.instance_count,
+    )
 
 
 def fail_deployment(run: Run, endpoint: EndpointStatus, services: Services) -> Run:

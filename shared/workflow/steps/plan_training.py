@@ -10,7 +10,8 @@ import msgspec
 from shared.domain.errors import InvalidRunError
 from shared.domain.run.observation import Provisioning
 from shared.domain.run.options import SERVERLESS, RunOptions, choose_another
-from shared.domain.run.run import Run, TrainingPlan
+from shared.domain.run.parts import TrainingPlan
+from shared.domain.run.run import Run
 from shared.domain.serving.record import StrategyName
 from shared.domain.serving.strategies.catalogue import finetune_config
 from shared.domain.training.base_model import check_base_model, check_deployment_size, check_training_size

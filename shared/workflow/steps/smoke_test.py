@@ -7,7 +7,8 @@ import msgspec
 from shared.config import Settings
 from shared.domain.errors import RequestError, ScoringError, TransientServiceError
 from shared.domain.run.observation import EndpointStatus
-from shared.domain.run.run import Run, SmokeTest
+from shared.domain.run.parts import SmokeTest
+from shared.domain.run.run import Run
 from shared.domain.serving.chat import Chat
 from shared.domain.serving.deployment import DEPLOYMENT
 from shared.domain.serving.dialects import read_reply, upstream_request
@@ -74,7 +75,7 @@ def _ask(
     for number, route in enumerate(routes):
         serving = serving_of(run, settings.serving_options(run.options), route)
         uri = endpoint.scoring_uri or ""
-        target = ScoringTarget(run.run_id, uri, settings.endpoint_auth_mode, serving)
+        target = ScoringTarget(run.endpoint_name, uri, settings.endpoint_auth_mode, serving)
         try:
             answer = services.scoring.score(target, upstream_request(route, chat), deployment=DEPLOYMENT)
         except ScoringError as fault:

@@ -8,10 +8,10 @@ import msgspec
 
 from shared.config import Settings
 from shared.domain.errors import FinetuneError
-from shared.domain.run.decide import Step
-from shared.domain.run.names import RUN_TAG
+from shared.domain.run.decision import Step
 from shared.domain.run.observation import EndpointStatus, Observation
-from shared.domain.run.run import Metrics, Run, TrainingPlan
+from shared.domain.run.parts import Failure, Metrics, TrainingPlan
+from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import Stage
 from shared.domain.training.component import context_window
@@ -20,7 +20,14 @@ from shared.ports import Services
 from shared.workflow.audit import audit
 from shared.workflow.slots import acquire_slot
 from shared.workflow.steps.claim_content import claim_content
-from shared.workflow.steps.deploy_model import choose_serving, create_deployment, fail_deployment
+from shared.workflow.steps.deploy_model import (
+    choose_serving,
+    create_deployment,
+    fail_deployment,
+    restore_deployment,
+    start_over,
+)
+from shared.workflow.steps.endpoint import create_endpoint, rebuild_endpoint, rename_endpoint
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.smoke_test import smoke_test
 from shared.workflow.steps.validate_dataset import validate_dataset
@@ -83,9 +90,18 @@ def _submit_job(run: Run, _seen: Observation, _settings: Settings, services: Ser
     return msgspec.structs.replace(run, job_submitted_at=run.job_submitted_at or services.now())
 
 
+def _replace_job(run: Run, seen: Observation, _settings: Settings, services: Services) -> Run:
+    """The intent to submit the job again, on record before it is: a job's name is used once."""
+    lost = seen.job.failure if seen.job is not None else None
+    failure = Failure(code="JobPreempted", message=lost or "", stage=run.stage, at=services.now())
+    return msgspec.structs.replace(
+        run, job_number=run.job_number + 1, job=None, job_submitted_at=None, last_fault=failure
+    )
+
+
 def _collect_metrics(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
     try:
-        return msgspec.structs.replace(run, metrics=services.metrics.read(run.run_id))
+        return msgspec.structs.replace(run, metrics=services.metrics.read(run.job_name))
     except FinetuneError as fault:
         limits, now = settings.limits(), services.now()
         lasted = run.faulty_since is not None and now - run.faulty_since >= limits.refusal_deadline
@@ -101,8 +117,19 @@ def _register_model(run: Run, _seen: Observation, _settings: Settings, services:
 
 
 def _create_endpoint(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
-    services.endpoints.create(run.run_id, auth_mode=settings.endpoint_auth_mode, tags={RUN_TAG: run.run_id})
-    return run
+    return create_endpoint(run, settings, services)
+
+
+def _rename_endpoint(run: Run, _seen: Observation, _settings: Settings, _services: Services) -> Run:
+    return rename_endpoint(run)
+
+
+def _rebuild_endpoint(run: Run, seen: Observation, _settings: Settings, services: Services) -> Run:
+    return rebuild_endpoint(run, _endpoint_of(seen), services)
+
+
+def _start_over(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
+    return start_over(run, settings.serving_options(run.options), services)
 
 
 def _choose_serving(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
@@ -117,8 +144,13 @@ def _fail_deployment(run: Run, seen: Observation, _settings: Settings, services:
     return fail_deployment(run, _endpoint_of(seen), services)
 
 
+def _restore_deployment(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
+    return restore_deployment(run, settings.serving_options(run.options), services)
+
+
 def _delete_deployment(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
-    services.endpoints.delete_deployment(run.run_id)
+    audit("delete deployment", run.endpoint_name, run.run_id, "this way of serving the model did not work")
+    services.endpoints.delete_deployment(run.endpoint_name)
     return run
 
 
@@ -132,19 +164,19 @@ def _smoke_test(run: Run, seen: Observation, settings: Settings, services: Servi
 
 
 def _route_traffic(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
-    services.endpoints.route_traffic(run.run_id)
+    services.endpoints.route_traffic(run.endpoint_name)
     return run
 
 
 def _cancel_job(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
-    audit("cancel job", run.run_id, run.run_id, run.end_reason or "its run is in teardown")
-    services.training.cancel(run.run_id)
+    audit("cancel job", run.job_name, run.run_id, run.end_reason or "its run is in teardown")
+    services.training.cancel(run.job_name)
     return run
 
 
 def _delete_endpoint(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
-    audit("delete endpoint", run.run_id, run.run_id, run.end_reason or "its run is in teardown")
-    services.endpoints.delete(run.run_id)
+    audit("delete endpoint", run.endpoint_name, run.run_id, run.end_reason or "its run is in teardown")
+    services.endpoints.delete(run.endpoint_name)
     return run
 
 
@@ -157,11 +189,16 @@ _STEPS: dict[Step, CarryOut] = {
     Step.SUBMIT_JOB: _submit_job,
     Step.COLLECT_METRICS: _collect_metrics,
     Step.REGISTER_MODEL: _register_model,
+    Step.REPLACE_JOB: _replace_job,
     Step.CREATE_ENDPOINT: _create_endpoint,
+    Step.RENAME_ENDPOINT: _rename_endpoint,
+    Step.REBUILD_ENDPOINT: _rebuild_endpoint,
+    Step.START_OVER: _start_over,
     Step.CHOOSE_SERVING: _choose_serving,
     Step.CREATE_DEPLOYMENT: _create_deployment,
     Step.FAIL_DEPLOYMENT: _fail_deployment,
     Step.DELETE_DEPLOYMENT: _delete_deployment,
+    Step.RESTORE_DEPLOYMENT: _restore_deployment,
     Step.TRY_NEXT_SERVING: _try_next_serving,
     Step.SMOKE_TEST: _smoke_test,
     Step.ROUTE_TRAFFIC: _route_traffic,

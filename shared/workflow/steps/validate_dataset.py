@@ -16,8 +16,9 @@ from shared.domain.dataset import (
     report_html,
     resumes_at,
 )
-from shared.domain.run.names import SUFFIXES
-from shared.domain.run.run import Run, summarize
+from shared.domain.run.names import part_of_folder
+from shared.domain.run.parts import summarize
+from shared.domain.run.run import Run
 from shared.ports import Services
 
 CHECKPOINT_EVERY = timedelta(seconds=20)
@@ -94,10 +95,5 @@ def _to_json(report: DatasetReport) -> bytes:
 
 
 def _split_of(path: str) -> Split | None:
-    folder, separator, name = path.rpartition("/")
-    if not (folder and separator):
-        return None
-    stem = name
-    for suffix in SUFFIXES:
-        stem = stem.removesuffix(suffix)
-    return Split(stem)
+    part = part_of_folder(path)
+    return Split(part.role.value) if part is not None else None

@@ -1,0 +1,1 @@
+"""What people install: a program for the terminal (`finetune.cli`) and a client of the app's API."""

@@ -1,0 +1,152 @@
+"""`finetune upload`: check a dataset and upload it, which starts a fine-tuning run."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from finetune.cli.commands import watch
+from finetune.cli.target import STORAGE_SETTING, Storage, connect, storage
+from finetune.cli.terminal import Exit, Terminal
+from finetune.cli.upload_arguments import OF_VALIDATION, run_options, validation_rules
+from finetune.client import Client, reason_of, went_live
+from finetune.dataset.sending import Uploaded, UploadError, blob_service, send_source, upload_path
+from finetune.dataset.source import Selection, Source, open_source
+from finetune.dataset.validation import public_report, save_report, show_report, validate_source
+from shared.domain.dataset import Split, ValidationRules
+
+Shown = Callable[[str, int, int], None]
+
+
+class Result(NamedTuple):
+    """What a program learns from an upload; `stage` is None unless the run was followed."""
+
+    run_id: str
+    path: str
+    stage: str | None
+
+
+def upload(options: argparse.Namespace, terminal: Terminal) -> Exit:
+    """Check, send, and follow if that is asked for.
+
+    Raises:
+        SourceError: The dataset cannot be read.
+        OptionsError: The cloud would refuse an option.
+        UploadError: There is no storage account, or it refuses.
+        AppError: The run cannot be followed.
+    """
+    target = None if options.check_only else _storage(options)
+    with ExitStack() as closed_at_the_end:
+        client: Client | None = None
+        if options.follow and target is not None:
+            client = closed_at_the_end.enter_context(connect(options))
+            client.check()  # a wrong key or setting is told before a byte is sent
+        sent = _check_and_send(options, target, terminal)
+        if isinstance(sent, Exit):
+            return sent
+        terminal.say(f"uploaded [bold]{escape(sent.path)}[/], run [bold]{sent.run_id}[/]")
+        return _without_following(sent, terminal) if client is None else _follow(sent, client, terminal)
+
+
+def _check_and_send(
+    options: argparse.Namespace, target: Storage | None, terminal: Terminal
+) -> Uploaded | Exit:
+    """What was sent, or how it ended if nothing was."""
+    rules = validation_rules(options)
+    with _progress(terminal) as shown, open_source(options.dataset, _selection(options), shown) as source:
+        name, of_run = options.name or source.name, run_options(options, source.options)
+        upload_path(source, name, of_run)
+        if not _passes(source, _with_options(rules, of_run), options, terminal, shown):
+            return Exit.REFUSED
+        if target is None:
+            return Exit.DONE
+        with blob_service(target.connection_string, target.account_url) as service:
+            return send_source(service, source, name, of_run, replace=options.replace, sent=shown)
+
+
+def _without_following(sent: Uploaded, terminal: Terminal) -> Exit:
+    if terminal.as_json:
+        terminal.json(Result(sent.run_id, sent.path, None)._asdict(), indent=0)
+    else:
+        terminal.say(f"`finetune follow {sent.run_id}` shows how it goes.")
+    return Exit.DONE
+
+
+def _follow(sent: Uploaded, client: Client, terminal: Terminal) -> Exit:
+    run = watch(client, terminal, sent.run_id, went_live, appears=True)
+    if not went_live(run):
+        terminal.say(f"[bold red]{run.stage}[/]: {escape(reason_of(run) or 'no reason was given')}")
+    elif not terminal.as_json:
+        terminal.say(f"`finetune chat {sent.run_id}` talks with it.")
+    if terminal.as_json:
+        terminal.json(Result(sent.run_id, sent.path, run.stage)._asdict(), indent=0)
+    return Exit.DONE if went_live(run) else Exit.NOT_WELL
+
+
+def _selection(options: argparse.Namespace) -> Selection:
+    names = {
+        Split.TRAIN: options.split,
+        Split.VALIDATION: options.validation_split,
+        Split.TEST: options.test_split,
+    }
+    splits = {split: name for split, name in names.items() if name}
+    return Selection(splits, options.config, options.percent)
+
+
+def _with_options(rules: ValidationRules, of_run: dict[str, Any]) -> ValidationRules:
+    own = {option: of_run[option] for option in OF_VALIDATION if option in of_run}
+    return msgspec.convert({**msgspec.structs.asdict(rules), **own}, ValidationRules)
+
+
+def _passes(
+    source: Source, rules: ValidationRules, options: argparse.Namespace, terminal: Terminal, shown: Shown
+) -> bool:
+    """Check the dataset as the cloud will, and show what was found."""
+    total = sum(file.path.stat().st_size for file in source.files.values())
+    read = 0
+
+    def advanced(count: int) -> None:
+        nonlocal read
+        read += count
+        shown("check", read, total)
+
+    report = validate_source(source, rules, advanced)
+    if options.report:
+        save_report(report, options.report)
+    rest = (
+        f"--report FILE.html lists the first {rules.issues_per_code:,} of each code,"
+        " more with --rule issues_per_code=NUMBER"
+    )
+    show_report(public_report(report), terminal.talk, rest=rest)
+    return report.accepted
+
+
+def _storage(options: argparse.Namespace) -> Storage:
+    found = storage(options)
+    if found is None:
+        raise UploadError(
+            f"no storage account: set {STORAGE_SETTING} (or give --storage), or start a local one: make dev"
+        )
+    return found
+
+
+@contextmanager
+def _progress(terminal: Terminal) -> Iterator[Shown]:
+    """Bars on a terminal, nothing elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = terminal.talk
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def shown(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(escape(what), total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield shown

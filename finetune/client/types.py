@@ -1,0 +1,300 @@
+"""The API's answers as types. A test holds their fields to those of the API's description.
+
+Readers are tolerant: a field that an older app does not send has its default, one that is not known here is
+left out, and words such as stages are plain text, since a newer app may have more of them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+STAGES = (
+    *("received", "validated", "training", "trained", "registered", "deploying", "live"),
+    *("deleting", "stopped", "deleted", "rejected", "duplicate", "failed", "canceled"),
+)
+"""Every stage, in the order of a run's life."""
+
+ENDED = frozenset({"deleted", "rejected", "duplicate", "failed", "canceled"})
+"""Stages that a run never leaves."""
+
+AT_REST = ENDED | {"stopped"}
+"""Stages in which nothing happens unless somebody asks for it."""
+
+ParameterValue = str | int | float | bool
+
+
+class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as the list shows it; `stage` is None if its record cannot be read."""
+
+    run_id: str
+    dataset: str
+    stage: str | None
+    opened_at: datetime | None = None
+    entered_at: datetime | None = None
+    due: datetime | None = None
+    expires_at: datetime | None = None
+    suspended: str | None = None
+    needs_attention: bool = False
+
+
+class RunPage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of the list; `next` is the following page's cursor."""
+
+    runs: list[RunEntry]
+    next: str | None = None
+
+
+class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One uploaded file; `size` in bytes."""
+
+    path: str
+    etag: str
+    size: int
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """The upload that opened the run."""
+
+    container: str
+    files: list[SourceFile]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The choices of the run: the app's settings, with `run.json` over them."""
+
+    base_model: str
+    parameters: dict[str, ParameterValue] = {}
+    compute: str = ""
+    compute_size: str = ""
+    instance_type: str = ""
+    instance_count: int = 1
+    lifetime_hours: float = 0
+    idle_minutes: float = 0
+    row_policy: str = ""
+    serving_concurrency: int = 0
+    force: bool = False
+
+
+class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """When the run entered a stage."""
+
+    stage: str
+    at: datetime
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the run ended or stumbled."""
+
+    code: str
+    message: str
+    stage: str | None = None
+    at: datetime | None = None
+
+
+class ReportSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The dataset report in short."""
+
+    verdict: str
+    reason: str = ""
+    rows: dict[str, int] = {}
+    rows_read: int = 0
+    rows_dropped: int = 0
+    counts: dict[str, int] = {}
+    tokens: int = 0
+    fingerprint: str = ""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What the run trains with."""
+
+    base_model_id: str
+    base_model_name: str
+    base_model_version: str
+    component_id: str
+    component_version: str
+    parameters: dict[str, ParameterValue]
+    compute: str
+    compute_size: str
+    gpus_per_node: int
+    display_name: str
+    create_compute: bool
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """The training job as last seen."""
+
+    name: str
+    status: str
+    studio_url: str | None = None
+
+
+class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One logged value of a metric."""
+
+    step: int
+    value: float
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """What training and evaluation logged; losses are in nats per token."""
+
+    latest: dict[str, float] = {}
+    history: dict[str, list[MetricPoint]] = {}
+    train_loss: float | None = None
+    eval_loss: float | None = None
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """The registered model version."""
+
+    name: str
+    version: str
+    id: str
+
+
+class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """A way of serving the model that did not work."""
+
+    strategy: str
+    code: str
+    message: str
+    at: datetime
+
+
+class Serving(msgspec.Struct, frozen=True, kw_only=True):
+    """The attempts to serve the model; `strategy` is in use or being tried."""
+
+    order: list[str]
+    failed: list[FailedAttempt]
+    strategy: str | None = None
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A live endpoint and the time that it has."""
+
+    name: str
+    live_since: datetime
+    expires_at: datetime | None = None
+    idle_at: datetime | None = None
+    idle_minutes: float = 0
+    last_used: datetime | None = None
+    seconds_left: int | None = None
+
+
+class SmokeTest(msgspec.Struct, frozen=True, kw_only=True):
+    """One test conversation, the answer of the data, and that of the deployment."""
+
+    prompt: list[dict[str, str]]
+    expected: str
+    reply: str
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """Node hours of what costs money, and their price where it is known."""
+
+    currency: str | None = None
+    training_price_per_hour: float | None = None
+    endpoint_price_per_hour: float | None = None
+    training_node_hours: float | None = None
+    training_cost: float | None = None
+    endpoint_live_hours: float | None = None
+    endpoint_node_hours: float | None = None
+    endpoint_cost: float | None = None
+    saved_node_hours: float | None = None
+    saved_cost: float | None = None
+    assumption: str = ""
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One run, whole; `suspended`, `needs_attention` and `cost` are known of a run that was asked for."""
+
+    run_id: str
+    dataset: str
+    stage: str
+    history: list[StageEntry]
+    options: Options
+    due: datetime | None = None
+    billable: bool = False
+    outcome: str | None = None
+    end_reason: str | None = None
+    error: Failure | None = None
+    failures: int = 0
+    faulty_since: datetime | None = None
+    last_fault: Failure | None = None
+    attention: str | None = None
+    report: ReportSummary | None = None
+    duplicate_of: str | None = None
+    compute_requested_at: datetime | None = None
+    job_submitted_at: datetime | None = None
+    job: Job | None = None
+    metrics: Metrics | None = None
+    model: Model | None = None
+    serving: Serving | None = None
+    endpoint: Endpoint | None = None
+    last_used: datetime | None = None
+    upload: Upload | None = None
+    smoke_test: list[SmokeTest] | None = None
+    plan: Plan | None = None
+    suspended: str | None = None
+    needs_attention: bool = False
+    cost: Cost | None = None
+
+
+class Issue(msgspec.Struct, frozen=True, kw_only=True):
+    """One finding of dataset validation, with its line where it has one."""
+
+    code: str
+    message: str
+    file: str | None = None
+    line: int | None = None
+    excerpt: str | None = None
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What dataset validation found; docs/report.schema.json describes the whole, which `raw` has."""
+
+    verdict: str
+    reason: str
+    complete: bool = True
+    counts: dict[str, int] = {}
+    issues: list[Issue] = []
+    left_out_keys: dict[str, int] = {}
+    raw: dict[str, Any] = {}
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """A piece of a reply."""
+
+    content: str | None = None
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One of the replies; here there is one."""
+
+    delta: Delta
+    finish_reason: str | None = None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens, as the server counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class ChunkError(msgspec.Struct, frozen=True):
+    """What stopped a reply."""
+
+    message: str
+    code: str | None = None
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """An event of a streamed reply in OpenAI's form; the last one has `usage` where the server counts."""
+
+    choices: list[Choice] = []
+    usage: Usage | None = None
+    error: ChunkError | None = None

@@ -1,0 +1,89 @@
+"""Open the runs of uploads that no event opened, and note the uploads that open none.
+
+An event can get lost, and the app can be down for longer than Event Grid keeps one, which is a day.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from shared.config import Settings
+from shared.domain.errors import FinetuneError
+from shared.domain.run.ignored import PASSING, QUIET, IgnoredReason, IgnoredUpload, reason_for_content
+from shared.domain.run.names import run_id_for
+from shared.domain.run.uploads import Unused, UploadedBlob, UploadedDataset, sort_uploads
+from shared.logs import get_logger
+from shared.ports import Services
+from shared.workflow.ignored_uploads import keep_ignored
+from shared.workflow.open_run import reason_of, take_upload
+
+LOOKS_BACK = timedelta(days=7)
+"""Older uploads open no run by themselves: they were there before the app was, and training costs money."""
+
+MOST_OPENED = 100
+"""Runs opened at one tick; the next tick opens the others."""
+
+MOST_NOTED = 500
+"""Ignored uploads noted at one tick; the next tick notes the others."""
+
+_log = get_logger(__name__)
+
+
+def reconcile_uploads(*, container: str, settings: Settings, services: Services) -> list[str]:
+    """Compare a listing of the uploads with the index of runs, and with what is known to be ignored.
+
+    No blob is asked about by itself, unless its run is missing.
+
+    Returns:
+        The runs that were opened, to be advanced.
+    """
+    runs = {entry.run_id for entry in services.runs.entries()}
+    lost: list[str] = []
+    ignored: dict[str, IgnoredUpload] = {}
+    for found in sort_uploads(services.uploads.every()):
+        if isinstance(found, Unused):
+            blob, reason = found.blob, reason_of(found)
+        elif run_id_for(container, found.train.path, found.train.etag) in runs:
+            continue
+        elif (verdict := _verdict(found, services)) is not None:
+            blob, reason = verdict
+        else:
+            lost.append(found.train.path)
+            continue
+        if not _may_pass(blob, reason, services):
+            upload = IgnoredUpload(blob.path, blob.etag, blob.size, reason, services.now())
+            ignored[upload.id] = upload
+    _keep(ignored, services)
+    opened = [_open(path, container, settings, services) for path in lost[:MOST_OPENED]]
+    return [run_id for runs_of_one in opened for run_id in runs_of_one]
+
+
+def _verdict(dataset: UploadedDataset, services: Services) -> tuple[UploadedBlob, IgnoredReason] | None:
+    """Why a dataset that has no run is to have none; None if one is to be opened."""
+    unreadable = reason_for_content(dataset)
+    if unreadable is None and services.now() - dataset.train.modified > LOOKS_BACK:
+        return dataset.train, IgnoredReason.TOO_OLD
+    return unreadable
+
+
+def _may_pass(blob: UploadedBlob, reason: IgnoredReason, services: Services) -> bool:
+    return reason in PASSING and services.now() - blob.modified < QUIET
+
+
+def _keep(ignored: dict[str, IgnoredUpload], services: Services) -> None:
+    """Bring what is kept in line with what was found."""
+    kept = {upload.id for upload in services.ignored_uploads.entries()}
+    for id in kept - ignored.keys():
+        services.ignored_uploads.remove(id)
+    for id in list(ignored.keys() - kept)[:MOST_NOTED]:
+        keep_ignored(ignored[id], services)
+
+
+def _open(path: str, container: str, settings: Settings, services: Services) -> list[str]:
+    try:
+        opened = take_upload(path, container=container, settings=settings, services=services)
+    except FinetuneError as fault:  # the next tick tries again, and the other uploads must not wait for it
+        _log.warning("an upload has no run yet", extra={"blob": path, "code": fault.code})
+        return []
+    _log.info("an upload had no run", extra={"blob": path})
+    return opened

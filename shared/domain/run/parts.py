@@ -1,0 +1,206 @@
+"""The parts of a run's record: what each stage leaves on it. The record itself is in `run.py`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from shared.domain.dataset import DatasetReport, Split, Verdict
+from shared.domain.run.options import Name
+from shared.domain.run.stages import Stage
+from shared.domain.serving.record import Serving
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A time with its zone; a record without one cannot be compared with the clock, and counts as corrupt."""
+
+
+class StageEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a run entered a stage (UTC)."""
+
+    stage: Stage
+    at: Moment
+
+
+class SourceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One uploaded file in the version that the run was opened for; `md5` where storage has it."""
+
+    path: str
+    etag: str
+    size: int
+    md5: str | None = None
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The upload: `files[0]` is the one that opened the run; the others are its companions."""
+
+    container: str
+    files: Annotated[tuple[SourceFile, ...], msgspec.Meta(min_length=1)]
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Why a run ended or stumbled: the service's own code and words where it has any."""
+
+    code: str
+    message: str
+    stage: Stage
+    at: Moment
+
+
+class ReportSummary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The validation report in short; the whole of it is stored beside the record.
+
+    Attributes:
+        reason: One sentence that says why, and what to do.
+        rows: Rows of the snapshot, by split.
+        rows_read: Rows that were read, usable or not.
+        counts: How often each validation code occurred.
+        tokens: Estimated tokens of the snapshot.
+        fingerprint: Digest of what training would see.
+    """
+
+    verdict: Verdict
+    reason: str
+    rows: dict[Split, int]
+    rows_read: int
+    rows_dropped: int
+    counts: dict[str, int]
+    tokens: int
+    fingerprint: str
+
+
+class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What preflight settled, so that submitting is only carrying it out.
+
+    Attributes:
+        base_model_input: The component's input that takes the base model's id.
+        context_window: Tokens that the base model takes, where the registry or the setting says.
+        finetune_config: What training is told so that the model can be served; None where the component
+            does not take it.
+    """
+
+    base_model_id: str
+    base_model_name: str
+    base_model_version: str
+    component_id: str
+    component_version: Name
+    parameters: dict[str, str | int | float]
+    compute: Name
+    compute_size: Name
+    gpus_per_node: int
+    display_name: str
+    create_compute: bool
+    context_window: int | None = None
+    base_model_input: str = "mlflow_model_path"
+    finetune_config: dict[str, Any] | None = None
+
+
+class JobRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The job as last seen."""
+
+    name: str
+    status: str
+    studio_url: str | None = None
+
+
+class MetricPoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One logged value of a metric."""
+
+    step: int
+    value: float
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What training and evaluation logged.
+
+    Attributes:
+        latest: The last value of every metric, by name.
+        history: Points over training of each metric that has more than one, thinned to a cap.
+        train_loss: Last training loss, nats per token; None when none was logged.
+        eval_loss: Last evaluation loss, nats per token; None when none was logged.
+    """
+
+    latest: dict[str, float]
+    history: dict[str, tuple[MetricPoint, ...]]
+    train_loss: float | None = None
+    eval_loss: float | None = None
+
+
+class ModelRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The registered model version; `folder` is the last folder of its path."""
+
+    name: str
+    version: str
+    id: str
+    folder: str
+
+
+class SmokeTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One test conversation, the answer that the data has, and the answer that the deployment gave."""
+
+    prompt: list[dict[str, str]]
+    expected: str
+    reply: str
+
+
+class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The live endpoint. `expires_at` and `live_since` are UTC.
+
+    Attributes:
+        public: Whether it could be reached from the public network when it went live.
+    """
+
+    name: str
+    scoring_uri: str
+    auth_mode: str
+    serving: Serving
+    live_since: Moment
+    expires_at: Moment
+    public: bool
+
+
+class StartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Deploy the model of a stopped run again, with other options where they are given.
+
+    Attributes:
+        at: When it was asked for (UTC).
+        after: How many stages the run had entered by then; once it has entered another, this was acted on.
+    """
+
+    at: Moment
+    after: int
+    instance_type: Name | None = None
+    instance_count: int | None = None
+    lifetime_hours: float | None = None
+    idle_minutes: float | None = None
+
+
+class Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What callers asked for; the next advance acts on it.
+
+    Attributes:
+        extension_keys: Idempotency keys of the newest extensions, so that a repeated write adds hours once.
+    """
+
+    cancel_at: Moment | None = None
+    delete_at: Moment | None = None
+    delete_reason: str | None = None
+    extended_to: Moment | None = None
+    extension_keys: tuple[str, ...] = ()
+    retry_at: Moment | None = None
+    start: StartRequest | None = None
+
+
+def summarize(report: DatasetReport) -> ReportSummary:
+    """The part of a validation report that a run keeps in its record."""
+    return ReportSummary(
+        verdict=report.verdict,
+        reason=report.reason,
+        rows={split: summary.rows for split, summary in report.splits.items()},
+        rows_read=report.rows,
+        rows_dropped=report.rows_dropped,
+        counts=report.counts,
+        tokens=report.tokens.total,
+        fingerprint=report.fingerprint,
+    )

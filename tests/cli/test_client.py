@@ -1,0 +1,51 @@
+"""The client's types are those of the API's description."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from finetune.client import STAGES, types
+from handlers.http import run_views
+from shared.domain.run.cost import RunCost
+from shared.domain.run.stages import Stage
+
+PAIRS = [
+    *((types.RunEntry, run_views.EntryView), (types.RunPage, run_views.RunPageView)),
+    *((types.Run, run_views.RunView), (types.Cost, RunCost), (types.Endpoint, run_views.EndpointView)),
+    *((types.Upload, run_views.UploadView), (types.SourceFile, run_views.SourceFileView)),
+    *((types.Options, run_views.OptionsView), (types.StageEntry, run_views.StageView)),
+    *((types.Failure, run_views.FailureView), (types.ReportSummary, run_views.ReportSummaryView)),
+    *((types.Plan, run_views.PlanView), (types.Job, run_views.JobView), (types.Model, run_views.ModelView)),
+    *((types.Metrics, run_views.MetricsView), (types.MetricPoint, run_views.MetricPointView)),
+    *((types.Serving, run_views.ServingView), (types.FailedAttempt, run_views.FailedAttemptView)),
+    (types.SmokeTest, run_views.SmokeTestView),
+]
+
+
+@pytest.mark.parametrize(("own", "view"), PAIRS, ids=lambda one: one.__name__)
+def test_a_type_has_the_fields_of_the_apps(own: Any, view: Any) -> None:
+    """A field that the API gains or loses is one here, too."""
+    assert set(own.__struct_fields__) == set(view.__struct_fields__)
+
+
+def test_every_view_is_paired() -> None:
+    """A new part of a run is not forgotten."""
+    views = {one for one in vars(run_views).values() if isinstance(one, msgspec.StructMeta)}
+    own_views = {one for one in views if one.__module__ == run_views.__name__}
+    assert own_views <= {view for _, view in PAIRS}
+
+
+def test_the_stages_are_the_apps() -> None:
+    """The command line lists them."""
+    assert set(STAGES) == set(Stage)
+    assert {stage for stage in STAGES if Stage(stage).terminal} == types.ENDED
+    assert {stage for stage in STAGES if Stage(stage).at_rest} == types.AT_REST
+
+
+def test_what_is_new_or_missing_is_no_error() -> None:
+    """An app of another version is read, too."""
+    run = {"run_id": "r", "dataset": "d", "stage": "resting", "history": [], "options": {"base_model": "m"}}
+    assert msgspec.convert({**run, "new": 1}, types.Run).stage == "resting"
