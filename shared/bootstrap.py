@@ -61,7 +61,14 @@ def build_services(
     from shared.adapters.storage.content_index import BlobContentIndex
     from shared.adapters.storage.datasets import BlobDatasets, BlobUploads
     from shared.adapters.storage.ignored_uploads import BlobIgnoredUploads
-    from shared.adapters.storage.notification_queue import NoNotifications, NotificationQueue, open_queue
+    from shared.adapters.storage.queues import (
+        ADVANCE,
+        NOTIFICATIONS,
+        NoNotifications,
+        NotificationQueue,
+        StorageAdvanceQueue,
+        open_queue,
+    )
     from shared.adapters.storage.reports import BlobReports
     from shared.adapters.storage.run_lock import BlobRunLock
     from shared.adapters.storage.run_store import BlobRunStore
@@ -118,9 +125,10 @@ def build_services(
         endpoints=endpoints,
         scoring=EndpointScoring(credential, endpoints, domain=settings.scoring_domain),
         serving_memory=BlobServingMemory(blobs),
-        notifications=NotificationQueue(open_queue(settings.storage, credential))
+        notifications=NotificationQueue(open_queue(NOTIFICATIONS, settings.storage, credential))
         if settings.webhook_url
         else NoNotifications(),
+        advance_queue=StorageAdvanceQueue(open_queue(ADVANCE, settings.storage, credential)),
         webhook=HttpWebhook(settings.webhook_url or ""),
         telemetry=telemetry,
         now=lambda: datetime.now(UTC),

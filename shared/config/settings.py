@@ -66,7 +66,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             if field.required and field.name not in values
         ]
         problems += check_each(converted)
-        storage, faults = read_storage(environment, notifications="webhook_url" in converted)
+        storage, faults = read_storage(environment)
         problems += faults
         if not problems:
             settings = cls(**converted, storage=storage)
