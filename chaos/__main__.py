@@ -17,6 +17,7 @@ from itertools import islice
 from azureml_emulator import INSTANT
 
 from chaos.crashes import MAIN, crashes, record
+from chaos.drift import drift
 from chaos.faults import refusals, service_faults, transients
 from chaos.greed import greed
 from chaos.guards import guards
@@ -39,6 +40,7 @@ PARTS = (
     "refusals",
     "isolation",
     "wrong_workspace",
+    "drift",
     "greed",
     "guards",
     "schedules",
@@ -69,6 +71,7 @@ def main() -> int:
             "refusals": lambda: refusals(harness),
             "isolation": lambda: isolation(harness),
             "wrong_workspace": lambda: wrong_workspace(harness),
+            "drift": lambda: drift(harness),
             "greed": lambda: greed(harness, arguments.alter),
             "guards": lambda: guards(arguments.alter),
             "schedules": lambda: schedules(harness, seed, arguments.schedules),

@@ -109,6 +109,7 @@ def build_services(
             registry_discovery_url(),
             models=settings.azureml_registry,
             components=settings.component_registry,
+            workspace=workspace_id,
         ),
         workspace=workspace,
         training=AzureMlTraining(

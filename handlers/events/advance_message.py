@@ -7,7 +7,7 @@ from datetime import timedelta
 from shared.config import Settings
 from shared.domain.errors import FinetuneError, UnknownRunError
 from shared.domain.run.advance_message import read_message
-from shared.domain.sanitize import sanitize_text
+from shared.domain.sanitize import plain_text
 from shared.logs import get_logger
 from shared.ports import Services
 from shared.workflow.advance import advance_run
@@ -62,6 +62,6 @@ def _after_last_delivery(run_id: str, fault: Exception, services: Services) -> N
     if isinstance(fault, FinetuneError) and fault.retryable:
         services.runs.resume(run_id)
         return
-    reason = sanitize_text(f"{type(fault).__name__}: {fault}")
+    reason = plain_text(f"{type(fault).__name__}: {fault}")
     services.runs.suspend(run_id, reason, until=services.now() + SUSPENDED_FOR)
     _log.error("run suspended", exc_info=fault, extra={"run_id": run_id, "deliveries": MAX_DELIVERIES})

@@ -29,6 +29,7 @@ from azure.core.exceptions import (
 
 from shared.adapters.http.response_parsing import INVALID_RESPONSE, read_json, retry_after
 from shared.domain.errors import FinetuneError, ServiceRefusedError, TransientServiceError
+from shared.domain.sanitize import plain_text
 
 TRANSIENT_STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
@@ -88,7 +89,7 @@ def service_error(body: Any) -> tuple[str | None, str | None]:
     if outer and outer != "The request is invalid.":
         messages.insert(0, outer)
     code = next((str(d["code"]) for d in details if d.get("code")), None) or error.get("code")
-    return (str(code) if code else None), (" ".join(messages) or outer or None)
+    return (str(code) if code else None), (plain_text(" ".join(messages) or outer) or None)
 
 
 def is_absent(fault: HttpResponseError) -> bool:

@@ -112,7 +112,8 @@ class TrainingSettings(DatasetSettings, frozen=True, kw_only=True):
         ModelReference,
         Meta(
             description="Base model: `<name>` for the newest version, `<name>:<version>`, "
-            "`azureml://registries/<registry>/models/<name>/versions/<version>`, or `hf:<owner>/<name>`."
+            "`azureml://registries/<registry>/models/<name>/versions/<version>`, `azureml:<name>:<version>` "
+            "of the workspace, or `hf:<owner>/<name>`."
         ),
     ]
     allow_retired_model: Annotated[

@@ -17,7 +17,7 @@ FinetuneError
 
 from __future__ import annotations
 
-from shared.domain.sanitize import sanitize_text
+from shared.domain.sanitize import plain_text
 
 
 class FinetuneError(Exception):
@@ -32,8 +32,8 @@ class FinetuneError(Exception):
     retryable = False
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
-        self.message = sanitize_text(message)
-        self.code = sanitize_text(code or type(self).__name__.removesuffix("Error"))
+        self.message = plain_text(message)
+        self.code = plain_text(code or type(self).__name__.removesuffix("Error"))
         super().__init__(self.message)
 
 

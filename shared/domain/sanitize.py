@@ -10,10 +10,29 @@ LATEST_YEAR = 2200
 
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
+_SEQUENCE = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, the cursor
+    r"|(?:\x1b[\]P^_X]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"  # OSC and its kin: titles
+    r"|\x1b[ -/]*[0-~]"
+    r"|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+"""Escape sequences of ECMA-48, and the marks of Unicode's bidirectional algorithm (UAX 9)."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 
 def sanitize_text(text: str) -> str:
     """The text with U+FFFD for each half of a surrogate pair, which JSON can spell and UTF-8 cannot."""
     return _HALF_A_PAIR.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def plain_text(text: str) -> str:
+    """A message without what a terminal or a reader's eye would obey: for errors, and never for data.
+
+    Left out are sequences that colour terminals (azure-ai-ml's messages have them), set titles or make links,
+    and marks that turn the direction of writing. Other control characters become U+FFFD.
+    """
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _SEQUENCE.sub("", sanitize_text(text)))
 
 
 def is_supported_timestamp(moment: datetime) -> bool:

@@ -22,6 +22,7 @@ from shared.adapters.sdk_errors import service_error, translate
 from shared.domain.backoff import LONGEST_ASKED_SECONDS
 from shared.domain.errors import (
     FinetuneError,
+    InvalidRunError,
     RequestError,
     ScoringError,
     ServiceRefusedError,
@@ -176,6 +177,37 @@ def test_half_a_pair_from_a_container_is_mended(services: Services, azure_ml: Em
     with pytest.raises(ScoringError) as caught:
         services.scoring.score(target, NOTHING, deployment=None)
     assert problem_of(caught.value).status == 429
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("\x1b[31m(x) no such field\x1b[39m", "(x) no such field"),
+        ("\x9b2Jgone", "gone"),
+        ("a\x1b]0;title\x07b", "ab"),
+        ("a\x1b]8;;https://elsewhere.example\x1b\\link\x1b]8;;\x1b\\b", "alinkb"),
+        ("a\x1bPdevice\x1b\\b", "ab"),
+        ("a\x1bcb", "ab"),
+        ("evil\u202egpj.exe", "evilgpj.exe"),
+        ("bell\x07 and return\r", "bell\ufffd and return\ufffd"),
+        ("two\nlines\tand a tab", "two\nlines\tand a tab"),
+    ],
+)
+def test_an_error_has_nothing_that_a_terminal_obeys(
+    services: Services, azure_ml: Emulator, sent: str, read: str
+) -> None:
+    """Neither as a refusal, nor in what a resource says of itself."""
+    refusal = {"error": {"code": "Bad", "message": sent}}
+    azure_ml.add_fault(match={"path": "computes"}, status=400, body=refusal)
+    with pytest.raises(ServiceRefusedError) as caught:
+        services.workspace.compute("gpu-cluster")
+    assert caught.value.message.endswith(read)
+    body = {"properties": {"provisioningErrors": [{"error": {"message": sent}}]}}
+    azure_ml.add_fault(match={"path": "computes"}, status=200, body=body)
+    seen = services.workspace.compute("gpu-cluster")
+    assert seen is not None
+    assert seen.failure == read
+    assert InvalidRunError(sent).message == read
 
 
 def test_half_a_pair_does_not_stop_a_teardown() -> None:

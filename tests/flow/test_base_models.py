@@ -57,6 +57,25 @@ def test_a_model_of_the_hub(flow: Flow) -> None:
     assert (run.plan.context_window, run.plan.parameters["max_seq_length"]) == (2048, 2048)
 
 
+@pytest.mark.parametrize("versioned", [False, True])
+def test_a_model_of_the_workspace(flow: Flow, versioned: bool) -> None:
+    """What one run has trained, another trains further: it reaches training by its id."""
+    first = driven(flow, "Phi-4", Stage.LIVE)
+    assert first.model is not None
+    name = first.model.name + (f":{first.model.version}" if versioned else "")
+    second = driven(flow, f"azureml:{name}", Stage.LIVE)
+    given = json.dumps(inputs_of(flow, second)["mlflow_model_path"])
+    assert f"/models/{first.model.name}/versions/{first.model.version}" in given
+
+
+def test_a_model_that_the_workspace_does_not_have_ends_the_run(flow: Flow) -> None:
+    """Before anything costs money, in words that name it."""
+    run = driven(flow, "azureml:nobody:3", Stage.FAILED)
+    assert run.error is not None
+    assert "has no version 3 of model nobody" in run.error.message
+    assert not run.billable
+
+
 def test_the_window_is_the_models_and_a_setting_may_lower_it(flow: Flow) -> None:
     """What validation counts with is what training is told."""
     run = driven(flow, "Phi-4", Stage.LIVE)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from shared.adapters.azureml.arm import Arm
+from shared.adapters.azureml.arm import Arm, WorkspaceId
+from shared.adapters.azureml.workspace_models import WorkspaceModels
 from shared.domain.errors import AbsentError
 from shared.domain.training.base_model import BaseModel, hub_model, parse_base_model
 from shared.domain.training.component import Component, parse_component
@@ -26,8 +27,11 @@ DATA_PLANE_VERSION = "2021-10-01-dataplanepreview"
 class AzureMlRegistries:
     """The registries that base models and the component come from; see `Registry`."""
 
-    def __init__(self, arm: Arm, discovery_url: str, *, models: str, components: str) -> None:
+    def __init__(
+        self, arm: Arm, discovery_url: str, *, models: str, components: str, workspace: WorkspaceId
+    ) -> None:
         self._arm, self._discovery_url = arm, discovery_url
+        self._workspace_models = WorkspaceModels(arm, workspace)
         self._models, self._components = models, components
         self._known: dict[str, AzureMlRegistry] = {}
 
@@ -36,6 +40,8 @@ class AzureMlRegistries:
         reference = read_reference(name)
         if reference.on_hub:
             return hub_model(reference.name)
+        if reference.in_workspace:
+            return self._workspace_models.base_model(reference.name, reference.version)
         return self._registry(reference.registry or self._models).base_model(
             reference.name, reference.version
         )

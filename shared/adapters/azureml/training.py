@@ -32,7 +32,7 @@ from shared.domain.run.observation import JobStatus
 from shared.domain.run.options import SERVERLESS
 from shared.domain.run.parts import ModelRecord, TrainingPlan
 from shared.domain.run.run import Run
-from shared.domain.sanitize import sanitize_text
+from shared.domain.sanitize import plain_text, sanitize_text
 from shared.domain.serving.strategies.strategy import MODEL_FOLDER
 from shared.domain.training.component import COMPONENT_NAME, FINETUNE_CONFIG
 from shared.domain.training.model_reference import ModelInput
@@ -192,13 +192,14 @@ class AzureMlTraining:
 
     def _why(self, name: str) -> str | None:
         try:
-            return self._failure(name)
+            why = self._failure(name)
         except FinetuneError as fault:
             if is_retryable(fault):
                 raise
             # That the job failed is known; who may not read why must still be able to take it away.
             _log.warning("why a job failed cannot be read", extra={"run_id": name, "code": fault.code})
             return None
+        return plain_text(why) if why else None
 
     def _failure(self, name: str) -> str | None:
         """Find the failed step's own words; the ARM job carries none."""

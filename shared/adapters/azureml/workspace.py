@@ -13,6 +13,7 @@ from shared.adapters.azureml.arm import Arm, WorkspaceId
 from shared.adapters.storage.account import DATASETS, DatastoreAddress
 from shared.domain.errors import InvalidRunError, ServiceRefusedError
 from shared.domain.run.observation import ComputeStatus, provisioning
+from shared.domain.sanitize import plain_text
 
 WORKSPACE_VERSION = "2024-10-01-preview"
 COMPUTE_VERSION = "2023-08-01-preview"
@@ -194,7 +195,7 @@ def _read_compute(body: Any) -> ComputeStatus:
     return ComputeStatus(
         provisioning(facts.get("provisioningState")),
         str((facts.get("properties") or {}).get("vmSize") or ""),
-        " ".join(filter(None, messages)) or None,
+        plain_text(" ".join(filter(None, messages))) or None,
     )
 
 

@@ -34,7 +34,7 @@ ModelReference = Annotated[
     Meta(
         min_length=1,
         max_length=256,
-        pattern=r"\A([A-Za-z0-9][A-Za-z0-9._:-]*"
+        pattern=r"\A((azureml:)?[A-Za-z0-9][A-Za-z0-9._-]*(:[A-Za-z0-9][A-Za-z0-9._-]*)?"
         r"|azureml://registries/[A-Za-z0-9][A-Za-z0-9._-]*/models/[A-Za-z0-9][A-Za-z0-9._-]*"
         r"(/versions/[A-Za-z0-9][A-Za-z0-9._-]*)?"
         r"|hf:[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*)\Z",
@@ -48,8 +48,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     Attributes:
         base_model: `<name>` for the newest version in the registry, or `<name>:<version>`; or a model of any
-            registry as `azureml://registries/<registry>/models/<name>/versions/<version>`; or
-            `hf:<owner>/<name>`.
+            registry as `azureml://registries/<registry>/models/<name>/versions/<version>`; or one of the
+            workspace as `azureml:<name>:<version>`; or `hf:<owner>/<name>`.
         parameters: Inputs of the fine-tuning component, checked against the component itself in preflight.
         compute: Cluster of the workspace, or `serverless`.
         compute_size: VM size for training: of serverless compute, or of a cluster yet to be created.

@@ -11,7 +11,7 @@ from shared.domain.fields import Problem, convert_fields
 from shared.domain.run.bounds import Bounds, check_options, check_parameters, nearest
 from shared.domain.run.options import RunOptions
 from shared.domain.run.parameters import fault_of_value, shown
-from shared.domain.sanitize import sanitize_text
+from shared.domain.sanitize import plain_text
 
 OPTIONS_LIMIT_BYTES = 64 * 1024
 
@@ -74,7 +74,7 @@ def _unknown(values: dict[str, Any]) -> Iterable[Problem]:
 def _told(problems: list[Problem]) -> list[Problem]:
     """The problems as they are told to the uploader: quoted keys, short texts, not too many."""
     told = [
-        Problem(f"run.json {shown(sanitize_text(name))}", sanitize_text(message)[:LONGEST_PROBLEM])
+        Problem(f"run.json {shown(plain_text(name))}", plain_text(message)[:LONGEST_PROBLEM])
         for name, message in problems[:MOST_PROBLEMS]
     ]
     more = len(problems) - len(told)

@@ -23,14 +23,16 @@ class ModelReference(NamedTuple):
 
     Attributes:
         registry: None is the registry of the settings.
-        name: In its registry, or `<owner>/<name>` on the hub.
+        name: In its registry or workspace, or `<owner>/<name>` on the hub.
         version: None is the newest.
+        in_workspace: It is a model of the app's own workspace.
     """
 
     name: str
     version: str | None = None
     registry: str | None = None
     on_hub: bool = False
+    in_workspace: bool = False
 
 
 _ADDRESS = re.compile(r"azureml://registries/([^/]+)/models/([^/]+)(?:/versions/([^/]+))?")
@@ -42,5 +44,7 @@ def read_reference(text: str) -> ModelReference:
         return ModelReference(text.removeprefix("hf:"), on_hub=True)
     if (address := _ADDRESS.fullmatch(text)) is not None:
         return ModelReference(address[2], address[3], registry=address[1])
+    if in_workspace := text.startswith("azureml:"):
+        text = text.removeprefix("azureml:")
     name, _, version = text.partition(":")
-    return ModelReference(name, version or None)
+    return ModelReference(name, version or None, in_workspace=in_workspace)
