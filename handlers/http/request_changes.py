@@ -17,7 +17,7 @@ from msgspec import Meta
 from handlers.http.responses import Response, json_response
 from handlers.http.run_views import run_view
 from shared.config import Settings
-from shared.domain.errors import CorruptRunError, RequestError
+from shared.domain.errors import CorruptRunError, NewerRecordError, RequestError
 from shared.domain.run.bounds import check_options, check_run_cost
 from shared.domain.run.names import run_id_of
 from shared.domain.run.options import Hours, Minutes, Name, RunOptions
@@ -215,6 +215,12 @@ def retry_run(run_id: str, services: Services) -> Response:
             raise RequestError(409, message, code="Stopped")
         return _with_request(run, services.now(), retry_at=services.now())
 
+    try:
+        services.runs.load(run_id)
+    except NewerRecordError:
+        raise
+    except CorruptRunError:
+        pass
     services.runs.resume(run_id)
     try:
         return _accepted(run_id, retry, services)
