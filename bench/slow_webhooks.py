@@ -17,12 +17,13 @@ from azure.storage.blob import BlobClient
 from local.processes import wait_until
 from local.settings import ROOT
 from local.stack import Stack
-from shared.adapters.storage.queues import NOTIFICATIONS, NotificationQueue, open_queue
+from shared.adapters.storage.notification_queue import QUEUE, NotificationQueue
+from shared.adapters.storage.queues import open_queue
 from shared.config import StorageConnection
 from shared.domain.run.notifications import Notification
 
 SAMPLE = ROOT / "local" / "samples" / "ultrachat-sample.jsonl"
-MESSAGES = 24
+NOTIFICATIONS = 24
 REQUESTS = 20
 SECONDS = 120.0
 
@@ -60,8 +61,8 @@ def measure_slow_webhooks(_megabytes: int) -> dict[str, Any]:
         posts.clear()
         held.set()
         connection = StorageConnection(connection_string=stack.blob_connection_string)
-        with open_queue(NOTIFICATIONS, connection, None) as queue:
-            for _ in range(MESSAGES):
+        with open_queue(connection, None, QUEUE) as queue:
+            for _ in range(NOTIFICATIONS):
                 NotificationQueue(queue).enqueue(Notification(run_id=run_id, index=0), delay=timedelta())
         if not wait_until(lambda: len(posts) > 1, SECONDS):
             raise TimeoutError("no webhook was posted")

@@ -40,7 +40,7 @@ def read_storage(environment: Mapping[str, str]) -> tuple[StorageConnection, lis
         problems.append(Problem(f"{DATA_CONNECTION}__blobServiceUri", "must be an http(s) address"))
     queues = environment.get(f"{DATA_CONNECTION}__queueServiceUri", "").strip()
     if address and not text and not queues:
-        message = "is missing: the app queues messages there"
+        message = "is missing: the app queues uploads and notifications there"
         problems.append(Problem(f"{DATA_CONNECTION}__queueServiceUri", message))
     connection = StorageConnection(
         connection_string=text or None,

@@ -14,6 +14,7 @@ from typing import Any
 from shared.adapters.telemetry import OpenTelemetry
 from shared.domain.errors import FinetuneError, TransientServiceError
 from shared.domain.run.notifications import IgnoredNotification, Notification
+from shared.domain.run.uploads import UploadCheck
 from shared.ports import Services
 from tests.app.builders import NOW
 from tests.app.fake_azure_ml import MemoryCloud
@@ -71,6 +72,17 @@ class MemoryAdvanceQueue:
 
 
 @dataclass
+class MemoryUploadChecks:
+    """The queue of uploads to look at again: what was queued, with its delay."""
+
+    waiting: list[tuple[UploadCheck, timedelta]] = field(default_factory=list)
+
+    def enqueue(self, check: UploadCheck, *, delay: timedelta) -> None:
+        """See `UploadChecks.enqueue`."""
+        self.waiting.append((check, delay))
+
+
+@dataclass
 class World:
     """All fakes together, and the clock."""
 
@@ -80,6 +92,7 @@ class World:
     slots: MemorySlots = field(default_factory=MemorySlots)
     serving_memory: MemoryServingMemory = field(default_factory=MemoryServingMemory)
     uploads: MemoryUploads = field(default_factory=MemoryUploads)
+    upload_checks: MemoryUploadChecks = field(default_factory=MemoryUploadChecks)
     ignored_uploads: MemoryIgnoredUploads = field(default_factory=MemoryIgnoredUploads)
     datasets: MemoryDatasets = field(default_factory=MemoryDatasets)
     reports: MemoryReports = field(default_factory=MemoryReports)
@@ -97,6 +110,7 @@ class World:
             content_index=self.content_index,
             slots=self.slots,
             uploads=self.uploads,
+            upload_checks=self.upload_checks,
             ignored_uploads=self.ignored_uploads,
             datasets=self.datasets,
             reports=self.reports,

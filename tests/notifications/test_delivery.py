@@ -14,7 +14,7 @@ import pytest
 
 import function_app
 from handlers.events.notification_message import deliver_notification
-from shared.adapters.storage.queues import NOTIFICATIONS
+from shared.adapters.storage.notification_queue import QUEUE
 from shared.config import Settings
 from shared.domain.errors import ServiceRefusedError, TransientServiceError
 from shared.domain.run.message_formats import render, stage_message
@@ -303,5 +303,5 @@ def test_the_configured_page_is_linked(form: str) -> None:
 
 def test_the_trigger_listens_where_notices_are_put() -> None:
     """The queue has one name."""
-    assert function_app.NOTIFICATIONS == NOTIFICATIONS
+    assert function_app.NOTIFICATIONS == QUEUE
     assert Notification(run_id=RUN_ID, index=3).id == f"{RUN_ID}/3"

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from local.processes import wait_until
 from local.stack import Stack
-from shared.adapters.storage.queues import NOTIFICATIONS, NotificationQueue, open_queue
+from shared.adapters.storage.notification_queue import QUEUE, NotificationQueue
+from shared.adapters.storage.queues import open_queue
 from shared.config import StorageConnection
 from shared.domain.run.notifications import Notification
 from tests.e2e.runs import SAMPLES, run_of, upload
 from tests.live_stack import DATASET, SECRET
 from tests.notifications.receiver import Receiver
 
-MESSAGES = 24
+NOTIFICATIONS = 24
 THREADS = 8
 SECONDS = 60.0
 
@@ -33,8 +34,8 @@ def test_the_api_answers_while_webhooks_are_slow(tmp_path: Path) -> None:
             upload(stack, f"{DATASET}.jsonl", (SAMPLES / "ultrachat-sample.jsonl").read_bytes())
             run_id = run_of(api, DATASET)
             connection = StorageConnection(connection_string=stack.blob_connection_string)
-            with open_queue(NOTIFICATIONS, connection, None) as queue:  # type: ignore[arg-type]
-                for _ in range(MESSAGES):
+            with open_queue(connection, None, QUEUE) as queue:  # type: ignore[arg-type]
+                for _ in range(NOTIFICATIONS):
                     NotificationQueue(queue).enqueue(Notification(run_id=run_id, index=0), delay=timedelta())
             assert wait_until(lambda: len(slow.received) >= THREADS, SECONDS)
             took = {}

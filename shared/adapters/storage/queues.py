@@ -1,4 +1,4 @@
-"""The storage queues `notifications`, stage changes to deliver, and `advance`, runs to advance."""
+"""Queues of the data account: how they are opened, and how messages are sent with a delay."""
 
 from __future__ import annotations
 
@@ -8,62 +8,17 @@ from typing import Any
 
 import msgspec
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError
 from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
 from shared.adapters.retries import storage_retries
-from shared.adapters.sdk_errors import translate
 from shared.config import StorageConnection
-from shared.domain.run.notifications import IgnoredNotification, Notification
-
-NOTIFICATIONS = "notifications"
-ADVANCE = "advance"
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 10
 KEEP_SECONDS = 7 * 24 * 3600
 
 
-class NotificationQueue:
-    """See `Notifications`."""
-
-    def __init__(self, queue: QueueClient) -> None:
-        self._queue = queue
-
-    def enqueue(self, notification: Notification | IgnoredNotification, *, delay: timedelta) -> None:
-        """See `Notifications.enqueue`."""
-        text = msgspec.json.encode(notification).decode()
-        _send(self._queue, text, delay, f"queueing the notification {notification.id}")
-
-
-class NoNotifications:
-    """No webhook is configured."""
-
-    def enqueue(self, notification: Notification | IgnoredNotification, *, delay: timedelta) -> None:
-        """See `Notifications.enqueue`."""
-
-
-class StorageAdvanceQueue:
-    """See `AdvanceQueue`."""
-
-    def __init__(self, queue: QueueClient) -> None:
-        self._queue = queue
-
-    def enqueue(self, message: str, *, delay: timedelta) -> None:
-        """See `AdvanceQueue.enqueue`."""
-        _send(self._queue, message, delay, f"queueing {message}")
-
-
-def _send(queue: QueueClient, text: str, delay: timedelta, doing: str) -> None:
-    try:
-        queue.send_message(
-            text, visibility_timeout=math.ceil(delay.total_seconds()), time_to_live=KEEP_SECONDS
-        )
-    except AzureError as fault:
-        raise translate(fault, doing) from fault
-
-
-def open_queue(name: str, connection: StorageConnection, credential: TokenCredential) -> QueueClient:
+def open_queue(connection: StorageConnection, credential: TokenCredential, name: str) -> QueueClient:
     """Open a queue, in the encoding that host.json tells the host."""
     options: dict[str, Any] = {
         "retry_policy": storage_retries(),
@@ -74,3 +29,25 @@ def open_queue(name: str, connection: StorageConnection, credential: TokenCreden
     if connection.connection_string is not None:
         return QueueClient.from_connection_string(connection.connection_string, name, **options)
     return QueueClient(connection.queue_service_uri or "", name, credential=credential, **options)
+
+
+def send(queue: QueueClient, message: msgspec.Struct, delay: timedelta) -> None:
+    """Send a message as JSON, visible after `delay`, to the full second.
+
+    Raises:
+        AzureError: The queue did not take it.
+    """
+    send_text(queue, msgspec.json.encode(message).decode(), delay)
+
+
+def send_text(queue: QueueClient, text: str, delay: timedelta) -> None:
+    """Send a message as it is, visible after `delay`, to the full second.
+
+    Raises:
+        AzureError: The queue did not take it.
+    """
+    queue.send_message(
+        text,
+        visibility_timeout=max(0, math.ceil(delay.total_seconds())),
+        time_to_live=KEEP_SECONDS,
+    )
