@@ -71,7 +71,7 @@ class EndpointDirectory:
         """Find where to score on a model: an endpoint's name, or a dataset's for its newest live run.
 
         Raises:
-            RequestError: 404 if no live model has that id.
+            RequestError: 404 if no live model has that id; 409 or 410 for an endpoint that is not live.
         """
         endpoint = await self._endpoint_of(model)
         try:
@@ -95,8 +95,19 @@ class EndpointDirectory:
         if model not in listed:
             listed = await self._listed(LISTED_AGAIN)
         if model not in listed:
-            raise unknown_model(model)
+            raise await self.absence_of(model)
         return listed[model].endpoint
+
+    async def absence_of(self, model: str) -> RequestError:
+        """The error for a model that is not listed: 409 or 410 for an endpoint's name, or else 404."""
+        if run_id_of(model) is not None:
+            try:
+                await self.resolve(model)
+            except RequestError as fault:
+                return fault
+            except UnknownRunError:
+                return unknown_model(model)
+        return unknown_model(model)
 
     async def _listed(self, lifetime: timedelta) -> Mapping[str, LiveModel]:
         return await self._lists.get(

@@ -23,6 +23,7 @@ TRIES = 3
 
 FUNCTIONS = {
     "dataset_uploaded": "blobTrigger",
+    "check_upload": "queueTrigger",
     "schedule_due_runs": "timerTrigger",
     "advance_run": "queueTrigger",
     "job_status_changed": "eventGridTrigger",
@@ -44,6 +45,7 @@ FUNCTIONS = {
     "get_model": "httpTrigger",
     "extend_endpoint": "httpTrigger",
     "delete_endpoint": "httpTrigger",
+    "home": "httpTrigger",
     "dashboard": "httpTrigger",
     "openapi": "httpTrigger",
     "health": "httpTrigger",
@@ -125,7 +127,7 @@ def test_http_functions_are_the_table_of_routes(functions: dict[str, list[dict[s
     for route in ROUTES:
         bindings = functions[route.function]
         (trigger,) = (b for b in bindings if b["type"] == "httpTrigger")
-        assert (trigger["methods"], trigger["route"]) == ([route.method], route.path)
+        assert (trigger["methods"], trigger["route"]) == ([*route.methods], route.template)
         assert str(trigger["authLevel"]).rpartition(".")[2] == (
             "FUNCTION" if route.auth is AuthScheme.HOST else "ANONYMOUS"
         )
@@ -135,6 +137,7 @@ def test_http_functions_are_the_table_of_routes(functions: dict[str, list[dict[s
 def test_these_routes_are_open_for_the_host() -> None:
     """What is not secret, and what checks its key itself, because the host takes no bearer tokens."""
     assert {route.function: route.auth for route in ROUTES if route.auth is not AuthScheme.HOST} == {
+        "home": AuthScheme.NONE,
         "dashboard": AuthScheme.NONE,
         "openapi": AuthScheme.NONE,
         "health": AuthScheme.NONE,
@@ -154,15 +157,17 @@ def test_uploads_come_by_event_grid(functions: dict[str, list[dict[str, object]]
     assert trigger["connection"] == "TrainingStorage"
 
 
-def test_there_are_two_queues(functions: dict[str, list[dict[str, object]]]) -> None:
-    """Runs to advance and notifications to deliver, in one account."""
+def test_there_are_three_queues(functions: dict[str, list[dict[str, object]]]) -> None:
+    """Runs to advance, uploads to look at again, notifications to deliver, in one account."""
     queues = [b for bindings in functions.values() for b in bindings if str(b["type"]).startswith("queue")]
     assert {(b["queueName"], b["connection"]) for b in queues} == {
         ("advance", "TrainingStorage"),
+        ("uploads", "TrainingStorage"),
         ("notifications", "TrainingStorage"),
     }
     sending = {name for name, bindings in functions.items() if any(b["type"] == "queue" for b in bindings)}
     assert sending == {
+        "check_upload",
         "schedule_due_runs",
         "job_status_changed",
         "reconcile_resources",
