@@ -60,7 +60,7 @@ def _explain(value: Any, expected: Any, fault: msgspec.ValidationError) -> str:
 def _rule(declared: msgspec.inspect.Type) -> str | None:
     extra: Mapping[str, Any] = {}
     if isinstance(declared, msgspec.inspect.Metadata):
-        declared, extra = declared.type, declared.extra or {}
+        extra, declared = declared.extra or {}, declared.type
     if isinstance(declared, msgspec.inspect.UnionType):
         some = [one for one in declared.types if not isinstance(one, msgspec.inspect.NoneType)]
         return _rule(some[0]) if len(some) == 1 else None
