@@ -66,7 +66,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             if field.required and field.name not in values
         ]
         problems += check_each(converted)
-        storage, faults = read_storage(environment, notifications="webhook_url" in converted)
+        storage, faults = read_storage(environment)
         problems += faults
         if not problems:
             settings = cls(**converted, storage=storage)
@@ -87,7 +87,9 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             lifetime_hours=self.endpoint_lifetime_hours,
             idle_minutes=self.endpoint_idle_minutes,
             row_policy=self.row_policy,
+            ignore_keys=self.ignore_keys,
             serving_concurrency=self.serving_concurrency,
+            settle_seconds=self.settle_seconds,
         )
 
     def serving_options(self, options: RunOptions) -> ServingOptions:
@@ -142,6 +144,8 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             tools=options.tools,
             pretemplated=options.pretemplated,
             mask=options.mask,
+            sensitive_data=self.sensitive_data,
+            contact_data=self.contact_data,
             context_window=context_window,
             smoke_samples=self.smoke_test_rows,
             max_uncompressed_bytes=self.max_dataset_gibibytes * 2**30,
