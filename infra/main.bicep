@@ -59,7 +59,7 @@ param createApiKey bool = true
 
 @description('The key that is made: random unless given.')
 @secure()
-param apiKey string = '${newGuid()}-${newGuid()}'
+param apiKey string = newGuid()
 
 @description('Python of the function app, a version that Flex Consumption offers.')
 @allowed(['3.11', '3.12', '3.13', '3.14'])
