@@ -243,7 +243,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         failures=run.failures,
         faulty_since=run.faulty_since,
         last_fault=_public(run.last_fault, FailureView | None),
-        attention=run.attention,
+        attention=run.attention or run.late_notice,
         report=_public(run.report, ReportSummaryView | None),
         duplicate_of=run.duplicate_of,
         compute_requested_at=run.compute_requested_at,
