@@ -57,8 +57,9 @@ def build_services(
     from shared.adapters.azureml.workspace import AzureMlWorkspace
     from shared.adapters.http.trusted_hosts import TrustedHosts
     from shared.adapters.http.webhook import HttpWebhook
-    from shared.adapters.storage import notification_queue, upload_queue
+    from shared.adapters.storage import advance_queue, notification_queue, upload_queue
     from shared.adapters.storage.account import blob_service, datastore_address, installation_name
+    from shared.adapters.storage.advance_queue import StorageAdvanceQueue
     from shared.adapters.storage.content_index import BlobContentIndex
     from shared.adapters.storage.datasets import BlobDatasets, BlobUploads
     from shared.adapters.storage.ignored_uploads import BlobIgnoredUploads
@@ -123,6 +124,7 @@ def build_services(
         endpoints=endpoints,
         scoring=EndpointScoring(credential, endpoints, domain=settings.scoring_domain),
         serving_memory=BlobServingMemory(blobs),
+        advance_queue=StorageAdvanceQueue(open_queue(settings.storage, credential, advance_queue.QUEUE)),
         notifications=NotificationQueue(open_queue(settings.storage, credential, notification_queue.QUEUE))
         if settings.webhook_url
         else NoNotifications(),

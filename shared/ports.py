@@ -332,6 +332,13 @@ class Notifications(Protocol):
         """Queue a notification that becomes visible after `delay`."""
 
 
+class AdvanceQueue(Protocol):
+    """The queue of runs to advance."""
+
+    def enqueue(self, message: str, *, delay: timedelta) -> None:
+        """Queue a message that becomes visible after `delay`."""
+
+
 class Webhook(Protocol):
     """The receiver of notifications."""
 
@@ -387,6 +394,7 @@ class Services:
     scoring: Scoring
     serving_memory: ServingMemory
     notifications: Notifications
+    advance_queue: AdvanceQueue
     webhook: Webhook
     telemetry: Telemetry
     now: Callable[[], datetime]

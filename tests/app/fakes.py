@@ -61,6 +61,17 @@ class MemoryNotifications:
 
 
 @dataclass
+class MemoryAdvanceQueue:
+    """The queue of runs to advance: messages with their delays."""
+
+    waiting: list[tuple[str, timedelta]] = field(default_factory=list)
+
+    def enqueue(self, message: str, *, delay: timedelta) -> None:
+        """See `AdvanceQueue.enqueue`."""
+        self.waiting.append((message, delay))
+
+
+@dataclass
 class MemoryUploadChecks:
     """The queue of uploads to look at again: what was queued, with its delay."""
 
@@ -87,6 +98,7 @@ class World:
     reports: MemoryReports = field(default_factory=MemoryReports)
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
+    advance_queue: MemoryAdvanceQueue = field(default_factory=MemoryAdvanceQueue)
     now: datetime = NOW
 
     @property
@@ -110,6 +122,7 @@ class World:
             scoring=self.cloud,
             serving_memory=self.serving_memory,
             notifications=self.notifications,
+            advance_queue=self.advance_queue,
             webhook=self.notifications,
             telemetry=OpenTelemetry(),
             now=lambda: self.now,

@@ -37,8 +37,17 @@ def send(queue: QueueClient, message: msgspec.Struct, delay: timedelta) -> None:
     Raises:
         AzureError: The queue did not take it.
     """
+    send_text(queue, msgspec.json.encode(message).decode(), delay)
+
+
+def send_text(queue: QueueClient, text: str, delay: timedelta) -> None:
+    """Send a message as it is, visible after `delay`, to the full second.
+
+    Raises:
+        AzureError: The queue did not take it.
+    """
     queue.send_message(
-        msgspec.json.encode(message).decode(),
+        text,
         visibility_timeout=max(0, math.ceil(delay.total_seconds())),
         time_to_live=KEEP_SECONDS,
     )

@@ -17,6 +17,7 @@ from shared.domain.run.run import SCHEMA_VERSION, Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.run.upload_change import content_key, parts_key
+from shared.domain.run.waiting import waiting_for
 from shared.domain.sanitize import is_supported_timestamp
 
 ALERT_SECONDS = 3600
@@ -27,6 +28,9 @@ MANY_FAILURES = 3
 
 ATTENTION_LIMIT = 400
 """Characters of the reason for attention that the index keeps; the record has it whole."""
+
+WAITING_LIMIT = 100
+"""The same of what a run waits for."""
 
 _STAGES = {stage.value: stage for stage in Stage}
 _KINDS = {kind.value: kind for kind in SlotKind}
@@ -51,6 +55,7 @@ class IndexEntry(NamedTuple):
         instances: VMs of its endpoint, there or to come.
         slot_acquired: When it acquired its newest slot, or None.
         attention: See `Run.attention`.
+        waiting: See `waiting_for`.
         workspace: See `Run.workspace_id`.
         content: See `content_key`, of its training file.
         parts: See `parts_key`.
@@ -75,6 +80,7 @@ class IndexEntry(NamedTuple):
     instances: int = 1
     slot_acquired: datetime | None = None
     attention: str | None = None
+    waiting: str | None = None
     workspace: str | None = None
     content: str | None = None
     parts: str | None = None
@@ -128,6 +134,7 @@ def to_metadata(run: Run) -> dict[str, str]:
         "slot_acquired": _render(run.slot.at) if run.slot is not None and run.slot.acquired else "",
         "instances": str(run.options.instance_count) if run.options.instance_count > 1 else "",
         "attention": quote(attention[:ATTENTION_LIMIT], safe=" "),
+        "waiting": quote((waiting_for(run) or "")[:WAITING_LIMIT], safe=" ,"),
         "workspace": run.workspace_id or "",
         "content": content_key(run.source.files[0]),
         "parts": parts_key(run.source.parts),
@@ -169,6 +176,7 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
         waits_for=_KINDS.get(facts.get("waits_for", "")),
         instances=_count(facts.get("instances")),
         attention=unquote(facts["attention"]) if facts.get("attention") else None,
+        waiting=unquote(facts["waiting"]) if facts.get("waiting") else None,
         workspace=facts.get("workspace") or None,
         content=facts.get("content") or None,
         parts=facts.get("parts") or None,
