@@ -43,8 +43,8 @@ chaos: setup  ## kill, repeat, spoil and race everything; ARGS='--seed 1' repeat
 	@$(BIN)/python -m pytest --quiet tests/chaos
 	@$(BIN)/python -m chaos $(ARGS)
 
-dev: setup  ## the whole stack in the foreground, until Ctrl-C
-	@$(BIN)/python -m local.stack $(ARGS)
+dev: setup  ## the whole stack in the foreground, until Ctrl-C; ARGS=--fresh begins anew
+	@$(BIN)/python -m local.dev $(ARGS)
 
 bench: setup  ## the benchmarks; writes bench/results.json
 	@$(BIN)/python -m bench $(ARGS)
@@ -58,9 +58,10 @@ fuzz: $(PYTHON_READY)  ## a minute of coverage-guided bytes for dataset validati
 
 check: lint types imports security audit  ## style, types, architecture, security
 
-lint: $(PYTHON_READY)
+lint: $(PYTHON_READY) $(NODE_READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@$(BIN)/python -m tools.lint_openapi
 
 types: $(PYTHON_READY)
 	$(BIN)/mypy
@@ -149,6 +150,6 @@ $(CHECKOV_READY): requirements-checkov.txt $(PYTHON_READY)
 $(NODE_READY): package-lock.json
 	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' 2>/dev/null \
 	  || { echo "Node 20 or newer is needed, with npm: apt-get install nodejs npm" >&2; exit 1; }
-	@echo "Installing Azurite into node_modules …"
+	@echo "Installing Azurite and the tools from npm into node_modules …"
 	@npm ci --silent
 	@touch $@

@@ -16,6 +16,14 @@ const PASSING = new Set([408, 425, 429]); // refusals of this moment, not of the
 
 let poller = null;
 
+/** Take the key that `make dev` puts into the address, and take it out of there: it is for this tab alone. */
+function takeKey() {
+  const [, key] = location.hash.match(/^#key=(.+)$/) ?? [];
+  if (!key) return;
+  api.saveKey(decodeURIComponent(key));
+  history.replaceState(null, "", location.pathname + location.search);
+}
+
 function open() {
   poller?.stop();
   const { id, page } = address();
@@ -62,6 +70,7 @@ function askForKey(refusal) {
 }
 
 window.addEventListener("hashchange", () => {
+  takeKey();
   open();
   main.focus({ preventScroll: true });
   window.scrollTo(0, 0);
@@ -74,4 +83,5 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 });
 signOut.addEventListener("click", () => askForKey(""));
 startClock();
+takeKey();
 open();

@@ -51,7 +51,7 @@ def register_routes(app: func.FunctionApp, routes: Iterable[Route], inside: Once
         if route.advances:
             queue = app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
             function = queue(function)
-        function = app.route(route=route.path, methods=[route.method], auth_level=level)(function)
+        function = app.route(route=route.template, methods=[*route.methods], auth_level=level)(function)
         app.function_name(route.function)(function)
 
 

@@ -1,7 +1,6 @@
 """`func start`: the function host of Azure Functions Core Tools, where they are installed."""
 
 import os
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,14 +34,6 @@ def start_core_tools(app: Path, port: int, environment: Mapping[str, str], log: 
         process.stop()
         raise
     return process
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody uses just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _answers(client: httpx.Client) -> bool:

@@ -1,53 +1,57 @@
-"""What `make dev` tells once the stack is up: addresses, the key, and commands to paste."""
+"""What `make dev` tells once the stack is up: the page, and commands to paste, each as it runs."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from azure.storage.blob import BlobClient, BlobSasPermissions, generate_blob_sas
-
-from local.azurite import ACCOUNT, ACCOUNT_KEY
 from local.settings import ROOT
 
 if TYPE_CHECKING:
     from local.stack import Stack
 
-
-def next_steps(stack: Stack) -> str:
-    """The text for a running stack."""
-    azure_ml = f"{stack.azureml_url} (CA: {stack.ca_bundle})"
-    sample = ROOT / "local" / "samples" / "ultrachat-sample.jsonl"
-    upload = _upload_address(stack.blob_connection_string, "first-try.jsonl")
-    return f"""\
-The stack is up. Ctrl-C stops it.
-
-  functions  {stack.functions_url}
-  key        {stack.function_key}
-  storage    {stack.blob_connection_string}
-  Azure ML   {azure_ml}
-  logs       {stack.folder / "logs"}
-
-Next steps, in another terminal:
-
-  # see what runs
-  curl -s -H "x-functions-key: {stack.function_key}" {stack.functions_url}/api/runs
-
-  # upload a dataset; its run is listed a second later
-  curl -s -X PUT -H "x-ms-blob-type: BlockBlob" --data-binary @{sample} \\
-    "{upload}"
-"""
+SAMPLE = "local/samples/ultrachat-sample.jsonl"
+DATASET = "ultrachat-sample"
 
 
-def _upload_address(connection_string: str, name: str) -> str:
-    """Where one blob can be put for a day, without a key."""
-    with BlobClient.from_connection_string(connection_string, "uploads", name) as blob:
-        signature = generate_blob_sas(
-            ACCOUNT,
-            "uploads",
-            name,
-            account_key=ACCOUNT_KEY,
-            permission=BlobSasPermissions(create=True, write=True),
-            expiry=datetime.now(UTC) + timedelta(days=1),
-        )
-        return f"{blob.url}?{signature}"
+def next_steps(stack: Stack, own: Iterable[str] = ()) -> str:
+    """The text for a running stack.
+
+    The page takes its key from the part of the address after `#`, which no browser sends to a server, and
+    removes it from there.
+
+    Args:
+        stack: The stack.
+        own: Names of the settings that the developer gave.
+    """
+    url, key = stack.functions_url, stack.function_key
+    names = ", ".join(sorted(own))
+    lines = [
+        f"The app runs{', with what was here last time' if stack.continued else ''}. Ctrl-C stops it.",
+        "",
+        f"  Page     {url}/api/dashboard#key={quote(key)}",
+        "",
+        "In another terminal, in this folder:",
+        "",
+        f"  bin/finetune upload {SAMPLE} --follow",
+        f"  bin/finetune chat {DATASET}",
+        "  bin/finetune --help",
+        "",
+        "With curl, or any other client:",
+        "",
+        f"  export FINETUNE_URL={url} FINETUNE_KEY={key}",
+        '  curl -s -H "x-functions-key: $FINETUNE_KEY" "$FINETUNE_URL/api/runs"',
+        '  curl -s -H "Authorization: Bearer $FINETUNE_KEY" "$FINETUNE_URL/api/v1/models"',
+        "",
+        "Azure ML is emulated: a small stand-in model shows the flow, not the quality of what Azure trains.",
+        f"Logs: {_shown(stack.folder / 'logs')}. All addresses: {_shown(stack.folder / 'stack.json')}.",
+    ]
+    if names:
+        lines.append(f"Settings taken from the environment and .env: {names}.")
+    return "\n".join(lines)
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)

@@ -1,32 +1,28 @@
-"""The whole stack: Azurite, the Azure ML emulator, the function host and the watcher, as one unit.
+"""The whole stack: Azurite, the Azure ML emulator, the function host and the watcher, as one unit."""
 
-`python -m local.stack` runs it in the foreground; `Stack` runs it for a test or a script.
-"""
-
-import argparse
 import fcntl
 import json
 import os
 import secrets
 import shutil
-import socket
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from azure.core.exceptions import ResourceExistsError
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from local.azurite import ACCOUNT, Azurite
-from local.core_tools import free_port, start_core_tools
+from local.core_tools import start_core_tools
 from local.event_grid import STORAGE_SETTING, WEBHOOK_SETTING
-from local.next_steps import next_steps
-from local.processes import ChildProcess, ProcessError, exit_on_termination, ignore_signals, wait_until
+from local.kept import Kept, free_port
+from local.processes import ChildProcess
 from local.settings import ROOT, app_environment, example_settings, tool_environment
 
 FOLDER = ROOT / ".local"
@@ -35,7 +31,6 @@ QUEUES = ("advance", "notifications")
 UPLOAD_FUNCTION = "dataset_uploaded"
 JOB_FUNCTION = "job_status_changed"
 START_SECONDS = 60.0
-DEFAULT_PORT = 7071
 
 
 class StackRunningError(Exception):
@@ -55,6 +50,9 @@ class Stack:
         pace: How long things take in Azure ML: `instant`, `fast` or `timed`.
         port: The function host's port; 0 takes a free one.
         settings: App settings that win over the stack's own.
+        keep: Whether storage, Azure ML's state and the key stay in the folder for the next start.
+        fresh: Whether what an earlier start has kept there is forgotten.
+        continued: Whether it goes on with what an earlier start has kept.
     """
 
     folder: Path = FOLDER
@@ -63,7 +61,10 @@ class Stack:
     pace: str = "fast"
     port: int = 0
     settings: Mapping[str, str] = field(default_factory=dict)
+    keep: bool = False
+    fresh: bool = False
 
+    continued: bool = field(init=False, default=False)
     functions_url: str = field(init=False, default="")
     function_key: str = field(init=False, default="")
     blob_connection_string: str = field(init=False, default="")
@@ -72,6 +73,7 @@ class Stack:
     environment: dict[str, str] = field(init=False, default_factory=dict)
     _processes: dict[str, ChildProcess] = field(init=False, default_factory=dict)
     _azurite: Azurite | None = field(init=False, default=None)
+    _azureml_port: int = field(init=False, default=0)
     _exits: ExitStack = field(init=False, default_factory=ExitStack)
 
     def start(self) -> Self:
@@ -151,17 +153,23 @@ class Stack:
             self._start_local_host()
 
     @property
+    def _kept(self) -> Kept:
+        return Kept(self.folder)
+
+    @property
     def _by_core_tools(self) -> bool:
         return self.host == "func" or (self.host == "auto" and shutil.which("func") is not None)
 
     def _choose_address(self) -> None:
         """Settle where the function host will be and its keys: its app and Azure ML are told beforehand."""
+        if self.keep:
+            self.function_key, self._azureml_port = self._kept.identity()
         self.port = self.port or free_port()
         self.functions_url = f"http://127.0.0.1:{self.port}"
         if self._by_core_tools:
             # Core Tools ask for no key locally.
             self.function_key = "not-asked-for-by-func-start"
-        else:
+        elif not self.keep:
             self.function_key = secrets.token_urlsafe(24)
 
     def _claim_folder(self) -> None:
@@ -176,18 +184,24 @@ class Stack:
                 json.loads(addresses.read_text())["functions_url"] if addresses.exists() else "still starting"
             )
             raise StackRunningError(f"a stack already runs in {self.folder}: {where}") from None
+        if self.fresh:
+            self._kept.forget()
+        self.continued = self.keep and self._kept.any
         for leftover in ("azureml.json", "functions.json", "event_grid.json", "stack.json"):
             (self.folder / leftover).unlink(missing_ok=True)
 
     def _start_storage(self) -> None:
-        self._azurite = self._exits.enter_context(Azurite(log=self._log("azurite")))
+        folder = self._kept.storage if self.keep else None
+        self._azurite = self._exits.enter_context(Azurite(folder, log=self._log("azurite")))
         self.blob_connection_string = self._azurite.connection_string
         with BlobServiceClient.from_connection_string(self.blob_connection_string) as blobs:
             for container in CONTAINERS:
-                blobs.create_container(container)
+                with suppress(ResourceExistsError):
+                    blobs.create_container(container)
         with QueueServiceClient.from_connection_string(self.blob_connection_string) as queues:
             for queue in QUEUES:
-                queues.create_queue(queue)
+                with suppress(ResourceExistsError):
+                    queues.create_queue(queue)
 
     def _start_azureml(self) -> None:
         values = {**example_settings(), **self.settings}
@@ -195,7 +209,8 @@ class Stack:
             "azureml",
             "azureml_emulator",
             [
-                *("--port", "0", "--pace", self.pace, "--strict"),
+                *("--port", str(self._azureml_port), "--pace", self.pace, "--strict"),
+                *(("--folder", str(self._kept.azureml)) if self.keep else ()),
                 *("--storage", f"{ACCOUNT}={self.blob_connection_string}"),
                 *("--subscription", values["AZURE_SUBSCRIPTION_ID"]),
                 *("--resource-group", values["AZURE_RESOURCE_GROUP"]),
@@ -221,9 +236,10 @@ class Stack:
 
     def _start_event_grid(self) -> None:
         webhook = self._webhook("blobs", f"Host.Functions.{UPLOAD_FUNCTION}")
+        delivered = self._kept.delivered if self.keep else self.folder / "event_grid.json"
         self._processes["event_grid"] = ChildProcess(
             "event_grid",
-            [sys.executable, "-m", "local.event_grid", "--state", str(self.folder / "event_grid.json")],
+            [sys.executable, "-m", "local.event_grid", "--state", str(delivered)],
             self._log("event_grid"),
             {
                 **tool_environment(),
@@ -270,59 +286,3 @@ class Stack:
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(content, file, indent=2)
         unfinished.replace(self.folder / "stack.json")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the stack until a signal, or until a part of it dies."""
-    parser = argparse.ArgumentParser(
-        "python -m local.stack", description="Run storage, Azure ML and the function app on this machine."
-    )
-    parser.add_argument(
-        "--host",
-        choices=["auto", "local", "func"],
-        default="auto",
-        help="function host (default: func if installed)",
-    )
-    parser.add_argument(
-        "--pace",
-        choices=["instant", "fast", "timed"],
-        default="fast",
-        help="of Azure ML (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--port", type=int, help=f"of the function host (default: {DEFAULT_PORT}, or a free one)"
-    )
-    parser.add_argument(
-        "--folder", type=Path, default=FOLDER, help="for logs and addresses (default: %(default)s)"
-    )
-    options = parser.parse_args(arguments)
-    exit_on_termination()
-    port = options.port if options.port is not None else _default_port()
-    try:
-        with Stack(folder=options.folder.resolve(), host=options.host, pace=options.pace, port=port) as stack:
-            try:
-                print(next_steps(stack), flush=True)
-                wait_until(lambda: bool(stack.ended), float("inf"))
-                print(f"ended unexpectedly: {', '.join(stack.ended)}", file=sys.stderr)
-            finally:
-                ignore_signals()
-    except (StackRunningError, ProcessError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
-    except KeyboardInterrupt:
-        print("stopped")
-        return 0
-    return 1
-
-
-def _default_port() -> int:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", DEFAULT_PORT))
-        except OSError:
-            return 0
-    return DEFAULT_PORT
-
-
-if __name__ == "__main__":
-    sys.exit(main())

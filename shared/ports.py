@@ -70,7 +70,10 @@ class RunStore(Protocol):
         """A page of the index in order of run id. Raises RequestError for a cursor that is not ours."""
 
     def suspend(self, run_id: str, reason: str, *, until: datetime) -> None:
-        """Have the timer leave a run alone until then, or until its record is written; also a corrupt one."""
+        """Have the timer leave a run alone until then, or until its record is written; also a corrupt one.
+
+        A run that a newer version of the app wrote is left as it is.
+        """
 
     def resume(self, run_id: str) -> bool:
         """Undo `suspend`; False if the run was not suspended. Raises UnknownRunError."""

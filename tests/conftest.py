@@ -48,6 +48,7 @@ KINDS = {
     "flow": "integration",
     "host": "integration",
     "infra": "unit",
+    "local": "unit",
     "infra/test_functions.py": "integration",
     "infra/test_hooks.py": "integration",
     "infra/test_package.py": "integration",

@@ -10,7 +10,9 @@ from urllib.parse import unquote
 
 from emulators.functions import UnservableAppError
 
-PARAMETER = re.compile(r"\{(?P<all>\*)?(?P<name>[A-Za-z_]\w*)(?P<optional>\?)?\}")
+PARAMETER = re.compile(
+    r"\{(?P<all>\*)?(?P<name>[A-Za-z_]\w*)(?::maxlength\((?P<most>\d+)\))?(?P<optional>\?)?\}"
+)
 
 
 class RouteTemplate:
@@ -51,11 +53,15 @@ def _part(segment: str) -> tuple[int, str]:
     match = PARAMETER.fullmatch(segment)
     if match is None:
         if "{" in segment or "}" in segment:
-            raise UnservableAppError(f"route segment {segment!r}: this host reads {{x}}, {{x?}} and {{*x}}")
+            raise UnservableAppError(
+                f"route segment {segment!r}: this host reads {{x}}, {{x?}}, {{*x}}, {{x:maxlength(n)}}"
+            )
         return 0, f"/{re.escape(segment)}"
     if match["all"]:
         return 2, f"(?:/(?P<{match['name']}>.*))?"
-    expression = f"/(?P<{match['name']}>[^/]+)"
+    most = match["most"]
+    length = "+" if most is None else f"{{{min(1, int(most))},{most}}}"
+    expression = f"/(?P<{match['name']}>[^/]{length})"
     return 1, f"(?:{expression})?" if match["optional"] else expression
 
 

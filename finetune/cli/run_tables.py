@@ -72,12 +72,14 @@ def run_details(run: Run, now: datetime) -> RenderableType:
         ("same as run", run.duplicate_of),
         ("ended", run.end_reason),
     ]
-    grid = Table.grid(padding=(0, 2))
-    for name, value in facts:
-        if value:
-            grid.add_row(Text(name, style="dim", no_wrap=True), Text(str(value), overflow="fold"))
+    # Lines are whole, so that addresses and ids in them can be copied: the terminal may break them.
+    lines = [
+        Text.assemble((f"{name:<11} ", "dim"), str(value), no_wrap=True, overflow="ignore")
+        for name, value in facts
+        if value
+    ]
     head = Text.assemble((run.run_id, "bold"), "  ", stage_text(run.stage))
-    return Group(head, "", timeline(run, now), "", grid, *_faults(run))
+    return Group(head, "", timeline(run, now), "", *lines, *_faults(run))
 
 
 def money_rows(cost: Cost | None) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from shared.config import Settings
-from shared.domain.errors import FinetuneError, UnknownRunError
+from shared.domain.errors import FinetuneError, NewerRecordError, UnknownRunError
 from shared.domain.run.names import is_run_id
 from shared.domain.sanitize import plain_text
 from shared.logs import get_logger
@@ -45,6 +45,11 @@ def handle_advance_message(text: str, *, delivery: int, settings: Settings, serv
             # Who dies in the last attempt can no longer say so.
             services.runs.suspend(text, NEVER_FINISHED, until=services.now() + SUSPENDED_FOR)
         advance_run(text, settings=settings, services=services)
+    except NewerRecordError as fault:
+        # Whoever wrote it may be at work beside this version; where the index does not say so, it is marked.
+        services.runs.suspend(text, fault.message, until=services.now() + SUSPENDED_FOR)
+        _log.error("message dropped: its run is of a newer version of the app", extra={"run_id": text})
+        return
     except UnknownRunError:
         _log.warning("message dropped: its run does not exist", extra={"run_id": text})
         return

@@ -15,6 +15,7 @@ from shared.domain.errors import (
     CorruptRunError,
     FinetuneError,
     InvalidRunError,
+    NewerRecordError,
     RequestError,
     RunBusyError,
     RunChangedError,
@@ -32,6 +33,7 @@ RETRY_SECONDS = 5
 STATUSES: dict[type[FinetuneError], int] = {
     UnknownRunError: 404,
     CorruptRunError: 409,
+    NewerRecordError: 503,
     UploadReplacedError: 409,
     InvalidRunError: 422,
     AbsentError: 422,

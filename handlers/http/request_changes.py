@@ -17,7 +17,7 @@ from msgspec import Meta
 from handlers.http.responses import Response, json_response
 from handlers.http.run_views import run_view
 from shared.config import Settings
-from shared.domain.errors import CorruptRunError, RequestError
+from shared.domain.errors import CorruptRunError, NewerRecordError, RequestError
 from shared.domain.run.bounds import check_options, check_run_cost
 from shared.domain.run.names import run_id_of
 from shared.domain.run.options import Hours, Minutes, Name, RunOptions
@@ -68,12 +68,12 @@ def delete_endpoint(endpoint: str, services: Services, *, reason: str = "request
 
     Raises:
         UnknownRunError: If there is no such endpoint.
-        RequestError: 404 if it is gone, 409 if it does not exist yet.
+        RequestError: 410 if it is gone, 409 if it does not exist yet.
     """
 
     def delete(run: Run) -> Run:
         if run.stage.terminal:
-            raise RequestError(404, f"{endpoint} is gone: its run is {run.stage}", code="EndpointGone")
+            raise _gone(run)
         if not run.stage.has_endpoint and run.stage is not Stage.STOPPED:
             message = f"{endpoint} has no endpoint yet, its run is {run.stage}: cancel the run instead"
             raise RequestError(409, message, code="NoEndpointYet")
@@ -96,8 +96,8 @@ def extend_endpoint(
 
     Raises:
         UnknownRunError: If there is no such endpoint.
-        RequestError: 400 for other bodies, 409 unless the endpoint is live and is to stay so, 422 for
-            a time that is past, or past `most_hours`.
+        RequestError: 400 for other bodies, 410 if the endpoint is gone, 409 unless it is live and is to
+            stay so, 422 for a time that is past, or past `most_hours`.
     """
     try:
         hours = msgspec.convert(body, Extension).hours
@@ -111,6 +111,8 @@ def extend_endpoint(
         if key in run.requests.extension_keys:
             # It was saved, its answer got lost, and somebody else has written since.
             return run
+        if run.stage.terminal:
+            raise _gone(run)
         if run.stage is not Stage.LIVE or run.endpoint is None or run.expires_at is None:
             raise RequestError(409, f"{endpoint} is not live: its run is {run.stage}", code="NotLive")
         if run.requests.delete_at is not None or run.requests.cancel_at is not None:
@@ -215,11 +217,21 @@ def retry_run(run_id: str, services: Services) -> Response:
             raise RequestError(409, message, code="Stopped")
         return _with_request(run, services.now(), retry_at=services.now())
 
+    try:
+        services.runs.load(run_id)
+    except NewerRecordError:
+        raise
+    except CorruptRunError:
+        pass
     services.runs.resume(run_id)
     try:
         return _accepted(run_id, retry, services)
     except CorruptRunError:
         return json_response(202, {"run_id": run_id}, advance=(run_id,))
+
+
+def _gone(run: Run) -> RequestError:
+    return RequestError(410, f"{run.run_id} is gone: its run is {run.stage}", code="EndpointGone")
 
 
 def _must_go_on(run: Run) -> None:

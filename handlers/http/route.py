@@ -58,7 +58,10 @@ class Route:
     Attributes:
         function: Name of the function, and the operation's id.
         method: In capitals.
-        path: Below the route prefix, with `{parameters}`.
+        path: Below `prefix`, with `{parameters}`.
+        prefix: What every path but the home page's begins with. The host adds none (`routePrefix` in
+            host.json is empty), since only then a function can answer at the app's address itself
+            (https://github.com/Azure/azure-functions-host/pull/1102).
         handle: Answers on the event loop, or in a thread if it is `blocking`.
         auth: How callers authenticate.
         advances: Whether answers may name runs to advance.
@@ -89,5 +92,16 @@ class Route:
     described: bool = True
     query: type[msgspec.Struct] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = "api/"
     request: Content | None = None
     body_optional: bool = False
+
+    @property
+    def template(self) -> str:
+        """The whole path, as the host reads it."""
+        return f"{self.prefix}{self.path}"
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """What the host lets through: HEAD, too, where there is something to GET (RFC 9110)."""
+        return ("GET", "HEAD") if self.method == "GET" else (self.method,)

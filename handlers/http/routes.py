@@ -23,6 +23,7 @@ from handlers.http.request_changes import (
     start_run,
 )
 from handlers.http.requests import read_object
+from handlers.http.responses import Response
 from handlers.http.route import AuthScheme, Content, Route, Success
 from handlers.http.run_views import RunPageView, RunView
 from handlers.http.score_endpoint import score_endpoint
@@ -188,7 +189,7 @@ ENDPOINTS = (
         description="Lets it live longer, up to ENDPOINT_MAX_LIFETIME_HOURS; until then it may idle, too.",
         tag="endpoints",
         successes={200: Success("The run with its new time.", (_RUN_BODY,))},
-        errors=(400, 404, 409, 413, 422, *_BUSY),
+        errors=(400, 404, 409, 410, 413, 422, *_BUSY),
         request=Content((Extension,)),
     ),
     Route(
@@ -201,7 +202,7 @@ ENDPOINTS = (
         description="Before its time. Asking twice is asking once.",
         tag="endpoints",
         successes={202: _ASKED},
-        errors=(404, 409, *_BUSY),
+        errors=(404, 409, 410, *_BUSY),
     ),
 )
 
@@ -253,7 +254,7 @@ OPENAI = (
         description="By its endpoint's name or its dataset's.",
         tag="openai",
         successes={200: Success("The model.", (Content((Model,)),))},
-        errors=(404, *_BUSY),
+        errors=(404, 409, 410, *_BUSY),
         auth=AuthScheme.OWN,
     ),
     *(
@@ -274,6 +275,19 @@ OPENAI = (
 )
 
 APP = (
+    Route(
+        function="home",
+        method="GET",
+        path="{home:maxlength(0)?}",
+        prefix="",
+        handle=lambda _request, _app: Response(302, b"", headers={"Location": "/api/dashboard"}),
+        summary="Lead to the page",
+        description="From the app's address alone.",
+        tag="app",
+        successes={},
+        auth=AuthScheme.NONE,
+        described=False,
+    ),
     Route(
         function="dashboard",
         method="GET",

@@ -156,6 +156,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             fault_deadline=timedelta(hours=self.fault_deadline_hours),
             refusal_deadline=timedelta(minutes=self.refusal_deadline_minutes),
             max_eval_loss=self.max_eval_loss,
+            longest_lifetime=timedelta(hours=self.endpoint_max_lifetime_hours),
             resubmissions=self.job_resubmissions,
             job_poll=timedelta(seconds=self.job_poll_seconds),
             operation_poll=timedelta(seconds=self.operation_poll_seconds),

@@ -10,6 +10,7 @@ FinetuneError
 ├── RunBusyError              another worker holds the run
 ├── RunChangedError           the record changed under a writer more often than it was willing to re-read
 ├── CorruptRunError           a stored record cannot be read
+│   └── NewerRecordError      a newer version of the app wrote it
 ├── UploadReplacedError       the uploaded blob is no longer the one the run was opened for
 ├── RequestError              an HTTP request is malformed or impossible; carries the status to answer
 └── ScoringError              an endpoint answered a scoring request with an error
@@ -104,6 +105,10 @@ class RunChangedError(FinetuneError):
 
 class CorruptRunError(FinetuneError):
     """A stored run record is not a run record."""
+
+
+class NewerRecordError(CorruptRunError):
+    """A stored record is of a newer version of the app, which may be at work beside this one."""
 
 
 class UploadReplacedError(FinetuneError):

@@ -21,6 +21,7 @@ class Limits(NamedTuple):
         fault_deadline: Longest that a step may go on failing before the run is given up.
         refusal_deadline: How long an absence or a refusal must last before a run ends over it.
         max_eval_loss: Evaluation loss (nats per token) above which a model is not deployed, or None.
+        longest_lifetime: Longest that an endpoint may live, whatever its run's record says.
         resubmissions: How often a job that was lost to preemption is submitted again.
         job_poll: How long to leave a running job alone.
         operation_poll: How long to leave a running control-plane operation alone.
@@ -33,6 +34,7 @@ class Limits(NamedTuple):
     fault_deadline: timedelta = timedelta(hours=12)
     refusal_deadline: timedelta = timedelta(minutes=5)
     max_eval_loss: float | None = None
+    longest_lifetime: timedelta = timedelta(days=7)
     resubmissions: int = 2
     job_poll: timedelta = timedelta(seconds=60)
     operation_poll: timedelta = timedelta(seconds=10)

@@ -1,4 +1,4 @@
-"""Find the live endpoint of an endpoint's or a model's name, at most a minute old."""
+"""Find the live endpoint of an endpoint's or a model's name, at most a quarter of a minute old."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from shared.ports import ScoringTarget, Services
 from shared.single_flight import SingleFlightCache
 from shared.workflow.save_progress import update_run
 
-LOOK_AGAIN = timedelta(minutes=1)
-"""How long an endpoint is taken to be live without reading its record, and how often its use is recorded."""
+LOOK_AGAIN = timedelta(seconds=15)
+"""How long an endpoint is taken to be live without reading its record."""
+
+RECORD_USE = timedelta(minutes=1)
+"""How often the use of an endpoint is recorded, unless `idle_minutes` is so short that it must be oftener."""
 
 LISTED_FOR = timedelta(minutes=1)
 """How long the list of live runs is taken to be right for the models that are on it."""
@@ -68,7 +71,7 @@ class EndpointDirectory:
         """Find where to score on a model: an endpoint's name, or a dataset's for its newest live run.
 
         Raises:
-            RequestError: 404 if no live model has that id.
+            RequestError: 404 if no live model has that id; 409 or 410 for an endpoint that is not live.
         """
         endpoint = await self._endpoint_of(model)
         try:
@@ -92,8 +95,19 @@ class EndpointDirectory:
         if model not in listed:
             listed = await self._listed(LISTED_AGAIN)
         if model not in listed:
-            raise unknown_model(model)
+            raise await self.absence_of(model)
         return listed[model].endpoint
+
+    async def absence_of(self, model: str) -> RequestError:
+        """The error for a model that is not listed: 409 or 410 for an endpoint's name, or else 404."""
+        if run_id_of(model) is not None:
+            try:
+                await self.resolve(model)
+            except RequestError as fault:
+                return fault
+            except UnknownRunError:
+                return unknown_model(model)
+        return unknown_model(model)
 
     async def _listed(self, lifetime: timedelta) -> Mapping[str, LiveModel]:
         return await self._lists.get(
@@ -105,7 +119,9 @@ class EndpointDirectory:
 
         def use(run: Run) -> Run:
             _must_be_live(run)
-            if run.last_used is not None and now - run.last_used < LOOK_AGAIN:
+            # A quarter, so that an endpoint in constant use is never taken for one that idles.
+            idle = timedelta(minutes=run.options.idle_minutes) or 4 * RECORD_USE
+            if run.last_used is not None and now - run.last_used < min(RECORD_USE, idle / 4):
                 return run
             return msgspec.structs.replace(run, last_used=now)
 

@@ -115,6 +115,8 @@ class MemoryRuns:
 
     def _mark(self, run_id: str, suspended: Mapping[str, str]) -> bool:
         blob = self._find(run_id)
+        if from_metadata(run_id, blob.metadata).newer:
+            return False
         was_suspended = blob.metadata.pop("suspended", None) is not None
         blob.metadata.pop("suspended_until", None)
         if suspended or was_suspended:

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from shared.domain.errors import RequestError, UnknownRunError
 from shared.domain.run.stages import Stage
-from shared.serving.endpoint_directory import LISTED_AGAIN, LOOK_AGAIN, EndpointDirectory
+from shared.serving.endpoint_directory import LISTED_AGAIN, LISTED_FOR, EndpointDirectory
 from shared.single_flight import SingleFlightCache
 from tests.app.builders import NOW, RUN_ID, a_run
 from tests.app.fakes import World
@@ -53,7 +54,7 @@ async def test_many_requests_read_the_record_and_the_list_once(world: World) -> 
         found = await asyncio.gather(*(directory.resolve_model("support") for _ in range(MANY)))
         assert {target.name for target in found} == {RUN_ID}
         assert (world.runs.load.calls, world.runs.entries.calls) == (times, times)  # type: ignore[attr-defined]
-        world.now += LOOK_AGAIN
+        world.now += LISTED_FOR
 
 
 async def test_what_fails_fails_for_all_who_wait_and_is_tried_again(world: World) -> None:
@@ -114,3 +115,19 @@ async def test_a_value_that_was_replaced_is_not_discarded_with_its_predecessor()
         cache.discard("key", old)
         await cache.get("key", load, lifetime=timedelta(minutes=1))
     assert load.calls == 2
+
+
+@pytest.mark.parametrize(("idle_minutes", "pause"), [(1, 30), (1, 40), (2, 60), (60, 1800)])
+async def test_a_model_in_constant_use_never_idles(idle_minutes: float, pause: float) -> None:
+    """Two instances of the app serve it in turn, each with its own idea of when it was used last."""
+    world = World()
+    run = a_run(Stage.LIVE)
+    options = msgspec.structs.replace(run.options, idle_minutes=idle_minutes)
+    world.runs.create(msgspec.structs.replace(run, options=options))
+    instances = [EndpointDirectory(world.services), EndpointDirectory(world.services)]
+    for number in range(40):
+        await instances[number % 3 == 0].resolve(RUN_ID)
+        world.now += timedelta(seconds=pause)
+        idle_at = world.runs.load(RUN_ID).run.idle_at
+        assert idle_at is not None
+        assert idle_at > world.now, number

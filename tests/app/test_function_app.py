@@ -44,6 +44,7 @@ FUNCTIONS = {
     "get_model": "httpTrigger",
     "extend_endpoint": "httpTrigger",
     "delete_endpoint": "httpTrigger",
+    "home": "httpTrigger",
     "dashboard": "httpTrigger",
     "openapi": "httpTrigger",
     "health": "httpTrigger",
@@ -125,7 +126,7 @@ def test_http_functions_are_the_table_of_routes(functions: dict[str, list[dict[s
     for route in ROUTES:
         bindings = functions[route.function]
         (trigger,) = (b for b in bindings if b["type"] == "httpTrigger")
-        assert (trigger["methods"], trigger["route"]) == ([route.method], route.path)
+        assert (trigger["methods"], trigger["route"]) == ([*route.methods], route.template)
         assert str(trigger["authLevel"]).rpartition(".")[2] == (
             "FUNCTION" if route.auth is AuthScheme.HOST else "ANONYMOUS"
         )
@@ -135,6 +136,7 @@ def test_http_functions_are_the_table_of_routes(functions: dict[str, list[dict[s
 def test_these_routes_are_open_for_the_host() -> None:
     """What is not secret, and what checks its key itself, because the host takes no bearer tokens."""
     assert {route.function: route.auth for route in ROUTES if route.auth is not AuthScheme.HOST} == {
+        "home": AuthScheme.NONE,
         "dashboard": AuthScheme.NONE,
         "openapi": AuthScheme.NONE,
         "health": AuthScheme.NONE,

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.events.advance_message import handle_advance_message
+from handlers.events.advance_message import MAX_DELIVERIES, handle_advance_message
 from handlers.http.list_runs import list_runs
 from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
 from handlers.http.responses import Response
@@ -24,17 +25,18 @@ from handlers.timers.reconcile_resources import reconcile_resources
 from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared.domain.errors import CorruptRunError, FinetuneError
 from shared.domain.run.index import to_metadata
+from shared.domain.run.migrations import MIGRATIONS
 from shared.domain.run.names import RUN_TAG
-from shared.domain.run.observation import JobStatus
-from shared.domain.run.parts import SourceFile, TrainingPlan
+from shared.domain.run.observation import DeploymentStatus, EndpointStatus, JobStatus, Provisioning
+from shared.domain.run.parts import Requests, SourceFile, TrainingPlan
 from shared.domain.run.record import read_record
-from shared.domain.run.run import Run
+from shared.domain.run.run import SCHEMA_VERSION, Run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from tests.app.builders import NOW, PLAIN, RUN_ID, a_run
 from tests.app.edge import respond
 from tests.app.fakes import World
-from tests.app.worlds import SETTINGS, rows
+from tests.app.worlds import SETTINGS, advance, rows
 
 RECORDS = {stage: msgspec.to_builtins(a_run(stage)) for stage in Stage}
 
@@ -325,3 +327,106 @@ def test_bytes_that_are_no_record_are_corrupt() -> None:
     world.runs.corrupt(RUN_ID, b"\x00\xff")
     with pytest.raises(CorruptRunError):
         handle_advance_message(RUN_ID, delivery=1, settings=SETTINGS, services=world.services)
+
+
+NEXT = SCHEMA_VERSION + 1
+
+
+def written_by_the_next_version(run: Run, *, indexed: bool) -> World:
+    """A record of the next version, with or without its index entry."""
+    world = World()
+    world.runs.create(run)
+    blob = world.runs.blobs[RUN_ID]
+    blob.body = msgspec.json.encode({**RECORDS[run.stage], "schema_version": NEXT, "news": {"of": [1]}})
+    if indexed:
+        blob.metadata["schema"] = str(NEXT)
+    world.cloud.seen[RUN_ID] = EndpointStatus(Provisioning.READY, None, {})
+    world.cloud.tags[RUN_ID] = {RUN_TAG: RUN_ID}
+    return world
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+@pytest.mark.parametrize(
+    "stage", [Stage.VALIDATED, Stage.TRAINING, Stage.DEPLOYING, Stage.LIVE, Stage.DELETING]
+)
+def test_a_record_of_a_newer_version_is_left_alone_with_attention(stage: Stage, indexed: bool) -> None:
+    """Timers, messages and callers leave it and its endpoint as they are, and none of them crashes."""
+    world = written_by_the_next_version(a_run(stage), indexed=indexed)
+    body = world.runs.blobs[RUN_ID].body
+    schedule_due_runs(world.services)
+    for delivery in (1, MAX_DELIVERIES):
+        handle_advance_message(RUN_ID, delivery=delivery, settings=SETTINGS, services=world.services)
+    reconcile_resources(settings=SETTINGS, services=world.services)
+    for ask in (cancel_run, delete_endpoint, retry_run):
+        answer = respond(lambda ask=ask: ask(RUN_ID, world.services))  # type: ignore[misc]
+        assert answer.status == 503
+        assert f"schema {NEXT}" in answer.body.decode()
+    assert world.runs.blobs[RUN_ID].body == body
+    assert world.cloud.begun == []
+    (entry,) = world.runs.entries()
+    assert entry.needs_attention(world.now)
+    assert not entry.is_due(world.now)
+    if indexed:
+        assert entry.suspended is None, "the newer version would not advance it for an hour"
+        world.now += timedelta(days=400)
+        reconcile_resources(settings=SETTINGS, services=world.services)
+        assert world.cloud.begun == []
+
+
+def test_a_record_of_an_older_version_is_migrated() -> None:
+    """Version 1 did not say whether an endpoint is public; the next save writes the present version."""
+    world = World()
+    run = a_run(Stage.LIVE)
+    world.runs.create(run)
+    old = copy.deepcopy(RECORDS[Stage.LIVE]) | {"schema_version": 1}
+    del old["endpoint"]["public"]
+    world.runs.blobs[RUN_ID].body = msgspec.json.encode(old)
+    assert world.runs.load(RUN_ID).run == run
+    advance(world, RUN_ID)
+    assert msgspec.json.decode(world.runs.blobs[RUN_ID].body)["schema_version"] == SCHEMA_VERSION
+    assert sorted(MIGRATIONS) == list(range(1, SCHEMA_VERSION))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema_version": 0},
+        {"schema_version": -1},
+        {"schema_version": "2"},
+        {"schema_version": None},
+        {"schema_version": 1, "endpoint": 7},
+        {"expires": "2030-01-01T00:00:00Z"},
+        {"endpoint": {**RECORDS[Stage.LIVE]["endpoint"], "expire_at": "2030-01-01T00:00:00Z"}},
+    ],
+)
+def test_what_no_version_wrote_is_corrupt(change: dict[str, Any]) -> None:
+    """Among it unknown fields, at any depth: writing the record would lose them without a word."""
+    with pytest.raises(CorruptRunError):
+        read_record(RUN_ID, msgspec.json.encode(RECORDS[Stage.LIVE] | change))
+
+
+def test_a_record_without_a_version_is_corrupt() -> None:
+    """Nobody can tell what its fields mean."""
+    record = copy.deepcopy(RECORDS[Stage.LIVE])
+    del record["schema_version"]
+    with pytest.raises(CorruptRunError):
+        read_record(RUN_ID, msgspec.json.encode(record))
+
+
+def test_an_edited_extension_ends_with_the_longest_lifetime() -> None:
+    """Whatever the record says; somebody is told, and the sweeper acts on the setting, too."""
+    most = SETTINGS.limits().longest_lifetime
+    world = World()
+    world.runs.create(a_run(Stage.LIVE, requests=Requests(extended_to=NOW + timedelta(days=60_000))))
+    world.cloud.seen[RUN_ID] = EndpointStatus(
+        Provisioning.READY, None, {"main": 100}, DeploymentStatus(Provisioning.READY)
+    )
+    world.cloud.tags[RUN_ID] = {RUN_TAG: RUN_ID}
+    run = advance(world, RUN_ID)
+    assert (run.stage, run.due) == (Stage.LIVE, NOW + most)
+    assert "ENDPOINT_MAX_LIFETIME_HOURS" in (run.attention or "")
+    world.runs.suspend(RUN_ID, "why", until=NOW + timedelta(days=60_000))
+    world.now = NOW + most
+    reconcile_resources(settings=SETTINGS, services=world.services)
+    assert world.cloud.begun == [("delete", RUN_ID)]
+    assert advance(world, RUN_ID).stage is Stage.DELETING

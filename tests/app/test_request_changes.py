@@ -35,10 +35,10 @@ EXPECTED: dict[str, tuple[Callable[[str, Services], Response], Callable[[Stage],
     "retry": (retry_run, lambda stage: 409 if stage.at_rest else 202),
     "delete": (
         delete_endpoint,
-        lambda stage: 404 if stage.terminal else 202 if stage in WITH_ENDPOINT else 409,
+        lambda stage: 410 if stage.terminal else 202 if stage in WITH_ENDPOINT else 409,
     ),
     "start": (start, lambda stage: 202 if stage is Stage.STOPPED else 409),
-    "extend": (extend, lambda stage: 200 if stage is Stage.LIVE else 409),
+    "extend": (extend, lambda stage: {Stage.LIVE: 200}.get(stage, 410 if stage.terminal else 409)),
 }
 
 

@@ -104,14 +104,15 @@ def test_one_broken_run_holds_up_no_other() -> None:
 def test_the_reconciliation_deletes_orphans_and_nothing_else() -> None:
     """Endpoints of ours whose run is over or unknown go; others', and those of runs on their way, stay."""
     world = World()
-    world.runs.create(a_run(Stage.FAILED, run_id=named(0)))
+    world.runs.create(a_run(Stage.FAILED, run_id=named(0), billable=True))
     world.runs.create(a_run(Stage.DEPLOYING, run_id=named(1)))
     world.runs.create(a_run(Stage.DELETING, run_id=named(2)))
     world.runs.create(a_run(Stage.LIVE, run_id=named(3), due=SOON))
     for number in range(5):
         with_endpoint(world, named(number), named(number))
+        world.run_lock.seen.add(named(number))
     with_endpoint(world, "somebody-elses")
-    assert reconcile_resources(settings=SETTINGS, services=world.services) == []
+    assert reconcile_resources(settings=SETTINGS, services=world.services) == [named(3)]
     assert [name for _, name in world.cloud.begun] == [named(0), named(4)]
 
 
@@ -120,6 +121,7 @@ def test_an_orphan_that_cannot_be_deleted_holds_up_no_other() -> None:
     world = World()
     for number in range(3):
         with_endpoint(world, named(number), named(number))
+        world.run_lock.seen.add(named(number))
     world.runs.create(a_run(Stage.LIVE))
     world.cloud.faults["delete"] = [ServiceRefusedError("locked"), TransientServiceError("busy")]
     assert reconcile_resources(settings=SETTINGS, services=world.services) == [RUN_ID]

@@ -7,12 +7,15 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from azure.storage.blob import BlobClient
 
+from finetune.client import Client
 from local.processes import ChildProcess, wait_until
 from local.settings import ROOT, app_environment
 from local.stack import Stack, StackRunningError
@@ -30,41 +33,57 @@ def exists(pid: int) -> bool:
         return False
 
 
-@pytest.fixture
-def launcher(tmp_path: Path) -> Iterator[ChildProcess]:
-    """`python -m local.stack` in a folder of its own, started and ready."""
-    command = [sys.executable, "-m", "local.stack", "--folder", str(tmp_path / "stack")]
-    with ChildProcess(
-        "stack", [*command, "--host", "local", "--port", "0"], tmp_path / "launcher.log", folder=ROOT
-    ) as process:
-        process.wait_ready((tmp_path / "stack" / "stack.json").exists, SECONDS)
+@contextmanager
+def launched(folder: Path) -> Iterator[ChildProcess]:
+    """`make dev` in a folder, until the page's address is told."""
+    command = [sys.executable, "-m", "local.dev", "--folder", str(folder), "--host", "local", "--port", "0"]
+    with ChildProcess("stack", command, folder.parent / "launcher.log", folder=ROOT) as process:
+        process.wait_ready(lambda: "#key=" in process.output(), SECONDS)
         yield process
 
 
-def addresses(tmp_path: Path) -> dict[str, Any]:
+def addresses(folder: Path) -> dict[str, Any]:
     """What the launcher wrote."""
-    content: dict[str, Any] = json.loads((tmp_path / "stack" / "stack.json").read_text())
+    content: dict[str, Any] = json.loads((folder / "stack.json").read_text())
     return content
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_no_process_outlives_the_launcher(
-    launcher: ChildProcess, tmp_path: Path, number: signal.Signals
-) -> None:
-    """However the launcher ends, killed included, everything that it started ends, too."""
-    assert addresses(tmp_path)["function_key"] in launcher.output()
-    pids = addresses(tmp_path)["pids"]
-    assert set(pids) == {"stack", "azurite", "azureml", "functions", "event_grid"}
-    assert all(exists(pid) for pid in pids.values())
-    launcher.send_signal(number)
-    assert wait_until(lambda: not any(exists(pid) for pid in pids.values()), SECONDS)
+def runs_of(told: dict[str, Any], dataset: str) -> list[Any]:
+    """The runs of a dataset, in the stack that has these addresses."""
+    with Client(told["functions_url"], told["function_key"]) as client:
+        return list(client.runs(dataset=dataset))
 
 
-def test_the_launcher_ends_when_a_part_dies(launcher: ChildProcess, tmp_path: Path) -> None:
+def test_what_ran_is_there_after_a_restart_and_no_process_outlives_the_launcher(tmp_path: Path) -> None:
+    """Runs and key are kept; however the launcher ends, killed included, all that it started ends, too."""
+    folder = tmp_path / "stack"
+    keys = []
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        with launched(folder) as launcher:
+            told = addresses(folder)
+            keys.append(told["function_key"])
+            assert f"export FINETUNE_URL={told['functions_url']} FINETUNE_KEY={keys[0]}" in launcher.output()
+            if len(keys) == 1:
+                with BlobClient.from_connection_string(
+                    told["blob_connection_string"], "uploads", "kept.jsonl"
+                ) as blob:
+                    blob.upload_blob((SAMPLES / "broken.jsonl").read_bytes())
+            assert wait_until(lambda told=told: runs_of(told, "kept"), SECONDS)
+            pids = told["pids"]
+            assert set(pids) == {"stack", "azurite", "azureml", "functions", "event_grid"}
+            assert all(exists(pid) for pid in pids.values())
+            launcher.send_signal(number)
+            assert wait_until(lambda pids=pids: not any(exists(pid) for pid in pids.values()), SECONDS)
+    assert len(set(keys)) == 1
+
+
+def test_the_launcher_ends_when_a_part_dies(tmp_path: Path) -> None:
     """It stops the rest, says which part it was, and exits with 1."""
-    pids = addresses(tmp_path)["pids"]
-    os.kill(pids["azureml"], signal.SIGKILL)
-    assert wait_until(lambda: not launcher.alive, SECONDS)
+    folder = tmp_path / "stack"
+    with launched(folder) as launcher:
+        pids = addresses(folder)["pids"]
+        os.kill(pids["azureml"], signal.SIGKILL)
+        assert wait_until(lambda: not launcher.alive, SECONDS)
     assert launcher.returncode == 1
     assert "azureml" in launcher.output().splitlines()[-1]
     assert not any(exists(pid) for pid in pids.values())

@@ -22,6 +22,10 @@ from emulators.functions.routes import RouteTemplate
         ("{*rest}", "/a/b%2Fc", {"rest": "a/b%2Fc"}),
         ("files/{*rest}", "/files", {}),
         ("", "/", {}),
+        ("{home:maxlength(0)?}", "/", {}),
+        ("{home:maxlength(0)?}", "/a", None),
+        ("a/{b:maxlength(2)}", "/a/xy", {"b": "xy"}),
+        ("a/{b:maxlength(2)}", "/a/xyz", None),
     ],
 )
 def test_templates_match_as_they_say(template: str, path: str, values: dict[str, str] | None) -> None:

@@ -56,7 +56,7 @@ class Api:
         run = a_run(stage, run_id=run_id, dataset=dataset, now=at)
         if run.endpoint is not None:
             run = msgspec.structs.replace(
-                run, endpoint=msgspec.structs.replace(run.endpoint, serving=serving)
+                run, endpoint=msgspec.structs.replace(run.endpoint, serving=serving, name=run.run_id)
             )
         self.world.runs.create(run)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import msgspec
@@ -18,7 +19,7 @@ from handlers.http.routes import ROUTES
 from shared.domain.serving.openai_chat import OpenAIRequestError, read_completion
 from tests.openapi.described import DOCUMENT, bodies, check
 
-NOT_THE_API = {"dashboard", "no_completions", "no_embeddings"}
+NOT_THE_API = {"home", "dashboard", "no_completions", "no_embeddings"}
 
 
 def test_every_route_is_described_and_no_other() -> None:
@@ -136,3 +137,12 @@ def test_every_reference_leads_somewhere() -> None:
     text = msgspec.json.encode(DOCUMENT).decode()
     used = set(re.findall(r'"#/components/schemas/([^"]+)"', text))
     assert used == set(DOCUMENT["components"]["schemas"])
+
+
+def test_patterns_are_those_of_javascript() -> None:
+    """JSON Schema's are ECMA-262: Python's own escapes would be errors there."""
+    patterns = re.findall(r'"pattern":"((?:[^"\\\\]|\\\\.)*)"', msgspec.json.encode(DOCUMENT).decode())
+    assert patterns
+    for pattern in map(json.loads, (f'"{one}"' for one in patterns)):
+        assert (pattern[0], pattern[-1]) == ("^", "$"), pattern
+        assert not re.search(r"\\[AZ]|\(\?P|\(\?[aiLmsux]", pattern), pattern

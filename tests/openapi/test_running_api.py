@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,10 +23,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from local.settings import ROOT
 from tests.live_stack import DATASET, PRICE_PER_HOUR, LiveStack
 from tests.openapi.described import DOCUMENT, check
 
 EXAMPLES = 20
+TYPESCRIPT = Path(__file__).parent / "typescript"
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -120,3 +127,47 @@ def test_the_description_is_open_to_all(live_stack: LiveStack) -> None:
     """Clients are made from it before they have a key."""
     answer = httpx.get(f"{live_stack.stack.functions_url}/api/openapi.json", trust_env=False, timeout=60)
     assert answer.json()["openapi"].startswith("3.1")
+
+
+def test_a_client_generated_for_typescript_compiles_and_lists_runs(
+    live_stack: LiveStack, tmp_path: Path
+) -> None:
+    """The description is good enough for the types of another language."""
+    (tmp_path / "node_modules").symlink_to(ROOT / "node_modules")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "openapi.json").write_text(json.dumps(DOCUMENT))
+    for file in TYPESCRIPT.iterdir():
+        shutil.copy(file, tmp_path)
+    tools = ROOT / "node_modules" / ".bin"
+    environment = {
+        **os.environ,
+        "FINETUNE_URL": live_stack.stack.functions_url,
+        "FINETUNE_KEY": live_stack.stack.function_key,
+    }
+    said = ""
+    for command in (
+        [str(tools / "openapi-typescript"), "openapi.json", "--output", "api.d.ts"],
+        [str(tools / "tsc"), "--project", "tsconfig.json"],
+        ["node", "list_runs.js"],
+    ):
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        said = done.stdout
+    assert f"{live_stack.run_id} live" in said
+
+
+def test_head_answers_as_get_without_the_body(api: httpx.Client, live_stack: LiveStack) -> None:
+    """For those who only ask whether something is there."""
+    for path in (f"/api/runs/{live_stack.run_id}", "/api/health", "/api/dashboard", "/api/openapi.json"):
+        answer = api.head(path)
+        assert (answer.status_code, answer.content) == (200, b""), path
+    assert api.head("/api/runs/ft-nothing-0123456789").status_code == 404
+
+
+def test_the_apps_address_leads_to_the_page(live_stack: LiveStack) -> None:
+    """Nobody has to know where it is."""
+    answer = httpx.get(live_stack.stack.functions_url, follow_redirects=True, trust_env=False, timeout=60)
+    assert str(answer.url) == f"{live_stack.stack.functions_url}/api/dashboard"
+    assert "<title>" in answer.text

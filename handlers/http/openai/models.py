@@ -11,7 +11,7 @@ from handlers.http.auth import check_key
 from handlers.http.requests import Request
 from handlers.http.responses import Response, json_response
 from shared.app import App
-from shared.serving.endpoint_directory import LiveModel, unknown_model
+from shared.serving.endpoint_directory import LiveModel
 
 OWNER = "finetune-on-upload"
 
@@ -47,14 +47,15 @@ async def show_model(request: Request, app: App) -> Response:
     """Show one live model.
 
     Raises:
-        RequestError: 401 without an accepted key, 503 if there are none, 404 if no live model has that id.
+        RequestError: 401 without an accepted key, 503 if there are none, 404 if no live model has that id,
+            409 or 410 for an endpoint that is not live.
     """
     check_key(request.headers, app.settings.accepted_keys)
     model = request.path["model"]
     for one in await app.directory.models():
         if one.id == model:
             return json_response(200, _model(one))
-    raise unknown_model(model)
+    raise await app.directory.absence_of(model)
 
 
 def _model(one: LiveModel) -> Model:

@@ -19,6 +19,12 @@ from handlers.http.route import AuthScheme, Content, Route, Success
 
 TITLE = "finetune-on-upload"
 VERSION = "1"
+TAGS = {
+    "runs": "Runs: from an upload to a live endpoint, and to its end.",
+    "endpoints": "Live endpoints: score, extend, delete.",
+    "openai": "What OpenAI's clients call.",
+    "app": "The app itself.",
+}
 ByMedia = Mapping[str, Mapping[str, Any]]
 """Examples by their name, by content type."""
 
@@ -61,6 +67,7 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
         types += [one for content in _contents(route) for one in content.types]
         types += [route.query] if route.query else []
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    _translate_patterns(components)
     schema_of = dict(zip(map(_key, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for route in described_routes:
@@ -75,10 +82,28 @@ def openapi_document(routes: Iterable[Route]) -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/api"}],
-        "tags": [{"name": name} for name in dict.fromkeys(route.tag for route in described_routes)],
+        "tags": [
+            {"name": name, "description": TAGS[name]}
+            for name in dict.fromkeys(route.tag for route in described_routes)
+        ],
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": _SCHEMES},
     }
+
+
+def _translate_patterns(schema: Any) -> None:
+    r"""Write patterns as ECMA-262 has them, which JSON Schema asks for.
+
+    There `\A` and `\Z` are errors, and `^` and `$` match where these do in Python: at the very ends.
+    """
+    if isinstance(schema, dict):
+        if isinstance(pattern := schema.get("pattern"), str):
+            schema["pattern"] = pattern.replace(r"\A", "^").replace(r"\Z", "$")
+        for part in schema.values():
+            _translate_patterns(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _translate_patterns(part)
 
 
 def _operation(route: Route, schema_of: dict[str, Any], components: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import HttpResponseError
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobServiceClient, StorageStreamDownloader
 
 from shared.adapters.retries import storage_retries
 from shared.config import StorageConnection
@@ -20,6 +20,9 @@ REPORTS = "reports"
 COORDINATION = "coordination"
 
 CONTAINERS = (UPLOADS, DATASETS, RUNS, REPORTS, COORDINATION)
+
+NOTE_LIMIT_BYTES = 1024 * 1024
+"""The longest of the app's own small blobs that is read: names of runs, words."""
 
 READ_PIECE = 4 * 1024 * 1024
 """Bytes per range request: 4 MiB keeps a reader of any blob at about 70 MiB, where the SDK's defaults
@@ -58,6 +61,11 @@ def datastore_address(service: BlobServiceClient) -> DatastoreAddress:
     endpoint = (parts.hostname or "").removeprefix(f"{account}.blob.")
     port = f":{parts.port}" if parts.port else ""
     return DatastoreAddress(account, f"{endpoint}{port}", parts.scheme)
+
+
+def read_bounded(download: StorageStreamDownloader[bytes], limit: int) -> bytes | None:
+    """A whole blob, or None if it is longer than `limit` bytes: somebody may have put anything there."""
+    return bytes(download.readall()) if download.size <= limit else None
 
 
 def storage_code(fault: HttpResponseError) -> str:

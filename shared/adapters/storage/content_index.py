@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
-from azure.storage.blob import BlobServiceClient
+from azure.storage.blob import BlobServiceClient, StorageStreamDownloader
 
 from shared.adapters.sdk_errors import translated
-from shared.adapters.storage.account import COORDINATION
+from shared.adapters.storage.account import COORDINATION, NOTE_LIMIT_BYTES, read_bounded
 
 
 class BlobContentIndex:
@@ -23,7 +23,7 @@ class BlobContentIndex:
             try:
                 blob.upload_blob(run_id.encode(), overwrite=False)
             except ResourceExistsError:
-                return _holder(blob.download_blob().readall())
+                return _holder(blob.download_blob())
         return run_id
 
     def take_over(self, digest: str, run_id: str, *, previous: str) -> bool:
@@ -31,7 +31,7 @@ class BlobContentIndex:
         blob = self._container.get_blob_client(f"content/{digest}")
         with translated(f"taking over content for {run_id}"):
             download = blob.download_blob()
-            if _holder(download.readall()) != previous:
+            if _holder(download) != previous:
                 return False
             try:
                 blob.upload_blob(
@@ -45,6 +45,6 @@ class BlobContentIndex:
         return True
 
 
-def _holder(stored: bytes) -> str:
+def _holder(download: StorageStreamDownloader[bytes]) -> str:
     """The run that is entered; what is no name names no run, whose entry is taken over."""
-    return stored.decode(errors="replace")
+    return (read_bounded(download, NOTE_LIMIT_BYTES) or b"").decode(errors="replace")

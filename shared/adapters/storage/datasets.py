@@ -15,7 +15,7 @@ from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, BlobClient, BlobProperties, BlobServiceClient, ContentSettings
 
 from shared.adapters.sdk_errors import translated
-from shared.adapters.storage.account import DATASETS, UPLOADS
+from shared.adapters.storage.account import DATASETS, UPLOADS, read_bounded
 from shared.domain.dataset import Sink, Split
 from shared.domain.errors import UploadReplacedError
 from shared.domain.run.parts import SourceFile
@@ -23,6 +23,9 @@ from shared.domain.run.uploads import BlobKind, UploadedBlob
 
 BLOCK = 4 * 1024 * 1024
 """Bytes of a staged block: small enough to keep memory flat, and 50,000 of them make 195 GiB."""
+
+CHECKPOINT_LIMIT_BYTES = 64 * 1024 * 1024
+"""The longest checkpoint that is read: the digests of rows in it take 16 MiB at most."""
 
 IN_FLIGHT = 3
 """Blocks of one file on their way at a time; validation goes on checking meanwhile."""
@@ -165,7 +168,7 @@ class BlobDatasets:
         """See `Datasets.load_checkpoint`."""
         with translated(f"reading the checkpoint of {run_id}"):
             try:
-                return bytes(self._checkpoint(run_id).download_blob().readall())
+                return read_bounded(self._checkpoint(run_id).download_blob(), CHECKPOINT_LIMIT_BYTES)
             except ResourceNotFoundError:
                 return None
 

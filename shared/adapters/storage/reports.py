@@ -6,7 +6,11 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient, ContentSettings
 
 from shared.adapters.sdk_errors import translated
-from shared.adapters.storage.account import REPORTS
+from shared.adapters.storage.account import REPORTS, read_bounded
+from shared.domain.errors import CorruptRunError
+
+REPORT_LIMIT_BYTES = 32 * 1024 * 1024
+"""The longest report that is read: its lists have caps, so that the app writes none of a tenth of this."""
 
 
 class BlobReports:
@@ -26,9 +30,14 @@ class BlobReports:
         name = f"{run_id}/report.{'html' if html else 'json'}"
         with translated(f"reading the report of {run_id}"):
             try:
-                return bytes(self._container.get_blob_client(name).download_blob().readall())
+                report = read_bounded(
+                    self._container.get_blob_client(name).download_blob(), REPORT_LIMIT_BYTES
+                )
             except ResourceNotFoundError:
                 return None
+        if report is None:
+            raise CorruptRunError(f"the report of {run_id} is over {REPORT_LIMIT_BYTES // 2**20} MiB")
+        return report
 
     def _put(self, name: str, body: bytes, content_type: str) -> None:
         self._container.get_blob_client(name).upload_blob(

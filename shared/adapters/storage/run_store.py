@@ -20,11 +20,11 @@ from azure.core.exceptions import (
 from azure.storage.blob import BlobClient, BlobServiceClient, ContentSettings
 
 from shared.adapters.sdk_errors import translated
-from shared.adapters.storage.account import RUNS, storage_code
-from shared.domain.errors import RequestError, RunChangedError, UnknownRunError
+from shared.adapters.storage.account import RUNS, read_bounded, storage_code
+from shared.domain.errors import CorruptRunError, RequestError, RunChangedError, UnknownRunError
 from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
 from shared.domain.run.names import is_run_id
-from shared.domain.run.record import read_record
+from shared.domain.run.record import RECORD_LIMIT_BYTES, read_record
 from shared.domain.run.run import Run
 from shared.ports import RunPage, StoredRun
 
@@ -69,9 +69,11 @@ class BlobRunStore:
         with translated(f"reading the record of {run_id}"):
             try:
                 download = blob.download_blob()
-                body = download.readall()
+                body = read_bounded(download, RECORD_LIMIT_BYTES)
             except ResourceNotFoundError as fault:
                 raise UnknownRunError(f"there is no run {run_id}") from fault
+        if body is None:
+            raise CorruptRunError(f"the record of {run_id} is over {RECORD_LIMIT_BYTES // 2**20} MiB")
         run = read_record(run_id, body)
         found = download.properties
         return StoredRun(run, str(found.etag), from_metadata(run_id, found.metadata or {}).suspended)
@@ -142,6 +144,8 @@ class BlobRunStore:
                 try:
                     seen = blob.get_blob_properties()
                     facts = seen.metadata or {}
+                    if from_metadata(run_id, facts).newer:
+                        return False
                     was_suspended = SUSPENDED in facts
                     if not suspended and not was_suspended:
                         return False

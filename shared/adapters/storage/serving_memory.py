@@ -7,7 +7,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.storage.blob import BlobClient, BlobServiceClient
 
 from shared.adapters.sdk_errors import translated
-from shared.adapters.storage.account import COORDINATION
+from shared.adapters.storage.account import COORDINATION, NOTE_LIMIT_BYTES, read_bounded
 from shared.domain.serving.record import StrategyName
 
 
@@ -47,6 +47,6 @@ class BlobServingMemory:
             download = blob.download_blob()
         except ResourceNotFoundError:
             return None, None
-        word = download.readall().decode(errors="replace")
+        word = (read_bounded(download, NOTE_LIMIT_BYTES) or b"").decode(errors="replace")
         known = StrategyName(word) if word in set(StrategyName) else None
         return known, str(download.properties.etag)

@@ -10,7 +10,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, Re
 from azure.storage.blob import BlobServiceClient
 
 from shared.adapters.sdk_errors import translated
-from shared.adapters.storage.account import COORDINATION
+from shared.adapters.storage.account import COORDINATION, NOTE_LIMIT_BYTES, read_bounded
 from shared.domain.run.slot_kind import SlotKind
 from shared.ports import SlotHolders
 
@@ -29,7 +29,7 @@ class BlobSlots:
             except ResourceNotFoundError:
                 return SlotHolders(frozenset(), None)
             # Anything in the blob that is not a run id is ignored, and removed by the next write.
-            text = download.readall().decode(errors="replace")
+            text = (read_bounded(download, NOTE_LIMIT_BYTES) or b"").decode(errors="replace")
         return SlotHolders(frozenset(text.split()), str(download.properties.etag))
 
     def replace(self, kind: SlotKind, runs: Iterable[str], etag: str | None) -> bool:

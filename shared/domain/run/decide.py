@@ -196,7 +196,10 @@ def _trained(run: Run, now: datetime, limits: Limits) -> Decision:
 
 
 def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
-    if run.ends_at is None or run.ends_at <= now:
+    if run.endpoint is None or run.ends_at is None:
+        return time_is_up(run, now)
+    ends_at = min(run.ends_at, run.endpoint.live_since + limits.longest_lifetime)
+    if ends_at <= now:
         return time_is_up(run, now)
     if seen.endpoint is None:
         if lasted(run.endpoint_missing_since, limits.refusal_deadline, now):
@@ -205,11 +208,21 @@ def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisio
         return Wait(now + limits.job_poll, f"endpoint {run.endpoint_name} is not in the workspace")
     drift = drift_of(run, seen.endpoint)
     if drift is None:
-        return Wait(run.ends_at)
+        return Wait(ends_at, _over_lifetime(run, ends_at))
     if drift.reaction in _REPAIRS:
         return Do(_REPAIRS[drift.reaction])
     poll = limits.operation_poll if drift.reaction is Reaction.WAIT else limits.job_poll
-    return Wait(min(now + poll, run.ends_at), drift.attention)
+    return Wait(min(now + poll, ends_at), drift.attention)
+
+
+def _over_lifetime(run: Run, ends_at: datetime) -> str | None:
+    """The record has a time that the app refuses: somebody wrote it, or the setting was lowered."""
+    if run.ends_at is None or run.ends_at <= ends_at:
+        return None
+    recorded, ends = (f"{moment:%Y-%m-%d %H:%M} UTC" for moment in (run.ends_at, ends_at))
+    return (
+        f"the record says that the endpoint lives until {recorded}; ENDPOINT_MAX_LIFETIME_HOURS says {ends}"
+    )
 
 
 _REPAIRS = {Reaction.DEPLOY: Step.RESTORE_DEPLOYMENT, Reaction.ROUTE: Step.ROUTE_TRAFFIC}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from shared.domain.run.names import numbered_name
-from shared.domain.run.run import Run
+from shared.domain.run.run import SCHEMA_VERSION, Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.sanitize import is_supported_timestamp
@@ -52,6 +52,7 @@ class IndexEntry(NamedTuple):
         attention: See `Run.attention`.
         workspace: See `Run.workspace_id`.
         job_number, endpoint_number: See `Run`.
+        newer: A newer version of the app wrote it: this one leaves the run and what it has alone.
     """
 
     run_id: str
@@ -74,6 +75,7 @@ class IndexEntry(NamedTuple):
     workspace: str | None = None
     job_number: int = 1
     endpoint_number: int = 1
+    newer: bool = False
 
     @property
     def job_name(self) -> str:
@@ -87,6 +89,8 @@ class IndexEntry(NamedTuple):
 
     def is_due(self, now: datetime) -> bool:
         """Whether the timer should have the run advanced."""
+        if self.newer:
+            return False
         due = self.due if self.suspended is None else self.suspended_until
         return due is not None and due <= now
 
@@ -95,7 +99,7 @@ class IndexEntry(NamedTuple):
 
         Nobody manages to advance a run that is long overdue: its record or its lease cannot be written.
         """
-        if self.suspended is not None or self.attention is not None or self.stage is None:
+        if self.suspended is not None or self.attention is not None or self.stage is None or self.newer:
             return True
         teardown = self.stage is Stage.DELETING and _ago(self.entered, now) > ALERT_SECONDS
         return teardown or (not self.stage.terminal and _ago(self.due, now) > ALERT_SECONDS)
@@ -119,6 +123,7 @@ def to_metadata(run: Run) -> dict[str, str]:
         "instances": str(run.options.instance_count) if run.options.instance_count > 1 else "",
         "attention": quote((run.attention or _stopped_by(run))[:ATTENTION_LIMIT], safe=" "),
         "workspace": run.workspace_id or "",
+        "schema": str(run.schema_version),
         "job_number": str(run.job_number) if run.job_number > 1 else "",
         "endpoint_number": str(run.endpoint_number) if run.endpoint_number > 1 else "",
     }
@@ -159,6 +164,7 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
         workspace=facts.get("workspace") or None,
         job_number=_count(facts.get("job_number")),
         endpoint_number=_count(facts.get("endpoint_number")),
+        newer=_is_newer(facts.get("schema", "")),
     )
 
 
@@ -169,6 +175,10 @@ def entry_of(run: Run, suspended: str | None = None) -> IndexEntry:
 
 def _count(text: str | None) -> int:
     return int(text) if text and re.fullmatch("[1-9][0-9]?", text) else 1
+
+
+def _is_newer(schema: str) -> bool:
+    return re.fullmatch("[0-9]{1,9}", schema) is not None and int(schema) > SCHEMA_VERSION
 
 
 def _ago(moment: datetime | None, now: datetime) -> float:

@@ -21,8 +21,11 @@ _BEFORE_THE_JOBS_END = frozenset({Stage.VALIDATED, Stage.TRAINING, None})
 
 
 def is_in(entry: IndexEntry, workspace: str) -> bool:
-    """Whether what a run has is in that workspace; a run that was not planned yet has nothing anywhere."""
-    return entry.workspace in {None, workspace}
+    """Whether what a run has is in that workspace, and this version's to touch.
+
+    A run that was not planned yet has nothing anywhere.
+    """
+    return entry.workspace in {None, workspace} and not entry.newer
 
 
 def may_delete_endpoint(
@@ -65,9 +68,13 @@ def outlives_its_run(entry: IndexEntry | None, now: datetime, limits: Limits) ->
     if entry.stage is Stage.DELETING:
         return _past(entry.entered, patience, now)
     if entry.suspended is not None:
+        if entry.stage is Stage.LIVE and _past(entry.entered, limits.longest_lifetime, now):
+            return True
         return entry.expires <= now if entry.expires is not None else _past(entry.entered, patience, now)
     if entry.stage is Stage.DEPLOYING:
         return _past(entry.entered, 2 * patience, now)
+    if entry.stage is Stage.LIVE and _past(entry.entered, limits.longest_lifetime + patience, now):
+        return True
     return entry.expires is not None and _past(entry.expires, patience, now)
 
 

@@ -16,14 +16,14 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with its zone; a record without one cannot be compared with the clock, and counts as corrupt."""
 
 
-class StageEntry(msgspec.Struct, frozen=True, kw_only=True):
+class StageEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When a run entered a stage (UTC)."""
 
     stage: Stage
     at: Moment
 
 
-class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
+class SourceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One uploaded file, in the version that was there when the run was opened."""
 
     path: str
@@ -31,14 +31,14 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
+class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The upload: `files[0]` is the one that opened the run; the others are its companions."""
 
     container: str
     files: Annotated[tuple[SourceFile, ...], msgspec.Meta(min_length=1)]
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Why a run ended or stumbled: the service's own code and words where it has any."""
 
     code: str
@@ -47,7 +47,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     at: Moment
 
 
-class ReportSummary(msgspec.Struct, frozen=True, kw_only=True):
+class ReportSummary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The validation report in short; the whole of it is stored beside the record.
 
     Attributes:
@@ -69,7 +69,7 @@ class ReportSummary(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
 
 
-class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
+class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What preflight settled, so that submitting is only carrying it out.
 
     Attributes:
@@ -95,7 +95,7 @@ class TrainingPlan(msgspec.Struct, frozen=True, kw_only=True):
     finetune_config: dict[str, Any] | None = None
 
 
-class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
+class JobRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The job as last seen."""
 
     name: str
@@ -103,14 +103,14 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     studio_url: str | None = None
 
 
-class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
+class MetricPoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One logged value of a metric."""
 
     step: int
     value: float
 
 
-class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What training and evaluation logged.
 
     Attributes:
@@ -126,7 +126,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     eval_loss: float | None = None
 
 
-class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
+class ModelRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The registered model version; `folder` is the last folder of its path."""
 
     name: str
@@ -135,7 +135,7 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
 
 
-class SmokeTest(msgspec.Struct, frozen=True, kw_only=True):
+class SmokeTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One test conversation, the answer that the data has, and the answer that the deployment gave."""
 
     prompt: list[dict[str, str]]
@@ -143,7 +143,7 @@ class SmokeTest(msgspec.Struct, frozen=True, kw_only=True):
     reply: str
 
 
-class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True):
+class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The live endpoint. `expires_at` and `live_since` are UTC.
 
     Attributes:
@@ -159,7 +159,7 @@ class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True):
     public: bool
 
 
-class StartRequest(msgspec.Struct, frozen=True, kw_only=True):
+class StartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Deploy the model of a stopped run again, with other options where they are given.
 
     Attributes:
@@ -175,7 +175,7 @@ class StartRequest(msgspec.Struct, frozen=True, kw_only=True):
     idle_minutes: float | None = None
 
 
-class Requests(msgspec.Struct, frozen=True, kw_only=True):
+class Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What callers asked for; the next advance acts on it.
 
     Attributes:

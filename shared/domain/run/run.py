@@ -35,10 +35,12 @@ from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import TRANSITIONS, Stage
 from shared.domain.serving.attempts import ServingProgress
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of a record: changes with each field that is added, renamed or given another meaning, along with a step in
+`shared.domain.run.migrations`."""
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One upload carried to its end.
 
     Attributes:

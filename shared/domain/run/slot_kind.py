@@ -16,7 +16,7 @@ class SlotKind(StrEnum):
     ENDPOINT = "endpoint"
 
 
-class SlotRequest(msgspec.Struct, frozen=True, kw_only=True):
+class SlotRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The newest request of a run for a concurrency slot, and how it ended.
 
     Attributes:

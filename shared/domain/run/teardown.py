@@ -34,7 +34,7 @@ def _left_behind(run: Run, seen: Observation, now: datetime) -> Failure | None:
     """The endpoint was the run's, and somebody has taken its tags: it is theirs now, and so is its bill."""
     if run.endpoint is None or seen.endpoint is None:
         return None
-    message = f"endpoint {run.run_id} had lost this run's tags; it was left as it is, and costs money"
+    message = f"endpoint {run.endpoint_name} had lost this run's tags; it was left as it is, and costs money"
     return Failure(code="EndpointLeft", message=message, stage=run.stage, at=now)
 
 

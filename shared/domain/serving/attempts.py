@@ -10,7 +10,7 @@ import msgspec
 from shared.domain.serving.record import Route, StrategyName
 
 
-class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True):
+class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A strategy that did not serve.
 
     Attributes:
@@ -25,7 +25,7 @@ class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True):
     removed: bool = False
 
 
-class ServingProgress(msgspec.Struct, frozen=True, kw_only=True):
+class ServingProgress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far the search for a working strategy is.
 
     Attributes:

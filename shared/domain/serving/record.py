@@ -29,7 +29,7 @@ class Dialect(StrEnum):
     # `input_string` is a list of conversations; the answer is `[{"0": text}, …]`.
 
 
-class Route(msgspec.Struct, frozen=True):
+class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One way to talk to a server.
 
     Attributes:
@@ -49,7 +49,7 @@ SCORE_ROUTE = Route(Dialect.SCORE, "/score")
 BATCH_ROUTE = Route(Dialect.SCORE_BATCH, "/score")
 
 
-class Serving(msgspec.Struct, frozen=True, kw_only=True):
+class Serving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a live deployment serves: settled by its smoke test, and never guessed again.
 
     Attributes:

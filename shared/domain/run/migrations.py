@@ -1,0 +1,37 @@
+"""Bring records that older versions of the app wrote to the present schema, one written step a version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from shared.domain.run.run import SCHEMA_VERSION
+
+Document = dict[str, Any]
+
+
+def _endpoints_say_whether_they_are_public(record: Document) -> Document:
+    """1 to 2: until then the app created no endpoint but public ones."""
+    endpoint = record.get("endpoint")
+    if endpoint is None:
+        return record
+    return {**record, "endpoint": {**endpoint, "public": True}}
+
+
+MIGRATIONS: dict[int, Callable[[Document], Document]] = {1: _endpoints_say_whether_they_are_public}
+"""What makes a record of that version one of the next."""
+
+
+def migrated(record: Document, version: int) -> Document:
+    """A decoded record in the present schema.
+
+    Args:
+        record: The record, as its version has it.
+        version: One of `MIGRATIONS`, or the present one.
+
+    Raises:
+        TypeError: If the record does not have the form of its version.
+    """
+    for step in range(version, SCHEMA_VERSION):
+        record = MIGRATIONS[step](record)
+    return {**record, "schema_version": SCHEMA_VERSION}
