@@ -15,6 +15,7 @@ from handlers.events.advance_message import handle_advance_message
 from handlers.events.dataset_uploaded import handle_dataset_uploaded
 from handlers.events.job_status_changed import handle_job_status_changed
 from handlers.events.notification_message import deliver_notification
+from handlers.events.upload_message import handle_upload_message
 from handlers.functions import ADVANCE, CONNECTION, register_routes
 from handlers.http.routes import ROUTES
 from handlers.timers.reconcile_resources import reconcile_resources
@@ -26,6 +27,7 @@ from shared.thread_limit import ThreadLimit
 NOTIFICATIONS = "notifications"
 UPLOADS = "uploads"
 
+_CHECKS = ThreadLimit(4, "uploads")
 _DELIVERIES = ThreadLimit(8, "notifications")
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
@@ -47,6 +49,24 @@ def dataset_uploaded(client: blob.BlobClient) -> None:
         settings=built.settings,
         services=built.services,
     )
+
+
+@app.function_name("check_upload")
+@app.queue_trigger(arg_name="message", queue_name=UPLOADS, connection=CONNECTION)
+@app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
+async def upload_queued(message: func.QueueMessage, advance: func.Out[List[str]]) -> None:  # noqa: UP006
+    """Look again at an upload that was not whole when its event came."""
+
+    def check() -> list[str]:
+        built = bootstrap.app()
+        return handle_upload_message(
+            message.get_body().decode("utf-8", "replace"),
+            container=UPLOADS,
+            settings=built.settings,
+            services=built.services,
+        )
+
+    advance.set(await _CHECKS.run(check))
 
 
 @app.function_name("schedule_due_runs")

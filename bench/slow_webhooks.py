@@ -17,7 +17,8 @@ from azure.storage.blob import BlobClient
 from local.processes import wait_until
 from local.settings import ROOT
 from local.stack import Stack
-from shared.adapters.storage.notification_queue import NotificationQueue, open_queue
+from shared.adapters.storage.notification_queue import QUEUE, NotificationQueue
+from shared.adapters.storage.queues import open_queue
 from shared.config import StorageConnection
 from shared.domain.run.notifications import Notification
 
@@ -60,7 +61,7 @@ def measure_slow_webhooks(_megabytes: int) -> dict[str, Any]:
         posts.clear()
         held.set()
         connection = StorageConnection(connection_string=stack.blob_connection_string)
-        with open_queue(connection, None) as queue:
+        with open_queue(connection, None, QUEUE) as queue:
             for _ in range(NOTIFICATIONS):
                 NotificationQueue(queue).enqueue(Notification(run_id=run_id, index=0), delay=timedelta())
         if not wait_until(lambda: len(posts) > 1, SECONDS):

@@ -97,6 +97,7 @@ class World:
             "FINETUNE_PARAMETERS": '{"max_steps": 2}',
             "SMOKE_TEST_ROWS": "1",
             # Far apart, so that few looks are enough to see a deadline pass.
+            "SETTLE_SECONDS": "0",
             "OPERATION_POLL_SECONDS": "300",
             "DEPLOYMENT_DEADLINE_MINUTES": "45",
             "TRAINING_DEADLINE_HOURS": "6",

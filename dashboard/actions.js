@@ -11,7 +11,7 @@ export function actionsFor({ run, suspended }, done) {
   const stuck = suspended !== null || run.failures > 0;
   return [
     stuck && !atRest(stage) && retryButton(id, done),
-    stage === "stopped" && button("start", "Start again …", () => start(run, done)),
+    run.may_be_started && button("start", "Start again …", () => start(run, done)),
     stage === "live" && button("extend", "Extend …", () => extend(run, done)),
     stage === "live" && button("delete", "Delete endpoint …", () => remove(run, done), "danger"),
     beforeLive(stage) && button("cancel", "Cancel run …", () => cancel(run, done), "danger"),

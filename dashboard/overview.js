@@ -119,7 +119,7 @@ function table(entries) {
 }
 
 function row(entry) {
-  const reason = entry.suspended ?? (entry.stage === null ? meaning(null) : lastingOf(entry)?.what);
+  const reason = entry.suspended ?? (entry.stage === null ? meaning(null) : lastingOf(entry)?.what ?? (entry.waiting_for && `Waiting for ${entry.waiting_for}`));
   return h("tr", { role: "row", class: entry.needs_attention ? "attention" : null },
     h("td", { role: "cell", class: "what" },
       h("a", { id: `open-${entry.run_id}`, href: `#/runs/${encodeURIComponent(entry.run_id)}` }, entry.dataset || entry.run_id),

@@ -47,9 +47,11 @@ export function runPage(id, page, refresh) {
 }
 
 /** Only what the head shows, so that it is not drawn anew for anything else. */
-function headOf({ run_id, dataset, stage, endpoint, failures, end_reason, outcome }) {
+function headOf({ run_id, dataset, stage, endpoint, failures, end_reason, outcome, options, waiting_for, may_be_started }) {
   const times = endpoint && { name: endpoint.name, expires_at: endpoint.expires_at, idle_at: endpoint.idle_at };
-  return { run_id, dataset, stage, endpoint: times, failures, end_reason, outcome };
+  const { instance_count, instance_type, lifetime_hours } = options;
+  const deployed = { instance_count, instance_type, lifetime_hours };
+  return { run_id, dataset, stage, endpoint: times, failures, end_reason, outcome, options: deployed, waiting_for, may_be_started };
 }
 
 function faultsOf(run) {
@@ -85,6 +87,7 @@ function leadOf(run) {
       endpoint.idle_at && Date.parse(endpoint.idle_at) < Date.parse(endpoint.expires_at) && [", or in ", until(endpoint.idle_at), " if it is not used"], "."];
   }
   if (stage === "deleting" && run.outcome) return [meaning(stage), ` It will then be ${run.outcome}.`];
+  if (run.waiting_for) return `Waiting for ${run.waiting_for}.`;
   return run.end_reason ? `${meaning(stage)} ${run.end_reason}` : meaning(stage);
 }
 

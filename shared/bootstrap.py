@@ -57,16 +57,20 @@ def build_services(
     from shared.adapters.azureml.workspace import AzureMlWorkspace
     from shared.adapters.http.trusted_hosts import TrustedHosts
     from shared.adapters.http.webhook import HttpWebhook
+    from shared.adapters.storage import advance_queue, notification_queue, upload_queue
     from shared.adapters.storage.account import blob_service, datastore_address, installation_name
+    from shared.adapters.storage.advance_queue import StorageAdvanceQueue
     from shared.adapters.storage.content_index import BlobContentIndex
     from shared.adapters.storage.datasets import BlobDatasets, BlobUploads
     from shared.adapters.storage.ignored_uploads import BlobIgnoredUploads
-    from shared.adapters.storage.notification_queue import NoNotifications, NotificationQueue, open_queue
+    from shared.adapters.storage.notification_queue import NoNotifications, NotificationQueue
+    from shared.adapters.storage.queues import open_queue
     from shared.adapters.storage.reports import BlobReports
     from shared.adapters.storage.run_lock import BlobRunLock
     from shared.adapters.storage.run_store import BlobRunStore
     from shared.adapters.storage.serving_memory import BlobServingMemory
     from shared.adapters.storage.slots import BlobSlots
+    from shared.adapters.storage.upload_queue import UploadQueue
     from shared.adapters.telemetry import OpenTelemetry
 
     telemetry = telemetry or OpenTelemetry()
@@ -94,6 +98,7 @@ def build_services(
         content_index=BlobContentIndex(blobs),
         slots=BlobSlots(blobs),
         uploads=BlobUploads(blobs),
+        upload_checks=UploadQueue(open_queue(settings.storage, credential, upload_queue.QUEUE)),
         ignored_uploads=BlobIgnoredUploads(blobs),
         datasets=datasets,
         reports=BlobReports(blobs),
@@ -119,7 +124,8 @@ def build_services(
         endpoints=endpoints,
         scoring=EndpointScoring(credential, endpoints, domain=settings.scoring_domain),
         serving_memory=BlobServingMemory(blobs),
-        notifications=NotificationQueue(open_queue(settings.storage, credential))
+        advance_queue=StorageAdvanceQueue(open_queue(settings.storage, credential, advance_queue.QUEUE)),
+        notifications=NotificationQueue(open_queue(settings.storage, credential, notification_queue.QUEUE))
         if settings.webhook_url
         else NoNotifications(),
         webhook=HttpWebhook(settings.webhook_url or ""),

@@ -21,7 +21,7 @@ from shared.domain.run.parts import Metrics, ModelRecord, SourceFile, TrainingPl
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
-from shared.domain.run.uploads import UploadedBlob
+from shared.domain.run.uploads import UploadCheck, UploadedBlob
 from shared.domain.serving.chat import Upstream
 from shared.domain.serving.deployment import Deployment, ServingEnvironment
 from shared.domain.serving.record import Serving, StrategyName
@@ -110,7 +110,7 @@ class Slots(Protocol):
 
 
 class Uploads(Protocol):
-    """What people dropped. Never written to."""
+    """The container `uploads`, read only."""
 
     def find(self, path: str) -> UploadedBlob | None:
         """The blob as it is now, or None."""
@@ -126,6 +126,13 @@ class Uploads(Protocol):
 
     def read_small(self, file: SourceFile, limit: int) -> bytes:
         """At most `limit` + 1 bytes of that very version. Raises UploadReplacedError."""
+
+
+class UploadChecks(Protocol):
+    """The queue of uploads to look at again."""
+
+    def enqueue(self, check: UploadCheck, *, delay: timedelta) -> None:
+        """Queue a check that becomes visible after `delay`."""
 
 
 class IgnoredUploads(Protocol):
@@ -325,6 +332,13 @@ class Notifications(Protocol):
         """Queue a notification that becomes visible after `delay`."""
 
 
+class AdvanceQueue(Protocol):
+    """The queue of runs to advance."""
+
+    def enqueue(self, message: str, *, delay: timedelta) -> None:
+        """Queue a message that becomes visible after `delay`."""
+
+
 class Webhook(Protocol):
     """The receiver of notifications."""
 
@@ -368,6 +382,7 @@ class Services:
     content_index: ContentIndex
     slots: Slots
     uploads: Uploads
+    upload_checks: UploadChecks
     ignored_uploads: IgnoredUploads
     datasets: Datasets
     reports: Reports
@@ -379,6 +394,7 @@ class Services:
     scoring: Scoring
     serving_memory: ServingMemory
     notifications: Notifications
+    advance_queue: AdvanceQueue
     webhook: Webhook
     telemetry: Telemetry
     now: Callable[[], datetime]

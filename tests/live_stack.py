@@ -38,6 +38,7 @@ SETTINGS = {
     "WEBHOOK_SECRET": SECRET,
     "PRICES_PER_HOUR": json.dumps({"Standard_NC24ads_A100_v4": PRICE_PER_HOUR}),
     "PRICE_CURRENCY": "USD",
+    "SETTLE_SECONDS": "0",
     # No run is to wait for another test's.
     "MAX_TRAINING_RUNS": "0",
     "MAX_LIVE_ENDPOINTS": "0",

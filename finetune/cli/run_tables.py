@@ -49,9 +49,15 @@ def runs_table(entries: Iterable[RunEntry], now: datetime) -> Table:
             stage_text(entry.stage),
             duration((now - entry.opened_at).total_seconds()) if entry.opened_at else "unknown",
             _left(entry.expires_at, now),
-            Text(entry.suspended or "needs attention", style=WARN) if entry.needs_attention else "",
+            _remark(entry),
         )
     return table
+
+
+def _remark(entry: RunEntry) -> Text:
+    if entry.needs_attention:
+        return Text(entry.suspended or "needs attention", style=WARN)
+    return Text(f"waiting for {entry.waiting_for}" if entry.waiting_for else "", style=CALM)
 
 
 def run_details(run: Run, now: datetime) -> RenderableType:
@@ -65,6 +71,7 @@ def run_details(run: Run, now: datetime) -> RenderableType:
         ("train loss", _decimal(metrics.train_loss)),
         ("eval loss", _decimal(metrics.eval_loss)),
         ("model", run.model and run.model.name),
+        ("waiting for", run.waiting_for),
         ("time left", _left(endpoint.expires_at, now) if endpoint and live else None),
         ("smoke test", f"{len(run.smoke_test)} answered" if run.smoke_test else None),
         *money_rows(run.cost),

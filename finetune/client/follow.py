@@ -29,7 +29,8 @@ def reason_of(run: Run) -> str | None:
     if run.error is not None:
         return f"{run.error.code}: {run.error.message}"
     if run.duplicate_of is not None:
-        return f"run {run.duplicate_of} has the same data and options; upload with --force to train again"
+        told = run.end_reason or f"run {run.duplicate_of} has the same data and options"
+        return f"{told}; upload with --force to train again"
     return "requested" if run.end_reason == "canceled" else run.end_reason
 
 

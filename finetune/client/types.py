@@ -38,6 +38,7 @@ class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     suspended: str | None = None
     needs_attention: bool = False
+    waiting_for: str | None = None
 
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,6 +226,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     faulty_since: datetime | None = None
     last_fault: Failure | None = None
     attention: str | None = None
+    waiting_for: str | None = None
+    may_be_started: bool = False
     report: ReportSummary | None = None
     duplicate_of: str | None = None
     compute_requested_at: datetime | None = None

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from shared.config import Settings
 from shared.domain.errors import FinetuneError, NewerRecordError, UnknownRunError
-from shared.domain.run.names import is_run_id
+from shared.domain.run.advance_message import read_message
 from shared.domain.sanitize import plain_text
 from shared.logs import get_logger
 from shared.ports import Services
@@ -18,7 +18,7 @@ MAX_DELIVERIES = 5
 SUSPENDED_FOR = timedelta(hours=1)
 """How long the timer leaves a suspended run alone."""
 
-NEVER_FINISHED = "no attempt to advance it came to an end"
+NEVER_FINISHED = "each attempt to advance the run ended with its worker's death"
 
 _log = get_logger(__name__)
 
@@ -31,34 +31,36 @@ def handle_advance_message(text: str, *, delivery: int, settings: Settings, serv
     busy service is no such failure.
 
     Args:
-        text: The message: a run id. Anything else is dropped with a log line.
+        text: The message, see `AdvanceMessage`. Anything else is dropped with a log line.
         delivery: 1 for the first time that the message is delivered.
         settings: The app's settings.
         services: The ports.
     """
-    if not is_run_id(text):
+    message = read_message(text)
+    if message is None:
         _log.warning("message dropped: it names no run", extra={"characters": len(text)})
         return
+    run_id = message.run_id
     last = delivery >= MAX_DELIVERIES
     try:
         if last:
-            # Who dies in the last attempt can no longer say so.
-            services.runs.suspend(text, NEVER_FINISHED, until=services.now() + SUSPENDED_FOR)
-        advance_run(text, settings=settings, services=services)
+            # A worker that dies now cannot suspend the run.
+            services.runs.suspend(run_id, NEVER_FINISHED, until=services.now() + SUSPENDED_FOR)
+        advance_run(run_id, only_due=message.due, settings=settings, services=services)
     except NewerRecordError as fault:
         # Whoever wrote it may be at work beside this version; where the index does not say so, it is marked.
-        services.runs.suspend(text, fault.message, until=services.now() + SUSPENDED_FOR)
-        _log.error("message dropped: its run is of a newer version of the app", extra={"run_id": text})
+        services.runs.suspend(run_id, fault.message, until=services.now() + SUSPENDED_FOR)
+        _log.error("message dropped: its run is of a newer version of the app", extra={"run_id": run_id})
         return
     except UnknownRunError:
-        _log.warning("message dropped: its run does not exist", extra={"run_id": text})
+        _log.warning("message dropped: its run does not exist", extra={"run_id": run_id})
         return
     except Exception as fault:  # whatever it is, it is raised again
         if last:
-            _after_last_delivery(text, fault, services)
+            _after_last_delivery(run_id, fault, services)
         raise
     if last:
-        services.runs.resume(text)
+        services.runs.resume(run_id)
 
 
 def _after_last_delivery(run_id: str, fault: Exception, services: Services) -> None:

@@ -14,6 +14,7 @@ from shared.domain.run.index import IndexEntry, entry_of
 from shared.domain.run.options import ParameterValue
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
+from shared.domain.run.waiting import waiting_for
 from shared.domain.serving.attempts import ServingProgress
 from shared.domain.serving.record import StrategyName
 from shared.ports import StoredRun
@@ -33,6 +34,13 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
+_WaitingFor = Annotated[
+    str | None,
+    Meta(
+        description="What keeps the run from going on: `training slot, 4 of 4 in use, position 3`, cluster, "
+        "quota, capacity, nodes for its job, or a service that is tried again. null while it is at work."
+    ),
+]
 _Suspended = Annotated[str | None, Meta(description="Why the run waits for somebody's retry.")]
 
 
@@ -48,6 +56,7 @@ class EntryView(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     suspended: _Suspended
     needs_attention: bool
+    waiting_for: _WaitingFor
 
 
 class RunPageView(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,6 +218,10 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     attention: Annotated[
         str | None, Meta(description="Why a person should look, though the run goes on by itself.")
     ]
+    waiting_for: _WaitingFor
+    may_be_started: Annotated[
+        bool, Meta(description="Whether there is a model that `POST /api/runs/{id}/start` deploys.")
+    ]
     report: ReportSummaryView | None
     duplicate_of: str | None
     compute_requested_at: datetime | None
@@ -244,6 +257,8 @@ def run_view(run: Run, now: datetime) -> RunView:
         faulty_since=run.faulty_since,
         last_fault=_public(run.last_fault, FailureView | None),
         attention=run.attention,
+        waiting_for=waiting_for(run),
+        may_be_started=run.may_be_started,
         report=_public(run.report, ReportSummaryView | None),
         duplicate_of=run.duplicate_of,
         compute_requested_at=run.compute_requested_at,
@@ -292,6 +307,7 @@ def entry_view(entry: IndexEntry, now: datetime) -> EntryView:
         expires_at=entry.expires,
         suspended=entry.suspended,
         needs_attention=entry.needs_attention(now),
+        waiting_for=entry.waiting,
     )
 
 

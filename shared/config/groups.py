@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from shared.domain.run.options import Hours, Minutes, ModelReference, Name, ParameterValue
+from shared.domain.run.options import Hours, Minutes, ModelReference, Name, ParameterValue, SettleSeconds
 from shared.domain.serving.record import StrategyName
 
 Names = tuple[Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\*?\Z")], ...]
@@ -232,7 +232,7 @@ class BoundSettings(ServingSettings, frozen=True, kw_only=True):
     ] = None
     allowed_computes: Annotated[
         Names,
-        Meta(description="Further clusters that `run.json` may name, comma-separated; `a*` is all so begun."),
+        Meta(description="Further clusters that `run.json` may name, comma-separated; `a*` matches every name that begins with `a`."),
     ] = ()
     allowed_compute_sizes: Annotated[
         Names,
@@ -276,6 +276,12 @@ class PaceSettings(BoundSettings, frozen=True, kw_only=True):
             description="Minutes for which an absence or a refusal must last before a run ends over it.",
         ),
     ] = 5
+    settle_seconds: Annotated[
+        SettleSeconds,
+        Meta(
+            description="Seconds for which an upload must not change until its run opens; 0 opens it at once."
+        ),
+    ] = 10
     job_poll_seconds: Annotated[
         float, Meta(gt=0, le=86_400, description="Seconds between looks at a training job.")
     ] = 60

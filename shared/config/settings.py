@@ -66,7 +66,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             if field.required and field.name not in values
         ]
         problems += check_each(converted)
-        storage, faults = read_storage(environment, notifications="webhook_url" in converted)
+        storage, faults = read_storage(environment)
         problems += faults
         if not problems:
             settings = cls(**converted, storage=storage)
@@ -88,6 +88,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             idle_minutes=self.endpoint_idle_minutes,
             row_policy=self.row_policy,
             serving_concurrency=self.serving_concurrency,
+            settle_seconds=self.settle_seconds,
         )
 
     def serving_options(self, options: RunOptions) -> ServingOptions:

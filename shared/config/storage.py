@@ -21,14 +21,11 @@ class StorageConnection(msgspec.Struct, frozen=True):
     queue_service_uri: str | None = None
 
 
-def read_storage(
-    environment: Mapping[str, str], *, notifications: bool
-) -> tuple[StorageConnection, list[Problem]]:
+def read_storage(environment: Mapping[str, str]) -> tuple[StorageConnection, list[Problem]]:
     """Read the connection settings.
 
     Args:
         environment: Usually `os.environ`.
-        notifications: Whether the queue of notifications is needed.
 
     Returns:
         The connection, and what is wrong with the settings.
@@ -42,8 +39,8 @@ def read_storage(
     if address and not re.match(r"^https?://[^/]+", address):
         problems.append(Problem(f"{DATA_CONNECTION}__blobServiceUri", "must be an http(s) address"))
     queues = environment.get(f"{DATA_CONNECTION}__queueServiceUri", "").strip()
-    if notifications and not text and not queues:
-        message = "is missing: the app queues notifications there"
+    if address and not text and not queues:
+        message = "is missing: the app queues uploads and notifications there"
         problems.append(Problem(f"{DATA_CONNECTION}__queueServiceUri", message))
     connection = StorageConnection(
         connection_string=text or None,

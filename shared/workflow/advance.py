@@ -7,13 +7,14 @@ own work done, so that a process may die between any two lines.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from shared.config import Settings
 from shared.domain.backoff import backoff
 from shared.domain.errors import FinetuneError, RunBusyError, TransientServiceError
+from shared.domain.run.advance_message import AdvanceMessage
 from shared.domain.run.decide import decide, repeat_at
 from shared.domain.run.decision import COSTLY, Decision, Do, Enter, Step, Wait, operation_of
 from shared.domain.run.endings import after_fault
@@ -36,11 +37,23 @@ from shared.workflow.steps.table import carry_out
 
 _log = get_logger(__name__)
 
+TIMER_PERIOD = timedelta(minutes=1)
+"""How often the timer looks for due runs, by the default of ADVANCE_SCHEDULE."""
 
-def advance_run(run_id: str, *, settings: Settings, services: Services) -> Run | None:
+
+def advance_run(
+    run_id: str, *, settings: Settings, services: Services, only_due: datetime | None = None
+) -> Run | None:
     """Advance one run.
 
-    A run that backs off after a fault is left alone until it is due; a caller's request makes it due.
+    A run that backs off after a fault is left alone until it is due; a caller's request makes it due. One
+    that is due again within a minute, which is sooner than the timer comes, queues a message for then.
+
+    Args:
+        run_id: The run.
+        settings: The app's settings.
+        services: The ports.
+        only_due: Leave the run as it is unless it is due at this very time: somebody has advanced it since.
 
     Returns:
         The run as saved last; None if another worker holds it, which then sees the newest requests itself.
@@ -53,11 +66,29 @@ def advance_run(run_id: str, *, settings: Settings, services: Services) -> Run |
     try:
         with services.run_lock.acquire(run_id):
             stored = services.runs.load(run_id)
+            if only_due is not None and stored.run.due != only_due:
+                return stored.run
             with services.telemetry.span("advance", stored.run):
-                return _advance(stored, settings, services)
+                run = _advance(stored, settings, services)
+            if run.due != stored.run.due:
+                _queue_for_later(run, services)
+            return run
     except RunBusyError:
         _log.info("another worker advances the run", extra={"run_id": run_id})
         return None
+
+
+def _queue_for_later(run: Run, services: Services) -> None:
+    if run.at_rest or run.due is None:
+        return
+    delay = max(run.due - services.now(), timedelta())
+    if delay >= TIMER_PERIOD:
+        return
+    try:
+        services.advance_queue.enqueue(str(AdvanceMessage(run.run_id, run.due)), delay=delay)
+    except FinetuneError as fault:
+        # The timer finds the run, if later.
+        _log.warning("a run is left to the timer", extra={"run_id": run.run_id, "code": fault.code})
 
 
 def _advance(stored: StoredRun, settings: Settings, services: Services) -> Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 import msgspec
 
@@ -15,7 +16,14 @@ from shared.domain.run.parts import Failure, Source
 from shared.domain.run.run import Run, enter, open_run
 from shared.domain.run.run_json import OPTIONS_LIMIT_BYTES, override_options
 from shared.domain.run.stages import Stage
-from shared.domain.run.uploads import Unused, UploadedBlob, UploadedDataset, sort_uploads
+from shared.domain.run.uploads import (
+    Unused,
+    UploadCheck,
+    UploadedBlob,
+    UploadedDataset,
+    settled_at,
+    sort_uploads,
+)
 from shared.logs import get_logger
 from shared.ports import Services
 from shared.workflow.ignored_uploads import forget_ignored, note_ignored
@@ -24,25 +32,35 @@ from shared.workflow.notifications import enqueue_stage_changes
 _log = get_logger(__name__)
 
 
-def take_upload(path: str, *, container: str, settings: Settings, services: Services) -> list[str]:
+SLOWEST = timedelta(minutes=1)
+"""An upload that keeps changing is looked at less and less often, but at least so often."""
+
+
+def take_upload(
+    path: str, *, container: str, settings: Settings, services: Services, attempt: int = 0
+) -> list[str]:
     """Open the run of the dataset that a blob is part of; the same version opens it once, however often told.
+
+    A dataset that was changed a moment ago, or that has an empty file, is looked at again later: a message on
+    the queue `uploads` sees to that. Appends and property changes raise no events, so that only time tells.
 
     Args:
         path: The blob's name in the uploads container: training data, or anything else.
         container: That container's name.
         settings: They hold where the upload's `run.json` says nothing.
         services: The ports.
+        attempt: How often this upload was looked at before.
 
     Returns:
-        The runs, new or not: none for a blob that is gone or belongs to no dataset, several if its folder has
-        several training files.
+        The runs, new or not: none for a blob that is gone, belongs to no dataset, or is not whole yet;
+        several if its folder has several training files.
     """
     opened = []
     for found in sort_uploads(_beside(path, services)):
         if isinstance(found, UploadedDataset):
-            opened += _take_dataset(found, container, settings, services)
+            opened += _take_dataset(found, attempt, container, settings, services)
         elif found.blob.path == path:
-            _ignore(found.blob, reason_of(found), services)
+            _ignore(found.blob, reason_of(found), attempt, services)
     return opened
 
 
@@ -65,27 +83,48 @@ def _beside(path: str, services: Services) -> Iterable[UploadedBlob]:
 
 
 def _take_dataset(
-    dataset: UploadedDataset, container: str, settings: Settings, services: Services
+    dataset: UploadedDataset, attempt: int, container: str, settings: Settings, services: Services
 ) -> list[str]:
     unreadable = reason_for_content(dataset)
     if unreadable is not None:
-        _ignore(*unreadable, services)
+        _ignore(*unreadable, attempt, services)
         return []
-    return [_open(dataset, container, settings, services)]
+    options, problems = _options(dataset, settings, services)
+    settle = timedelta(seconds=options.settle_seconds)
+    whole_at, now = settled_at(dataset, settle), services.now()
+    if whole_at is not None and whole_at > now:
+        delay = max(whole_at - now, min(attempt * settle, SLOWEST))
+        _look_again(dataset.train, attempt, delay, services)
+        return []
+    return [_open(dataset, options, problems, container, services)]
 
 
-def _ignore(blob: UploadedBlob, reason: IgnoredReason, services: Services) -> None:
-    if reason not in PASSING or services.now() - blob.modified >= QUIET:
+def _ignore(blob: UploadedBlob, reason: IgnoredReason, attempt: int, services: Services) -> None:
+    quiet_in = blob.modified + QUIET - services.now()
+    if reason in PASSING and quiet_in > timedelta():
+        _look_again(blob, attempt, quiet_in, services)
+    else:
         note_ignored(blob, reason, services)
 
 
-def _open(dataset: UploadedDataset, container: str, settings: Settings, services: Services) -> str:
+def _look_again(blob: UploadedBlob, attempt: int, delay: timedelta, services: Services) -> None:
+    extra = {"blob": blob.path, "attempt": attempt, "seconds": delay.total_seconds()}
+    _log.info("upload is not whole yet", extra=extra)
+    services.upload_checks.enqueue(UploadCheck(path=blob.path, attempt=attempt + 1), delay=delay)
+
+
+def _open(
+    dataset: UploadedDataset,
+    options: RunOptions,
+    problems: list[Problem],
+    container: str,
+    services: Services,
+) -> str:
     train = dataset.train
     upload = parse_upload(train.path)
     assert upload is not None, "only training files make a dataset"
     run_id = run_id_for(container, train.path, train.etag)
     extra = {"run_id": run_id, "blob": train.path, "etag": train.etag}
-    options, problems = _options(dataset, settings, services)
     source = Source(container=container, files=(train.file, *(blob.file for blob in dataset.companions)))
     run = open_run(run_id, upload.dataset, source, options, services.now())
     run = msgspec.structs.replace(run, trace=services.telemetry.begin(run_id))

@@ -10,15 +10,15 @@ from shared.domain.limits import Limits
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.orphan_policy import may_cancel_job, outlives_its_run
 from shared.domain.run.run import Run
-from shared.domain.run.slot_kind import SlotKind
-from shared.domain.run.slots import current_holders, may_acquire, may_still_use
+from shared.domain.run.slot_kind import SlotKind, SlotRequest
+from shared.domain.run.slots import current_holders, may_acquire, may_still_use, standing
 from shared.ports import Services
 
 ATTEMPTS = 20
 """How often a run asks again at once when other runs changed the list of holders meanwhile."""
 
 
-def acquire_slot(run: Run, kind: SlotKind, settings: Settings, services: Services) -> bool:
+def request_slot(run: Run, kind: SlotKind, settings: Settings, services: Services) -> SlotRequest:
     """Acquire a slot, which the run then holds until it needs it no more; a holder keeps what it has.
 
     The list of holders is replaced under the ETag that was read, so that there are never more holders than
@@ -32,25 +32,31 @@ def acquire_slot(run: Run, kind: SlotKind, settings: Settings, services: Service
         services: The ports.
 
     Returns:
-        Whether the run holds a slot. A run that lost `ATTEMPTS` times in a row asks again later.
+        The answer: whether the run holds a slot, or how it stands among those that wait. A run that lost
+        `ATTEMPTS` times in a row asks again later.
     """
+    now = services.now()
+    acquired = SlotRequest(kind=kind, acquired=True, at=now)
     limit = settings.max_training_runs if kind is SlotKind.TRAINING else settings.max_live_endpoints
     if limit == 0:
-        return True
+        return acquired
     for _ in range(ATTEMPTS):
         listed, etag = services.slots.holders(kind)
         if run.run_id in listed:
-            return True
+            return acquired
         # Read after the list: a run that is on the list and not in the index no longer exists.
         entries = list(services.runs.entries())
         holders = current_holders(kind, listed, entries)
         if not may_acquire(run, kind, holders, entries, limit):
             holders -= _released(kind, holders, entries, settings.limits(), services)
             if not may_acquire(run, kind, holders, entries, limit):
-                return False
+                in_use, position = standing(run, kind, holders, entries)
+                return SlotRequest(
+                    kind=kind, acquired=False, at=now, in_use=in_use, limit=limit, position=position
+                )
         if services.slots.replace(kind, holders | {run.run_id}, etag):
-            return True
-    return False
+            return acquired
+    return SlotRequest(kind=kind, acquired=False, at=now)
 
 
 def release_slot(run: Run, kind: SlotKind, services: Services) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from shared.adapters.telemetry import OpenTelemetry
 from shared.domain.errors import FinetuneError, TransientServiceError
 from shared.domain.run.notifications import IgnoredNotification, Notification
+from shared.domain.run.uploads import UploadCheck
 from shared.ports import Services
 from tests.app.builders import NOW
 from tests.app.fake_azure_ml import MemoryCloud
@@ -60,6 +61,28 @@ class MemoryNotifications:
 
 
 @dataclass
+class MemoryAdvanceQueue:
+    """The queue of runs to advance: messages with their delays."""
+
+    waiting: list[tuple[str, timedelta]] = field(default_factory=list)
+
+    def enqueue(self, message: str, *, delay: timedelta) -> None:
+        """See `AdvanceQueue.enqueue`."""
+        self.waiting.append((message, delay))
+
+
+@dataclass
+class MemoryUploadChecks:
+    """The queue of uploads to look at again: what was queued, with its delay."""
+
+    waiting: list[tuple[UploadCheck, timedelta]] = field(default_factory=list)
+
+    def enqueue(self, check: UploadCheck, *, delay: timedelta) -> None:
+        """See `UploadChecks.enqueue`."""
+        self.waiting.append((check, delay))
+
+
+@dataclass
 class World:
     """All fakes together, and the clock."""
 
@@ -69,11 +92,13 @@ class World:
     slots: MemorySlots = field(default_factory=MemorySlots)
     serving_memory: MemoryServingMemory = field(default_factory=MemoryServingMemory)
     uploads: MemoryUploads = field(default_factory=MemoryUploads)
+    upload_checks: MemoryUploadChecks = field(default_factory=MemoryUploadChecks)
     ignored_uploads: MemoryIgnoredUploads = field(default_factory=MemoryIgnoredUploads)
     datasets: MemoryDatasets = field(default_factory=MemoryDatasets)
     reports: MemoryReports = field(default_factory=MemoryReports)
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
+    advance_queue: MemoryAdvanceQueue = field(default_factory=MemoryAdvanceQueue)
     now: datetime = NOW
 
     @property
@@ -85,6 +110,7 @@ class World:
             content_index=self.content_index,
             slots=self.slots,
             uploads=self.uploads,
+            upload_checks=self.upload_checks,
             ignored_uploads=self.ignored_uploads,
             datasets=self.datasets,
             reports=self.reports,
@@ -96,6 +122,7 @@ class World:
             scoring=self.cloud,
             serving_memory=self.serving_memory,
             notifications=self.notifications,
+            advance_queue=self.advance_queue,
             webhook=self.notifications,
             telemetry=OpenTelemetry(),
             now=lambda: self.now,

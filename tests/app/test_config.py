@@ -228,10 +228,14 @@ def test_settings_reach_their_places() -> None:
 
 
 def test_storage_is_a_connection_string_or_an_identity() -> None:
-    """With an identity only the blob service's address is needed."""
+    """With an identity, the addresses of the blob and the queue service are needed."""
     environment = {name: value for name, value in EXAMPLE.items() if name != "TrainingStorage"}
     address = "https://account.blob.core.windows.net"
-    settings = Settings.from_env({**environment, "TrainingStorage__blobServiceUri": address})
+    environment |= {"TrainingStorage__blobServiceUri": address}
+    with pytest.raises(SettingsError, match="TrainingStorage__queueServiceUri: is missing"):
+        Settings.from_env(environment)
+    queues = {"TrainingStorage__queueServiceUri": "https://account.queue.core.windows.net"}
+    settings = Settings.from_env({**environment, **queues})
     assert settings.storage.blob_service_uri == address
     assert settings.storage.connection_string is None
     assert read().storage.connection_string == "UseDevelopmentStorage=true"

@@ -23,6 +23,7 @@ TRIES = 3
 
 FUNCTIONS = {
     "dataset_uploaded": "blobTrigger",
+    "check_upload": "queueTrigger",
     "schedule_due_runs": "timerTrigger",
     "advance_run": "queueTrigger",
     "job_status_changed": "eventGridTrigger",
@@ -156,15 +157,17 @@ def test_uploads_come_by_event_grid(functions: dict[str, list[dict[str, object]]
     assert trigger["connection"] == "TrainingStorage"
 
 
-def test_there_are_two_queues(functions: dict[str, list[dict[str, object]]]) -> None:
-    """Runs to advance and notifications to deliver, in one account."""
+def test_there_are_three_queues(functions: dict[str, list[dict[str, object]]]) -> None:
+    """Runs to advance, uploads to look at again, notifications to deliver, in one account."""
     queues = [b for bindings in functions.values() for b in bindings if str(b["type"]).startswith("queue")]
     assert {(b["queueName"], b["connection"]) for b in queues} == {
         ("advance", "TrainingStorage"),
+        ("uploads", "TrainingStorage"),
         ("notifications", "TrainingStorage"),
     }
     sending = {name for name, bindings in functions.items() if any(b["type"] == "queue" for b in bindings)}
     assert sending == {
+        "check_upload",
         "schedule_due_runs",
         "job_status_changed",
         "reconcile_resources",

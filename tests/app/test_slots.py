@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from handlers.timers.reconcile_resources import reconcile_resources
+from shared.config import Settings
 from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import EndpointStatus, JobStatus, Provisioning
@@ -24,7 +25,7 @@ from shared.domain.run.slots import current_holders, may_acquire
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.save_progress import update_run
-from shared.workflow.slots import ATTEMPTS, acquire_slot
+from shared.workflow.slots import ATTEMPTS, request_slot
 from tests.app.builders import NOW, PLAN, RUN_ID, a_run
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, advance
@@ -33,6 +34,11 @@ ONE = msgspec.structs.replace(SETTINGS, max_training_runs=1, max_live_endpoints=
 OTHER = "ft-b-0123456789"
 WAITING = {SlotKind.TRAINING: Stage.VALIDATED, SlotKind.ENDPOINT: Stage.REGISTERED}
 USING = {SlotKind.TRAINING: Stage.TRAINING, SlotKind.ENDPOINT: Stage.LIVE}
+
+
+def acquire_slot(run: Run, kind: SlotKind, settings: Settings, services: Services) -> bool:
+    """Whether a run that asks for a slot holds one then."""
+    return request_slot(run, kind, settings, services).acquired
 
 
 def entry(run: Run) -> IndexEntry:
@@ -360,7 +366,9 @@ def test_a_run_without_a_slot_asks_again_when_it_looks_again() -> None:
     world.runs.create(a_run(Stage.LIVE, run_id=OTHER))
     world.runs.create(a_run(Stage.REGISTERED))
     waits = advance(world, RUN_ID, ONE)
-    assert waits.slot == SlotRequest(kind=SlotKind.ENDPOINT, acquired=False, at=world.now)
+    assert waits.slot == SlotRequest(
+        kind=SlotKind.ENDPOINT, acquired=False, at=world.now, in_use=1, limit=1, position=1
+    )
     assert waits.due == world.now + ONE.limits().job_poll
     update_run(world.runs, OTHER, lambda _run: a_run(Stage.DELETED, run_id=OTHER))
     assert advance(world, RUN_ID, ONE).stage is Stage.DEPLOYING

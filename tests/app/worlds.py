@@ -19,7 +19,7 @@ from shared.workflow.open_run import take_upload
 from tests.app.fakes import World
 
 EXAMPLE = json.loads((Path(__file__).parents[2] / "local.settings.json.example").read_text())["Values"]
-SETTINGS = Settings.from_env({**EXAMPLE, "BASE_MODEL": "Phi-4"})
+SETTINGS = Settings.from_env({**EXAMPLE, "BASE_MODEL": "Phi-4", "SETTLE_SECONDS": "0"})
 MOST_ADVANCES = 300
 
 

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from azure.core.exceptions import ResourceExistsError
 from azure.identity import DefaultAzureCredential
 from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueClient
 from azureml_emulator import Emulator
 
 from local.azurite import Azurite
 from local.settings import app_environment
 from shared.adapters.storage.account import CONTAINERS
+from shared.adapters.storage.advance_queue import QUEUE
 from shared.bootstrap import build_services
 from shared.config import Settings
 from shared.domain.run.run import Run
@@ -39,6 +43,11 @@ def storage(azurite: Azurite) -> BlobServiceClient:
     for name in CONTAINERS:
         if not service.get_container_client(name).exists():
             service.create_container(name)
+    with (
+        QueueClient.from_connection_string(azurite.connection_string, QUEUE) as queue,
+        suppress(ResourceExistsError),
+    ):
+        queue.create_queue()
     return service
 
 
@@ -127,7 +136,7 @@ def flow(
         monkeypatch.setenv(name, value)
     example = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
     # Runs of other tests share the store; they are not to wait for one another.
-    unlimited = {"MAX_TRAINING_RUNS": "0", "MAX_LIVE_ENDPOINTS": "0"}
+    unlimited = {"MAX_TRAINING_RUNS": "0", "MAX_LIVE_ENDPOINTS": "0", "SETTLE_SECONDS": "0"}
     chosen = {**shared_emulator.environment, **unlimited, "TrainingStorage": azurite.connection_string}
     settings = Settings.from_env({**example, **chosen})
     built = Flow(shared_emulator, storage, settings, build_services(settings, DefaultAzureCredential()))

@@ -45,6 +45,7 @@ def test_constant_settings_are_the_apps_defaults(main_bicep: BicepFile) -> None:
         "COMPUTE_SIZE": "size",
         "DEPLOYMENT_INSTANCE_TYPE": "size",
         f"{DATA_CONNECTION}__blobServiceUri": "https://account.blob.example",
+        f"{DATA_CONNECTION}__queueServiceUri": "https://account.queue.example",
     }
     assert Settings.from_env({**required, **constants}) == Settings.from_env(required)
 

@@ -17,7 +17,8 @@ from local.azurite import Azurite
 from local.processes import wait_until
 from local.stack import Stack
 from shared.adapters.http.webhook import HttpWebhook
-from shared.adapters.storage.notification_queue import NotificationQueue, open_queue
+from shared.adapters.storage.notification_queue import QUEUE, NotificationQueue
+from shared.adapters.storage.queues import open_queue
 from shared.config import StorageConnection
 from shared.domain.errors import ServiceRefusedError, TransientServiceError
 from shared.domain.run.notifications import Notification, sign
@@ -33,20 +34,25 @@ NEVER = "0 0 0 1 1 *"
 def test_the_queue_takes_notices_and_holds_them_back(azurite: Azurite) -> None:
     """A notification is base64-encoded JSON as the host decodes it, and appears when its delay is over."""
     connection = StorageConnection(connection_string=azurite.connection_string)
-    with open_queue(connection, None) as queue:  # type: ignore[arg-type]
+    with open_queue(connection, None, QUEUE) as queue:  # type: ignore[arg-type]
         queue.queue_name = f"notifications-{uuid.uuid4().hex[:12]}"
         queue.create_queue()
         NotificationQueue(queue).enqueue(Notification(run_id=RUN_ID, index=1), delay=timedelta(hours=1))
         NotificationQueue(queue).enqueue(Notification(run_id=RUN_ID, index=2), delay=timedelta())
         (message,) = queue.receive_messages()
-    assert json.loads(base64.b64decode(message.content)) == {"run_id": RUN_ID, "index": 2, "attempt": 0}
+    assert json.loads(base64.b64decode(message.content)) == {
+        "type": "stage",
+        "run_id": RUN_ID,
+        "index": 2,
+        "attempt": 0,
+    }
 
 
 def test_a_queue_out_of_reach_is_a_fault_that_passes() -> None:
     """It is raised as this app's own error, soon."""
     gone = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;QueueEndpoint=http://127.0.0.1:9/a"
     with (
-        open_queue(StorageConnection(connection_string=gone), None) as queue,  # type: ignore[arg-type]
+        open_queue(StorageConnection(connection_string=gone), None, QUEUE) as queue,  # type: ignore[arg-type]
         pytest.raises(TransientServiceError),
     ):
         NotificationQueue(queue).enqueue(Notification(run_id=RUN_ID, index=1), delay=timedelta())

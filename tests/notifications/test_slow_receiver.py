@@ -8,7 +8,8 @@ from pathlib import Path
 
 from local.processes import wait_until
 from local.stack import Stack
-from shared.adapters.storage.notification_queue import NotificationQueue, open_queue
+from shared.adapters.storage.notification_queue import QUEUE, NotificationQueue
+from shared.adapters.storage.queues import open_queue
 from shared.config import StorageConnection
 from shared.domain.run.notifications import Notification
 from tests.e2e.runs import SAMPLES, run_of, upload
@@ -33,7 +34,7 @@ def test_the_api_answers_while_webhooks_are_slow(tmp_path: Path) -> None:
             upload(stack, f"{DATASET}.jsonl", (SAMPLES / "ultrachat-sample.jsonl").read_bytes())
             run_id = run_of(api, DATASET)
             connection = StorageConnection(connection_string=stack.blob_connection_string)
-            with open_queue(connection, None) as queue:  # type: ignore[arg-type]
+            with open_queue(connection, None, QUEUE) as queue:  # type: ignore[arg-type]
                 for _ in range(NOTIFICATIONS):
                     NotificationQueue(queue).enqueue(Notification(run_id=run_id, index=0), delay=timedelta())
             assert wait_until(lambda: len(slow.received) >= THREADS, SECONDS)

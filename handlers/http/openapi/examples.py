@@ -22,6 +22,7 @@ RUN_PAGE: dict[str, Any] = {
             "expires_at": "2026-03-02T15:20:00Z",
             "suspended": None,
             "needs_attention": False,
+            "waiting_for": None,
         },
     ],
     "next": None,

@@ -52,6 +52,8 @@ ASKED_RUN: dict[str, Any] = {
     "failures": 0,
     "faulty_since": None,
     "attention": None,
+    "waiting_for": None,
+    "may_be_started": False,
     "last_fault": None,
     "report": {
         "verdict": "accepted",

@@ -32,8 +32,8 @@ def deploying(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
     if (overdue := overdue_deployment(run, limits, now)) is not None:
         return overdue
     ends = attempt_ends(run, limits.deployment_deadline)
-    if decision == Do(Step.SMOKE_TEST) and ends is not None and ends < now:
-        # It is up and never answered: the next way of serving gets its share of the time.
+    if decision == Do(Step.SMOKE_TEST) and run.failures and ends is not None and ends < now:
+        # It is up and does not answer: the next way of serving gets its share of the time.
         return Do(Step.FAIL_DEPLOYMENT)
     return decision
 

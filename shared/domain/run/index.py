@@ -16,6 +16,7 @@ from shared.domain.run.names import numbered_name
 from shared.domain.run.run import SCHEMA_VERSION, Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
+from shared.domain.run.waiting import waiting_for
 from shared.domain.sanitize import is_supported_timestamp
 
 ALERT_SECONDS = 3600
@@ -26,6 +27,9 @@ MANY_FAILURES = 3
 
 ATTENTION_LIMIT = 400
 """Characters of the reason for attention that the index keeps; the record has it whole."""
+
+WAITING_LIMIT = 100
+"""The same of what a run waits for."""
 
 _STAGES = {stage.value: stage for stage in Stage}
 _KINDS = {kind.value: kind for kind in SlotKind}
@@ -50,6 +54,7 @@ class IndexEntry(NamedTuple):
         instances: VMs of its endpoint, there or to come.
         slot_acquired: When it acquired its newest slot, or None.
         attention: See `Run.attention`.
+        waiting: See `waiting_for`.
         workspace: See `Run.workspace_id`.
         job_number, endpoint_number: See `Run`.
         newer: A newer version of the app wrote it: this one leaves the run and what it has alone.
@@ -72,6 +77,7 @@ class IndexEntry(NamedTuple):
     instances: int = 1
     slot_acquired: datetime | None = None
     attention: str | None = None
+    waiting: str | None = None
     workspace: str | None = None
     job_number: int = 1
     endpoint_number: int = 1
@@ -122,6 +128,7 @@ def to_metadata(run: Run) -> dict[str, str]:
         "slot_acquired": _render(run.slot.at) if run.slot is not None and run.slot.acquired else "",
         "instances": str(run.options.instance_count) if run.options.instance_count > 1 else "",
         "attention": quote((run.attention or _stopped_by(run))[:ATTENTION_LIMIT], safe=" "),
+        "waiting": quote((waiting_for(run) or "")[:WAITING_LIMIT], safe=" ,"),
         "workspace": run.workspace_id or "",
         "schema": str(run.schema_version),
         "job_number": str(run.job_number) if run.job_number > 1 else "",
@@ -161,6 +168,7 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
         waits_for=_KINDS.get(facts.get("waits_for", "")),
         instances=_count(facts.get("instances")),
         attention=unquote(facts["attention"]) if facts.get("attention") else None,
+        waiting=unquote(facts["waiting"]) if facts.get("waiting") else None,
         workspace=facts.get("workspace") or None,
         job_number=_count(facts.get("job_number")),
         endpoint_number=_count(facts.get("endpoint_number")),

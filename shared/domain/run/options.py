@@ -14,6 +14,7 @@ LEAST_IDLE_MINUTES = 1
 """The shortest `idle_minutes` but 0: use is recorded once a minute, so that anything shorter would delete
 an endpoint that is in constant use."""
 
+SettleSeconds = Annotated[float, Meta(ge=0, le=3600)]
 ParameterValue = str | int | float | bool
 
 Hours = Annotated[float, Meta(gt=0, le=24 * 365)]
@@ -61,6 +62,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         row_policy: `strict` rejects a dataset that has any faulty row; `drop` leaves such rows out.
         ignore_keys, preference, vision, tools, pretemplated, mask: What validation may do with data that it
             refuses otherwise; see `docs/dataset-rules.md`.
+        settle_seconds: Seconds for which the upload must not change before its run opens.
         force: Train even if the same data, parameters and base model were trained before.
     """
 
@@ -74,6 +76,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     idle_minutes: Minutes
     row_policy: Literal["strict", "drop"]
     serving_concurrency: Annotated[int, Meta(ge=1, le=256)] = 8
+    settle_seconds: SettleSeconds = 10
     force: bool = False
     ignore_keys: IgnoredKeys = ()
     preference: Literal["reject", "use_chosen"] = "reject"

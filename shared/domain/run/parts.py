@@ -24,11 +24,12 @@ class StageEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class SourceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One uploaded file, in the version that was there when the run was opened."""
+    """One uploaded file in the version that the run was opened for; `md5` where storage has it."""
 
     path: str
     etag: str
     size: int
+    md5: str | None = None
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

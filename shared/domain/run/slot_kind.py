@@ -23,8 +23,14 @@ class SlotRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         kind: What the slot is for.
         acquired: Whether the run holds the slot.
         at: When the run asked (UTC).
+        in_use: Slots of that kind in use when the run was refused.
+        limit: How many there are.
+        position: The run's place among those that wait, from 1.
     """
 
     kind: SlotKind
     acquired: bool
     at: Annotated[datetime, msgspec.Meta(tz=True)]
+    in_use: int = 0
+    limit: int = 0
+    position: int = 0

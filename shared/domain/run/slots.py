@@ -82,6 +82,21 @@ def may_acquire(
     return False
 
 
+def standing(
+    run: Run, kind: SlotKind, holders: frozenset[str], entries: Iterable[IndexEntry]
+) -> tuple[int, int]:
+    """How many slots are in use, and a waiting run's place in the order of turns, from 1."""
+    mine = entry_of(run)
+    others = [entry for entry in entries if entry.run_id != run.run_id]
+    held: Counter[str] = Counter()
+    for entry in others:
+        if entry.run_id in holders:
+            held[fair_share_name(entry.dataset)] += _slots_of(kind, entry)
+    waiting = [entry for entry in others if entry.run_id not in holders and _waits(kind, entry)]
+    turns = _in_turn(kind, [*waiting, mine], held, _last_served(others))
+    return held.total(), 1 + turns.index(mine)
+
+
 def fair_share_name(dataset: str) -> str:
     """What a dataset counts as when slots are shared: `support`, `support-2` and `Support_2026-3` are one."""
     name = dataset.casefold()

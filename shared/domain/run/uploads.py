@@ -6,9 +6,12 @@ Nothing of a blob is read for that. What cannot open a run is named with a reaso
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta
 
 from shared.domain.run.names import Role, parse_upload, part_of_folder
 from shared.domain.run.parts import SourceFile
@@ -48,7 +51,14 @@ class UploadedBlob(NamedTuple):
     @property
     def file(self) -> SourceFile:
         """What a run keeps of it."""
-        return SourceFile(path=self.path, etag=self.etag, size=self.size)
+        return SourceFile(path=self.path, etag=self.etag, size=self.size, md5=self.md5)
+
+
+class UploadCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """An upload to look at again, and how often that was done."""
+
+    path: Annotated[str, Meta(min_length=1, max_length=1024)]
+    attempt: Annotated[int, Meta(ge=0)] = 0
 
 
 class UploadedDataset(NamedTuple):
@@ -70,6 +80,22 @@ class UploadedDataset(NamedTuple):
     def blobs(self) -> tuple[UploadedBlob, ...]:
         """All of it but the marker."""
         return (self.train, *self.companions, *([self.options] if self.options else []))
+
+
+def settled_at(dataset: UploadedDataset, settle: timedelta) -> datetime | None:
+    """When a dataset will have been left alone for long enough to count as whole.
+
+    Args:
+        dataset: What has arrived so far.
+        settle: For how long none of its files must change.
+
+    Returns:
+        That time (UTC); None if it is whole already: no settling was asked for, or there is a commit marker
+        that is younger than everything that it commits.
+    """
+    changed = max(blob.modified for blob in dataset.blobs)
+    committed = dataset.marker is not None and dataset.marker.modified >= changed
+    return None if committed or not settle else changed + settle
 
 
 class Unused(NamedTuple):

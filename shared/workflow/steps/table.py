@@ -12,13 +12,13 @@ from shared.domain.run.decision import Step
 from shared.domain.run.observation import EndpointStatus, Observation
 from shared.domain.run.parts import Failure, Metrics, TrainingPlan
 from shared.domain.run.run import Run
-from shared.domain.run.slot_kind import SlotKind, SlotRequest
+from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.training.component import context_window
 from shared.logs import get_logger
 from shared.ports import Services
 from shared.workflow.audit import audit
-from shared.workflow.slots import acquire_slot
+from shared.workflow.slots import request_slot
 from shared.workflow.steps.claim_content import claim_content
 from shared.workflow.steps.deploy_model import (
     choose_serving,
@@ -74,8 +74,7 @@ def _create_compute(run: Run, _seen: Observation, settings: Settings, services: 
 
 def _acquire_slot(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
     kind = SlotKind.TRAINING if run.stage is Stage.VALIDATED else SlotKind.ENDPOINT
-    acquired = acquire_slot(run, kind, settings, services)
-    return msgspec.structs.replace(run, slot=SlotRequest(kind=kind, acquired=acquired, at=services.now()))
+    return msgspec.structs.replace(run, slot=request_slot(run, kind, settings, services))
 
 
 def _submit_job(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
