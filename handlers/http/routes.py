@@ -186,7 +186,7 @@ ENDPOINTS = (
         ),
         advances=True,
         summary="Extend an endpoint",
-        description="It lives longer, at most for ENDPOINT_MAX_LIFETIME_HOURS in all; until then idling does not stop it.",
+        description="It lives longer, up to ENDPOINT_MAX_LIFETIME_HOURS; until then it may idle.",
         tag="endpoints",
         successes={200: Success("The run with its new time.", (_RUN_BODY,))},
         errors=(400, 404, 409, 410, 413, 422, *_BUSY),
