@@ -139,7 +139,7 @@ async def notification_queued(message: func.QueueMessage) -> None:
 @app.timer_trigger(arg_name="timer", schedule="%RECONCILE_SCHEDULE%", use_monitor=False)
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
 def reconcile_timer(timer: func.TimerRequest, advance: func.Out[List[str]]) -> None:  # noqa: ARG001, UP006
-    """Every 15 minutes: remove orphaned resources, and advance live runs whose endpoint is gone."""
+    """Every 15 minutes: remove orphaned resources; every live run compares its endpoint with its record."""
     built = bootstrap.app()
     advance.set(reconcile_resources(settings=built.settings, services=built.services))
 

@@ -104,7 +104,7 @@ def _open(path: str, container: str, settings: Settings, services: Services) -> 
     try:
         opened = take_upload(path, container=container, settings=settings, services=services)
     except FinetuneError as fault:  # the next tick tries again, and the other uploads must not wait for it
-        _log.warning("an upload has no run yet", extra={"blob": path, "code": fault.code})
+        _log.warning("opening a run failed; retried next tick", extra={"blob": path, "code": fault.code})
         return []
-    _log.info("an upload had no run", extra={"blob": path})
+    _log.info("run opened for a missed upload", extra={"blob": path})
     return opened

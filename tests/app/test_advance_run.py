@@ -345,7 +345,7 @@ def test_a_worker_that_died_before_the_submission_may_be_followed_late() -> None
 
 
 @pytest.mark.parametrize("unseen", ["job", "endpoint"])
-def test_what_cannot_be_looked_at_keeps_nothing_else_standing(unseen: str) -> None:
+def test_what_cannot_be_observed_does_not_keep_the_rest(unseen: str) -> None:
     """In a teardown, job and endpoint are taken away each for itself, at once."""
     world = World()
     world.runs.create(a_run(Stage.DELETING))
