@@ -39,6 +39,7 @@ def test_everything_can_be_overridden() -> None:
         "tools": "drop_rows",
         "pretemplated": "strip",
         "mask": "split",
+        "settle_seconds": 5,
     }
     assert set(chosen) == {field.name for field in msgspec.structs.fields(RunOptions)}
     options, problems = override_options(defaults, msgspec.json.encode(chosen))
