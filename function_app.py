@@ -16,6 +16,7 @@ from handlers.events.dataset_uploaded import handle_dataset_uploaded
 from handlers.events.job_status_changed import handle_job_status_changed
 from handlers.events.notification_message import deliver_notification
 from handlers.events.upload_message import handle_upload_message
+from handlers.events.upload_renamed import handle_upload_renamed
 from handlers.functions import ADVANCE, CONNECTION, register_routes
 from handlers.http.routes import ROUTES
 from handlers.timers.reconcile_resources import reconcile_resources
@@ -98,6 +99,24 @@ def job_status_changed(event: func.EventGridEvent, advance: func.Out[List[str]])
     # Of a delivery in the CloudEvents schema the worker makes a `CloudEvent`, whose type has another name.
     kind = getattr(event, "event_type", None) or getattr(event, "type", None)
     advance.set(handle_job_status_changed(kind, event.get_json()))
+
+
+@app.function_name("upload_renamed")
+@app.event_grid_trigger(arg_name="event")
+@app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
+def rename_event(event: func.EventGridEvent, advance: func.Out[List[str]]) -> None:  # noqa: UP006
+    """A file or a folder in `uploads` was renamed: no event of a new blob comes for that."""
+    kind = getattr(event, "event_type", None) or getattr(event, "type", None)
+    built = bootstrap.app()
+    advance.set(
+        handle_upload_renamed(
+            kind,
+            event.get_json(),
+            container=UPLOADS,
+            settings=built.settings,
+            services=built.services,
+        )
+    )
 
 
 @app.function_name("deliver_notification")

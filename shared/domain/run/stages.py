@@ -61,7 +61,14 @@ class Stage(StrEnum):
 TRANSITIONS: dict[Stage, frozenset[Stage]] = {
     Stage.RECEIVED: frozenset({Stage.VALIDATED, Stage.REJECTED, Stage.FAILED, Stage.CANCELED}),
     Stage.VALIDATED: frozenset(
-        {Stage.TRAINING, Stage.DUPLICATE, Stage.FAILED, Stage.CANCELED, Stage.DELETING},
+        {
+            Stage.RECEIVED,
+            Stage.TRAINING,
+            Stage.DUPLICATE,
+            Stage.FAILED,
+            Stage.CANCELED,
+            Stage.DELETING,
+        },
     ),
     Stage.TRAINING: frozenset({Stage.TRAINED, Stage.DELETING}),
     Stage.TRAINED: frozenset({Stage.REGISTERED, Stage.DELETING}),
