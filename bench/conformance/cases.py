@@ -14,7 +14,7 @@ WINDOW = 512
 
 ROWS = 20
 _FIRST, _MIDDLE, _LAST = 0, 9, ROWS - 1
-_PLACES = {"first": _FIRST, "middle": _MIDDLE}
+_POSITIONS = {"first": _FIRST, "middle": _MIDDLE}
 
 Row = dict[str, Any]
 
@@ -240,8 +240,8 @@ def cases() -> Iterator[Case]:
     for name, line in _LINES.items():
         yield Case(f"line: {name}", {"train": _with_line(line)})
     for name, row in _ROWS.items():
-        for where, place in _PLACES.items():
-            yield Case(f"{where} row: {name}", {"train": _with_row(row, place)})
+        for where, position in _POSITIONS.items():
+            yield Case(f"{where} row: {name}", {"train": _with_row(row, position)})
     for name in _LAST_TOO:
         rows = _good(12, 100)
         files = {"train": _lines([*_good(12), _ROWS[name]]), "validation": _lines(rows), "test": _lines(rows)}

@@ -69,7 +69,7 @@ def _outcome(preprocess: Any, case: Path, model: Path) -> dict[str, Any]:
 
 
 def _first_words(error: Exception, case: Path) -> str:
-    """What it says, shortened, without the places of this machine."""
+    """What it says, shortened, without the paths of this machine."""
     lines = [line.strip() for line in str(error).replace(f"{case}/", "").splitlines()]
     told = [line.partition("Message:")[2].strip() for line in lines if "Message:" in line]
     message = next(filter(None, told or lines), "")

@@ -18,7 +18,7 @@ _log = get_logger(__name__)
 
 
 def not_available() -> RequestError:
-    """The error for everybody without a key while the app is not configured: it tells nothing of why."""
+    """503 without the cause, for callers without a function key while the app is not configured."""
     return RequestError(503, "this route is not available; the app's log has the reason", code="NotAvailable")
 
 
@@ -36,7 +36,10 @@ def check_key(headers: Mapping[str, str], accepted: Iterable[str]) -> None:
     """
     keys = tuple(accepted)
     if not keys:
-        _log.error("API_KEYS is empty: set it to the keys that /api/v1 is to accept")
+        _log.error(
+            "API_KEYS has no key: it is empty, or a Key Vault reference that Azure has not resolved;"
+            " set it to the keys that /api/v1 is to accept"
+        )
         raise not_available()
     digests = [_digest(text) for text in _presented(headers)]
     matches = [hmac.compare_digest(_digest(key), digest) for key in keys for digest in digests]

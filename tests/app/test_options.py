@@ -39,6 +39,7 @@ def test_everything_can_be_overridden() -> None:
         "tools": "drop_rows",
         "pretemplated": "strip",
         "mask": "split",
+        "settle_seconds": 5,
     }
     assert set(chosen) == {field.name for field in msgspec.structs.fields(RunOptions)}
     options, problems = override_options(defaults, msgspec.json.encode(chosen))
@@ -125,3 +126,22 @@ def test_what_is_taken_over_is_well_formed(chosen: dict[str, Any]) -> None:
         assert options == OPTIONS
     else:
         assert msgspec.convert(msgspec.to_builtins(options), RunOptions) == options
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"base_model": "Phi 4"}, "'base_model': is 'Phi 4'; it must be <name>, <name>:<version>,"),
+        ({"instance_count": 60}, "is 60; it must be a whole number, at least 1 and at most 50"),
+        ({"lifetime_hours": "a day"}, "is 'a day'; it must be a number, above 0 and at most 8760"),
+        ({"force": "yes"}, "is 'yes'; it must be true or false"),
+        ({"row_policy": "lenient"}, "it must be one of: drop, strict"),
+        ({"compute": "a b"}, "is 'a b'; it must be a name of at most 128 letters"),
+        ({"parameters": []}, "is a list; it must be an object"),
+        ({"base_modl": "Phi-4"}, "is not an option; did you mean 'base_model'?"),
+    ],
+)
+def test_what_is_wrong_is_told_in_plain_words(wrong: dict[str, Any], words: str) -> None:
+    """The key as it was given, the value, the rule, and the nearest spelling."""
+    problems = override(wrong)[1]
+    assert words in "; ".join(problems)

@@ -1,4 +1,4 @@
-"""Marks in a text of what is no text: turns of chat templates, places of images, messages as JSON."""
+"""Marks in a text of what is no text: turns of chat templates, slots of images, messages as JSON."""
 
 import re
 

@@ -55,6 +55,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         rebuilds: How often deploying began anew since it was last asked for; sets the delays between.
         rebuild_at: When a failed endpoint may be created again (UTC).
         loss_accepted: Somebody started the run after MAX_EVAL_LOSS had stopped it.
+        superseded: A newer version of the upload was seen before training started.
         slot: The newest request for a concurrency slot; a run that was refused waits and asks again.
         compute_requested_at: Since when a cluster is on its way that is not up yet (UTC).
         job_submitted_at: When Azure ML first accepted the job (UTC).
@@ -100,6 +101,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     rebuild_at: Moment | None = None
     loss_accepted: bool = False
     duplicate_of: str | None = None
+    superseded: bool = False
     plan: TrainingPlan | None = None
     slot: SlotRequest | None = None
     compute_requested_at: Moment | None = None
@@ -123,6 +125,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def entered(self, stage: Stage) -> datetime | None:
         """When the run last entered `stage` (UTC), or None if it never did."""
         return next((entry.at for entry in reversed(self.history) if entry.stage is stage), None)
+
+    @property
+    def late_notice(self) -> str | None:
+        """What is said of files that came too late for this run, for as long as it does anything."""
+        if not self.requests.late_files or self.stage.at_rest:
+            return None
+        late, train = ", ".join(self.requests.late_files), self.source.files[0].path
+        return (
+            f"{late} came after training had started, and is not used; to train with it, upload {train} again"
+        )
 
     @property
     def job_name(self) -> str:
