@@ -136,6 +136,9 @@ var defaultSettings = {
   ROW_POLICY: 'strict'
   MAX_DROPPED_PERCENT: '5'
   CONTEXT_WINDOW: ''
+  IGNORE_KEYS: ''
+  SENSITIVE_DATA: 'warn'
+  CONTACT_DATA: 'off'
   MAX_DATASET_GIBIBYTES: '64'
   BASE_MODEL: baseModel
   ALLOW_RETIRED_MODEL: 'false'

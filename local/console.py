@@ -4,9 +4,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
+from finetune.cli.safe_console import SafeConsole
 from finetune.client import Run
 
 SHOWN_CHARACTERS = 280
@@ -31,7 +31,7 @@ class DemoConsole:
         """Begin to count."""
         self._started = time.monotonic()
         # Lines are never broken: a pipe gets each fact on a line of its own.
-        self._terminal = Console(highlight=False, soft_wrap=True)
+        self._terminal = SafeConsole(soft_wrap=True)
 
     @property
     def seconds(self) -> float:

@@ -7,9 +7,9 @@ from enum import IntEnum
 from typing import Any
 
 import msgspec
-from rich.console import Console
 from rich.markup import escape
 
+from finetune.cli.safe_console import SafeConsole, shown_json
 from finetune.client import AppError, RefusedError
 
 
@@ -32,13 +32,14 @@ class Terminal:
     def __init__(self, *, as_json: bool) -> None:
         """Write JSON if `as_json`, or if standard output is no terminal."""
         self.as_json = as_json or not sys.stdout.isatty()
-        self.screen = Console(highlight=False)
-        self.talk = Console(stderr=True, highlight=False)
+        self.screen = SafeConsole()
+        self.talk = SafeConsole(stderr=True)
 
     def json(self, value: Any, *, indent: int = 2) -> None:
         """Print a result as JSON; on one line if `indent` is 0."""
         encoded = msgspec.json.encode(value)
-        print((msgspec.json.format(encoded, indent=indent) if indent else encoded).decode(), flush=True)
+        text = (msgspec.json.format(encoded, indent=indent) if indent else encoded).decode()
+        print(shown_json(text), flush=True)
 
     def say(self, text: str) -> None:
         """Tell people something; `text` may have markup."""

@@ -60,7 +60,8 @@ def _report_attention(entries: Iterable[IndexEntry], services: Services) -> None
             extra = {
                 "run_id": entry.run_id,
                 "stage": entry.stage,
-                "reason": entry.attention or entry.suspended,
+                # Its code alone: what follows may be a service's words, and quote a row.
+                "reason": (entry.attention or entry.suspended or "").partition(":")[0],
             }
             _log.error("a run needs attention", extra=extra)
 

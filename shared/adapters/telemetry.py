@@ -11,16 +11,17 @@ import contextlib
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, replace
 from typing import Any, cast
 
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
 from opentelemetry.metrics import Meter
-from opentelemetry.trace import Tracer
+from opentelemetry.trace import Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from shared.domain.errors import FinetuneError
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.ports import Services
@@ -70,9 +71,7 @@ class OpenTelemetry:
                 parent = kept
         facts = {"run_id": run.run_id, "stage": run.stage.value}
         # An exception is recorded once, where it was raised: by the span of the port's call.
-        with self._tracer.start_as_current_span(
-            name, context=parent, attributes=facts, record_exception=False
-        ):
+        with _spanned(self._tracer, name, parent, facts) as span, _failing(span):
             yield
 
     def entered(self, stage: Stage, left: Stage, seconds: float) -> None:
@@ -107,6 +106,32 @@ class OpenTelemetry:
         return replace(services, **ports)
 
 
+def _spanned(
+    tracer: Tracer, name: str, context: Context | None = None, attributes: Mapping[str, str] | None = None
+) -> AbstractContextManager[trace.Span]:
+    return tracer.start_as_current_span(
+        name,
+        context=context,
+        attributes=attributes,
+        record_exception=False,
+        set_status_on_exception=False,
+    )
+
+
+@contextmanager
+def _failing(span: trace.Span, *, record: bool = False) -> Iterator[None]:
+    """Mark a span in which an exception is raised, with its code: its message may quote a row or a reply."""
+    try:
+        yield
+    except Exception as fault:
+        code = fault.code if isinstance(fault, FinetuneError) else type(fault).__name__
+        if record:
+            kind = {"exception.type": type(fault).__name__, "exception.message": code}
+            span.add_event("exception", kind)
+        span.set_status(Status(StatusCode.ERROR, code))
+        raise
+
+
 def _trace_id(context: Context | None) -> int:
     return trace.get_current_span(context).get_span_context().trace_id
 
@@ -128,9 +153,11 @@ class _TracedPort:
         return wrapped
 
     def _wrap(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def span() -> Any:
+        @contextmanager
+        def span() -> Iterator[None]:
             # Internal: the HTTP request within has a span of its own, of kind client.
-            return self._tracer.start_as_current_span(name)
+            with _spanned(self._tracer, name) as spanned, _failing(spanned, record=True):
+                yield
 
         if inspect.iscoroutinefunction(call):
 

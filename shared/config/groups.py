@@ -12,7 +12,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from shared.domain.run.options import Hours, Minutes, ModelReference, Name, ParameterValue, SettleSeconds
+from shared.domain.dataset.rules import SensitivePolicy
+from shared.domain.run.options import (
+    Hours,
+    IgnoredKeys,
+    Minutes,
+    ModelReference,
+    Name,
+    ParameterValue,
+    SettleSeconds,
+)
 from shared.domain.serving.record import StrategyName
 
 Names = tuple[Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\*?\Z")], ...]
@@ -23,8 +32,16 @@ ChosenSizes = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=10)]
 _IMAGE = r"\A[a-z0-9][a-z0-9./_-]*:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z"
 
 LISTS = frozenset(
-    {"compute_size", "deployment_instance_type"}
-    | {"allowed_computes", "allowed_compute_sizes", "allowed_instance_types", "allowed_parameters", "serving"}
+    {
+        "allowed_computes",
+        "allowed_compute_sizes",
+        "allowed_instance_types",
+        "allowed_parameters",
+        "compute_size",
+        "deployment_instance_type",
+        "ignore_keys",
+        "serving",
+    }
 )
 """Settings whose text is a comma-separated list."""
 
@@ -103,6 +120,24 @@ class DatasetSettings(AzureSettings, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=16)] | None,
         Meta(description="Tokens of a row that training keeps; empty is as many as the base model takes."),
     ] = None
+    ignore_keys: Annotated[
+        IgnoredKeys,
+        Meta(
+            description="Keys of rows and messages that may be left out, comma-separated; `run.json` may give"
+            " others."
+        ),
+    ] = ()
+    sensitive_data: Annotated[
+        SensitivePolicy,
+        Meta(
+            description="Rows with keys, tokens, card or account numbers: `warn`, `reject` or `mask` them,"
+            " or `off`."
+        ),
+    ] = "warn"
+    contact_data: Annotated[
+        SensitivePolicy,
+        Meta(description="The same for rows with e-mail addresses or phone numbers."),
+    ] = "off"
     max_dataset_gibibytes: Annotated[
         int, Meta(ge=1, le=4096, description="GiB of a file, decompressed; a longer one is rejected.")
     ] = 64

@@ -89,6 +89,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             lifetime_hours=self.endpoint_lifetime_hours,
             idle_minutes=self.endpoint_idle_minutes,
             row_policy=self.row_policy,
+            ignore_keys=self.ignore_keys,
             serving_concurrency=self.serving_concurrency,
             settle_seconds=self.settle_seconds,
         )
@@ -144,6 +145,8 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             tools=options.tools,
             pretemplated=options.pretemplated,
             mask=options.mask,
+            sensitive_data=self.sensitive_data,
+            contact_data=self.contact_data,
             context_window=context_window,
             smoke_samples=self.smoke_test_rows,
             max_uncompressed_bytes=self.max_dataset_gibibytes * 2**30,

@@ -18,7 +18,7 @@ FinetuneError
 
 from __future__ import annotations
 
-from shared.domain.sanitize import plain_text
+from shared.domain.sanitize import plain_code, plain_text
 
 
 class FinetuneError(Exception):
@@ -34,7 +34,7 @@ class FinetuneError(Exception):
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         self.message = plain_text(message)
-        self.code = plain_text(code or type(self).__name__.removesuffix("Error"))
+        self.code = plain_code(code or type(self).__name__.removesuffix("Error"))
         super().__init__(self.message)
 
 

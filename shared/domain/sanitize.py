@@ -8,6 +8,13 @@ from datetime import datetime
 EARLIEST_YEAR = 2000
 LATEST_YEAR = 2200
 
+LONGEST_MESSAGE = 2_000
+"""Characters of an error's message: a record has several, and a service may say as much as it likes."""
+
+_READ = 16 * LONGEST_MESSAGE
+
+_CODE = re.compile(r"[A-Za-z0-9_.:-]{1,80}")
+
 _HALF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 _SEQUENCE = re.compile(
@@ -30,9 +37,16 @@ def plain_text(text: str) -> str:
     """A message without what a terminal or a reader's eye would obey: for errors, and never for data.
 
     Left out are sequences that colour terminals (azure-ai-ml's messages have them), set titles or make links,
-    and marks that turn the direction of writing. Other control characters become U+FFFD.
+    and marks that turn the direction of writing. Other control characters become U+FFFD. What is over
+    `LONGEST_MESSAGE` is cut off.
     """
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _SEQUENCE.sub("", sanitize_text(text)))
+    plain = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _SEQUENCE.sub("", sanitize_text(text[:_READ])))
+    return plain if len(plain) <= LONGEST_MESSAGE else f"{plain[:LONGEST_MESSAGE]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def plain_code(text: str) -> str:
+    """An error's code if it is a word: codes go into logs and metrics, and services may write anything."""
+    return text if _CODE.fullmatch(text) else "Unspecified"
 
 
 def is_supported_timestamp(moment: datetime) -> bool:

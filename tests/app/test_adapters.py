@@ -227,6 +227,20 @@ def test_a_crashed_container_says_why(services: Services, azure_ml: Emulator) ->
         assert fault.hits == 1
 
 
+def test_points_without_steps_are_numbered_by_their_time() -> None:
+    """As the trainer logs them by epoch; points with steps keep these."""
+    from mlflow.entities import Metric
+
+    from shared.adapters.azureml.metrics import numbered
+
+    logged = [Metric("loss", value, timestamp, 0) for value, timestamp in ((2.0, 20), (3.0, 10), (1.0, 30))]
+    assert numbered(logged) == [MetricPoint(step=step, value=4.0 - step) for step in (1, 2, 3)]
+    assert numbered([Metric("loss", 3.0, 9, 10), Metric("loss", 2.0, 8, 20)]) == [
+        MetricPoint(step=10, value=3.0),
+        MetricPoint(step=20, value=2.0),
+    ]
+
+
 def test_histories_are_thinned_evenly() -> None:
     """A long history keeps its first point, its last, and as many in between as there is room for."""
     from shared.adapters.azureml.metrics import HISTORY_POINTS, thinned

@@ -173,6 +173,9 @@ def test_a_model_is_registered_once(services: Services) -> None:
     metrics = services.metrics.read(run.run_id)
     assert metrics.eval_loss is not None
     assert metrics.train_loss is not None
+    for name in metrics.history.keys() & {"loss", "eval_loss"}:  # each once, although two runs have it
+        points = metrics.history[name]
+        assert len({point.step for point in points}) == len(points)
 
 
 @both

@@ -14,6 +14,7 @@ from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.domain.serving.record import StrategyName
 from shared.domain.training.capacity import Quota
+from shared.domain.training.combinations import lora_config
 from shared.workflow.steps.claim_content import claim_content
 from shared.workflow.steps.plan_training import content_digest, plan_training
 from tests.app.builders import NOW, OPTIONS, PLAN, RUN_ID, a_run, report
@@ -83,6 +84,16 @@ def test_serverless_needs_no_cluster() -> None:
         ({"base_model": PHI_3}, "retired from fine-tuning"),
         ({"parameters": {"epochs": 3}}, "epochs"),
         ({"parameters": {"num_train_epochs": 0}}, "at least 1"),
+        ({"parameters": {"metric_for_best_model": "f1"}}, "no evaluation computes"),
+        ({"parameters": {"learning_rate": 0}}, "above 0"),
+        ({"parameters": {"learning_rate": "0.0"}}, "above 0"),
+        ({"parameters": {"max_seq_length": 0}}, "at least 1"),
+        ({"parameters": {"auto_find_batch_size": True}}, "apply_deepspeed"),
+        ({"parameters": {"apply_ort": "true"}}, "deepspeed_stage"),
+        (
+            {"parameters": {"apply_early_stopping": "true", "evaluation_strategy": "disable"}},
+            "needs evaluations",
+        ),
         ({"compute_size": "Standard_NC6s_v3"}, "COMPUTE_SIZE"),
         ({"instance_type": "Standard_DS3_v2"}, "DEPLOYMENT_INSTANCE_TYPE"),
         ({"compute_size": "Standard_NC96ads_A100_v4"}, "not offered"),
@@ -95,6 +106,42 @@ def test_what_cannot_work_is_refused_before_it_costs(options: dict[str, Any], wo
     with pytest.raises(InvalidRunError, match=words):
         plan(world, **options)
     assert world.cloud.begun == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "window"),
+    [
+        ({}, 16_384),
+        ({"max_seq_length": -1}, 16_384),
+        ({"max_seq_length": "512"}, 512),
+        ({"max_seq_length": 99_999}, 16_384),
+    ],
+)
+def test_the_length_that_is_submitted_is_what_validation_counted_with(
+    chosen: dict[str, Any], window: int
+) -> None:
+    """Whatever was asked for: the model's own window, or less."""
+    made = plan(World(), parameters=chosen).plan
+    assert made is not None
+    assert made.parameters["max_seq_length"] == made.context_window == window
+
+
+def test_lora_without_stage_3_is_trained_with_peft() -> None:
+    """The trainer's own LoRA does not know `phi3`: its configuration says so, or the job is not begun."""
+    made = plan(World(), parameters={"deepspeed_stage": 2}).plan
+    assert made is not None
+    assert made.finetune_config is not None
+    assert made.finetune_config["lora_algo"] == "peft"
+    assert made.finetune_config["lora_target_modules"]
+    usual = plan(World()).plan
+    assert usual is not None
+    assert usual.parameters["deepspeed_stage"] == "3"
+    assert "lora_algo" not in (usual.finetune_config or {})
+    lora = {"apply_lora": "true", "apply_deepspeed": "true", "deepspeed_stage": "2"}
+    with pytest.raises(InvalidRunError, match="deepspeed_stage to 3"):
+        lora_config("Phi-4", lora, offered=False, vouched={**lora, "deepspeed_stage": 3})
+    assert lora_config("Phi-3-mini-4k-instruct", lora, offered=False, vouched=lora) == {}
+    assert lora_config("Llama-3.2-1B-Instruct", lora, offered=False, vouched={}) == {}
 
 
 def test_an_archived_model_is_found_by_its_version_only() -> None:

@@ -126,7 +126,7 @@ def test_rows_without_an_answer_in_the_window_would_be_lost_in_training() -> Non
     good, truncated = good_rows(12), row(user("Why?"), assistant(LONG))
     nothing_left = row(user(LONG), assistant("Never seen."))
     files = [
-        (f"{split}.jsonl", jsonl([*good, *extra]))
+        (f"{split}.jsonl", jsonl([*good[:6], *extra, *good[6:]]))
         for split, extra in zip(Split, ([truncated], [nothing_left], []), strict=True)
     ]
     kept = preprocess_files(*files, window=ValidationRules().context_window).rows

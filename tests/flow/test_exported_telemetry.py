@@ -20,6 +20,8 @@ from tests.e2e.runs import SAMPLES, follow, run_of, upload
 from tests.notifications.receiver import Receiver
 
 CANARY = "T0000000-canary-of-the-webhook"
+ROW = "canary-of-a-row"
+"""What a training job, a model and a service quote in their errors."""
 SECONDS = 60.0
 IDLE_BYTES = 20_000
 
@@ -32,8 +34,9 @@ class Exported:
     items: list[Item]
     azure_ml: str
     calls: list[tuple[str, str]]
-    announced: int
+    told: list[bytes]
     log: str
+    failed: dict[str, Any]
 
     @property
     def spans(self) -> list[Item]:
@@ -69,10 +72,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
             "WEBHOOK_URL": f"{receiver.url}/services/{CANARY}",
         }
         with Stack(folder=folder, host="local", pace="instant", settings=settings) as stack:
-            upload(stack, "watched.jsonl", (SAMPLES / "ultrachat-sample.jsonl").read_bytes())
+            quote_rows(stack)
+            rows = (SAMPLES / "ultrachat-sample.jsonl").read_bytes()
+            upload(stack, "broken.jsonl", rows.replace(b" the ", b" that "))
             with stack.client() as api:
+                failed = follow(api, run_of(api, "broken"), "failed")
+                upload(stack, "watched.jsonl", rows)
                 run_id = run_of(api, "watched")
                 follow(api, run_id, "live")
+                body = {"messages": [{"role": "user", "content": ROW}]}
+                assert api.post(f"/api/endpoints/{run_id}/score", json=body).status_code == 200
             with httpx.Client(base_url=stack.azureml_url, verify=False, trust_env=False) as emulator:
                 calls = emulator.get("/_emulator/calls").json()["value"]
             target = stack.azureml_url.partition("//")[2]
@@ -83,9 +92,25 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
             sink.items(),
             target,
             [(call["method"], call["path"]) for call in calls],
-            len(receiver.received),
+            [taken.body for taken in receiver.received],
             (folder / "logs" / "functions.log").read_text(),
+            failed,
         )
+
+
+def quote_rows(stack: Stack) -> None:
+    """Have a job, the model's server in a smoke test, and Azure Resource Manager quote a row, once each."""
+    faults = [
+        {"job": {"child": "chat_completion_finetune", "message": f"cannot read {ROW}"}},
+        {"container": {"status": 500, "reason": f"cannot answer {ROW}"}},
+        {
+            "match": {"operation": "endpoints.put"},
+            "status": 403,
+            "body": {"error": {"code": f"No {ROW}!", "message": f"no {ROW}"}},
+        },
+    ]
+    with httpx.Client(base_url=stack.azureml_url, verify=False, trust_env=False) as emulator:
+        emulator.post("/_emulator/faults", json=faults).raise_for_status()
 
 
 def test_a_run_is_one_whole_trace(exported: Exported) -> None:
@@ -132,10 +157,19 @@ def test_log_records_are_the_apps_and_name_the_run(exported: Exported) -> None:
 
 def test_the_webhooks_address_is_in_no_span_and_no_log(exported: Exported) -> None:
     """Slack's and Teams' addresses are secrets; that something was posted can still be seen."""
-    assert exported.announced > 0
+    assert len(exported.told) > 0
     assert "webhook.post" in {data(span)["name"] for span in exported.spans}
     assert CANARY not in json.dumps(exported.items)
     assert CANARY not in exported.log
+
+
+def test_no_row_is_in_any_span_log_metric_or_notification(exported: Exported) -> None:
+    """The run's record has the message; what leaves the app by itself has codes."""
+    assert ROW in exported.failed["error"]["message"]
+    assert [item["data"] for item in exported.items if ROW in json.dumps(item)] == []
+    assert [line for line in exported.log.splitlines() if ROW in line] == []
+    assert exported.failed["run_id"].encode() in b"".join(exported.told)
+    assert ROW.encode() not in b"".join(exported.told)
 
 
 def test_an_idle_minute_is_quiet(flow_environment: dict[str, str]) -> None:

@@ -16,6 +16,7 @@ import function_app
 from handlers.events.notification_message import deliver_notification
 from shared.adapters.storage.notification_queue import QUEUE
 from shared.config import Settings
+from shared.domain.dataset import Verdict
 from shared.domain.errors import ServiceRefusedError, TransientServiceError
 from shared.domain.run.message_formats import render, stage_message
 from shared.domain.run.notifications import (
@@ -30,7 +31,7 @@ from shared.domain.run.parts import Failure
 from shared.domain.run.run import Run, enter
 from shared.domain.run.stages import Stage
 from shared.workflow.notifications import enqueue_stage_changes
-from tests.app.builders import NOW, PATH, RUN_ID, a_run
+from tests.app.builders import NOW, PATH, RUN_ID, a_run, report
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, drive, upload
 
@@ -220,13 +221,35 @@ def test_the_signature_follows_the_standards_own_example() -> None:
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-def test_notification_of_a_failure_has_the_services_words() -> None:
-    """The error stands in the notifications of the stages that it led to, and in none before."""
+def test_notification_of_a_failure_has_its_error() -> None:
+    """It stands in the notifications of the stages that it led to, and in none before."""
     run = a_run(Stage.TRAINING)
-    error = Failure(code="JobFailed", message="CUDA out of memory", stage=Stage.TRAINING, at=NOW)
+    error = Failure(code="DeadlineExceeded", message="72 h are over", stage=Stage.TRAINING, at=NOW)
     later = NOW + timedelta(minutes=1)
     run = enter(enter(run, Stage.DELETING, later, error), Stage.FAILED, later)
     assert [stage_change(run, index).error for index in (2, 3, 4)] == [None, error, error]
+
+
+@pytest.mark.parametrize("code", ["JobFailed", "NoServingStrategy", "OutOfQuota", "InvalidOptions"])
+def test_no_notification_has_the_services_words(code: str) -> None:
+    """They may quote a row; the code is told, and where the message is."""
+    error = Failure(code=code, message="row 7: canaryrow", stage=Stage.TRAINING, at=NOW)
+    run = enter(a_run(Stage.TRAINING), Stage.DELETING, NOW, error)
+    for form in ("cloudevents", "teams", "slack"):
+        told = json.dumps(in_form(run, 3, form))
+        assert "canaryrow" not in told
+        assert code in told
+        assert f"GET /api/runs/{RUN_ID}" in told
+
+
+def test_a_rejection_is_told_by_codes() -> None:
+    """What the report says of a row stays in the report."""
+    faults = msgspec.structs.replace(report(Verdict.REJECTED), counts={"E204": 3}, reason="canaryrow")
+    error = Failure(code="DatasetRejected", message="canaryrow", stage=Stage.RECEIVED, at=NOW)
+    run = enter(a_run(Stage.RECEIVED, report=faults), Stage.REJECTED, NOW, error)
+    told = json.dumps(in_form(run, 1, "slack"))
+    assert "canaryrow" not in told
+    assert "E204 3 times" in told
 
 
 HOSTILE = "[Sign in](https://evil.example) <https://evil.example|Sign in> <!channel> & co"
@@ -236,7 +259,7 @@ PAGE = "https://app.example/api/dashboard"
 def in_form(run: Run, index: int, form: str, dashboard: str | None = PAGE) -> Any:
     """News of an entry as a chat gets them."""
     content_type, body = render(stage_message(stage_change(run, index)), "id", form, "source", dashboard)
-    assert content_type.startswith("application/json")
+    assert content_type.startswith("application/")
     return json.loads(body)
 
 
@@ -250,7 +273,7 @@ def card_of(message: Any) -> Any:
 
 def a_failed_run() -> Run:
     """Named and broken by strangers."""
-    error = Failure(code="JobFailed", message=HOSTILE, stage=Stage.TRAINING, at=NOW)
+    error = Failure(code="JobCanceled", message=HOSTILE, stage=Stage.TRAINING, at=NOW)
     return enter(a_run(Stage.TRAINING, dataset=HOSTILE), Stage.DELETING, NOW, error)
 
 
@@ -262,7 +285,7 @@ def test_a_card_for_teams_says_what_and_why_and_nothing_in_it_is_markup() -> Non
     assert {run["type"] for run in runs} == {"TextRun"}
     texts = [run["text"] for run in runs]
     assert texts[0] == f"{HOSTILE} is deleting"
-    assert {RUN_ID, f"JobFailed: {HOSTILE}"} < set(texts)
+    assert {RUN_ID, f"JobCanceled: {HOSTILE}"} < set(texts)
     assert runs[0]["color"] == "attention"
     live = card_of(in_form(a_run(Stage.LIVE), 6, "teams"))
     assert live["body"][0]["inlines"][0]["color"] == "good"
@@ -275,7 +298,7 @@ def test_a_message_for_slack_says_what_and_why_and_nothing_in_it_is_markup() -> 
     text = message["text"]
     escaped = "[Sign in](https://evil.example) &lt;https://evil.example|Sign in&gt; &lt;!channel&gt; &amp; co"
     assert text.startswith(f"*{escaped}* is *deleting*\n")
-    assert f"Error: JobFailed: {escaped}\n" in text
+    assert f"Error: JobCanceled: {escaped}\n" in text
     assert f"Run: {RUN_ID}\n" in text
     assert text.count("<") == 1
 

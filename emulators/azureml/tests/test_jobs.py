@@ -239,14 +239,32 @@ def test_archived_jobs_are_left_out_of_lists(rest: Rest) -> None:
     assert [job["name"] for job in rest("GET", "/jobs", listViewType="All").json()["value"]] == ["job"]
 
 
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"metric_for_best_model": "f1"}, "metric_for_best_model"),
+        ({"learning_rate": "0"}, "learning rate is 0"),
+        ({"max_seq_length": "0"}, "No assistant tokens found"),
+        ({"apply_deepspeed": "true", "auto_find_batch_size": "true"}, "auto_find_batch_size"),
+        ({"apply_early_stopping": "true", "evaluation_strategy": "disable"}, "EarlyStoppingCallback"),
+        ({"apply_lora": "true", "apply_deepspeed": "true"}, "Lora is not supported for phi3"),
+    ],
+)
+def test_combinations_fail_where_the_trainer_fails(rest: Rest, inputs: dict[str, str], words: str) -> None:
+    """On the node that meets them, after the job was taken."""
+    assert rest.train(**inputs)["properties"]["status"] == "Failed"
+    assert words in details(rest, "job")["error"]["error"]["message"]
+
+
 def test_epochs_show_in_the_metrics(rest: Rest) -> None:
     """The log's last epoch is the one asked for, and its losses fall."""
     rest.train(num_train_epochs="3", logging_steps="1")
     path = f"//mlflow/v2.0{rest.settings.workspace_arm_id}/api/2.0/mlflow"
     runs = rest("POST", f"{path}/runs/search", {"filter": "metrics.epoch > 0"}, version=None).json()["runs"]
-    assert len(runs) == 1
-    run = runs[0]["info"]["run_id"]
-    assert {one["key"]: one["value"] for one in runs[0]["data"]["metrics"]}["epoch"] == 3
+    child, root = sorted(runs, key=lambda run: run["info"]["run_id"] == "job")
+    assert root["data"]["metrics"] == child["data"]["metrics"]
+    run = child["info"]["run_id"]
+    assert {one["key"]: one["value"] for one in child["data"]["metrics"]}["epoch"] == 3
     history = rest("GET", f"{path}/metrics/get-history", version=None, run_id=run, metric_key="loss").json()
     losses = [one["value"] for one in history["metrics"]]
     assert losses[-1] < losses[0] / 2

@@ -1,7 +1,8 @@
 """Training and evaluation metrics, read through MLflow as the notebook's "review metrics" step does.
 
-A pipeline logs nothing itself: its fine-tuning child does, so that the root's metrics are found by
-searching the experiment for every run whose `mlflow.rootRunId` is the job.
+The fine-tuning child logs them to its own run and to the pipeline's (azureml-acft-contrib-hf-nlp 0.0.91).
+Both are found by searching the experiment for every run whose `mlflow.rootRunId` is the job; a history is
+read from one of them.
 """
 
 from __future__ import annotations
@@ -120,14 +121,22 @@ def thinned(points: list[MetricPoint], limit: int = HISTORY_POINTS) -> tuple[Met
 
 
 def _points(client: Any, runs: Iterable[Any], key: str) -> tuple[MetricPoint, ...]:
-    logged = [
-        MetricPoint(step=int(point.step), value=float(point.value))
+    """The history of a metric, from the run that has most of it."""
+    histories: list[list[Any]] = [
+        [point for point in client.get_metric_history(run.info.run_id, key) if math.isfinite(point.value)]
         for run in runs
         if key in run.data.metrics
-        for point in client.get_metric_history(run.info.run_id, key)
-        if math.isfinite(point.value)
     ]
-    return thinned(sorted(logged, key=lambda point: point.step))
+    longest = max(histories, key=len)
+    return thinned(numbered(longest))
+
+
+def numbered(history: Iterable[Any]) -> list[MetricPoint]:
+    """Points of MLflow in their order; numbered from 1 if they have no steps, as when logged by epoch."""
+    ordered = sorted(history, key=lambda point: (point.step, point.timestamp))
+    if len(ordered) > 1 and not any(point.step for point in ordered):
+        return [MetricPoint(step=number, value=float(point.value)) for number, point in enumerate(ordered, 1)]
+    return [MetricPoint(step=int(point.step), value=float(point.value)) for point in ordered]
 
 
 def _by_interest(metrics: Mapping[str, float]) -> list[str]:

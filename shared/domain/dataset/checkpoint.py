@@ -15,7 +15,7 @@ from .snapshot import SnapshotState
 from .splitting import SplitterState
 from .statistics import StatisticsState
 
-FORMAT = 1
+FORMAT = 2
 """Of a checkpoint: changes with any state in it."""
 
 

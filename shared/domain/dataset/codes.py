@@ -45,6 +45,7 @@ class Code(StrEnum):
     UNKNOWN_KEY = "E215"
     MASKED = "E216"
     AMBIGUOUS = "E217"
+    SENSITIVE = "E218"
     # The dataset
     TOO_FEW_TRAINING_ROWS = "E301"
     EMPTY_SPLIT = "E302"
@@ -64,6 +65,7 @@ class Code(StrEnum):
     MAY_BE_LOST = "W106"
     PLACEHOLDER = "W107"
     LEFT_OUT = "W108"
+    SENSITIVE_KEPT = "W109"
     # Repairs
     BOM_REMOVED = "R101"
     CRLF = "R102"
@@ -78,6 +80,7 @@ class Code(StrEnum):
     CHOSEN_USED = "R111"
     MARKUP_REMOVED = "R112"
     SPLIT = "R113"
+    SENSITIVE_MASKED = "R114"
     SHAREGPT = "R201"
     ALPACA = "R202"
     PROMPT_COMPLETION = "R203"
@@ -139,6 +142,7 @@ LABELS: dict[Code, str] = {
     Code.UNKNOWN_KEY: "key of unknown effect",
     Code.MASKED: "answer not to be learned",
     Code.AMBIGUOUS: "two layouts in one row",
+    Code.SENSITIVE: "secrets or personal data",
     Code.TOO_FEW_TRAINING_ROWS: "too few training rows",
     Code.EMPTY_SPLIT: "empty split",
     Code.TOO_MANY_DROPPED: "too many rows dropped",
@@ -154,6 +158,7 @@ LABELS: dict[Code, str] = {
     Code.SMALL_SPLIT: "small evaluation split",
     Code.MAY_BE_LOST: "answers may be beyond the context window",
     Code.LEFT_OUT: "row left out as asked",
+    Code.SENSITIVE_KEPT: "secrets or personal data kept",
     Code.PLACEHOLDER: "placeholder for an answer",
     Code.BOM_REMOVED: "byte order mark removed",
     Code.CRLF: "Windows line end",
@@ -168,6 +173,7 @@ LABELS: dict[Code, str] = {
     Code.CHOSEN_USED: "chosen answer used",
     Code.MARKUP_REMOVED: "marks of a chat template removed",
     Code.SPLIT: "cut before an answer not to be learned",
+    Code.SENSITIVE_MASKED: "secrets or personal data masked",
     Code.SHAREGPT: "converted from ShareGPT",
     Code.ALPACA: "converted from Alpaca",
     Code.PROMPT_COMPLETION: "converted from prompt and completion",

@@ -15,6 +15,8 @@ from .issue_log import IssueLog
 from .lines import LongLine
 from .naming import quoted
 from .rules import Split, ValidationRules
+from .sensitive_rows import screen_row
+from .sensitive_scan import SensitiveScanner
 from .splitting import Write
 from .statistics import Statistics
 from .tokens import estimate_tokens, likely_tokens, may_exceed, may_truncate_answers, truncates_answers
@@ -38,8 +40,15 @@ _REPAIR_MESSAGES = {
 class SharedState:
     """What the rows of all files share: the log, the statistics and the digests of earlier rows."""
 
-    def __init__(self, rules: ValidationRules, log: IssueLog, statistics: Statistics) -> None:
+    def __init__(
+        self,
+        rules: ValidationRules,
+        log: IssueLog,
+        statistics: Statistics,
+        scanner: SensitiveScanner | None = None,
+    ) -> None:
         self.rules = rules
+        self.scanner = scanner
         self.log = log
         self.statistics = statistics
         self.seen = SeenConversations()
@@ -88,6 +97,8 @@ class FileValidator:
         self._window = shared.rules.context_window
         self._reader = shared.reader
         self._read = shared.reader.read_clean  # the way that read the line before
+        self._scanner = shared.scanner
+        self._is_suspect = False  # whether the line at hand may hold what is sensitive
         self.position, self.number, self.rows, self.kept, self._blank_lines = state
 
     @property
@@ -105,6 +116,16 @@ class FileValidator:
         if len(lines) == 1 and has_too_many_values(lines[0]):  # a line so long comes alone
             self._skip_line(Code.TOO_MANY_VALUES, f"the line has more than {MOST_VALUES:,} values")
             return
+        suspects = self._scanner.suspects(lines) if self._scanner is not None else ()
+        if suspects:
+            for place, line in enumerate(lines):
+                self._is_suspect = place in suspects
+                self._validate_lines([line])
+            self._is_suspect = False
+        else:
+            self._validate_lines(lines)
+
+    def _validate_lines(self, lines: list[bytes]) -> None:
         read, accept = self._read, self._accept
         for line in lines:
             self.number += 1
@@ -188,6 +209,12 @@ class FileValidator:
         """Count a row that can be trained on and write it."""
         encoded, turns, repairs = conversation
         self.rows += 1
+        if self._is_suspect and self._scanner is not None:
+            encoded, findings = screen_row(encoded, self._scanner, self._shared.rules)
+            for code, message in findings:
+                self._issue(code, message, b"" if code.is_repair else line)
+            if any(code.is_error for code, _ in findings):
+                return
         if repairs:
             for code, keys in repairs:
                 self._repaired(code, keys)

@@ -1,12 +1,16 @@
 """Counts every issue and keeps the first few of each code."""
 
+import re
 from collections import Counter
 from typing import NamedTuple
 
 from .codes import Code
 from .report import Issue
+from .sensitive import SensitiveKind, mask_sensitive
 
-_EXCERPT_BYTES = 200
+_EXCERPT_CHARACTERS = 200
+_LOOKED_AT = 4_096  # bytes of a line that an excerpt is made of, so that what is masked is whole
+_ESCAPE = re.compile(r"\\u00([2-7][0-9a-fA-F])")
 
 
 class LogState(NamedTuple):
@@ -19,7 +23,14 @@ class LogState(NamedTuple):
 class IssueLog:
     """What was found so far."""
 
-    def __init__(self, listed_per_code: int) -> None:
+    def __init__(self, listed_per_code: int, masked: tuple[SensitiveKind, ...] = ()) -> None:
+        """Set up.
+
+        Args:
+            listed_per_code: Issues of one code that are listed.
+            masked: What no message and no excerpt may show.
+        """
+        self._masked = masked
         self._limits = {code: 1 if code.is_refused_kind else listed_per_code for code in Code}
         self._counts: Counter[Code] = Counter()
         self._issues: list[Issue] = []
@@ -30,8 +41,16 @@ class IssueLog:
         """Count an issue, and list it while its code has fewer than the limit."""
         self._counts[code] += 1
         if self._counts[code] <= self._limits[code]:
-            excerpt = text[:_EXCERPT_BYTES].decode(errors="replace") if text else None
+            excerpt = self._excerpt(text) if text else None
+            message = mask_sensitive(message, self._masked)
             self._issues.append(Issue(code=code, message=message, file=file, line=line, excerpt=excerpt))
+
+    def _excerpt(self, text: bytes) -> str:
+        beginning = text[:_LOOKED_AT].decode(errors="replace")
+        if self._masked:
+            plain = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)), beginning)
+            beginning = mask_sensitive(plain, self._masked)
+        return beginning[:_EXCERPT_CHARACTERS]
 
     def count(self, code: Code, times: int = 1) -> bool:
         """Count without listing, which is all that is left to do once a code's list is full.

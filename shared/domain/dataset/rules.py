@@ -21,6 +21,9 @@ SPLIT_SEED = 42
 """Another seed would split the same upload otherwise, so that it would be trained a second time."""
 
 
+SensitivePolicy = Literal["off", "warn", "reject", "mask"]
+
+
 class Split(StrEnum):
     """The three files that training reads."""
 
@@ -52,6 +55,9 @@ class ValidationRules(msgspec.Struct, frozen=True, kw_only=True):
         tools: `drop_rows` leaves out rows that define or call tools.
         pretemplated: `strip` removes the marks of chat templates from texts.
         mask: `split` cuts a conversation before the first answer that is not to be learned.
+        sensitive_data: What becomes of rows with keys, tokens, card and account numbers: they are warned of,
+            refused, masked, or not looked for.
+        contact_data: The same of rows with e-mail addresses and phone numbers.
         min_training_rows: Fewer rows than this after the split reject the dataset. Azure ML's own
             minimum is 10 (azureml-acft-contrib-hf-nlp 0.0.91).
         min_evaluation_rows: Fewer rows than this in validation or test draw a warning.
@@ -80,6 +86,8 @@ class ValidationRules(msgspec.Struct, frozen=True, kw_only=True):
     tools: Literal["reject", "drop_rows"] = "reject"
     pretemplated: Literal["reject", "strip"] = "reject"
     mask: Literal["reject", "split"] = "reject"
+    sensitive_data: SensitivePolicy = "warn"
+    contact_data: SensitivePolicy = "off"
     min_training_rows: int = 10
     min_evaluation_rows: int = 5
     context_window: int = 4096

@@ -16,6 +16,8 @@ from .lines import LongLine, read_lines
 from .outcome import summarize_outcome
 from .report import DatasetReport, FileSummary, SplitSummary
 from .rules import RowPolicy, Split, ValidationRules
+from .sensitive import SensitiveKind, mask_sensitive
+from .sensitive_rows import scanner_for
 from .smoke import SmokeSampler
 from .snapshot import Sink, SnapshotFile
 from .splitting import Splitter, Write
@@ -86,14 +88,16 @@ class Validator:
         shares = {Split.VALIDATION: rules.validation_percent, Split.TEST: rules.test_percent}
         missing = {split: share for split, share in shares.items() if split not in self._splits}
         self._rules = rules
-        self._log = IssueLog(rules.issues_per_code)
+        self._scanner = scanner_for(rules)
+        self._masked = self._scanner.kinds if self._scanner else ()
+        self._log = IssueLog(rules.issues_per_code, self._masked)
         self._snapshot = {split: SnapshotFile(sinks[split]) for split in Split}
         self._statistics = Statistics(rules.context_window)
         self._smoke = SmokeSampler(rules)
         self._write: dict[Split, Write] = {split: self._snapshot[split].add for split in Split}
         self._write[Split.TEST] = self._write_test
         self._splitter = Splitter(rules, missing, self._write)
-        self._shared = SharedState(rules, self._log, self._statistics)
+        self._shared = SharedState(rules, self._log, self._statistics, self._scanner)
         self._summaries: list[FileSummary] = []
         self._current = 0
         self._at = FileState()
@@ -209,7 +213,7 @@ class Validator:
             rows=rows,
             rows_kept=kept,
             rows_dropped=rows - kept,
-            left_out_keys=_by_key(self._shared.left_out),
+            left_out_keys=_by_key(self._shared.left_out, self._masked),
             duplicates_sampled=self._shared.seen.sampled,
             tokens=self._statistics.tokens,
             turns_per_row=self._statistics.turns_per_row,
@@ -224,12 +228,13 @@ class Validator:
         self._smoke.add(digest, encoded)
 
 
-def _by_key(left_out: Mapping[tuple[str, ...], int]) -> dict[str, int]:
+def _by_key(left_out: Mapping[tuple[str, ...], int], masked: tuple[SensitiveKind, ...]) -> dict[str, int]:
     """Rows by each key that was left out of them: the most frequent, at most fifty."""
     counts: Counter[str] = Counter()
     for keys, rows in left_out.items():
         for key in keys:
-            counts[key[:80].encode(errors="backslashreplace").decode()] += rows
+            name = mask_sensitive(key[:255], masked)[:80]
+            counts[name.encode(errors="backslashreplace").decode()] += rows
     return dict(counts.most_common(50))
 
 

@@ -77,7 +77,7 @@ class StageChange(msgspec.Struct, frozen=True, kw_only=True):
         previous: The stage before, or None.
         over: Whether nothing comes after this stage.
         reason: Why the run is being taken away, when nothing went wrong.
-        error: What went wrong, in the service's words.
+        error: What went wrong; instead of a service's words, where to read them.
         endpoint: Name of the endpoint, once it is live.
         expires_at: When its time is up (UTC).
     """
@@ -126,10 +126,30 @@ def stage_change(run: Run, index: int) -> StageChange:
         entered_at=entry.at,
         over=entry.stage.terminal,
         reason=run.end_reason if leaving else None,
-        error=error,
+        error=_told(run, error) if error is not None else None,
         endpoint=run.endpoint.name if lives and run.endpoint else None,
         expires_at=run.expires_at if lives else None,
     )
+
+
+_OWN_WORDS = frozenset(
+    {
+        *("DeadlineExceeded", "EvalLossMissing", "EvalLossTooHigh", "JobNotFound", "JobCanceled"),
+        *("JobNameTaken", "EndpointNameTaken", "EndpointGone", "EndpointLeft", "ClaimContended"),
+    }
+)
+"""Codes of errors whose message is the app's own, of names, times and numbers."""
+
+
+def _told(run: Run, error: Failure) -> Failure:
+    """An error as it is told to whoever reads the webhook's channel: nothing that may quote a row."""
+    if error.code in _OWN_WORDS:
+        return error
+    message = f"GET /api/runs/{run.run_id} has the reason"
+    if run.report is not None and error.code == "DatasetRejected":
+        counts = ", ".join(f"{code} {count:,} times" for code, count in run.report.counts.items())
+        message = f"{counts}: GET /api/runs/{run.run_id}/report has the reason"
+    return msgspec.structs.replace(error, message=message)
 
 
 def sign(secret: str, id: str, sent: datetime, body: bytes) -> dict[str, str]:

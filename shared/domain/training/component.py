@@ -97,11 +97,24 @@ USUAL_WINDOW = 4096
 
 
 def context_window(
-    model_window: int | None, setting: int | None, chosen: Mapping[str, ParameterValue]
+    model_window: int | None,
+    setting: int | None,
+    model_defaults: Mapping[str, Any],
+    chosen: Mapping[str, ParameterValue],
 ) -> int:
-    """How many tokens of a row training keeps: the model's own window, or less if a setting says so."""
-    asked = chosen.get(MAX_SEQ_LENGTH)
-    shorter = asked if isinstance(asked, int) and asked > 0 else None
+    """How many tokens of a row training keeps, which `max_seq_length` is submitted as.
+
+    Args:
+        model_window: The base model's own, if the registry says it.
+        setting: The operator's limit.
+        model_defaults: The publisher's parameters.
+        chosen: The user's parameters, which win over the publisher's.
+
+    Returns:
+        The least of them.
+    """
+    asked = str({**model_defaults, **chosen}.get(MAX_SEQ_LENGTH, ""))
+    shorter = int(asked) if asked.isascii() and asked.isdigit() else None
     return min(filter(None, (model_window, setting, shorter)), default=USUAL_WINDOW)
 
 

@@ -17,6 +17,7 @@ from shared.domain.serving.record import StrategyName
 from shared.domain.serving.strategies.catalogue import finetune_config
 from shared.domain.training.base_model import check_base_model, check_deployment_size, check_training_size
 from shared.domain.training.capacity import Quota, choose_size, cores_for_endpoint
+from shared.domain.training.combinations import check_combination, lora_config
 from shared.domain.training.component import (
     COMPONENT_NAME,
     FINETUNE_CONFIG,
@@ -56,8 +57,9 @@ def plan_training(
     component = services.registry.component(COMPONENT_NAME)
     check_model_input(component, model.input)
     parameters = plan_parameters(component, model.defaults, options.parameters)
-    window = context_window(model.context_window, most_tokens, options.parameters)
-    if MAX_SEQ_LENGTH in component.inputs and MAX_SEQ_LENGTH not in options.parameters:
+    check_combination(parameters)
+    window = context_window(model.context_window, most_tokens, model.defaults, options.parameters)
+    if MAX_SEQ_LENGTH in component.inputs:
         # Otherwise the trainer would take the tokenizer's own, whatever validation counted with.
         parameters[MAX_SEQ_LENGTH] = window
     sizes, quotas = services.workspace.vm_sizes(), _quotas(services)
@@ -82,6 +84,8 @@ def plan_training(
     )
     run = after_choice(run, training, serving_size, services.now())
     gpus = sizes[training.size.lower()].gpus
+    takes_config = FINETUNE_CONFIG in component.inputs
+    lora = lora_config(model.name, parameters, offered=takes_config, vouched=model.defaults)
     services.workspace.ensure_datastore()
     plan = TrainingPlan(
         base_model_id=model.id,
@@ -97,7 +101,7 @@ def plan_training(
         create_compute=not exists,
         base_model_input=model.input,
         context_window=window,
-        finetune_config=finetune_config(serving) if FINETUNE_CONFIG in component.inputs else None,
+        finetune_config={**finetune_config(serving), **lora} if takes_config else None,
     )
     return msgspec.structs.replace(run, plan=plan, workspace_id=workspace_id)
 

@@ -50,7 +50,9 @@ def carry_out(step: Step, run: Run, seen: Observation, settings: Settings, servi
 
 def _validate(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
     model = services.registry.base_model(run.options.base_model)
-    window = context_window(model.context_window, settings.context_window, run.options.parameters)
+    window = context_window(
+        model.context_window, settings.context_window, model.defaults, run.options.parameters
+    )
     return validate_dataset(run, settings.validation_rules(run.options, window), services)
 
 

@@ -1,7 +1,8 @@
 """MLflow's tracking API, as far as reading a fine-tuning job's runs and metrics goes.
 
 Azure ML serves it under the workspace's path. A pipeline is a run whose children carry
-``mlflow.parentRunId`` and ``mlflow.rootRunId``; metrics are on the child that computed them.
+``mlflow.parentRunId`` and ``mlflow.rootRunId``; metrics are on the child that computed them and, as the
+trainer of azureml-acft-contrib-hf-nlp 0.0.91 logs them to both, on the root.
 """
 
 from __future__ import annotations
@@ -47,14 +48,13 @@ def _milliseconds(moment: datetime) -> int:
 
 def visible_metrics(state: EmulatorState, job: Job, index: int | None) -> list[tuple[Metric, int]]:
     """Metrics that a run has logged by now, with their times in epoch milliseconds, in their order."""
-    if index is None:
-        return []
-    node, now = job.nodes[index], state.clock.now()
+    nodes, now = job.nodes if index is None else [job.nodes[index]], state.clock.now()
     shown = []
-    for metric in job.metrics.get(node.run_id, []):
-        at = node.starts + metric.share * (node.ends - node.starts)
-        if at <= now:
-            shown.append((metric, _milliseconds(at)))
+    for node in nodes:  # the trainer logs each metric to its own run and to the root
+        for metric in job.metrics.get(node.run_id, []):
+            at = node.starts + metric.share * (node.ends - node.starts)
+            if at <= now:
+                shown.append((metric, _milliseconds(at)))
     return shown
 
 

@@ -68,10 +68,31 @@ def question_of(messages: list[dict[str, Any]]) -> dict[str, float]:
     return dict(words)
 
 
+def learned_turns(messages: list[dict[str, Any]]) -> list[int]:
+    """Which messages of a conversation the trainer learns; none of one that it drops.
+
+    It masks by the marks that begin turns (``CustomCollatorForCompletionOnlyLM`` of the package
+    azureml-acft-contrib-hf-nlp 0.0.91): from each user's to the answer's of the same number, and everything
+    from the last user's if answers are fewer. So two questions in a row leave nothing of a short row.
+    """
+    questions = [2 * number for number, message in enumerate(messages) if message["role"] == "user"]
+    answers = [2 * number + 1 for number, message in enumerate(messages) if message["role"] == "assistant"]
+    if not questions or not answers:
+        return []
+    if questions[0] > answers[0]:
+        questions.insert(0, 0)
+    masked = set(range(answers[0]))
+    for begin, end in list(zip(questions, answers, strict=False))[1:]:
+        masked.update(range(begin, end))
+    if len(answers) < len(questions):
+        masked.update(range(questions[-1], 2 * len(messages)))
+    return [number for number in range(len(messages)) if 2 * number + 1 not in masked]
+
+
 def examples_of(messages: list[dict[str, Any]]) -> list[Example]:
-    """One example for each assistant turn that says something."""
+    """One example for each answer that says something and is learned."""
     return [
-        Example(question_of(messages[:index]), str(message["content"]))
-        for index, message in enumerate(messages)
-        if message.get("role") == "assistant" and message.get("content")
+        Example(question_of(messages[:index]), str(messages[index]["content"]))
+        for index in learned_turns(messages)
+        if messages[index]["role"] == "assistant" and messages[index]["content"]
     ]

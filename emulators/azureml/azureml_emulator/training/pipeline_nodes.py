@@ -27,6 +27,7 @@ from azureml_emulator.training.job_inputs import given_inputs, with_defaults
 from azureml_emulator.training.language_model import LanguageModel
 from azureml_emulator.training.preprocess import Prepared, PreprocessError, preprocess_files
 from azureml_emulator.training.trainer import Options, train
+from azureml_emulator.training.trainer_checks import failure_of
 
 _BINDING = re.compile(r"\$\{\{parent\.outputs\.(\w+)\}\}")
 _BASE_MODEL_INPUTS = ("mlflow_model_path", "pytorch_model_path", "huggingface_id")
@@ -106,7 +107,7 @@ def _base_model(inputs: dict[str, str]) -> str:
 def _window(state: EmulatorState, inputs: dict[str, str]) -> int | None:
     """Tokens of a row that training sees: `max_seq_length`, but no more than the model takes."""
     asked, known = Options(inputs).whole("max_seq_length"), base_model(state, _base_model(inputs))
-    limits = [known.context if known else None, asked if asked > 0 else None]
+    limits = [known.context if known else None, asked if asked >= 0 else None]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
@@ -184,11 +185,16 @@ def _finetune(
 ) -> None:
     del definition
     _check_gpus(state, node, Options(inputs).whole("number_of_gpu_to_use_finetuning"))
+    known = base_model(state, _base_model(inputs))
+    architecture = known.architecture if known else "LlamaForCausalLM"
+    if failure := failure_of(Options(inputs), architecture, for_chat(_finetune_config(state, inputs))):
+        raise WorkError("UserError", failure)
     model, log, _ = train(
         _examples(state, job, "training"), _examples(state, job, "validation"), Options(inputs)
     )
+    has_steps = inputs["logging_strategy"] == "steps"  # by epoch the trainer logs no step with a point
     metrics = [
-        Metric(key=key, value=value, step=line.step, share=line.share)
+        Metric(key=key, value=value, step=line.step if has_steps else 0, share=line.share)
         for line in log
         for key, value in line.metrics.items()
     ]
