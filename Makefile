@@ -19,7 +19,7 @@ RUNTIME_READY := $(RUNTIME)/.ready
 PACKAGES_READY := $(VENV)/packages/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit chaos dev bench fuzz check lint types imports security audit lock package browser screenshots clean
+.PHONY: help setup demo test test-unit chaos dev bench conformance fuzz check lint types imports security audit lock package browser screenshots clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ dev: setup  ## the whole stack in the foreground, until Ctrl-C; ARGS=--fresh beg
 
 bench: setup  ## the benchmarks; writes bench/results.json
 	@$(BIN)/python -m bench $(ARGS)
+
+# The packages are proprietary and pin what the app has otherwise: an environment of their own, outside the lock.
+conformance: $(PYTHON_READY)  ## the training component's own code on our cases, on the CPU: installs it (2 GB); ARGS=--record
+	@$(BIN)/python -m bench.conformance $(ARGS)
 
 # atheris has wheels for Linux on x86-64 and few versions of Python, hence no part of the locked environment.
 fuzz: $(PYTHON_READY)  ## a minute of coverage-guided bytes for dataset validation, and the properties with many examples

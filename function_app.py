@@ -16,6 +16,7 @@ from handlers.events.dataset_uploaded import handle_dataset_uploaded
 from handlers.events.job_status_changed import handle_job_status_changed
 from handlers.events.notification_message import deliver_notification
 from handlers.events.upload_message import handle_upload_message
+from handlers.events.upload_renamed import handle_upload_renamed
 from handlers.functions import ADVANCE, CONNECTION, register_routes
 from handlers.http.routes import ROUTES
 from handlers.timers.reconcile_resources import reconcile_resources
@@ -100,6 +101,24 @@ def job_status_changed(event: func.EventGridEvent, advance: func.Out[List[str]])
     advance.set(handle_job_status_changed(kind, event.get_json()))
 
 
+@app.function_name("upload_renamed")
+@app.event_grid_trigger(arg_name="event")
+@app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
+def rename_event(event: func.EventGridEvent, advance: func.Out[List[str]]) -> None:  # noqa: UP006
+    """A file or a folder in `uploads` was renamed: no event of a new blob comes for that."""
+    kind = getattr(event, "event_type", None) or getattr(event, "type", None)
+    built = bootstrap.app()
+    advance.set(
+        handle_upload_renamed(
+            kind,
+            event.get_json(),
+            container=UPLOADS,
+            settings=built.settings,
+            services=built.services,
+        )
+    )
+
+
 @app.function_name("deliver_notification")
 @app.queue_trigger(arg_name="message", queue_name=NOTIFICATIONS, connection=CONNECTION)
 async def notification_queued(message: func.QueueMessage) -> None:
@@ -120,7 +139,7 @@ async def notification_queued(message: func.QueueMessage) -> None:
 @app.timer_trigger(arg_name="timer", schedule="%RECONCILE_SCHEDULE%", use_monitor=False)
 @app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
 def reconcile_timer(timer: func.TimerRequest, advance: func.Out[List[str]]) -> None:  # noqa: ARG001, UP006
-    """Every 15 minutes: remove orphaned resources, and advance live runs whose endpoint is gone."""
+    """Every 15 minutes: remove orphaned resources; every live run compares its endpoint with its record."""
     built = bootstrap.app()
     advance.set(reconcile_resources(settings=built.settings, services=built.services))
 

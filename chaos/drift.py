@@ -18,7 +18,7 @@ from shared.domain.run.stages import Stage
 ENDPOINTS, DEPLOYMENTS = "2022-02-01-preview", "2023-04-01-preview"
 """Versions of the interface, as azure-ai-ml 1.35.2 asks for them."""
 
-SWEEP = timedelta(minutes=15)
+RECONCILE_PERIOD = timedelta(minutes=15)
 """`RECONCILE_SCHEDULE`: how often the app compares what there is with its records."""
 
 
@@ -83,7 +83,7 @@ def drift(harness: Harness) -> Iterator[Case]:
 
 
 def _changed(harness: Harness, change: Callable[[Hand], None], *, redeployed: int = 0) -> Verdict:
-    """Within a sweep the endpoint answers again, or somebody is told."""
+    """Within one reconciliation the endpoint answers again, or somebody is told."""
     host = harness.host(warm=True)
     run_id = host.upload.run_id
     seen: list[bool] = []
@@ -94,8 +94,8 @@ def _changed(harness: Harness, change: Callable[[Hand], None], *, redeployed: in
         hand = Hand(harness.world.emulator, run_id)
         change(hand)
         host.run_concurrently("reconcile_resources")
-        swept = host.now
-        while host.now - swept < SWEEP:
+        began = host.now
+        while host.now - began < RECONCILE_PERIOD:
             host.now += TIMER
             host.run_concurrently("advance_run", run_id)
         entry = harness.world.entry(run_id)

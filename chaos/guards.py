@@ -31,7 +31,7 @@ _ASKED = frozenset({Stage.REGISTERED, Stage.DEPLOYING, Stage.LIVE})
 
 
 def guards(alter: str | None) -> Iterator[Case]:
-    """Contests in an harness of their own, where all other slots are free and limits are low."""
+    """Contests in a harness of their own, where all other slots are free and limits are low."""
     for point in _WRITES:
         yield Case(f"{SLOTS + 1} runs for {SLOTS} endpoints", partial(_contested, alter, point))
 

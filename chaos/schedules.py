@@ -1,4 +1,4 @@
-"""Everything at once, at random: kills, faults, service_faults, lost messages and people, from a seed."""
+"""Everything at once, at random: kills, faults of calls and services, lost messages, people, from a seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KILLS = (FaultKind.KILL_BEFORE, FaultKind.KILL_AFTER)
 
 
 def schedules(harness: Harness, seed: int, count: int) -> Iterator[Case]:
-    """So many runs, each with fault_kinds of its own; the same seed has the same fault_kinds."""
+    """So many runs, each with faults of its own; the same seed repeats them."""
     for number in range(count):
         yield Case("randomised schedule", partial(_schedule, harness, random.Random(f"{seed}/{number}")))
 
@@ -53,7 +53,7 @@ def _schedule(harness: Harness, rng: random.Random) -> Verdict:
 
 
 def _plans(rng: random.Random) -> list[list[Injection]]:
-    """A plan for each of the first workers: fewer and fewer fault_kinds, since a run must end some day."""
+    """A plan for each of the first workers: fewer and fewer faults, since a run must end some day."""
     plans = []
     for most in (5, 4, 3, 2, 1):
         calls = rng.sample(range(_CALLS), rng.randint(1, most))

@@ -21,7 +21,7 @@ HEADINGS = (
 RUNS, EXPECTED = 1, 2
 
 LONGEST_SECONDS = 30.0
-"""Of one invocation: fault is waited out on the run's record, not slept through."""
+"""Of one invocation: a transient fault is waited out on the run's record, not slept through."""
 
 
 class Table:

@@ -3,14 +3,14 @@
 import * as api from "./api.js";
 import { announce, h } from "./dom.js";
 import { duration, moment, now } from "./format.js";
-import { beforeLive, isOver } from "./stages.js";
+import { atRest, beforeLive } from "./stages.js";
 
 /** The actions that a run's stage allows. `done` is called when the app has accepted one. */
 export function actionsFor({ run, suspended }, done) {
   const { stage, run_id: id } = run;
   const stuck = suspended !== null || run.failures > 0;
   return [
-    stuck && !isOver(stage) && stage !== "stopped" && retryButton(id, done),
+    stuck && !atRest(stage) && retryButton(id, done),
     run.may_be_started && button("start", "Start again …", () => start(run, done)),
     stage === "live" && button("extend", "Extend …", () => extend(run, done)),
     stage === "live" && button("delete", "Delete endpoint …", () => remove(run, done), "danger"),

@@ -34,7 +34,9 @@ export function chatPage(id) {
   const talk = h("section", { class: "card talk" }, log, suggestions.element, composer);
   const room = h("div", { class: "chat" }, talk, settings.element);
   const closed = new Part(h("div"), (stage) => stage && h("p", { class: "card empty" },
-    beforeLive(stage) ? "You can chat with the model when its endpoint is live." : "The endpoint is deleted. The model is still registered in Azure ML."));
+    beforeLive(stage) ? "You can chat with the model when its endpoint is live."
+      : stage === "stopped" ? "The run is stopped. Start it again to chat with its model."
+        : "The endpoint is deleted. The model is still registered in Azure ML."));
 
   function submit() {
     const text = conversation.draft.trim();

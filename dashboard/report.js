@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { h, Part, svg } from "./dom.js";
 import { bytes, capital, count } from "./format.js";
-import { isOver } from "./stages.js";
+import { atRest } from "./stages.js";
 
 const KINDS = [["E", "Faults", "bad"], ["W", "Warnings", "warn"], ["R", "Repaired in the snapshot that training reads", "calm"]];
 const MOST_BARS = 12;
@@ -19,7 +19,7 @@ export function reportPage(id) {
       if (fault.status === 404) return null;
       throw fault;
     });
-    part.show({ report, over: isOver(run.stage) });
+    part.show({ report, over: atRest(run.stage) });
   }
   return { element: part.element, show };
 }

@@ -7,7 +7,7 @@ import { announce, h, Part } from "./dom.js";
 import { until } from "./format.js";
 import { badge } from "./overview.js";
 import { reportPage } from "./report.js";
-import { isMoving, isOver, lastingOf, meaning } from "./stages.js";
+import { isMoving, atRest, lastingOf, meaning } from "./stages.js";
 import { summaryPage } from "./summary.js";
 
 const MOVING_SECONDS = 1.5;
@@ -34,7 +34,7 @@ export function runPage(id, page, refresh) {
     await body.show(run);
     if (stage !== undefined && stage !== run.stage) announce(`${run.dataset} is ${run.stage}. ${meaning(run.stage)}`);
     stage = run.stage;
-    if (isOver(stage)) return OVER_SECONDS;
+    if (atRest(stage)) return OVER_SECONDS;
     return isMoving(stage) ? MOVING_SECONDS : RESTING_SECONDS;
   }
 
@@ -58,7 +58,7 @@ function faultsOf(run) {
   const { stage, error, last_fault, suspended, failures, due, duplicate_of, serving } = run;
   const lasting = lastingOf(run);
   const attempts = serving?.failed ?? [];
-  return { error, last_fault: isOver(stage) ? null : last_fault, suspended, lasting, failures, due, duplicate_of, attempts };
+  return { error, last_fault: atRest(stage) ? null : last_fault, suspended, lasting, failures, due, duplicate_of, attempts };
 }
 
 function drawHead(state, refresh) {
@@ -83,7 +83,7 @@ function drawRefusal(status, id, refresh) {
 function leadOf(run) {
   const { stage, endpoint } = run;
   if (stage === "live" && endpoint) {
-    return ["The endpoint answers. It is deleted in ", until(endpoint.expires_at),
+    return ["The endpoint answers. It stops in ", until(endpoint.expires_at),
       endpoint.idle_at && Date.parse(endpoint.idle_at) < Date.parse(endpoint.expires_at) && [", or in ", until(endpoint.idle_at), " if it is not used"], "."];
   }
   if (stage === "deleting" && run.outcome) return [meaning(stage), ` It will then be ${run.outcome}.`];

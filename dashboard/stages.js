@@ -1,7 +1,7 @@
 // The stages of a run: their order, colour and description.
 
 /** The stages of a successful run, in order. */
-export const PATH = ["received", "validated", "training", "trained", "registered", "deploying", "live", "deleting", "deleted"];
+export const PATH = ["received", "validated", "training", "trained", "registered", "deploying", "live", "deleting", "stopped"];
 
 const TO_LIVE = PATH.indexOf("live");
 const ENDED = new Set(["deleted", "rejected", "duplicate", "failed", "canceled"]);
@@ -39,8 +39,9 @@ export function lastingOf({ needs_attention, stage }) {
   return stage === "deleting" ? LONG_TEARDOWN : OVERDUE;
 }
 
-export const isOver = (stage) => ENDED.has(stage);
-export const isMoving = (stage) => !ENDED.has(stage) && stage !== "live" && stage !== "stopped" && stage !== null;
+/** Whether nothing happens unless somebody asks for it. */
+export const atRest = (stage) => ENDED.has(stage) || stage === "stopped";
+export const isMoving = (stage) => !atRest(stage) && stage !== "live" && stage !== null;
 export const beforeLive = (stage) => PATH.indexOf(stage) >= 0 && PATH.indexOf(stage) < TO_LIVE;
 export const meaning = (stage) => MEANINGS[stage] ?? "The record of this run cannot be read.";
 export const nameOf = (stage) => stage ?? "unreadable";
@@ -61,7 +62,7 @@ export function progress(stage) {
 export function groupOf(entry) {
   if (entry.needs_attention) return "attention";
   if (entry.stage === "live") return "live";
-  return isOver(entry.stage) || entry.stage === "stopped" ? "ended" : "moving";
+  return atRest(entry.stage) ? "ended" : "moving";
 }
 
 const ORDER = ["attention", "moving", "live", "ended"];

@@ -3,16 +3,16 @@
 import { lossCurves } from "./chart.js";
 import { h, Part } from "./dom.js";
 import { BLANK, bytes, capital, costSince, count, decimal, hours, moment, price, since, today, until } from "./format.js";
-import { isOver } from "./stages.js";
+import { atRest } from "./stages.js";
 import { timeline } from "./timeline.js";
 
 /** What to show of a run, and where. */
 export function summaryPage() {
   const parts = [
     [new Part(h("section", { class: "card span" }), (run) => [h("h2", {}, "Stages"), timeline(run)]), ({ history, stage, outcome }) => ({ history, stage, outcome, today: today() })],
-    [new Part(h("section", { class: "card" }), drawLoss), ({ metrics, stage }) => ({ metrics, over: isOver(stage) })],
+    [new Part(h("section", { class: "card" }), drawLoss), ({ metrics, stage }) => ({ metrics, over: atRest(stage) })],
     [new Part(h("section", { class: "card facts" }), drawFacts), factsOf],
-    [new Part(h("section", { class: "card" }), drawSmokeTest), ({ smoke_test: tests, stage }) => ({ tests, over: isOver(stage) })],
+    [new Part(h("section", { class: "card" }), drawSmokeTest), ({ smoke_test: tests, stage }) => ({ tests, over: atRest(stage) })],
   ];
   const [stages, loss, facts, smokeTest] = parts.map(([part]) => part.element);
   const element = h("div", { class: "grid" }, stages, h("div", { class: "column" }, loss, smokeTest), facts);
@@ -75,7 +75,7 @@ function drawFacts({ endpoint, options, model, job, losses, plan, upload, report
     ]),
     endpoint && group("Endpoint", [
       ["Live since", moment(endpoint.live_since)],
-      live && ["Deleted in", until(endpoint.expires_at)],
+      live && ["Stops in", until(endpoint.expires_at)],
       live && ["If idle", endpoint.idle_at ? ["in ", until(endpoint.idle_at)] : "kept"],
       live && ["Last used", endpoint.last_used ? [since(endpoint.last_used), " ago"] : "not yet"],
       ["Served on", options.instance_count === 1 ? options.instance_type : `${options.instance_count} × ${options.instance_type}`],
@@ -92,13 +92,25 @@ function costRows(cost, { history, stage, nodes, trainers }) {
     ? [since(begun, count), each !== null && [", costing ", costSince(begun, each * count, currency)]]
     : [hours(used), paid !== null && [", costing ", price(paid, currency)]]];
   const entered = (wanted) => history.find((entry) => entry.stage === wanted)?.at;
-  const trains = !isOver(stage) && !entered("trained") && entered("training");
-  const serves = !isOver(stage) && entered("deploying");
+  const trains = !atRest(stage) && !entered("trained") && entered("training");
+  const serves = !atRest(stage) && servingSince(history);
   return [
     row("Training nodes", cost.training_node_hours, cost.training_cost, trains, trainers, trainingPrice),
     row("Endpoint nodes", cost.endpoint_node_hours, cost.endpoint_cost, serves, nodes, endpointPrice),
     row("Saved", cost.saved_node_hours, cost.saved_cost, history.at(-1).at, nodes, endpointPrice),
   ];
+}
+
+/** When the endpoint came up, moved back by the times that it was up before, or undefined. */
+function servingSince(history) {
+  const starts = history.flatMap(({ stage }, at) => stage === "deploying" ? [at] : []);
+  if (starts.length === 0) return undefined;
+  const before = starts.slice(0, -1).map((at) => {
+    const down = history.slice(at).find(({ stage }) => atRest(stage));
+    return down ? Date.parse(down.at) - Date.parse(history[at].at) : 0;
+  });
+  const up = Date.parse(history[starts.at(-1)].at);
+  return new Date(before.reduce((time, span) => time - span, up)).toISOString();
 }
 
 function group(title, rows) {

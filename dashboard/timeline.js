@@ -2,18 +2,18 @@
 
 import { h } from "./dom.js";
 import { capital, duration, moment, since, stamp } from "./format.js";
-import { isOver, meaning, PATH, tone } from "./stages.js";
+import { atRest, meaning, PATH, tone } from "./stages.js";
 
 /** A list of stages: those behind with how long they took, the present one, those to come. */
 export function timeline({ history, stage, outcome }) {
   const past = history.map((entry, at) => step(entry, history[at + 1], at === history.length - 1));
-  const ahead = isOver(stage) ? [] : toCome(stage, outcome);
+  const ahead = atRest(stage) ? [] : toCome(stage, outcome);
   return h("ol", { class: "timeline" }, past, ahead.map((name) =>
     h("li", { class: "ahead" }, h("i", { class: "mark", "aria-hidden": "true" }), h("b", {}, capital(name)), h("span", { class: "unseen" }, " to come"))));
 }
 
 function step({ stage, at }, next, last) {
-  const current = last && !isOver(stage);
+  const current = last && !atRest(stage);
   const took = next ? (Date.parse(next.at) - Date.parse(at)) / 1000 : null;
   return h("li", { class: `${last ? tone(stage) : "past"} ${current ? "current" : ""}`, "aria-current": last ? "step" : null },
     h("i", { class: "mark", "aria-hidden": "true" }),
@@ -23,6 +23,6 @@ function step({ stage, at }, next, last) {
 }
 
 function toCome(stage, outcome) {
-  if (stage === "deleting") return [outcome ?? "deleted"];
+  if (stage === "deleting") return [outcome ?? "stopped"];
   return PATH.slice(PATH.indexOf(stage) + 1).filter((name) => name !== "deleting");
 }

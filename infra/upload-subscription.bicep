@@ -16,6 +16,9 @@ param deadLetterContainerName string
 @description('Function that takes uploads, as function_app.py names it.')
 param functionName string = 'dataset_uploaded'
 
+@description('Function that takes renames, as function_app.py names it.')
+param renameFunctionName string = 'upload_renamed'
+
 resource app 'Microsoft.Web/sites@2024-04-01' existing = {
   name: functionAppName
 }
@@ -62,6 +65,31 @@ resource uploads 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15
           blobContainerName: deadLetterContainerName
         }
       }
+    }
+  }
+}
+
+// Only accounts with a hierarchical namespace raise these; no other event tells of the new name there.
+resource renames 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15' = {
+  parent: topic
+  name: 'renames'
+  properties: {
+    eventDeliverySchema: 'EventGridSchema'
+    destination: {
+      endpointType: 'AzureFunction'
+      properties: {
+        resourceId: '${app.id}/functions/${renameFunctionName}'
+        maxEventsPerBatch: 1
+      }
+    }
+    filter: {
+      includedEventTypes: ['Microsoft.Storage.BlobRenamed', 'Microsoft.Storage.DirectoryRenamed']
+      subjectBeginsWith: '/blobServices/default/containers/uploads/blobs/'
+    }
+    retryPolicy: {
+      // No dead letters: the listing of uploads finds what is missed.
+      maxDeliveryAttempts: 30
+      eventTimeToLiveInMinutes: 1440
     }
   }
 }

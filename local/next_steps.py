@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 from urllib.parse import quote
 
 from local.settings import ROOT
-
-if TYPE_CHECKING:
-    from local.stack import Stack
 
 SAMPLE = "local/samples/ultrachat-sample.jsonl"
 DATASET = "ultrachat-sample"
 
 
-def next_steps(stack: Stack, own: Iterable[str] = ()) -> str:
+class Running(Protocol):
+    """What is told of a running stack."""
+
+    folder: Path
+    functions_url: str
+    function_key: str
+    continued: bool
+
+
+def next_steps(stack: Running, own: Iterable[str] = ()) -> str:
     """The text for a running stack.
 
     The page takes its key from the part of the address after `#`, which no browser sends to a server, and

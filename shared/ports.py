@@ -111,7 +111,7 @@ class Slots(Protocol):
 
 
 class Uploads(Protocol):
-    """What people dropped. Never written to."""
+    """The container `uploads`, read only."""
 
     def find(self, path: str) -> UploadedBlob | None:
         """The blob as it is now, or None."""

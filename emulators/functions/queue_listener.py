@@ -49,7 +49,7 @@ class QueueListener:
         self._decode = storage.decode
         self._client = queue
         self._poison_client = poison_queue
-        self._bell = storage.bell(queue.queue_name)
+        self._wake_up = storage.wake_up(queue.queue_name)
         self._rules = rules
         self._lease = lease
         self._handle = handle
@@ -59,7 +59,7 @@ class QueueListener:
     def stop(self) -> None:
         """Read no more; what is in work goes on."""
         self._stopping = True
-        self._bell.set()
+        self._wake_up.set()
 
     async def run(self) -> None:
         """Read and deliver until stopped. Storage faults are logged and outlived."""
@@ -70,7 +70,7 @@ class QueueListener:
             if len(self.in_work) > most:
                 await asyncio.wait(self.in_work, return_when=asyncio.FIRST_COMPLETED)
                 continue
-            self._bell.clear()
+            self._wake_up.clear()
             messages = await self._read()
             for message in messages:
                 task = asyncio.create_task(self._deliver(message))
@@ -80,7 +80,7 @@ class QueueListener:
                 pause = FIRST_POLLING_INTERVAL
                 continue
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._bell.wait(), pause)
+                await asyncio.wait_for(self._wake_up.wait(), pause)
             pause = min(pause * 2, max(FIRST_POLLING_INTERVAL, self._rules.max_polling_interval))
 
     async def _read(self) -> list[QueueMessage]:

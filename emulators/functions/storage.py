@@ -17,7 +17,7 @@ HOST_CONNECTION = "AzureWebJobsStorage"
 
 
 class Storage:
-    """Every queue that this host touches: one client each, and a bell that rings when it wrote to one.
+    """Every queue that this host touches: one client each, and an event that is set when it wrote to one.
 
     All calls block a thread of `asyncio.to_thread`, never the loop.
     """
@@ -27,7 +27,7 @@ class Storage:
         self._settings = settings
         self._encode = encode
         self._clients: dict[tuple[str, str], QueueClient] = {}
-        self._bells: dict[str, asyncio.Event] = {}
+        self._wake_ups: dict[str, asyncio.Event] = {}
 
     def queue(self, connection: str, name: str) -> QueueClient:
         """The client of one queue.
@@ -45,16 +45,16 @@ class Storage:
             )
         return self._clients[key]
 
-    def bell(self, queue: str) -> asyncio.Event:
+    def wake_up(self, queue: str) -> asyncio.Event:
         """Set whenever this host has put a message on the queue: its listener need not wait to poll."""
-        return self._bells.setdefault(queue, asyncio.Event())
+        return self._wake_ups.setdefault(queue, asyncio.Event())
 
     async def send(self, connection: str, queue: str, bodies: Iterable[str]) -> None:
         """Put messages on a queue, creating it when it is missing."""
         for body in bodies:
             content = base64.b64encode(body.encode()).decode() if self._encode else body
             await asyncio.to_thread(put, self.queue(connection, queue), content)
-        self.bell(queue).set()
+        self.wake_up(queue).set()
 
     def decode(self, content: str) -> str:
         """The body of a message as functions see it.

@@ -170,9 +170,10 @@ class Commands:
 
     def _follow(self, run_id: str, until: Callable[[Run], bool]) -> Exit:
         run = watch(self._client, self._terminal, run_id, until)
-        if run.stage not in _WELL and (reason := reason_of(run)):
+        well = run.stage in _WELL or (run.stage == "stopped" and run.error is None)
+        if not well and (reason := reason_of(run)):
             self._terminal.say(f"[red]{run.stage}[/]: {escape(reason)}")
-        return Exit.DONE if run.stage in _WELL else Exit.NOT_WELL
+        return Exit.DONE if well else Exit.NOT_WELL
 
     def _show(self, run: Run) -> Exit:
         if self._terminal.as_json:

@@ -18,7 +18,7 @@ MAX_DELIVERIES = 5
 SUSPENDED_FOR = timedelta(hours=1)
 """How long the timer leaves a suspended run alone."""
 
-NEVER_FINISHED = "no attempt to advance it came to an end"
+NEVER_FINISHED = "each attempt to advance the run ended with its worker's death"
 
 _log = get_logger(__name__)
 
@@ -44,7 +44,7 @@ def handle_advance_message(text: str, *, delivery: int, settings: Settings, serv
     last = delivery >= MAX_DELIVERIES
     try:
         if last:
-            # Who dies in the last attempt can no longer say so.
+            # A worker that dies now cannot suspend the run.
             services.runs.suspend(run_id, NEVER_FINISHED, until=services.now() + SUSPENDED_FOR)
         advance_run(run_id, only_due=message.due, settings=settings, services=services)
     except NewerRecordError as fault:

@@ -18,7 +18,7 @@ _log = get_logger(__name__)
 
 
 def not_available() -> RequestError:
-    """The error for everybody without a key while the app is not configured: it tells nothing of why."""
+    """503 without the cause, for callers without a function key while the app is not configured."""
     return RequestError(503, "this route is not available; the app's log has the reason", code="NotAvailable")
 
 

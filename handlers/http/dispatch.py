@@ -18,7 +18,7 @@ from shared.logs import get_logger
 from shared.once import Once
 
 NO_STORE = {"Cache-Control": "no-store"}
-"""Of every answer that says nothing else: runs, reports and replies are no business of a cache's."""
+"""Unless a response says otherwise: caches must not store runs, reports or replies."""
 
 InThread = Callable[[Callable[[], Response]], Awaitable[Response]]
 

@@ -215,7 +215,7 @@ def retry_run(run_id: str, services: Services) -> Response:
         if run.stage is Stage.STOPPED:
             message = f"{run_id} is stopped: POST /api/runs/{run_id}/start deploys its model again"
             raise RequestError(409, message, code="Stopped")
-        return _with_request(run, services.now(), retry_at=services.now())
+        return _with_request(run, services.now(), retry_at=services.now(), late_files=())
 
     try:
         services.runs.load(run_id)

@@ -269,7 +269,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         failures=run.failures,
         faulty_since=run.faulty_since,
         last_fault=_public(run.last_fault, FailureView | None),
-        attention=run.attention,
+        attention=run.attention or run.late_notice,
         waiting_for=waiting_for(run),
         may_be_started=run.may_be_started,
         report=_public(run.report, ReportSummaryView | None),

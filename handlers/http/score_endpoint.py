@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.http.chat_events import stream_reply
+from handlers.http.openai.chat_events import stream_reply
 from handlers.http.requests import Request, read_object
 from handlers.http.responses import Response, json_response
 from shared.app import App

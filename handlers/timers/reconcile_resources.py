@@ -95,7 +95,9 @@ def _look_after_jobs(
         except Exception:  # as for endpoints: the next reconciliation tries again
             found.add(entry.run_id)
             extra = {"run_id": entry.run_id}
-            _log.warning("an orphaned job may go on for now", exc_info=True, extra=extra)
+            _log.warning(
+                "cancel failed for an orphaned job; retried at the next tick", exc_info=True, extra=extra
+            )
     return recovered, found
 
 
@@ -155,11 +157,13 @@ def _delete_orphan(
         if not settings.reconcile_dry_run:
             services.endpoints.delete(endpoint)
     except Exception:  # the next reconciliation tries again, and the other endpoints must not wait for it
-        _log.warning("an orphaned endpoint stays for now", exc_info=True, extra=extra)
+        _log.warning(
+            "delete failed for an orphaned endpoint; retried at the next tick", exc_info=True, extra=extra
+        )
 
 
 def _tell_of_ended_runs(entries: Iterable[IndexEntry], found: set[str], services: Services) -> None:
-    """Put on the record of a run that is over that something of it was found, or is found no more."""
+    """Set or clear `attention` on ended runs whose job or endpoint was found."""
     for entry in entries:
         if (
             entry.stage is None
@@ -171,7 +175,7 @@ def _tell_of_ended_runs(entries: Iterable[IndexEntry], found: set[str], services
         try:
             _put_attention(entry.run_id, attention if entry.run_id in found else None, services)
         except (CorruptRunError, UnknownRunError):
-            _log.warning("a run that is over cannot be told about", extra={"run_id": entry.run_id})
+            _log.warning("attention of an ended run could not be updated", extra={"run_id": entry.run_id})
 
 
 def _put_attention(run_id: str, attention: str | None, services: Services) -> None:

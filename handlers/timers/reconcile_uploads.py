@@ -10,7 +10,9 @@ from datetime import timedelta
 from shared.config import Settings
 from shared.domain.errors import FinetuneError
 from shared.domain.run.ignored import PASSING, QUIET, IgnoredReason, IgnoredUpload, reason_for_content
+from shared.domain.run.index import IndexEntry
 from shared.domain.run.names import run_id_for
+from shared.domain.run.upload_change import content_key, parts_key
 from shared.domain.run.uploads import Unused, UploadedBlob, UploadedDataset, sort_uploads
 from shared.logs import get_logger
 from shared.ports import Services
@@ -37,13 +39,23 @@ def reconcile_uploads(*, container: str, settings: Settings, services: Services)
     Returns:
         The runs that were opened, to be advanced.
     """
-    runs = {entry.run_id for entry in services.runs.entries()}
+    runs = {entry.run_id: entry for entry in services.runs.entries()}
+    contents = {entry.content for entry in runs.values()}
     lost: list[str] = []
+    late: list[str] = []
     ignored: dict[str, IgnoredUpload] = {}
     for found in sort_uploads(services.uploads.every()):
         if isinstance(found, Unused):
             blob, reason = found.blob, reason_of(found)
-        elif run_id_for(container, found.train.path, found.train.etag) in runs:
+        elif (entry := runs.get(run_id_for(container, found.train.path, found.train.etag))) is not None:
+            if not (newer := _late_parts(found, entry)):
+                continue
+            if entry.stage is None or not entry.stage.at_rest:
+                late += [found.train.path] if entry.attention is None else []
+                continue
+            blob, reason = newer[0], IgnoredReason.LATE_FILE
+        elif content_key(found.train.file) in contents:
+            # Only its properties were changed since its run was opened.
             continue
         elif (verdict := _verdict(found, services)) is not None:
             blob, reason = verdict
@@ -54,8 +66,17 @@ def reconcile_uploads(*, container: str, settings: Settings, services: Services)
             upload = IgnoredUpload(blob.path, blob.etag, blob.size, reason, services.now())
             ignored[upload.id] = upload
     _keep(ignored, services)
-    opened = [_open(path, container, settings, services) for path in lost[:MOST_OPENED]]
+    found_runs = (*lost[:MOST_OPENED], *late[:MOST_OPENED])
+    opened = [_open(path, container, settings, services) for path in found_runs]
     return [run_id for runs_of_one in opened for run_id in runs_of_one]
+
+
+def _late_parts(dataset: UploadedDataset, entry: IndexEntry) -> list[UploadedBlob]:
+    """Companions and options that a run does not have, and that came after it was opened."""
+    if entry.opened is None or entry.parts == parts_key(blob.file for blob in dataset.parts):
+        return []
+    opened = entry.opened
+    return [blob for blob in dataset.parts if blob.size > 0 and blob.modified > opened]
 
 
 def _verdict(dataset: UploadedDataset, services: Services) -> tuple[UploadedBlob, IgnoredReason] | None:
@@ -83,7 +104,7 @@ def _open(path: str, container: str, settings: Settings, services: Services) -> 
     try:
         opened = take_upload(path, container=container, settings=settings, services=services)
     except FinetuneError as fault:  # the next tick tries again, and the other uploads must not wait for it
-        _log.warning("an upload has no run yet", extra={"blob": path, "code": fault.code})
+        _log.warning("opening a run failed; retried next tick", extra={"blob": path, "code": fault.code})
         return []
-    _log.info("an upload had no run", extra={"blob": path})
+    _log.info("run opened for a missed upload", extra={"blob": path})
     return opened

@@ -279,7 +279,10 @@ class BoundSettings(ServingSettings, frozen=True, kw_only=True):
     ] = None
     allowed_computes: Annotated[
         Names,
-        Meta(description="Further clusters that `run.json` may name, comma-separated; `a*` is all so begun."),
+        Meta(
+            description="Further clusters that `run.json` may name, comma-separated; "
+            "`a*` matches names that begin with `a`."
+        ),
     ] = ()
     allowed_compute_sizes: Annotated[
         Names,

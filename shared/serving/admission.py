@@ -11,7 +11,7 @@ from shared.domain.errors import ScoringError
 from shared.ports import ScoringTarget
 
 
-class _Gate(NamedTuple):
+class _Limiter(NamedTuple):
     capacity: int
     turns: asyncio.Semaphore
 
@@ -23,9 +23,9 @@ class Admission:
     """
 
     def __init__(self, wait_seconds: float) -> None:
-        """Let everybody in yet; `wait_seconds` is how long a request may wait for its turn."""
+        """Begin without requests; `wait_seconds` is the longest wait for a turn."""
         self._wait = wait_seconds
-        self._gates: dict[str, _Gate] = {}
+        self._limiters: dict[str, _Limiter] = {}
 
     @asynccontextmanager
     async def admit(self, target: ScoringTarget) -> AsyncIterator[None]:
@@ -50,9 +50,9 @@ class Admission:
         finally:
             turns.release()
 
-    def _gate(self, target: ScoringTarget) -> _Gate:
+    def _gate(self, target: ScoringTarget) -> _Limiter:
         capacity = target.serving.concurrency * target.serving.instances
-        gate = self._gates.get(target.name)
+        gate = self._limiters.get(target.name)
         if gate is None or gate.capacity != capacity:
-            gate = self._gates[target.name] = _Gate(capacity, asyncio.Semaphore(capacity))
+            gate = self._limiters[target.name] = _Limiter(capacity, asyncio.Semaphore(capacity))
         return gate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TypeVar
 
 from shared.domain.errors import FinetuneError, ServiceRefusedError, WrongWorkspaceError
@@ -10,7 +11,9 @@ from shared.domain.run.observation import Aspect, Observation, aspects_of
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.domain.run.teardown import pending_teardown_steps
+from shared.domain.run.upload_change import UploadStatus, upload_status
 from shared.ports import Services
+from shared.workflow.uploaded_dataset import find_dataset
 
 Seen = TypeVar("Seen")
 
@@ -33,7 +36,13 @@ def observe(run: Run, services: Services) -> Observation:
         endpoint=services.endpoints.endpoint(run.endpoint_name, run.run_id)
         if Aspect.ENDPOINT in aspects
         else None,
+        upload=_upload(run, services) if Aspect.UPLOAD in aspects else None,
     )
+
+
+def _upload(run: Run, services: Services) -> UploadStatus:
+    dataset = find_dataset(run.source.files[0].path, services)
+    return upload_status(run.source, dataset, timedelta(seconds=run.options.settle_seconds))
 
 
 def check_workspace(run: Run, services: Services) -> None:

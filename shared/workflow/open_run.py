@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import timedelta
 
 import msgspec
 
 from shared.config import Settings
+from shared.domain.errors import CorruptRunError, NewerRecordError, UnknownRunError
 from shared.domain.fields import Problem
 from shared.domain.run.ignored import PASSING, QUIET, IgnoredReason, reason_for_content, reason_for_name
-from shared.domain.run.names import parse_upload, part_of_folder, run_id_for
+from shared.domain.run.names import parse_upload, run_id_for
 from shared.domain.run.options import RunOptions
-from shared.domain.run.parts import Failure, Source
+from shared.domain.run.parts import Failure
 from shared.domain.run.run import Run, enter, open_run
-from shared.domain.run.run_json import OPTIONS_LIMIT_BYTES, override_options
 from shared.domain.run.stages import Stage
+from shared.domain.run.upload_change import late_files
 from shared.domain.run.uploads import (
     Unused,
     UploadCheck,
@@ -28,6 +28,8 @@ from shared.logs import get_logger
 from shared.ports import Services
 from shared.workflow.ignored_uploads import forget_ignored, note_ignored
 from shared.workflow.notifications import enqueue_stage_changes
+from shared.workflow.save_progress import update_run
+from shared.workflow.uploaded_dataset import blobs_beside, read_options, source_of
 
 _log = get_logger(__name__)
 
@@ -56,7 +58,7 @@ def take_upload(
         several if its folder has several training files.
     """
     opened = []
-    for found in sort_uploads(_beside(path, services)):
+    for found in sort_uploads(blobs_beside(path, services)):
         if isinstance(found, UploadedDataset):
             opened += _take_dataset(found, attempt, container, settings, services)
         elif found.blob.path == path:
@@ -71,17 +73,6 @@ def reason_of(unused: Unused) -> IgnoredReason:
     return reason_for_name(unused.blob.path)
 
 
-def _beside(path: str, services: Services) -> Iterable[UploadedBlob]:
-    """The blob, and in a folder of a dataset all that lies beside it."""
-    part = part_of_folder(path)
-    if part is not None:
-        return services.uploads.folder(part.folder)
-    blob = services.uploads.find(path)
-    if blob is None:
-        _log.info("upload ignored: it is gone", extra={"blob": path})
-    return [blob] if blob is not None else []
-
-
 def _take_dataset(
     dataset: UploadedDataset, attempt: int, container: str, settings: Settings, services: Services
 ) -> list[str]:
@@ -89,7 +80,7 @@ def _take_dataset(
     if unreadable is not None:
         _ignore(*unreadable, attempt, services)
         return []
-    options, problems = _options(dataset, settings, services)
+    options, problems = read_options(dataset, settings, services)
     settle = timedelta(seconds=options.settle_seconds)
     whole_at, now = settled_at(dataset, settle), services.now()
     if whole_at is not None and whole_at > now:
@@ -125,8 +116,7 @@ def _open(
     assert upload is not None, "only training files make a dataset"
     run_id = run_id_for(container, train.path, train.etag)
     extra = {"run_id": run_id, "blob": train.path, "etag": train.etag}
-    source = Source(container=container, files=(train.file, *(blob.file for blob in dataset.companions)))
-    run = open_run(run_id, upload.dataset, source, options, services.now())
+    run = open_run(run_id, upload.dataset, source_of(container, dataset), options, services.now())
     run = msgspec.structs.replace(run, trace=services.telemetry.begin(run_id))
     if problems:
         run = _rejected(run, problems, services)
@@ -136,17 +126,30 @@ def _open(
         forget_ignored(dataset, services)
     else:
         _log.info("run is open already", extra=extra)
+        _tell_late_files(run_id, dataset, services)
     return run_id
 
 
-def _options(
-    dataset: UploadedDataset, settings: Settings, services: Services
-) -> tuple[RunOptions, list[Problem]]:
-    defaults = settings.default_options()
-    if dataset.options is None:
-        return defaults, []
-    text = services.uploads.read_small(dataset.options.file, OPTIONS_LIMIT_BYTES)
-    return override_options(defaults, text, settings.bounds())
+def _tell_late_files(run_id: str, dataset: UploadedDataset, services: Services) -> None:
+    """Say of what came too late for its run that it is not used; until training starts, the run takes it."""
+    try:
+        run = services.runs.load(run_id).run
+    except (CorruptRunError, NewerRecordError, UnknownRunError):
+        return
+    late = late_files(run.source, dataset)
+    if not late or (run.stage in {Stage.RECEIVED, Stage.VALIDATED} and not run.billable):
+        return
+    if run.stage.at_rest:
+        for blob in dataset.parts:
+            if blob.path in late:
+                note_ignored(blob, IgnoredReason.LATE_FILE, services)
+        return
+
+    def tell(run: Run) -> Run:
+        requests = msgspec.structs.replace(run.requests, late_files=late)
+        return msgspec.structs.replace(run, requests=requests)
+
+    update_run(services.runs, run_id, tell)
 
 
 def _rejected(run: Run, problems: list[Problem], services: Services) -> Run:

@@ -47,7 +47,7 @@ def raising(fault: BaseException) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("fault", [TransientServiceError("ServerBusy"), RunChangedError("again")])
-def test_a_busy_service_parks_nobody(fault: Exception) -> None:
+def test_a_busy_service_suspends_no_run(fault: Exception) -> None:
     """However often a save was refused, the timer goes on naming the run."""
     world = World()
     world.runs.create(a_run(Stage.TRAINING))
@@ -99,7 +99,7 @@ def test_a_death_at_any_call_of_the_last_attempt_loses_no_run(after: bool) -> No
     assert at > 40
 
 
-def test_a_last_attempt_that_saves_nothing_parks_nobody() -> None:
+def test_a_last_attempt_that_saves_nothing_suspends_no_run() -> None:
     """The run backs off, is over, or is in another worker's hands: all is well with it."""
     world = World()
     waits = a_run(Stage.TRAINING, failures=1, due=NOW + timedelta(minutes=1))

@@ -195,15 +195,15 @@ def test_a_rejected_dataset_costs_nothing() -> None:
     assert world.cloud.begun == []
 
 
-def test_an_upload_that_was_replaced_ends_its_run() -> None:
-    """The newer upload has a run of its own; this one says what happened."""
+def test_an_upload_that_was_deleted_before_it_was_read_ends_its_run() -> None:
+    """There is nothing to train on; this says what happened."""
     world = World()
     run_id = upload(world)
-    world.uploads.put("support.jsonl", rows(61))
+    del world.uploads.files["support.jsonl"]
     run = advance(world, run_id)
     assert run.stage is Stage.FAILED
     assert run.error is not None
-    assert "support.jsonl" in run.error.message
+    assert run.error.code == "UploadDeleted"
 
 
 def test_a_failed_job_ends_the_run_in_its_own_words() -> None:
@@ -345,7 +345,7 @@ def test_a_worker_that_died_before_the_submission_may_be_followed_late() -> None
 
 
 @pytest.mark.parametrize("unseen", ["job", "endpoint"])
-def test_what_cannot_be_looked_at_keeps_nothing_else_standing(unseen: str) -> None:
+def test_what_cannot_be_observed_does_not_keep_the_rest(unseen: str) -> None:
     """In a teardown, job and endpoint are taken away each for itself, at once."""
     world = World()
     world.runs.create(a_run(Stage.DELETING))

@@ -204,7 +204,7 @@ def test_any_environment_gives_settings_or_an_error_that_names_names(changes: di
     assert settings.limits().job_poll > timedelta(0)
 
 
-def test_settings_reach_their_places() -> None:
+def test_settings_reach_who_uses_them() -> None:
     """Shares, seed, policy and deadlines arrive where they are used, in their units."""
     settings = read(
         SPLIT_PERCENTAGES="70,20,10",

@@ -33,7 +33,7 @@ from tests.app.conftest import OwnContainers, seen_through
 from tests.app.fake_storage import MemoryRuns
 from tests.app.fakes import World
 
-HOSTILE = ("", "..", "ft-a-0123456789/../x", "ft-a-0123456789\n", "x" * 5000)
+MALFORMED = ("", "..", "ft-a-0123456789/../x", "ft-a-0123456789\n", "x" * 5000)
 
 
 @pytest.fixture(params=["memory", "blobs"])
@@ -84,7 +84,7 @@ def test_a_record_is_created_once(runs: RunStore) -> None:
     assert runs.load(RUN_ID).run.stage is Stage.TRAINING
 
 
-@pytest.mark.parametrize("run_id", [*HOSTILE, "ft-nobody-0123456789"])
+@pytest.mark.parametrize("run_id", [*MALFORMED, "ft-nobody-0123456789"])
 def test_there_is_no_run_of_such_a_name(runs: RunStore, run_id: str) -> None:
     """Names that would lead out of the container are as unknown as any other."""
     runs.create(a_run())

@@ -32,6 +32,7 @@ from shared.domain.run.parts import Failure, Metrics, ModelRecord, Requests, Sta
 from shared.domain.run.run import Run, enter, restart
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import TRANSITIONS, Stage
+from shared.domain.run.upload_change import UploadChange, UploadStatus
 from tests.app.builders import NOW, PLAN, RUN_ID, a_run, report
 
 MODEL = ModelRecord(name="Phi-4-support", version=RUN_ID, id="/models/Phi-4-support", folder="mlflow_model")
@@ -64,6 +65,12 @@ def endpoints() -> list[EndpointStatus | None]:
         ),
         EndpointStatus(Provisioning.READY, "https://e/score", {"main": 100}, foreign=True),
     ]
+
+
+def uploads() -> list[UploadStatus]:
+    """What can become of an upload, settled or not."""
+    changes = [UploadStatus(change) for change in UploadChange]
+    return [*changes, UploadStatus(UploadChange.PARTS, NOW + timedelta(days=31))]
 
 
 def computes() -> list[ComputeStatus | None]:
@@ -110,12 +117,13 @@ def records(stage: Stage) -> Iterator[Run]:
 def observations(run: Run) -> Iterator[Observation]:
     """Everything that can be seen of a run: what its stage does not look at is absent."""
     aspects = aspects_of(run)
-    for job, compute, endpoint in itertools.product(
+    for job, compute, endpoint, upload in itertools.product(
         jobs() if Aspect.JOB in aspects else [None],
         computes() if Aspect.COMPUTE in aspects else [None],
         endpoints() if Aspect.ENDPOINT in aspects else [None],
+        uploads() if Aspect.UPLOAD in aspects else [None],
     ):
-        yield Observation(job=job, compute=compute, endpoint=endpoint)
+        yield Observation(job=job, compute=compute, endpoint=endpoint, upload=upload)
 
 
 def every_case(stage: Stage) -> Iterator[tuple[Run, Observation, Limits, Decision]]:

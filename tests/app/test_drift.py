@@ -1,4 +1,4 @@
-"""What somebody changes by hand on a live endpoint: seen by the next sweep, restored or reported."""
+"""What somebody changes by hand on a live endpoint: seen by the next reconciliation, restored or reported."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def live_world() -> tuple[World, str]:
     return world, run_id
 
 
-def sweep(world: World) -> Run:
-    """One tick of the sweeper, and the messages that it sends."""
+def reconcile(world: World) -> Run:
+    """One tick of the reconciler, and the messages that it sends."""
     (run_id,) = reconcile_resources(settings=SETTINGS, services=world.services)
     return advance(world, run_id)
 
@@ -63,13 +63,13 @@ REPORTED: dict[str, tuple[Callable[[EndpointStatus], EndpointStatus], str]] = {
 
 @pytest.mark.parametrize("change", RESTORED)
 def test_what_an_endpoint_cannot_answer_without_is_restored(change: str) -> None:
-    """Within one sweep the calls are made; then nobody is asked for, and the end is the same."""
+    """Within one reconciliation the calls are made; then nobody is asked for, and the end is the same."""
     world, run_id = live_world()
     expires = world.runs.load(run_id).run.expires_at
     alter, calls = RESTORED[change]
     world.cloud.seen[run_id] = alter(world.cloud.seen[run_id])
     world.cloud.begun.clear()
-    run = sweep(world)
+    run = reconcile(world)
     assert [call for call, _ in world.cloud.begun] == calls
     while run.attention is not None:
         assert run.due is not None
@@ -88,7 +88,7 @@ def test_what_may_be_somebodys_decision_is_reported(change: str) -> None:
     alter, words = REPORTED[change]
     world.cloud.seen[run_id] = alter(before)
     world.cloud.begun.clear()
-    run = sweep(world)
+    run = reconcile(world)
     assert run.stage is Stage.LIVE
     assert words in (run.attention or "")
     (entry,) = world.runs.entries()
@@ -105,7 +105,7 @@ def test_a_restoration_that_is_refused_waits_with_attention() -> None:
     world, run_id = live_world()
     world.cloud.seen[run_id] = world.cloud.seen[run_id]._replace(deployment=None, traffic={})
     world.cloud.faults["deploy"] = [ServiceRefusedError("no quota", code="OutOfQuota")] * 500
-    run = sweep(world)
+    run = reconcile(world)
     assert (run.stage, run.attention) == (Stage.LIVE, "OutOfQuota: no quota")
     while run.stage is Stage.LIVE:
         assert run.due is not None

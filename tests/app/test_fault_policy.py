@@ -62,7 +62,7 @@ ROWS = [
     (FaultKind.ABSENT, Operation.PREPARE, Phase.TEARDOWN, Outcome.WAIT),
     (FaultKind.INVALID_RUN, Operation.SUBMIT, Phase.JOB, Outcome.PROVE),
     (FaultKind.INVALID_RUN, Operation.FINISH, Phase.AFTER_TRAINING, Outcome.WAIT),
-    (FaultKind.UPLOAD_REPLACED, Operation.PREPARE, Phase.BEFORE_TRAINING, Outcome.END),
+    (FaultKind.UPLOAD_REPLACED, Operation.PREPARE, Phase.BEFORE_TRAINING, Outcome.RETRY),
     (FaultKind.UPLOAD_REPLACED, Operation.FINISH, Phase.AFTER_TRAINING, Outcome.WAIT),
 ]
 

@@ -39,6 +39,7 @@ def test_everything_can_be_overridden() -> None:
         "tools": "drop_rows",
         "pretemplated": "strip",
         "mask": "split",
+        "settle_seconds": 5,
     }
     beside = {"other_compute_sizes", "other_instance_types"}  # the rest of a list of sizes
     assert set(chosen) == {field.name for field in msgspec.structs.fields(RunOptions)} - beside

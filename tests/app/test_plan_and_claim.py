@@ -170,7 +170,7 @@ def validated(run_id: str = RUN_ID, **changes: Any) -> Run:
 
 def holder(world: World, stage: Stage, **changes: Any) -> None:
     """Another run has the content already, and is where it is."""
-    other = a_run(stage, run_id=OTHER, **changes)
+    other = a_run(stage, run_id=OTHER, **{"plan": PLAN, **changes})
     world.runs.create(other)
     world.content_index.claim(content_digest(validated(), PLAN), OTHER)
 

@@ -244,7 +244,7 @@ def test_many_callers_against_an_advance_lose_nothing(world: World, services: Se
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
-def test_the_sweeper_against_a_deployment_deletes_nothing(
+def test_a_reconciliation_during_a_deployment_deletes_nothing(
     number: int, world: World, services: Services
 ) -> None:
     """However the listing falls between the steps of a deployment, its endpoint is not an orphan."""

@@ -337,7 +337,7 @@ def written_by_the_next_version(run: Run, *, indexed: bool) -> World:
     world = World()
     world.runs.create(run)
     blob = world.runs.blobs[RUN_ID]
-    blob.body = msgspec.json.encode({**RECORDS[run.stage], "schema_version": NEXT, "news": {"of": [1]}})
+    blob.body = msgspec.json.encode({**RECORDS[run.stage], "schema_version": NEXT, "later": {"of": [1]}})
     if indexed:
         blob.metadata["schema"] = str(NEXT)
     world.cloud.seen[RUN_ID] = EndpointStatus(Provisioning.READY, None, {})
@@ -414,7 +414,7 @@ def test_a_record_without_a_version_is_corrupt() -> None:
 
 
 def test_an_edited_extension_ends_with_the_longest_lifetime() -> None:
-    """Whatever the record says; somebody is told, and the sweeper acts on the setting, too."""
+    """Whatever the record says; somebody is told, and reconcile_resources acts on the setting, too."""
     most = SETTINGS.limits().longest_lifetime
     world = World()
     world.runs.create(a_run(Stage.LIVE, requests=Requests(extended_to=NOW + timedelta(days=60_000))))

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from handlers.events.upload_message import handle_upload_message
+from handlers.events.upload_renamed import handle_upload_renamed
 from shared.domain.run.ignored import QUIET
 from shared.domain.run.run import Run
 from shared.domain.run.uploads import BlobKind
@@ -139,6 +140,46 @@ def test_a_placeholder_opens_nothing_and_is_told_when_it_stays() -> None:
     look(world, SETTLE)
     assert len(runs(world)) == 1
     assert list(world.ignored_uploads.entries()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "renamed", "train"),
+    [
+        ("BlobRenamed", "gr%C3%B6%C3%9Fe/support.jsonl", None),
+        ("BlobRenamed", "support/train.jsonl", "support/train.jsonl"),
+        ("DirectoryRenamed", "team/support", "team/support/Train.ndjson"),
+    ],
+)
+def test_a_rename_opens_the_run_of_the_new_name(kind: str, renamed: str, train: str | None) -> None:
+    """Of a file, or of a folder that became whole under another name; a Data Lake raises no other event."""
+    world = World()
+    world.now += timedelta(days=1)
+    if train is not None:
+        world.uploads.put(train, rows())
+    data = {"destinationUrl": f"https://account.dfs.core.windows.net/uploads/{renamed}"}
+    opened = handle_upload_renamed(
+        f"Microsoft.Storage.{kind}",
+        data,
+        container="uploads",
+        settings=SETTLING,
+        services=world.services,
+    )
+    assert [run.source.files[0].path for run in runs(world)] == ([train] if train else [])
+    assert opened == list(world.runs.blobs)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [None, [], {}, {"destinationUrl": 3}, {"destinationUrl": "https://a.example/elsewhere/train.jsonl"}],
+)
+def test_an_event_that_names_no_upload_opens_nothing(data: object) -> None:
+    """Nor does one of another kind."""
+    for kind in ("Microsoft.Storage.BlobRenamed", "Microsoft.Storage.BlobDeleted", None):
+        world = World()
+        opened = handle_upload_renamed(
+            kind, data, container="uploads", settings=SETTLING, services=world.services
+        )
+        assert opened == []
 
 
 def test_an_archived_file_is_told_of_at_once() -> None:

@@ -23,11 +23,15 @@ def test_exactly_these_stages_are_terminal() -> None:
     }
 
 
-BACK = {Stage.STOPPED: {Stage.TRAINED}, Stage.FAILED: {Stage.TRAINING}}
+BACK = {
+    Stage.VALIDATED: {Stage.RECEIVED},
+    Stage.STOPPED: {Stage.TRAINED},
+    Stage.FAILED: {Stage.TRAINING},
+}
 
 
 def test_every_stage_can_be_reached_and_none_twice() -> None:
-    """All stages can be reached, and no way leads back but those of a stopped run and of one that failed."""
+    """All stages can be reached, and no way leads back but when an upload changes, or a run is started."""
     reached: set[Stage] = set()
 
     def visit(stage: Stage, path: tuple[Stage, ...]) -> None:

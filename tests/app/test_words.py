@@ -10,24 +10,43 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = [
-    *("bench", "chaos", "dashboard", "docs", "emulators", "handlers", "infra", "local", "shared", "tests"),
+    *(
+        ".github",
+        "bench",
+        "chaos",
+        "dashboard",
+        "docs",
+        "emulators",
+        "handlers",
+        "infra",
+        "local",
+        "shared",
+        "tests",
+    ),
     *("finetune", "tools"),
 ]
-FILES = ["function_app.py", "host.json", "local.settings.json.example", "README.md", "CONTRIBUTING.md"]
-TEXT = {".py", ".md", ".js", ".css", ".html", ".bicep", ".json", ".sh", ".ps1", ".txt", ".example", ".toml"}
+FILES = [
+    *("function_app.py", "host.json", "local.settings.json.example", "requirements.in", "pyproject.toml"),
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "Makefile"),
+]
+TEXT = {
+    *(".py", ".md", ".js", ".css", ".html", ".bicep", ".json", ".sh", ".ps1", ".txt", ".example", ".toml"),
+    *(".yml", ".in"),
+}
 
 GIVEN_UP = {
     r"news|Notice|put_down|note_stages": "notification",
-    r"parked|unpark|park|PARKED": "suspended",
+    r"parked|unpark|parks?|PARKED": "suspended",
     r"hear_of|hear_of_job|take_message|schedule_advances": "a handler named for its event",
     r"take_place|has_place|places|PLACES": "slot, or location",
-    r"sweep_endpoints|_what_is_left": "reconcile_resources, observe_remaining",
+    r"sweep(?:er|s|_endpoints)?|what_is_left": "reconcile_resources, observe_remaining",
     r"wish|_asking": "request",
     r"GateRules|check_dataset|pinned_copy|PinnedCopy": "ValidationRules, validate_files, Snapshot",
     r"of_expected_form|may_come_later|unless_known": "validating_response, is_retryable",
-    r"well_formed|tagged_as_ours": "sanitize_text, list_owned",
+    r"tagged_as_ours": "list_owned",
     r"JobFacts|SeenJob|SeenEndpoint|ModelFacts|EndpointFacts": "JobRecord, JobStatus, EndpointStatus",
     r"may_lose_answers|Shelf|shelves|mishap|mishaps|arena|kitchen\.py": "see docs/decisions/0010",
+    r"HOSTILE|chances|gate_rules": "MALFORMED, probabilities, ValidationRules",
     r"local[./]azureml|local[./]host": "emulators/azureml, emulators/functions",
 }
 """Pattern of what was given up, as whole words; what stands for it now."""
@@ -52,7 +71,8 @@ def _texts() -> Iterator[Path]:
 @pytest.mark.parametrize("words", GIVEN_UP)
 def test_names_that_were_given_up_stay_out(words: str) -> None:
     """The message says where an old name stands, and what to write instead."""
-    pattern = re.compile(rf"\b(?:{words})\b")
+    # A word is also what stands between underscores.
+    pattern = re.compile(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])")
     seen = [
         f"{name}:{number}: {line.strip()[:100]}"
         for path in _texts()

@@ -142,15 +142,27 @@ def test_where_nobody_can_be_asked_a_yes_is_demanded(
     assert {request.method for request in app.asked} == {"GET"}
 
 
-@pytest.mark.parametrize(("stage", "code"), [("live", 0), ("failed", 4), ("rejected", 4), ("deleted", 0)])
-def test_following_ends_with_how_it_went(app: App, call: Call, stage: str, code: int) -> None:
+@pytest.mark.parametrize(
+    ("stage", "error", "code"),
+    [
+        ("live", None, 0),
+        ("failed", "out of memory", 4),
+        ("rejected", None, 4),
+        ("deleted", None, 0),
+        ("stopped", None, 0),
+        ("stopped", "no capacity", 4),
+    ],
+)
+def test_following_ends_with_how_it_went(
+    app: App, call: Call, stage: str, error: str | None, code: int
+) -> None:
     """A script knows by the exit code; a reader of the pipe gets each stage on a line."""
     app.run["stage"] = stage
-    app.run["error"] = {"code": "JobFailed", "message": "out of memory"} if stage == "failed" else None
+    app.run["error"] = {"code": "Fault", "message": error} if error else None
     ended, out, err = call("follow", "faq")
     assert ended == code
     assert [json.loads(line)["stage"] for line in out.splitlines()] == ["received", "live"]
-    assert ("out of memory" in err) is (stage == "failed")
+    assert error is None or error in err
 
 
 def test_an_app_that_is_busy_is_followed_on(app: App, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

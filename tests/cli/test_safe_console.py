@@ -13,7 +13,7 @@ from finetune.cli.safe_console import SafeConsole, shown_json
 
 pytestmark = pytest.mark.unit
 
-HOSTILE = {
+MALFORMED = {
     "colour": "\x1b[31mred",
     "cursor": "\x1b[2A\x1b[2Kall is well",
     "title": "\x1b]0;root shell\x07",
@@ -41,10 +41,10 @@ def printed(what: object, *, colours: bool = False) -> str:
     return file.getvalue()
 
 
-@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("kind", MALFORMED)
 def test_a_terminal_is_sent_nothing_that_it_obeys(kind: str) -> None:
     """In a line, in a table, in an error, and in JSON, which says the same."""
-    text = HOSTILE[kind]
+    text = MALFORMED[kind]
     table = Table(title=escape(text))
     table.add_column(escape(text))
     table.add_row(escape(text))
@@ -59,7 +59,7 @@ def test_a_sequence_that_comes_in_pieces_is_none() -> None:
     """A streamed reply may be cut anywhere."""
     file = io.StringIO()
     console = SafeConsole(file=file)
-    for piece in HOSTILE["title"]:
+    for piece in MALFORMED["title"]:
         console.print(piece, end="", markup=False)
     assert not set(file.getvalue()) & OBEYED
 

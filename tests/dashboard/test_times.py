@@ -56,6 +56,37 @@ def test_a_live_endpoint_costs_more_by_the_hour(retold: Callable[..., Page]) -> 
     expect(fact(page, "Endpoint nodes")).to_have_text("10 h, costing 36.70 USD")
 
 
+def test_a_stopped_run_costs_no_more(retold: Callable[..., Page]) -> None:
+    """Its hours stand still, nothing is to come, and its last stage is no longer under way."""
+
+    def stopped(run: dict[str, Any]) -> None:
+        entry_of(run, "deploying")["at"] = ago(hours=10)
+        run["history"] += [
+            {"stage": "deleting", "at": ago(hours=6)},
+            {"stage": "stopped", "at": ago(hours=5)},
+        ]
+        run |= {"stage": "stopped", "end_reason": "its time is up"}
+        run["cost"] |= {"endpoint_node_hours": 4.0, "endpoint_cost": 14.68}
+
+    page = retold(stopped)
+    expect(fact(page, "Endpoint nodes")).to_have_text("4 h, costing 14.68 USD")
+    expect(page.locator(".timeline .ahead")).to_have_count(0)
+    expect(page.locator(".timeline .current")).to_have_count(0)
+
+
+def test_a_restarted_run_costs_for_the_times_that_it_was_up(retold: Callable[..., Page]) -> None:
+    """Four hours before it was stopped, one since it was started again: what lies between costs nothing."""
+
+    def restarted(run: dict[str, Any]) -> None:
+        entry_of(run, "deploying")["at"] = ago(hours=10)
+        again = {"deleting": 6.5, "stopped": 6, "deploying": 1, "live": 0.5}
+        run["history"] += [{"stage": stage, "at": ago(hours=hours)} for stage, hours in again.items()]
+        run["cost"] |= {"endpoint_node_hours": 4.0, "endpoint_cost": 14.68}
+
+    page = retold(restarted)
+    expect(fact(page, "Endpoint nodes")).to_have_text("5 h, costing 18.35 USD")
+
+
 def test_a_job_that_goes_on_costs_more_by_the_hour(retold: Callable[..., Page]) -> None:
     """So does training, on all of its nodes."""
 
@@ -119,15 +150,19 @@ def test_the_last_hour_stands_out_when_it_comes(live_run: str, open_page: Callab
     """Without a change of the record, and by the app's clock, here two hours ahead of the browser's."""
     ends: list[str] = []
 
+    def headers() -> dict[str, str]:
+        return {"Date": format_datetime(datetime.now(UTC) + timedelta(hours=2), usegmt=True)}
+
     def answer(route: Route) -> None:
         clock = datetime.now(UTC) + timedelta(hours=2)
         ends.append((clock + timedelta(seconds=3608)).isoformat())
         runs = [listed("ft-ending-0", "live", expires_at=ends[0]), listed("ft-going-0", "training")]
-        headers = {"Date": format_datetime(clock, usegmt=True)}
-        route.fulfill(json={"runs": runs, "next": None}, headers=headers)
+        route.fulfill(json={"runs": runs, "next": None}, headers=headers())
 
     page = open_page("/")
     page.route("**/api/runs?*", answer)
+    nothing = {"uploads": [], "more": 0}
+    page.route("**/api/uploads?*", lambda route: route.fulfill(json=nothing, headers=headers()))
     # The page may have asked once before the route was there.
     left = page.locator(".left time").first
     expect(left).to_have_text(re.compile(r"^1\sh$"))

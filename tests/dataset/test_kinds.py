@@ -51,6 +51,13 @@ REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
             },
             {"conversations": [HI], "chosen": HELLO, "rejected": assistant("No")},
             {"conversation_a": [HI, HELLO], "conversation_b": [HI, HELLO]},
+            {"prompt": "Hi", "good_response": "Hello", "bad_response": "No"},
+            {"prompt": "Hi", "win": "Hello", "lose": "No"},
+            {"prompt": "Hi", "y_w": "Hello", "y_l": "No"},
+            {"query": "Hi", "positive": "Hello", "negative": "No"},
+            {"history": "Hi", "human_ref_A": "Hello", "human_ref_B": "No"},
+            _with(kto_tag=False),
+            {"chosen": "\n\nHuman: Hi\n\nAssistant: Hello", "rejected": "\n\nHuman: Hi\n\nAssistant: No"},
             {"instruction": "Hi", "output_1": "Hello", "output_2": "No", "preference": 1},
             {"prompt": "Hi", "completion": "Hello", "is_chosen": True, "chosen_rank": 1},
         ],
@@ -71,6 +78,11 @@ REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
                 ]
             },
             {"messages": [user("What is it?\n<image>"), HELLO]},
+            {"messages": [user("What is it? <image>"), HELLO]},
+            {"messages": [user("<image>What is it?"), HELLO]},
+            {"messages": [user("Picture 1: <img>a.jpg</img>\nWhat is it?"), HELLO]},
+            {"messages": [user("Look: ![x](data:image/png;base64,AAAA)"), HELLO]},
+            {"messages": [user("<audio>What does she say?"), HELLO]},
             {"messages": [user([{"type": "image_url", "image_url": {"url": "a"}}]), HELLO]},
             {
                 "messages": [
@@ -122,6 +134,13 @@ REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
             {"messages": [user("<start_of_turn>user\nHi<end_of_turn>"), HELLO]},
             {"messages": [HI, assistant("Hello<|endoftext|>")]},
             {"instruction": "<|user|>\nHi", "input": "", "output": "Hello"},
+            {"prompt": "<\uff5cUser\uff5c>Hi<\uff5cAssistant\uff5c>", "completion": "Hello"},
+            {"prompt": "[|Human|] Hi [|AI|]", "completion": "Hello"},
+            {"messages": [HI, assistant("Hello <unk> you")]},
+            {"prompt": "\n\nHuman: Hi\n\nAssistant:", "completion": " Hello"},
+            {"prompt": "USER: Hi ASSISTANT: ", "completion": "Hello"},
+            {"question": "### Human: Hi\n### Assistant:", "answer": "Hello"},
+            {"messages": [user("### Instruction:\nHi\n\n### Response:\n"), HELLO]},
         ],
     ),
     "JSON inside a text": (
@@ -130,6 +149,8 @@ REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
             {"messages": json.dumps([HI, HELLO])},
             {"conversations": json.dumps([HI, HELLO])},
             {"messages": "{}"},
+            {"messages": [user(json.dumps([HI, HELLO])), HELLO]},
+            {"messages": [user('[{"type": "text", "text": "Hi"}]'), HELLO]},
         ],
     ),
     "text without turns": (
@@ -315,6 +336,10 @@ def test_marks_of_templates_may_be_stripped() -> None:
         assert checked.report.accepted, checked.report.reason
         texts = "".join(checked.conversations())
         assert not any(mark in texts for mark in ("<|", "|>", "[INST]", "<s>", "</s>", "_of_turn>", "SYS>>"))
+    checked = _beside({"prompt": "### Instruction:\nHi\n\n### Response:\n", "completion": "Hello"}, rules)
+    assert json.dumps([HI, HELLO], sort_keys=True) in checked.conversations()
+    several = {"prompt": "\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Bye\n\nAssistant:", "completion": "Bye"}
+    assert "E403" in _beside(several, rules).report.counts
     checked = _beside({"prompt": "<|im_start|>user\nHi<|im_end|>\n", "completion": "Hello<|im_end|>"}, rules)
     assert json.dumps([HI, HELLO], sort_keys=True) in checked.conversations()
 

@@ -1,4 +1,4 @@
-"""What people change by hand on a live endpoint, over the wire: the next sweep sees it."""
+"""What people change by hand on a live endpoint, over the wire: the next reconciliation sees it."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Hand:
         self._arm.delete(path, api_version=DEPLOYMENT_VERSION, doing="deleting")
 
 
-def sweep(flow: Flow, run_id: str) -> Run:
-    """One tick of the sweeper, and the message that it sends to the run."""
+def reconcile(flow: Flow, run_id: str) -> Run:
+    """One tick of the reconciler, and the message that it sends to the run."""
     assert run_id in reconcile_resources(settings=flow.settings, services=flow.services)
     return flow.advance(run_id)
 
@@ -63,17 +63,17 @@ def test_what_was_changed_by_hand_is_restored_or_reported(flow: Flow) -> None:
     hand = Hand(flow, run_id)
 
     hand.change(traffic={"main": 0})
-    sweep(flow, run_id)
+    reconcile(flow, run_id)
     assert hand.read()["properties"]["traffic"] == {"main": 100}
 
     hand.change(traffic={})
     hand.delete_deployment()
-    sweep(flow, run_id)
+    reconcile(flow, run_id)
     assert flow.advance(run_id).attention is None
     assert hand.read()["properties"]["traffic"] == {"main": 100}
 
     hand.change(publicNetworkAccess="Disabled")
-    assert "closed to the public network" in (sweep(flow, run_id).attention or "")
+    assert "closed to the public network" in (reconcile(flow, run_id).attention or "")
     assert hand.read()["properties"]["publicNetworkAccess"] == "Disabled"
     hand.change(publicNetworkAccess="Enabled")
     assert flow.advance(run_id).attention is None
@@ -84,7 +84,7 @@ def test_what_was_changed_by_hand_is_restored_or_reported(flow: Flow) -> None:
     run = flow.advance(run_id)
     assert "lost this run's tags" in (run.attention or "")
     hand.change(tags=tags)
-    assert sweep(flow, run_id).attention is None
+    assert reconcile(flow, run_id).attention is None
 
     assert run.ends_at is not None
     flow.clock[0] = run.ends_at

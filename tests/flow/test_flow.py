@@ -202,7 +202,7 @@ def test_a_run_can_be_canceled_while_it_trains(flow: Flow) -> None:
     assert job.state.over
 
 
-def test_the_sweeper_removes_endpoints_whose_run_is_unknown(flow: Flow) -> None:
+def test_reconciliation_removes_endpoints_whose_run_is_unknown(flow: Flow) -> None:
     """An endpoint of a run that once was, with no record, is deleted; a live run's is left alone."""
     run_id = flow.upload(f"{name()}.jsonl", sample())
     flow.drive(run_id, Stage.LIVE)
@@ -231,7 +231,7 @@ def put_by_hand(flow: Flow, path: str, body: dict[str, object]) -> None:
     assert put.status_code == 201
 
 
-def test_the_sweeper_leaves_endpoints_of_other_installations_alone(flow: Flow) -> None:
+def test_reconciliation_leaves_endpoints_of_other_installations_alone(flow: Flow) -> None:
     """Two installations may share a workspace; neither knows the other's runs."""
     theirs = "ft-theirs-0123456789"
     tags = {RUN_TAG: theirs, INSTALLATION_TAG: "another"}

@@ -29,8 +29,8 @@ def test_schedules_begin_with_seconds() -> None:
 @pytest.mark.parametrize("schedule", ["", "* * *", "61 * * * * *", "every minute", "00:05:00"])
 def test_schedules_that_cannot_be_read_stop_the_host(schedule: str) -> None:
     """The error names the function and the schedule."""
-    with pytest.raises(UnservableAppError, match="sweep"):
-        Timer("sweep", schedule, ignore)
+    with pytest.raises(UnservableAppError, match="clean_up"):
+        Timer("clean_up", schedule, ignore)
 
 
 @pytest.mark.parametrize(("seconds", "due"), [(0.3, 1), (1.3, 1), (5.5, 5)])

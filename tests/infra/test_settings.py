@@ -176,7 +176,11 @@ def test_job_subscription_calls_the_function_that_exists() -> None:
     triggers = re.findall(
         r'function_name\("(\w+)"\)\n@app\.event_grid_trigger', (CHECKOUT / "function_app.py").read_text()
     )
-    assert re.findall(r"param functionName string = '(\w+)'", subscription.source.decode()) == triggers
+    renames = BicepFile(INFRA / "upload-subscription.bicep").source.decode()
+    assert [
+        *re.findall(r"param functionName string = '(\w+)'", subscription.source.decode()),
+        *re.findall(r"param renameFunctionName string = '(\w+)'", renames),
+    ] == triggers
     assert [strings(node) for node in _all_properties(subscription, "includedEventTypes")] == [
         [RUN_STATUS_CHANGED]
     ]

@@ -66,7 +66,7 @@ def test_a_life_is_told_stage_by_stage() -> None:
     assert [event["data"]["over"] for event in events] == [False] * len(PATH)
 
 
-def test_a_notice_is_put_down_before_the_record_is_written() -> None:
+def test_a_notification_is_queued_before_the_record_is_written() -> None:
     """A process that dies between the two loses no notification: it finds whatever the record says later."""
     world = World()
     run = a_run(Stage.TRAINING)
@@ -252,7 +252,7 @@ def test_a_rejection_is_told_by_codes() -> None:
     assert "E204 3 times" in told
 
 
-HOSTILE = "[Sign in](https://evil.example) <https://evil.example|Sign in> <!channel> & co"
+MALFORMED = "[Sign in](https://evil.example) <https://evil.example|Sign in> <!channel> & co"
 PAGE = "https://app.example/api/dashboard"
 
 
@@ -273,8 +273,8 @@ def card_of(message: Any) -> Any:
 
 def a_failed_run() -> Run:
     """Named and broken by strangers."""
-    error = Failure(code="JobCanceled", message=HOSTILE, stage=Stage.TRAINING, at=NOW)
-    return enter(a_run(Stage.TRAINING, dataset=HOSTILE), Stage.DELETING, NOW, error)
+    error = Failure(code="JobCanceled", message=MALFORMED, stage=Stage.TRAINING, at=NOW)
+    return enter(a_run(Stage.TRAINING, dataset=MALFORMED), Stage.DELETING, NOW, error)
 
 
 def test_a_card_for_teams_says_what_and_why_and_nothing_in_it_is_markup() -> None:
@@ -284,8 +284,8 @@ def test_a_card_for_teams_says_what_and_why_and_nothing_in_it_is_markup() -> Non
     runs = [run for block in card["body"] for run in block["inlines"]]
     assert {run["type"] for run in runs} == {"TextRun"}
     texts = [run["text"] for run in runs]
-    assert texts[0] == f"{HOSTILE} is deleting"
-    assert {RUN_ID, f"JobCanceled: {HOSTILE}"} < set(texts)
+    assert texts[0] == f"{MALFORMED} is deleting"
+    assert {RUN_ID, f"JobCanceled: {MALFORMED}"} < set(texts)
     assert runs[0]["color"] == "attention"
     live = card_of(in_form(a_run(Stage.LIVE), 6, "teams"))
     assert live["body"][0]["inlines"][0]["color"] == "good"

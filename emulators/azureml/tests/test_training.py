@@ -51,11 +51,11 @@ def test_the_loss_is_the_cross_entropy_of_a_proper_distribution() -> None:
     loss, count = model.loss(example)
     assert count == len(tokens(example.answer)) + 1
     assert loss > 0
-    chances = model.next_chances(
+    probabilities = model.next_probabilities(
         example.question, model.memory.neighbours(example.question), tokens(example.answer)[:3]
     )
-    assert sum(chances.values()) <= 1 + 1e-5
-    assert min(chances.values()) >= 0
+    assert sum(probabilities.values()) <= 1 + 1e-5
+    assert min(probabilities.values()) >= 0
 
 
 def test_gradients_are_those_of_the_loss() -> None:

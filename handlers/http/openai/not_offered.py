@@ -1,4 +1,4 @@
-"""OpenAI's other routes, to whoever looks for them here: in the form that its clients read."""
+"""Answer 404, in OpenAI's form, for its routes that the app does not offer."""
 
 from __future__ import annotations
 

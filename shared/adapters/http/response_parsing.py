@@ -64,7 +64,7 @@ def is_retryable(fault: FinetuneError) -> bool:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a service asks to wait, at most an hour; None for what is no time to wait."""
+    """Seconds that a service asks to wait, at most an hour; None if the header has no valid delay."""
     try:
         asked = float(headers.get("Retry-After", ""))
     except ValueError:

@@ -46,5 +46,5 @@ class BlobContentIndex:
 
 
 def _holder(download: StorageStreamDownloader[bytes]) -> str:
-    """The run that is entered; what is no name names no run, whose entry is taken over."""
+    """The entry's run id; an invalid one names no run, and may be replaced."""
     return (read_bounded(download, NOTE_LIMIT_BYTES) or b"").decode(errors="replace")

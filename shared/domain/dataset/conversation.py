@@ -14,7 +14,7 @@ import orjson
 
 from .codes import Code
 from .keys import ROLES, is_empty, learns_fully
-from .markup import has_markup
+from .markup import ends_in_open_turn, has_markup
 from .row_plan import RowPlan, plan_row
 from .rules import ValidationRules
 from .turns import TurnPlan, join_parts, meaningful_turn, plan_turn, without_empty
@@ -136,6 +136,7 @@ class RowReader:
                 or not all(map(_strip, contents))
                 or "\0" in "".join(contents)
                 or (len(contents[-1]) <= _LONGEST_PLACEHOLDER and is_placeholder(contents[-1]))
+                or ends_in_open_turn(contents[-2])
             ):
                 return None
             encoded = _dumps(messages, option=_SORTED)
@@ -200,6 +201,7 @@ class RowReader:
                 or not all(map(_strip, contents))
                 or "\0" in "".join(contents)
                 or is_placeholder(contents[-1])
+                or ends_in_open_turn(contents[-2])
                 or (plan.prompt and not asks_first(row["prompt"], contents))
             ):
                 return None

@@ -10,7 +10,13 @@ from typing import Any, NamedTuple
 from .codes import Code
 from .conversation import Message, RowReader, asks_first, encode_messages, is_placeholder
 from .keys import TOOL_ROLES, learns_fully
-from .markup import find_markup, has_media_mark
+from .markup import (
+    ends_in_open_turn,
+    find_markup,
+    has_json_messages,
+    has_media_mark,
+    strip_open_turn,
+)
 from .naming import kind, quoted
 from .parsing import Fault, Finding, Object, parse_row
 from .row_plan import RowPlan
@@ -157,9 +163,31 @@ class _Reading:
                 Code.TEMPLATED_TEXT,
                 f"a text holds the mark {mark[:40]}, which tokenizers take for a real one; remove it",
             )
+        yield from self._check_open_turn()
+        if has_json_messages(encoded):
+            yield Finding(
+                Code.JSON_IN_TEXT,
+                "a text is a list of messages written as JSON; write the messages themselves",
+            )
         if has_media_mark(encoded):
             yield Finding(
                 Code.MEDIA, "a text has the place of an image or a sound, which the model would never see"
+            )
+
+    def _check_open_turn(self) -> Iterator[Finding]:
+        """A template of plain words around the last question."""
+        question = self.messages[-2] if len(self.messages) > 1 else None
+        if question is None or not ends_in_open_turn(question["content"]):
+            return
+        stripped = strip_open_turn(question["content"]) if self._rules.pretemplated == "strip" else None
+        if stripped:
+            self.messages[-2] = {**question, "content": stripped}
+            yield Finding(Code.MARKUP_REMOVED, "removed the words of a template around a question")
+        else:
+            yield Finding(
+                Code.TEMPLATED_TEXT,
+                "a question ends with the name of who speaks next, as templates do, and may hold more turns;"
+                " write the turns as messages",
             )
 
     def _check_turn(self, turn: object, number: int, *, named: bool) -> Generator[Finding, None, str | None]:

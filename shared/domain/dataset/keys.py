@@ -17,7 +17,7 @@ _ORIGINS = (
     *("source", "dataset", "origin", "url", "license", "author", "created", "created_at", "timestamp"),
     *("date", "category", "model", "metadata", "meta", "schemaVersion"),
 )
-_MEASURES = ("score", "quality", "num_turns", "num_tokens", "n_tokens", "token_count", "length")
+_MEASURES = ("score", "num_turns", "turn", "turns", "num_tokens", "n_tokens", "token_count", "length")
 HARMLESS_ROW_KEYS = frozenset((*_IDENTIFIERS, *_ORIGINS, *_MEASURES))
 # Keys of a message that have no effect here. `name` tells participants apart, which these templates cannot.
 HARMLESS_MESSAGE_KEYS = frozenset(
@@ -66,7 +66,8 @@ TOOL_MESSAGE_KEYS = frozenset(["tool_calls", "tool_call_id", "function_call", "t
 PREFERENCE_KEY = re.compile(
     r"(?:.*_)?(?:chosen|rejected|reject|preferred|preference|winner|loser|worse|better|label|labels)(?:_.*)?"
     r"|(?:response|answer|completion|output|model|conversation|score|rating)s?_(?:[ab]|\d+|j|k)(?:_.*)?"
-    r"|non_preferred_output|margin|ranking|rankings|responses|completions"
+    r"|(?:win|lose|winning|losing|good|bad|pos|neg|positive|negative)(?:_(?:response|answer|completion|output)s?)?"
+    r"|y_[wl]|human_ref_[AB]|kto_tag|non_preferred_output|margin|ranking|rankings|responses|completions"
 )
 MEDIA_KEY = re.compile(
     r"(?:.*_)?(?:image|images|img|audio|audios|video|videos|pixel_values|picture|pictures)(?:_(?:path|url|id|file)s?)?"

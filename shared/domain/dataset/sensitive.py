@@ -38,13 +38,13 @@ def _card_length(text: str) -> int:
 
 def _iban_length(text: str) -> int:
     length = _IBAN_LENGTHS.get(text[:2], 0)
-    places = [place for place, sign in enumerate(text) if sign != " "][:length]
-    signs = "".join(text[place] for place in places)
+    positions = [at for at, sign in enumerate(text) if sign != " "][:length]
+    signs = "".join(text[at] for at in positions)
     valid = (
         len(signs) == length > 0
         and int("".join(str(int(sign, 36)) for sign in signs[4:] + signs[:4])) % 97 == 1
     )
-    return places[-1] + 1 if valid else 0
+    return positions[-1] + 1 if valid else 0
 
 
 def _token_length(text: str) -> int:

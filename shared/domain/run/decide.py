@@ -25,11 +25,12 @@ from shared.domain.run.endings import (
 )
 from shared.domain.run.job_status import JobState, is_preempted
 from shared.domain.run.observation import ComputeStatus, Observation, Provisioning
-from shared.domain.run.parts import Failure
+from shared.domain.run.parts import Failure, TrainingPlan
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.run.teardown import deleting
+from shared.domain.run.upload_change import UploadChange
 
 
 def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
@@ -48,7 +49,7 @@ def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisi
         return asked
     match run.stage:
         case Stage.RECEIVED:
-            return _received(run, now)
+            return _received(run, seen, now)
         case Stage.VALIDATED:
             return _validated(run, seen, now, limits)
         case Stage.TRAINING:
@@ -99,9 +100,9 @@ def _requested_end(run: Run) -> Enter | None:
     return Enter(Stage.DELETING, outcome=outcome, reason=reason)
 
 
-def _received(run: Run, now: datetime) -> Decision:
+def _received(run: Run, seen: Observation, now: datetime) -> Decision:
     if run.report is None:
-        return Do(Step.VALIDATE)
+        return _follow_upload(run, seen, now) or Do(Step.VALIDATE)
     if run.report.verdict is Verdict.ACCEPTED:
         return Enter(Stage.VALIDATED)
     return Enter(
@@ -110,7 +111,30 @@ def _received(run: Run, now: datetime) -> Decision:
     )
 
 
+def _follow_upload(run: Run, seen: Observation, now: datetime) -> Decision | None:
+    """What a change of the upload means before training starts; None if the run goes on with what it has."""
+    path, snapshot = run.source.files[0].path, run.report is not None
+    if run.superseded:
+        reason = f"a newer version of {path} was uploaded before training started; it has a run of its own"
+        return Enter(Stage.CANCELED, reason=reason)
+    if seen.upload is None:
+        return None
+    match seen.upload.change:
+        case UploadChange.REPLACED:
+            return Do(Step.SUPERSEDE)
+        case UploadChange.GONE if not snapshot:
+            return give_up(run, "UploadDeleted", f"{path} was deleted before it had been validated", now)
+        case UploadChange.RETAGGED if snapshot:
+            return None
+        case UploadChange.PARTS | UploadChange.RETAGGED:
+            whole_at = seen.upload.whole_at
+            return Wait(whole_at) if whole_at is not None and whole_at > now else Do(Step.REOPEN)
+    return None
+
+
 def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
+    if run.report is None:
+        return Enter(Stage.RECEIVED)
     if run.duplicate_of is not None:
         return Enter(Stage.DUPLICATE)
     if run.plan is None:
@@ -126,8 +150,14 @@ def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
             return give_up(run, "JobNotFound", message, now)
         gave_back = run.slot is not None and not run.slot.acquired
         return Do(Step.ACQUIRE_SLOT if gave_back else Step.SUBMIT_JOB)
-    if run.plan.create_compute and (seen.compute is None or seen.compute.state is not Provisioning.READY):
-        return _bring_up_compute(run, run.plan.compute, seen.compute, now, limits)
+    return _follow_upload(run, seen, now) or _before_submission(run, run.plan, seen, now, limits)
+
+
+def _before_submission(
+    run: Run, plan: TrainingPlan, seen: Observation, now: datetime, limits: Limits
+) -> Decision:
+    if plan.create_compute and (seen.compute is None or seen.compute.state is not Provisioning.READY):
+        return _bring_up_compute(run, plan.compute, seen.compute, now, limits)
     return Do(Step.SUBMIT_JOB if run.holds_slot(SlotKind.TRAINING) else Step.ACQUIRE_SLOT)
 
 

@@ -14,6 +14,10 @@ from shared.domain.run.stages import Stage
 class Step(StrEnum):
     """One idempotent piece of work. A step that finds its work done already changes nothing."""
 
+    REOPEN = "reopen"
+    # Take up an upload whose files came, went or changed before training started.
+    SUPERSEDE = "supersede"
+    # Have a newer version of the upload opened, which takes this run's place.
     VALIDATE = "validate"
     PLAN = "plan"
     CLAIM = "claim"

@@ -120,7 +120,8 @@ def outcome_of(kind: FaultKind, operation: Operation, phase: Phase) -> Outcome:
     if phase is Phase.TEARDOWN:
         return Outcome.WAIT
     if kind is FaultKind.UPLOAD_REPLACED:
-        return Outcome.END if phase is Phase.BEFORE_TRAINING else Outcome.WAIT
+        # The next observation says what became of it.
+        return Outcome.RETRY if phase is Phase.BEFORE_TRAINING else Outcome.WAIT
     if kind is FaultKind.INVALID_RUN and phase is Phase.BEFORE_TRAINING:
         return Outcome.END
     if kind in _FOR_GOOD and operation in _PROVEN:

@@ -30,6 +30,7 @@ class IgnoredReason(StrEnum):
     NO_TRAINING_FILE = "NoTrainingFile"
     OPTIONS_OUTSIDE_FOLDER = "OptionsOutsideFolder"
     SUPERFLUOUS_FILE = "SuperfluousFile"
+    LATE_FILE = "LateFile"
     EMPTY_FILE = "EmptyFile"
     PAGE_BLOB = "PageBlob"
     ARCHIVE_TIER = "ArchiveTier"
@@ -156,6 +157,10 @@ _EXPLANATIONS = {
     IgnoredReason.SUPERFLUOUS_FILE: (
         "Another file of the folder is used in its place.",
         "Delete one of the two.",
+    ),
+    IgnoredReason.LATE_FILE: (
+        "It came after the run of its folder had ended.",
+        "To train with it, upload the folder's training file again.",
     ),
     IgnoredReason.EMPTY_FILE: (
         "The file is empty: a placeholder, or its content was not committed yet.",

@@ -16,6 +16,7 @@ from shared.domain.run.names import numbered_name
 from shared.domain.run.run import SCHEMA_VERSION, Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
+from shared.domain.run.upload_change import content_key, parts_key
 from shared.domain.run.waiting import waiting_for
 from shared.domain.sanitize import is_supported_timestamp
 
@@ -56,6 +57,8 @@ class IndexEntry(NamedTuple):
         attention: See `Run.attention`.
         waiting: See `waiting_for`.
         workspace: See `Run.workspace_id`.
+        content: See `content_key`, of its training file.
+        parts: See `parts_key`.
         job_number, endpoint_number: See `Run`.
         newer: A newer version of the app wrote it: this one leaves the run and what it has alone.
     """
@@ -79,6 +82,8 @@ class IndexEntry(NamedTuple):
     attention: str | None = None
     waiting: str | None = None
     workspace: str | None = None
+    content: str | None = None
+    parts: str | None = None
     job_number: int = 1
     endpoint_number: int = 1
     newer: bool = False
@@ -113,6 +118,7 @@ class IndexEntry(NamedTuple):
 
 def to_metadata(run: Run) -> dict[str, str]:
     """Render a run's index entry as blob metadata (ASCII values, C-identifier names)."""
+    attention = run.attention or run.late_notice or _stopped_by(run)
     facts = {
         "stage": run.stage.value,
         "dataset": quote(run.dataset, safe=""),
@@ -127,9 +133,11 @@ def to_metadata(run: Run) -> dict[str, str]:
         "waits_for": run.slot.kind.value if run.slot is not None and not run.slot.acquired else "",
         "slot_acquired": _render(run.slot.at) if run.slot is not None and run.slot.acquired else "",
         "instances": str(run.options.instance_count) if run.options.instance_count > 1 else "",
-        "attention": quote((run.attention or _stopped_by(run))[:ATTENTION_LIMIT], safe=" "),
+        "attention": quote(attention[:ATTENTION_LIMIT], safe=" "),
         "waiting": quote((waiting_for(run) or "")[:WAITING_LIMIT], safe=" ,"),
         "workspace": run.workspace_id or "",
+        "content": content_key(run.source.files[0]),
+        "parts": parts_key(run.source.parts),
         "schema": str(run.schema_version),
         "job_number": str(run.job_number) if run.job_number > 1 else "",
         "endpoint_number": str(run.endpoint_number) if run.endpoint_number > 1 else "",
@@ -170,6 +178,8 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
         attention=unquote(facts["attention"]) if facts.get("attention") else None,
         waiting=unquote(facts["waiting"]) if facts.get("waiting") else None,
         workspace=facts.get("workspace") or None,
+        content=facts.get("content") or None,
+        parts=facts.get("parts") or None,
         job_number=_count(facts.get("job_number")),
         endpoint_number=_count(facts.get("endpoint_number")),
         newer=_is_newer(facts.get("schema", "")),

@@ -12,6 +12,7 @@ from shared.domain.run.job_status import JobState, job_state
 from shared.domain.run.parts import JobRecord
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
+from shared.domain.run.upload_change import UploadStatus
 
 
 class Provisioning(StrEnum):
@@ -103,6 +104,7 @@ class Aspect(StrEnum):
     COMPUTE = "compute"
     JOB = "job"
     ENDPOINT = "endpoint"
+    UPLOAD = "upload"
 
 
 class Observation(NamedTuple):
@@ -111,15 +113,19 @@ class Observation(NamedTuple):
     job: JobStatus | None = None
     compute: ComputeStatus | None = None
     endpoint: EndpointStatus | None = None
+    upload: UploadStatus | None = None
 
 
 def aspects_of(run: Run) -> frozenset[Aspect]:
     """Say what has to be looked at before a decision on `run`: as little as will do, each costs a call."""
     match run.stage:
+        case Stage.RECEIVED if run.report is None:
+            return frozenset({Aspect.UPLOAD})
         case Stage.VALIDATED if run.plan is not None and run.claimed:
             if run.billable:
                 return frozenset({Aspect.JOB})
-            return frozenset({Aspect.COMPUTE}) if run.plan.create_compute else frozenset()
+            # For the last time before it costs money to have missed a newer version.
+            return frozenset({Aspect.UPLOAD, *([Aspect.COMPUTE] if run.plan.create_compute else [])})
         case Stage.TRAINING:
             return frozenset({Aspect.JOB})
         case Stage.DEPLOYING | Stage.LIVE:

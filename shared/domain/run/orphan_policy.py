@@ -15,7 +15,7 @@ from shared.domain.run.names import number_of, run_id_of
 from shared.domain.run.stages import Stage
 
 LATE = timedelta(days=1)
-"""How long after a run's end a job is looked for that was asked for and not seen to be over."""
+"""How long after a run's end its unfinished job is looked for."""
 
 _BEFORE_THE_JOBS_END = frozenset({Stage.VALIDATED, Stage.TRAINING, None})
 

@@ -33,10 +33,20 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The upload: `files[0]` is the one that opened the run; the others are its companions."""
+    """The upload: `files[0]` is the one that opened the run; the others are its companions.
+
+    Attributes:
+        options: The `run.json` that the run's options were read from, if there was one.
+    """
 
     container: str
     files: Annotated[tuple[SourceFile, ...], msgspec.Meta(min_length=1)]
+    options: SourceFile | None = None
+
+    @property
+    def parts(self) -> tuple[SourceFile, ...]:
+        """Everything beside the training file."""
+        return (*self.files[1:], *([self.options] if self.options is not None else []))
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -195,6 +205,7 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What callers asked for; the next advance acts on it.
 
     Attributes:
+        late_files: Files that were uploaded after training had started, and are not used.
         extension_keys: Idempotency keys of the newest extensions, so that a repeated write adds hours once.
     """
 
@@ -205,6 +216,7 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     extension_keys: tuple[str, ...] = ()
     retry_at: Moment | None = None
     start: StartRequest | None = None
+    late_files: tuple[str, ...] = ()
 
 
 def summarize(report: DatasetReport) -> ReportSummary:

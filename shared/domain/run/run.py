@@ -58,6 +58,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         loss_accepted: Somebody started the run after MAX_EVAL_LOSS had stopped it.
         size_changes: Why which VM size took the place of which, oldest first.
         sizes_refused: VM sizes for the deployment that Azure ML refused one after the other.
+        superseded: A newer version of the upload was seen before training started.
         slot: The newest request for a concurrency slot; a run that was refused waits and asks again.
         compute_requested_at: Since when a cluster is on its way that is not up yet (UTC).
         job_submitted_at: When Azure ML first accepted the job (UTC).
@@ -105,6 +106,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     size_changes: tuple[SizeChange, ...] = ()
     sizes_refused: int = 0
     duplicate_of: str | None = None
+    superseded: bool = False
     plan: TrainingPlan | None = None
     slot: SlotRequest | None = None
     compute_requested_at: Moment | None = None
@@ -128,6 +130,16 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def entered(self, stage: Stage) -> datetime | None:
         """When the run last entered `stage` (UTC), or None if it never did."""
         return next((entry.at for entry in reversed(self.history) if entry.stage is stage), None)
+
+    @property
+    def late_notice(self) -> str | None:
+        """What is said of files that came too late for this run, for as long as it does anything."""
+        if not self.requests.late_files or self.stage.at_rest:
+            return None
+        late, train = ", ".join(self.requests.late_files), self.source.files[0].path
+        return (
+            f"{late} came after training had started, and is not used; to train with it, upload {train} again"
+        )
 
     @property
     def job_name(self) -> str:

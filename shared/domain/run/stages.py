@@ -27,7 +27,7 @@ class Stage(StrEnum):
     STOPPED = "stopped"
     # Nothing that costs money is left, and the trained model is kept; a start request deploys it again.
     DELETED = "deleted"
-    # The endpoint had its time and is verified gone.
+    # A caller asked for the endpoint's deletion, and it is verified gone.
     REJECTED = "rejected"
     # The upload or its options cannot be used; nothing was ever asked of Azure ML.
     DUPLICATE = "duplicate"
@@ -61,7 +61,14 @@ class Stage(StrEnum):
 TRANSITIONS: dict[Stage, frozenset[Stage]] = {
     Stage.RECEIVED: frozenset({Stage.VALIDATED, Stage.REJECTED, Stage.FAILED, Stage.CANCELED}),
     Stage.VALIDATED: frozenset(
-        {Stage.TRAINING, Stage.DUPLICATE, Stage.FAILED, Stage.CANCELED, Stage.DELETING},
+        {
+            Stage.RECEIVED,
+            Stage.TRAINING,
+            Stage.DUPLICATE,
+            Stage.FAILED,
+            Stage.CANCELED,
+            Stage.DELETING,
+        },
     ),
     Stage.TRAINING: frozenset({Stage.TRAINED, Stage.DELETING}),
     Stage.TRAINED: frozenset({Stage.REGISTERED, Stage.DELETING}),

@@ -31,7 +31,7 @@ def deleting(run: Run, seen: Observation, now: datetime, limits: Limits) -> Deci
 
 
 def _left_behind(run: Run, seen: Observation, now: datetime) -> Failure | None:
-    """The endpoint was the run's, and somebody has taken its tags: it is theirs now, and so is its bill."""
+    """Somebody removed the run's tags from its endpoint: the app leaves it, and it costs money."""
     if run.endpoint is None or seen.endpoint is None:
         return None
     message = f"endpoint {run.endpoint_name} had lost this run's tags; it was left as it is, and costs money"

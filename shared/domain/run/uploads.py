@@ -77,9 +77,14 @@ class UploadedDataset(NamedTuple):
     marker: UploadedBlob | None = None
 
     @property
+    def parts(self) -> tuple[UploadedBlob, ...]:
+        """Everything beside the training file that a run uses."""
+        return (*self.companions, *([self.options] if self.options else []))
+
+    @property
     def blobs(self) -> tuple[UploadedBlob, ...]:
         """All of it but the marker."""
-        return (self.train, *self.companions, *([self.options] if self.options else []))
+        return (self.train, *self.parts)
 
 
 def settled_at(dataset: UploadedDataset, settle: timedelta) -> datetime | None:

@@ -7,6 +7,7 @@ import msgspec
 from shared.domain.errors import CorruptRunError, TransientServiceError, UnknownRunError
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
+from shared.domain.run.upload_change import same_content
 from shared.ports import Services
 from shared.workflow.steps.plan_training import content_digest
 
@@ -33,7 +34,7 @@ def claim_content(run: Run, services: Services) -> Run:
         holder = services.content_index.claim(digest, run.run_id)
         if holder == run.run_id:
             return msgspec.structs.replace(run, claimed=True)
-        if not run.options.force and not _came_to_nothing(holder, services):
+        if not run.options.force and not _gives_way(holder, run, digest, services):
             return msgspec.structs.replace(run, duplicate_of=holder, end_reason=_offer(holder, services))
         if services.content_index.take_over(digest, run.run_id, previous=holder):
             return msgspec.structs.replace(run, claimed=True)
@@ -42,14 +43,22 @@ def claim_content(run: Run, services: Services) -> Run:
     )
 
 
-def _came_to_nothing(run_id: str, services: Services) -> bool:
+def _gives_way(holder: str, run: Run, digest: str, services: Services) -> bool:
+    """Whether the claim of another run is worth nothing, or is that of an older version of this upload."""
     try:
-        return _comes_to_nothing(services.runs.load(run_id).run)
+        other = services.runs.load(holder).run
     except UnknownRunError:
         return True
     except CorruptRunError:
         # Nobody can tell; to be on the safe side of the bill, it was trained.
         return False
+    if _comes_to_nothing(other):
+        return True
+    if other.billable or other.stage not in {Stage.RECEIVED, Stage.VALIDATED}:
+        return False
+    # One that was opened anew after its claim trains something else now.
+    stale = other.plan is None or content_digest(other, other.plan) != digest
+    return stale or _is_older_version(other, run)
 
 
 def _offer(run_id: str, services: Services) -> str:
@@ -65,10 +74,22 @@ def _offer(run_id: str, services: Services) -> str:
     return f"{run_id} has this content, and is {holder.stage}"
 
 
+def _is_older_version(other: Run, run: Run) -> bool:
+    """Whether another run is sure to see that this one's upload took the place of its own."""
+    theirs, mine = other.source.files[0], run.source.files[0]
+    same_upload = (other.source.container, theirs.path) == (run.source.container, mine.path)
+    return same_upload and other.opened_at <= run.opened_at and not same_content(theirs, mine)
+
+
 def _comes_to_nothing(run: Run) -> bool:
     # A caller's request is never withdrawn: a run that is not live yet will not be.
     given_up = run.requests.cancel_at is not None or run.requests.delete_at is not None
     if run.has_trained and Stage.FAILED in (run.stage, run.outcome):
         # What was trained is there to be started.
         return given_up
-    return run.stage in _NOTHING or run.outcome in _NOTHING or (given_up and run.stage.before_live)
+    return (
+        run.superseded
+        or run.stage in _NOTHING
+        or run.outcome in _NOTHING
+        or (given_up and run.stage.before_live)
+    )

@@ -29,6 +29,7 @@ from shared.workflow.steps.deploy_model import (
     start_over,
 )
 from shared.workflow.steps.endpoint import create_endpoint, rebuild_endpoint, rename_endpoint
+from shared.workflow.steps.follow_upload import reopen, supersede
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.smoke_test import smoke_test
 from shared.workflow.steps.validate_dataset import validate_dataset
@@ -46,6 +47,14 @@ def carry_out(step: Step, run: Run, seen: Observation, settings: Settings, servi
         FinetuneError: Whatever kept the step from being done; `retryable` says whether to try again.
     """
     return _STEPS[step](run, seen, settings, services)
+
+
+def _reopen(run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
+    return reopen(run, seen, settings, services)
+
+
+def _supersede(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    return supersede(run, services)
 
 
 def _validate(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
@@ -200,6 +209,8 @@ def _delete_endpoint(run: Run, _seen: Observation, _settings: Settings, services
 
 
 _STEPS: dict[Step, CarryOut] = {
+    Step.REOPEN: _reopen,
+    Step.SUPERSEDE: _supersede,
     Step.VALIDATE: _validate,
     Step.PLAN: _plan,
     Step.CLAIM: _claim,

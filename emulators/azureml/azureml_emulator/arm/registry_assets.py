@@ -36,7 +36,7 @@ def _read_only(segment: str) -> ServiceError:
     )
 
 
-def _shelf_family(registry: str, family: Family) -> str:
+def _registry_family(registry: str, family: Family) -> str:
     return f"registries/{registry}/{family.segment}"
 
 
@@ -65,7 +65,7 @@ class _Calls:
         if not given.get(address):
             raise state.error(400, f"The {address} field is required.", code="BadRequest")
         asset = AssetVersion(
-            family=_shelf_family(request["registry"], self.family),
+            family=_registry_family(request["registry"], self.family),
             name=request["name"],
             version=request["version"],
             properties={**self.family.defaults, **given},
@@ -81,7 +81,7 @@ class _Calls:
     def get(self, state: EmulatorState, request: Request) -> Response:
         """One version."""
         found = state.assets.get(
-            key(_shelf_family(request["registry"], self.family), request["name"], request["version"])
+            key(_registry_family(request["registry"], self.family), request["name"], request["version"])
         )
         if found is None:
             raise state.not_found(
@@ -93,14 +93,14 @@ class _Calls:
 
     def list_versions(self, state: EmulatorState, request: Request) -> Response:
         """Newest first; an unknown name is an empty list."""
-        family = _shelf_family(request["registry"], self.family)
+        family = _registry_family(request["registry"], self.family)
         found = [one for one in state.assets.values() if (one.family, one.name) == (family, request["name"])]
         top = int(request.query.get("$top", len(found)))
         return json_response({"value": [_render(request["registry"], one) for one in found[::-1][:top]]})
 
     def container(self, state: EmulatorState, request: Request) -> Response:
         """The latest version of a name."""
-        family = _shelf_family(request["registry"], self.family)
+        family = _registry_family(request["registry"], self.family)
         found = [one for one in state.assets.values() if (one.family, one.name) == (family, request["name"])]
         if not found:
             raise state.not_found(

@@ -51,11 +51,11 @@ def generate(model: LanguageModel, messages: list[dict[str, Any]], sampling: Sam
     neighbours = model.memory.neighbours(question)
     said: list[str] = []
     while len(said) < min(sampling.most_tokens, MOST_NEW_TOKENS):
-        chances = model.next_chances(question, neighbours, said)
+        probabilities = model.next_probabilities(question, neighbours, said)
         if sampling.temperature <= 0:
-            token = max(chances, key=chances.__getitem__)
+            token = max(probabilities, key=probabilities.__getitem__)
         else:
-            token = _drawn(chances, sampling.temperature, sampling.top_p, draw)
+            token = _drawn(probabilities, sampling.temperature, sampling.top_p, draw)
         if token == _END:
             return
         said.append(token)
@@ -68,10 +68,12 @@ def prompt_tokens(messages: list[dict[str, Any]]) -> int:
     return sum(len(tokens(str(message.get("content", "")))) + TOKENS_PER_MESSAGE for message in messages)
 
 
-def _drawn(chances: dict[str, float], temperature: float, top_p: float, draw: np.random.Generator) -> str:
+def _drawn(
+    probabilities: dict[str, float], temperature: float, top_p: float, draw: np.random.Generator
+) -> str:
     """A token of the nucleus, drawn at a temperature."""
-    ordered = sorted(chances.items(), key=lambda item: -item[1])[:200]
-    weights = np.array([chance for _, chance in ordered]) ** (1 / temperature)
+    ordered = sorted(probabilities.items(), key=lambda item: -item[1])[:200]
+    weights = np.array([probability for _, probability in ordered]) ** (1 / temperature)
     weights /= weights.sum()
     kept = int(np.searchsorted(np.cumsum(weights), min(top_p, 1.0))) + 1
     weights = weights[:kept] / weights[:kept].sum()

@@ -37,9 +37,9 @@ READABLE = 3.0
 
 
 class Prediction(NamedTuple):
-    """What memory knows of the next token: chances, and how long a context they rest on (0: none)."""
+    """What memory knows of the next token: probabilities, and how long a context they rest on (0: none)."""
 
-    chances: dict[str, float]
+    probabilities: dict[str, float]
     order: int
 
 
@@ -155,29 +155,29 @@ class LanguageModel:
         remembered = np.zeros(len(answer), np.float32)
         features = np.zeros((len(answer), 3), np.float32)
         for index, token in enumerate(answer):
-            chances, order = self.memory.predict(neighbours, before)
+            probabilities, order = self.memory.predict(neighbours, before)
             features[index] = (1.0, likeness, order)
-            remembered[index] = self._chance(chances, token)
+            remembered[index] = self._probability(probabilities, token)
             before.append(token)
         targets = np.array([self.ids.get(token, UNKNOWN) for token in answer])
         contexts = self._contexts(targets)
         question = self._question(example.question)
-        hidden, chances_all = self._forward(contexts, question)
-        own = chances_all[np.arange(len(answer)), targets]
+        hidden, all_probabilities = self._forward(contexts, question)
+        own = all_probabilities[np.arange(len(answer)), targets]
         trust = _sigmoid(features @ self.parameters["gate"]) * (features[:, 2] > 0)
         mixed = np.maximum(trust * remembered + (1 - trust) * own, 1e-9)
         if gradients is not None:
             gate = -(remembered - own) / mixed * trust * (1 - trust)
             gradients["gate"] += gate @ features
             responsibility = (1 - trust) * own / mixed
-            self._backward(contexts, question, hidden, chances_all, targets, responsibility, gradients)
+            self._backward(contexts, question, hidden, all_probabilities, targets, responsibility, gradients)
         return float(-np.log(mixed).sum()), len(answer)
 
-    def next_chances(
+    def next_probabilities(
         self, question: dict[str, float], neighbours: list[tuple[int, float]], before: list[str]
     ) -> dict[str, float]:
         """Probabilities of the next token of an answer, given what memory finds alike to its question."""
-        chances, order = self.memory.predict(neighbours, [*[_SPECIAL[BEGIN]] * ORDERS[0], *before])
+        probabilities, order = self.memory.predict(neighbours, [*[_SPECIAL[BEGIN]] * ORDERS[0], *before])
         targets = np.array([self.ids.get(token, UNKNOWN) for token in before[-CONTEXT:]] + [UNKNOWN])
         if len(before) >= CONTEXT:
             contexts = targets[None, :CONTEXT][:, ::-1]
@@ -188,23 +188,23 @@ class LanguageModel:
         gate = READABLE + np.array([1.0, likeness, order], np.float32) @ self.parameters["gate"]
         trust = float(_sigmoid(gate)) if order else 0.0
         mixed = {
-            token: float(chance) * (1 - trust)
-            for token, chance in zip(self.vocabulary, own[0], strict=True)
+            token: float(probability) * (1 - trust)
+            for token, probability in zip(self.vocabulary, own[0], strict=True)
             if token not in (_SPECIAL[BEGIN], _SPECIAL[UNKNOWN])
         }
-        for token, chance in chances.items():
-            mixed[token] = mixed.get(token, 0.0) + trust * chance
+        for token, probability in probabilities.items():
+            mixed[token] = mixed.get(token, 0.0) + trust * probability
         return mixed
 
     def zero_gradients(self) -> Gradients:
         """Gradients that are all zero."""
         return {name: np.zeros_like(array) for name, array in self.parameters.items()}
 
-    def _chance(self, chances: dict[str, float], token: str) -> float:
+    def _probability(self, probabilities: dict[str, float], token: str) -> float:
         """Of a token, or of all that the vocabulary does not know when the token is one of those."""
         if token in self.ids:
-            return chances.get(token, 0.0)
-        return sum(chance for other, chance in chances.items() if other not in self.ids)
+            return probabilities.get(token, 0.0)
+        return sum(probability for other, probability in probabilities.items() if other not in self.ids)
 
     def _contexts(self, targets: NDArray[Any]) -> NDArray[Any]:
         padded = np.concatenate([np.full(CONTEXT, BEGIN), targets])
@@ -233,13 +233,13 @@ class LanguageModel:
         contexts: NDArray[Any],
         question: NDArray[Any],
         hidden: Array,
-        chances: Array,
+        probabilities: Array,
         targets: NDArray[Any],
         responsibility: Array,
         gradients: Gradients,
     ) -> None:
         parameters = self.parameters
-        error = chances * responsibility[:, None]
+        error = probabilities * responsibility[:, None]
         error[np.arange(len(targets)), targets] -= responsibility
         gradients["bias"] += error.sum(axis=0)
         gradients["output"] += error.T @ hidden

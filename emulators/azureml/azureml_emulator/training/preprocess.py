@@ -5,6 +5,7 @@ Rules and wording are those of azureml-acft-contrib-hf-nlp 0.0.91, as recorded o
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +42,7 @@ def preprocess_files(
     Args:
         train: The training file.
         validation: The validation file, if one was given.
-        test: The test file, if one was given: it is loaded, and its conversations are written out once.
+        test: The test file, if one was given: it is loaded, and nothing of it is checked.
         window: Tokens of a conversation that are kept; None for all.
 
     Raises:
@@ -52,20 +53,27 @@ def preprocess_files(
         _load(*validation) if validation else None,
         _load(*test) if test else None,
     )
-    survivors = {name: _survivors(name, train[0], rows) for name, rows in splits.items() if name != "test"}
     templated = {
-        name: [_templated(row.get("messages")) for row in rows]
-        for name, rows in (survivors | {"test": splits["test"]}).items()
+        name: [_templated(row.get("messages")) for row in _survivors(name, train[0], splits[name])]
+        for name in ("train", "validation")
     }
     examples: dict[str, list[Example]] = {}
-    kept: dict[str, int] = {}
+    kept = {"test": len(splits["test"])}
     for name, conversations in templated.items():
         encoded = [_encoded(conversation, window) for conversation in conversations]
-        if name != "test":
-            _check_ends(encoded)
+        _check_ends(encoded)
         examples[name] = [example for row in encoded if row is not None for example in row]
-        kept[name] = sum(row is not None for row in encoded) if name != "test" else len(encoded)
-    return Prepared(examples["train"], examples["validation"], examples["test"], kept)
+        kept[name] = sum(row is not None for row in encoded)
+    return Prepared(examples["train"], examples["validation"], _test_examples(splits["test"], window), kept)
+
+
+def _test_examples(rows: list[Row], window: int | None) -> list[Example]:
+    """Those of the test split, which the component loads and never looks at."""
+    examples: list[Example] = []
+    for row in rows:
+        with suppress(PreprocessError):
+            examples += _encoded(_templated(row.get("messages")), window) or []
+    return examples
 
 
 def _load(name: str, data: bytes) -> list[Row]:

@@ -39,7 +39,7 @@ async def stream_reply(
 async def _pieces(
     chat: Chat, target: ScoringTarget, app: App, *, include_usage: bool
 ) -> AsyncGenerator[Piece, None]:
-    """The reply; its turn on the endpoint lasts until it ends, or is not wanted any longer."""
+    """Yield the reply; the request occupies the endpoint until it ends or the client disconnects."""
     asked = stream(chat, target, app.services, usage=include_usage)
     async with app.admission.admit(target), aclosing(asked) as pieces:
         async for piece in pieces:
