@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from shared.config.checks import check_cost, check_each
+from shared.config.checks import UNRESOLVED, check_cost, check_each
 from shared.config.groups import JSON_OBJECTS, LISTS, NotificationSettings
 from shared.config.storage import StorageConnection, read_storage
 from shared.domain.dataset import RowPolicy, ValidationRules
@@ -127,8 +127,9 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
 
     @property
     def accepted_keys(self) -> tuple[str, ...]:
-        """The keys that `/api/v1` accepts."""
-        return tuple(key for key in map(str.strip, (self.api_keys or "").split(",")) if key)
+        """The keys that `/api/v1` accepts; a Key Vault reference that Azure did not resolve is none."""
+        keys = map(str.strip, (self.api_keys or "").split(","))
+        return tuple(key for key in keys if key and not key.startswith(UNRESOLVED))
 
     def validation_rules(self, options: RunOptions, context_window: int) -> ValidationRules:
         """The dataset validation rules for a run."""

@@ -46,7 +46,7 @@ def test_everything_can_be_overridden() -> None:
     options, problems = override_options(defaults, msgspec.json.encode(chosen))
     assert problems == []
     parameters = {"num_train_epochs": 1, "learning_rate": 1e-5, "apply_lora": "false"}
-    assert msgspec.to_builtins(options) == {**chosen, "parameters": parameters}
+    assert msgspec.to_builtins(options) == {**chosen, "parameters": parameters, **dict.fromkeys(beside, ())}
 
 
 def test_a_byte_order_mark_does_no_harm() -> None:
@@ -139,3 +139,22 @@ def test_sizes_may_be_lists() -> None:
     assert (options.instance_type, options.other_instance_types) == ("A", ("B",))
     assert override_options(defaults, b"{}")[0].other_compute_sizes == ("Standard_NC48ads_A100_v4",)
     assert override_options(defaults, b'{"instance_type": []}')[1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"base_model": "Phi 4"}, "'base_model': is 'Phi 4'; it must be <name>, <name>:<version>,"),
+        ({"instance_count": 60}, "is 60; it must be a whole number, at least 1 and at most 50"),
+        ({"lifetime_hours": "a day"}, "is 'a day'; it must be a number, above 0 and at most 8760"),
+        ({"force": "yes"}, "is 'yes'; it must be true or false"),
+        ({"row_policy": "lenient"}, "it must be one of: drop, strict"),
+        ({"compute": "a b"}, "is 'a b'; it must be a name of at most 128 letters"),
+        ({"parameters": []}, "is a list; it must be an object"),
+        ({"base_modl": "Phi-4"}, "is not an option; did you mean 'base_model'?"),
+    ],
+)
+def test_what_is_wrong_is_told_in_plain_words(wrong: dict[str, Any], words: str) -> None:
+    """The key as it was given, the value, the rule, and the nearest spelling."""
+    problems = override(wrong)[1]
+    assert words in "; ".join(problems)

@@ -19,7 +19,15 @@ ParameterValue = str | int | float | bool
 
 Hours = Annotated[float, Meta(gt=0, le=24 * 365)]
 Minutes = Annotated[float, Meta(ge=0, le=60 * 24 * 365)]
-Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:-]*\Z")]
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:-]*\Z",
+        extra={"rule": "a name of at most 128 letters, digits and . _ : -, a letter or digit first"},
+    ),
+]
 Sizes = Annotated[tuple[Name, ...], Meta(max_length=10)]
 """VM sizes, the preferred one first."""
 
@@ -42,6 +50,10 @@ ModelReference = Annotated[
         r"|azureml://registries/[A-Za-z0-9][A-Za-z0-9._-]*/models/[A-Za-z0-9][A-Za-z0-9._-]*"
         r"(/versions/[A-Za-z0-9][A-Za-z0-9._-]*)?"
         r"|hf:[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*)\Z",
+        extra={
+            "rule": "<name>, <name>:<version>, azureml:<name>:<version>, hf:<owner>/<name> or"
+            " azureml://registries/<registry>/models/<name>/versions/<version>"
+        },
     ),
 ]
 """A base model; `shared.domain.training.model_reference` reads it."""
