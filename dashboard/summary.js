@@ -5,6 +5,7 @@ import { h, Part } from "./dom.js";
 import { BLANK, bytes, capital, costSince, count, decimal, hours, moment, price, since, today, until } from "./format.js";
 import { atRest } from "./stages.js";
 import { timeline } from "./timeline.js";
+import { useItCard } from "./use_it.js";
 
 /** What to show of a run, and where. */
 export function summaryPage() {
@@ -15,8 +16,14 @@ export function summaryPage() {
     [new Part(h("section", { class: "card" }), drawSmokeTest), ({ smoke_test: tests, stage }) => ({ tests, over: atRest(stage) })],
   ];
   const [stages, loss, facts, smokeTest] = parts.map(([part]) => part.element);
-  const element = h("div", { class: "grid" }, stages, h("div", { class: "column" }, loss, smokeTest), facts);
-  return { element, show: (run) => parts.forEach(([part, pick]) => part.show(pick(run))) };
+  const useIt = useItCard();
+  const element = h("div", { class: "grid" }, stages, useIt.element, h("div", { class: "column" }, loss, smokeTest), facts);
+  return { element, show };
+
+  function show(run) {
+    parts.forEach(([part, pick]) => part.show(pick(run)));
+    useIt.show(run);
+  }
 }
 
 function drawLoss({ metrics, over }) {

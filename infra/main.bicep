@@ -54,6 +54,13 @@ param deploymentInstanceType string = 'Standard_NC24ads_A100_v4'
 @secure()
 param settingOverrides object = {}
 
+@description('Whether to make a key for the OpenAI-compatible API; azd sets it to false once there is one.')
+param createApiKey bool = true
+
+@description('The key that is made: random unless given.')
+@secure()
+param apiKey string = newGuid()
+
 @description('Python of the function app, a version that Flex Consumption offers.')
 @allowed(['3.11', '3.12', '3.13', '3.14'])
 param pythonVersion string = '3.13'
@@ -103,6 +110,7 @@ var names = {
   dataStorage: 'stdata${token}'
   workspaceStorage: 'stml${token}'
   keyVault: 'kv-${token}'
+  apiKeyVault: 'kv-app-${token}'
   workspace: 'mlw-${token}'
   logs: 'log-${token}'
   insights: 'appi-${token}'
@@ -184,7 +192,7 @@ var defaultSettings = {
   ADVANCE_SCHEDULE: '0 * * * * *'
   RECONCILE_SCHEDULE: '0 */15 * * * *'
   RECONCILE_DRY_RUN: 'false'
-  API_KEYS: ''
+  API_KEYS: apiKeyVault.outputs.setting
   PRICES_PER_HOUR: '{}'
   PRICE_CURRENCY: ''
   DASHBOARD_URL: ''
@@ -250,6 +258,21 @@ module storageRoles 'modules/storage-roles.bicep' = {
   }
 }
 
+module apiKeyVault 'modules/api-key.bicep' = {
+  scope: group
+  name: 'api-key'
+  params: {
+    keyVaultName: names.apiKeyVault
+    createApiKey: createApiKey
+    apiKey: apiKey
+    appPrincipalId: identities.outputs.appPrincipalId
+    readerPrincipalIds: uploaderPrincipalIds
+    privateNetwork: privateNetwork
+    location: location
+    tags: tags
+  }
+}
+
 module network 'modules/network.bicep' = if (privateNetwork) {
   scope: group
   name: 'network'
@@ -260,6 +283,7 @@ module network 'modules/network.bicep' = if (privateNetwork) {
     endpointSubnetPrefix: endpointSubnetPrefix
     hostStorageName: storage.outputs.hostStorageName
     dataStorageName: storage.outputs.dataStorageName
+    keyVaultName: apiKeyVault.outputs.keyVaultName
     location: location
     tags: tags
   }
@@ -384,6 +408,10 @@ output FUNCTION_APP_URL string = functionApp.outputs.url
 output DATA_STORAGE_NAME string = storage.outputs.dataStorageName
 output DEAD_LETTER_CONTAINER_NAME string = storage.outputs.deadLetterContainerName
 output SYSTEM_TOPIC_NAME string = events.outputs.systemTopicName
+output API_KEY_VAULT_NAME string = apiKeyVault.outputs.keyVaultName
+output API_KEY_SECRET_NAME string = apiKeyVault.outputs.secretName
+// azd keeps outputs in its environment: the next deployment finds that there is a key.
+output CREATE_API_KEY string = 'false'
 output AZUREML_WORKSPACE_NAME string = workspaceName
 output AZUREML_WORKSPACE_GROUP string = workspaceGroup
 output SUBSCRIBE_TO_JOBS string = subscribeToJobs ? 'true' : 'false'

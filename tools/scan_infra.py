@@ -17,7 +17,7 @@ CHECKOUT = Path(__file__).parent.parent
 INFRA = CHECKOUT / "infra"
 CHECKOV = CHECKOUT / ".venv" / "checkov" / "bin" / "checkov"
 
-FEWEST_RESOURCES = 50
+FEWEST_RESOURCES = 20
 FEWEST_CHECKS = 20
 """A scan that read less than that proves nothing: a parser that is too old for a file leaves it out."""
 

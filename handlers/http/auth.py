@@ -36,7 +36,10 @@ def check_key(headers: Mapping[str, str], accepted: Iterable[str]) -> None:
     """
     keys = tuple(accepted)
     if not keys:
-        _log.error("API_KEYS is empty: set it to the keys that /api/v1 is to accept")
+        _log.error(
+            "API_KEYS has no key: it is empty, or a Key Vault reference that Azure has not resolved;"
+            " set it to the keys that /api/v1 is to accept"
+        )
         raise not_available()
     digests = [_digest(text) for text in _presented(headers)]
     matches = [hmac.compare_digest(_digest(key), digest) for key in keys for digest in digests]

@@ -78,4 +78,13 @@ if ($env:SUBSCRIBE_TO_JOBS -eq 'true') {
     if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
 }
 
-Write-Output "All functions run. Uploads to https://$($env:DATA_STORAGE_NAME).blob.core.windows.net/uploads now start runs."
+$storage = "https://$($env:DATA_STORAGE_NAME).blob.core.windows.net"
+Write-Output @"
+All functions run. Uploads to $storage/uploads now start runs.
+
+  Page: $($env:FUNCTION_APP_URL)/
+  For finetune, curl and OpenAI's clients (docs/deploy.md goes on to the first chat):
+    `$env:FINETUNE_URL = '$($env:FUNCTION_APP_URL)'; `$env:FINETUNE_STORAGE = '$storage'
+    `$env:FINETUNE_KEY = az functionapp keys list -g $($env:AZURE_RESOURCE_GROUP_NAME) -n $($env:FUNCTION_APP_NAME) --query functionKeys.default -o tsv
+    `$env:FINETUNE_API_KEY = az keyvault secret show --vault-name $($env:API_KEY_VAULT_NAME) --name $($env:API_KEY_SECRET_NAME) --query value -o tsv
+"@

@@ -80,4 +80,12 @@ if [ "$SUBSCRIBE_TO_JOBS" = true ]; then
     --output none
 fi
 
-echo "All functions run. Uploads to https://$DATA_STORAGE_NAME.blob.core.windows.net/uploads now start runs."
+cat <<TEXT
+All functions run. Uploads to https://$DATA_STORAGE_NAME.blob.core.windows.net/uploads now start runs.
+
+  Page: $FUNCTION_APP_URL/
+  For bin/finetune, curl and OpenAI's clients (docs/deploy.md goes on to the first chat):
+    export FINETUNE_URL=$FUNCTION_APP_URL FINETUNE_STORAGE=https://$DATA_STORAGE_NAME.blob.core.windows.net
+    export FINETUNE_KEY="\$(az functionapp keys list -g $AZURE_RESOURCE_GROUP_NAME -n $FUNCTION_APP_NAME --query functionKeys.default -o tsv)"
+    export FINETUNE_API_KEY="\$(az keyvault secret show --vault-name $API_KEY_VAULT_NAME --name $API_KEY_SECRET_NAME --query value -o tsv)"
+TEXT

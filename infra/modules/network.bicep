@@ -1,4 +1,5 @@
-// Optional: a network for the app's outgoing calls, and private endpoints for both storage accounts.
+// Optional: a network for the app's outgoing calls, and private endpoints for both storage accounts and the key
+// vault of the API key.
 
 @description('Name of the virtual network.')
 param networkName string
@@ -18,21 +19,34 @@ param hostStorageName string
 @description('Name of the data account.')
 param dataStorageName string
 
+@description('Name of the key vault that holds the API key.')
+param keyVaultName string
+
 @description('Region.')
 param location string
 
 @description('Tags of every resource.')
 param tags object
 
+var storageType = 'Microsoft.Storage/storageAccounts'
+
 // The host needs tables for its diagnostic events; the data account has none.
 var endpoints = [
-  { account: hostStorageName, service: 'blob', zone: 0 }
-  { account: hostStorageName, service: 'queue', zone: 1 }
-  { account: hostStorageName, service: 'table', zone: 2 }
-  { account: dataStorageName, service: 'blob', zone: 0 }
-  { account: dataStorageName, service: 'queue', zone: 1 }
+  { type: storageType, name: hostStorageName, service: 'blob', zone: 0 }
+  { type: storageType, name: hostStorageName, service: 'queue', zone: 1 }
+  { type: storageType, name: hostStorageName, service: 'table', zone: 2 }
+  { type: storageType, name: dataStorageName, service: 'blob', zone: 0 }
+  { type: storageType, name: dataStorageName, service: 'queue', zone: 1 }
+  { type: 'Microsoft.KeyVault/vaults', name: keyVaultName, service: 'vault', zone: 3 }
 ]
-var services = ['blob', 'queue', 'table']
+var storageSuffix = environment().suffixes.storage
+var zoneNames = [
+  'privatelink.blob.${storageSuffix}'
+  'privatelink.queue.${storageSuffix}'
+  'privatelink.table.${storageSuffix}'
+  // The one of Azure's public cloud: environment() knows only the suffix without "privatelink".
+  'privatelink.vaultcore.azure.net'
+]
 
 resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
   name: networkName
@@ -74,15 +88,15 @@ resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
 }
 
 resource zones 'Microsoft.Network/privateDnsZones@2020-06-01' = [
-  for service in services: {
-    name: 'privatelink.${service}.${environment().suffixes.storage}'
+  for zoneName in zoneNames: {
+    name: zoneName
     location: 'global'
     tags: tags
   }
 ]
 
 resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2020-06-01' = [
-  for (service, index) in services: {
+  for (zoneName, index) in zoneNames: {
     parent: zones[index]
     name: networkName
     location: 'global'
@@ -96,7 +110,7 @@ resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2020-06-01
 
 resource privateEndpoints 'Microsoft.Network/privateEndpoints@2024-05-01' = [
   for item in endpoints: {
-    name: 'pe-${item.account}-${item.service}'
+    name: 'pe-${item.name}-${item.service}'
     location: location
     tags: tags
     properties: {
@@ -105,7 +119,7 @@ resource privateEndpoints 'Microsoft.Network/privateEndpoints@2024-05-01' = [
         {
           name: item.service
           properties: {
-            privateLinkServiceId: resourceId('Microsoft.Storage/storageAccounts', item.account)
+            privateLinkServiceId: resourceId(item.type, item.name)
             groupIds: [item.service]
           }
         }

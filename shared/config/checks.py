@@ -13,6 +13,10 @@ from shared.domain.run.parameters import fault_of_value
 
 _CRON_FIELDS = 6
 
+UNRESOLVED = "@Microsoft.KeyVault("
+"""How a setting begins whose reference Azure could not resolve: it is passed to the app as it was written
+(https://learn.microsoft.com/azure/app-service/app-service-key-vault-references)."""
+
 RESERVED_VARIABLES = frozenset(
     {
         *("ENGINE_NAME", "WORKER_COUNT", "MAX_MODEL_LEN", "TENSOR_PARALLEL"),
@@ -47,6 +51,9 @@ def check_each(values: Mapping[str, Any]) -> list[Problem]:
         problems.append(Problem("ENDPOINT_IDLE_MINUTES", message))
     if not re.fullmatch(r"[\x20-\x7e]*", values.get("api_keys") or ""):
         problems.append(Problem("API_KEYS", "must be ASCII: keys travel in HTTP headers"))
+    if (values.get("webhook_secret") or "").startswith(UNRESOLVED):
+        message = "is a Key Vault reference that Azure has not resolved; may the app read that secret?"
+        problems.append(Problem("WEBHOOK_SECRET", message))
     for name, value in values.get("finetune_parameters", {}).items():
         fault = fault_of_value(value)
         if fault is not None:
@@ -64,8 +71,8 @@ def check_cost(defaults: RunOptions, bounds: Bounds) -> list[Problem]:
     if bounds.max_run_cost is None:
         return []
     sizes = {
-        *(defaults.compute_size, *bounds.allowed_compute_sizes),
-        *(defaults.instance_type, *bounds.allowed_instance_types),
+        *(defaults.compute_size, *defaults.other_compute_sizes, *bounds.allowed_compute_sizes),
+        *(defaults.instance_type, *defaults.other_instance_types, *bounds.allowed_instance_types),
     }
     unpriced = sorted(size for size in sizes if size.lower() not in bounds.prices)
     if unpriced:

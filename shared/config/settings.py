@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from shared.config.checks import check_cost, check_each
+from shared.config.checks import UNRESOLVED, check_cost, check_each
 from shared.config.groups import JSON_OBJECTS, LISTS, NotificationSettings
 from shared.config.storage import StorageConnection, read_storage
 from shared.domain.dataset import RowPolicy, ValidationRules
@@ -81,8 +81,10 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             base_model=self.base_model,
             parameters=self.finetune_parameters,
             compute=self.compute_cluster,
-            compute_size=self.compute_size,
-            instance_type=self.deployment_instance_type,
+            compute_size=self.compute_size[0],
+            other_compute_sizes=self.compute_size[1:],
+            instance_type=self.deployment_instance_type[0],
+            other_instance_types=self.deployment_instance_type[1:],
             instance_count=self.deployment_instance_count,
             lifetime_hours=self.endpoint_lifetime_hours,
             idle_minutes=self.endpoint_idle_minutes,
@@ -125,8 +127,9 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
 
     @property
     def accepted_keys(self) -> tuple[str, ...]:
-        """The keys that `/api/v1` accepts."""
-        return tuple(key for key in map(str.strip, (self.api_keys or "").split(",")) if key)
+        """The keys that `/api/v1` accepts; a Key Vault reference that Azure did not resolve is none."""
+        keys = map(str.strip, (self.api_keys or "").split(","))
+        return tuple(key for key in keys if key and not key.startswith(UNRESOLVED))
 
     def validation_rules(self, options: RunOptions, context_window: int) -> ValidationRules:
         """The dataset validation rules for a run."""

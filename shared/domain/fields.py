@@ -48,13 +48,55 @@ def convert_fields(
 
 
 def _explain(value: Any, expected: Any, fault: msgspec.ValidationError) -> str:
-    """Name the value and the rule; what msgspec says of a wrong word lists none of the right ones."""
+    """Name the value and the rule in plain words, where they can be told in one line.
+
+    Text is quoted only where its type has a `rule` (in `Meta(extra=…)`): an address may hold a secret.
+    """
     declared = msgspec.inspect.type_info(expected)
+    rule = None if " - at `$" in str(fault) else _rule(declared)
+    return str(fault) if rule is None else f"is {_quoted(value)}; it must be {rule}"
+
+
+def _rule(declared: msgspec.inspect.Type) -> str | None:
+    extra: Mapping[str, Any] = {}
     if isinstance(declared, msgspec.inspect.Metadata):
-        declared = declared.type
-    if isinstance(declared, msgspec.inspect.LiteralType):
-        return f"is {repr(value)[:64]}; it must be one of: {', '.join(map(str, declared.values))}"
-    return str(fault)
+        extra, declared = declared.extra or {}, declared.type
+    if isinstance(declared, msgspec.inspect.UnionType):
+        some = [one for one in declared.types if not isinstance(one, msgspec.inspect.NoneType)]
+        return _rule(some[0]) if len(some) == 1 else None
+    match declared:
+        case msgspec.inspect.LiteralType(values=values):
+            return f"one of: {', '.join(map(str, values))}"
+        case msgspec.inspect.BoolType():
+            return "true or false"
+        case msgspec.inspect.IntType():
+            return f"a whole number{_range(declared)}"
+        case msgspec.inspect.FloatType():
+            return f"a number{_range(declared)}"
+        case msgspec.inspect.DictType():
+            return "an object"
+        case _:
+            return extra.get("rule")
+
+
+def _range(number: msgspec.inspect.IntType | msgspec.inspect.FloatType) -> str:
+    words = [
+        f"above {number.gt:g}" if number.gt is not None else "",
+        f"at least {number.ge:g}" if number.ge is not None else "",
+        f"below {number.lt:g}" if number.lt is not None else "",
+        f"at most {number.le:g}" if number.le is not None else "",
+    ]
+    told = " and ".join(filter(None, words))
+    return f", {told}" if told else ""
+
+
+def _quoted(value: Any) -> str:
+    """A value as JSON has it, shortened."""
+    if isinstance(value, dict | list):
+        return "a list" if isinstance(value, list) else "an object"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return repr(value)[:64]
 
 
 @cache

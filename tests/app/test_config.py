@@ -239,3 +239,12 @@ def test_storage_is_a_connection_string_or_an_identity() -> None:
     assert settings.storage.blob_service_uri == address
     assert settings.storage.connection_string is None
     assert read().storage.connection_string == "UseDevelopmentStorage=true"
+
+
+def test_a_reference_that_azure_did_not_resolve_is_no_secret() -> None:
+    """It stands in templates for everybody to read: it opens nothing, and signs nothing."""
+    reference = "@Microsoft.KeyVault(VaultName=kv;SecretName=api-key)"
+    assert read(API_KEYS=f"{reference},real").accepted_keys == ("real",)
+    assert read(API_KEYS=reference).accepted_keys == ()
+    said = problems(WEBHOOK_URL="https://x.example", WEBHOOK_SECRET=reference)
+    assert "WEBHOOK_SECRET: is a Key Vault reference" in said

@@ -41,11 +41,12 @@ def test_everything_can_be_overridden() -> None:
         "mask": "split",
         "settle_seconds": 5,
     }
-    assert set(chosen) == {field.name for field in msgspec.structs.fields(RunOptions)}
+    beside = {"other_compute_sizes", "other_instance_types"}  # the rest of a list of sizes
+    assert set(chosen) == {field.name for field in msgspec.structs.fields(RunOptions)} - beside
     options, problems = override_options(defaults, msgspec.json.encode(chosen))
     assert problems == []
     parameters = {"num_train_epochs": 1, "learning_rate": 1e-5, "apply_lora": "false"}
-    assert msgspec.to_builtins(options) == {**chosen, "parameters": parameters}
+    assert msgspec.to_builtins(options) == {**chosen, "parameters": parameters, **dict.fromkeys(beside, ())}
 
 
 def test_a_byte_order_mark_does_no_harm() -> None:
@@ -126,3 +127,34 @@ def test_what_is_taken_over_is_well_formed(chosen: dict[str, Any]) -> None:
         assert options == OPTIONS
     else:
         assert msgspec.convert(msgspec.to_builtins(options), RunOptions) == options
+
+
+def test_sizes_may_be_lists() -> None:
+    """The preferred one first; a size alone has no others, whatever the settings have."""
+    defaults = msgspec.structs.replace(OPTIONS, other_compute_sizes=("Standard_NC48ads_A100_v4",))
+    text = b'{"compute_size": "Standard_NC24ads_A100_v4", "instance_type": ["A", "B"]}'
+    options, problems = override_options(defaults, text)
+    assert problems == []
+    assert options.other_compute_sizes == ()
+    assert (options.instance_type, options.other_instance_types) == ("A", ("B",))
+    assert override_options(defaults, b"{}")[0].other_compute_sizes == ("Standard_NC48ads_A100_v4",)
+    assert override_options(defaults, b'{"instance_type": []}')[1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"base_model": "Phi 4"}, "'base_model': is 'Phi 4'; it must be <name>, <name>:<version>,"),
+        ({"instance_count": 60}, "is 60; it must be a whole number, at least 1 and at most 50"),
+        ({"lifetime_hours": "a day"}, "is 'a day'; it must be a number, above 0 and at most 8760"),
+        ({"force": "yes"}, "is 'yes'; it must be true or false"),
+        ({"row_policy": "lenient"}, "it must be one of: drop, strict"),
+        ({"compute": "a b"}, "is 'a b'; it must be a name of at most 128 letters"),
+        ({"parameters": []}, "is a list; it must be an object"),
+        ({"base_modl": "Phi-4"}, "is not an option; did you mean 'base_model'?"),
+    ],
+)
+def test_what_is_wrong_is_told_in_plain_words(wrong: dict[str, Any], words: str) -> None:
+    """The key as it was given, the value, the rule, and the nearest spelling."""
+    problems = override(wrong)[1]
+    assert words in "; ".join(problems)

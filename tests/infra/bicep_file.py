@@ -23,6 +23,7 @@ FUNCTIONS = BUILT_IN | {
         "listKeys",
         "loadJsonContent",
         "loadTextContent",
+        "newGuid",
         "resourceId",
         "string",
         "subscriptionResourceId",

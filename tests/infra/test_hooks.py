@@ -33,7 +33,7 @@ def test_azd_finds_its_files() -> None:
 def test_hooks_read_outputs_that_exist(main_bicep: BicepFile) -> None:
     """Each variable of a hook is an output of the template, which azd puts in its environment."""
     sh = set(re.findall(r"\$\{?([A-Z][A-Z_]+)", SH))
-    ps1 = set(re.findall(r"\$env:([A-Z_]+)|\$\(\$env:([A-Z_]+)", PS1))
+    ps1 = set(re.findall(r"(?<!`)\$env:([A-Z_]+)|\$\(\$env:([A-Z_]+)", PS1))
     assert sh == {name for pair in ps1 for name in pair if name}
     assert sh <= main_bicep.outputs
 
@@ -146,6 +146,9 @@ def test_an_app_that_runs_is_subscribed(azure: Azure) -> None:
     calls = azure.calls()
     assert [call for call in calls if "--name upload-subscription" in call] == calls[-1:]
     assert sum("function list" in call for call in calls) == 3
+    # What leads to the first chat, with the names in it, and no key.
+    assert f"Page: {azure.url}/\n" in done.stdout
+    assert 'FINETUNE_API_KEY="$(az keyvault secret show --vault-name some --name some ' in done.stdout
     azure.run_hook(SUBSCRIBE_TO_JOBS="true")
     assert "--name job-subscription" in azure.calls()[-1]
 

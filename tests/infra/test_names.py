@@ -25,6 +25,7 @@ RULES = {
     "dataStorage": r"[a-z0-9]{3,24}",
     "workspaceStorage": r"[a-z0-9]{3,24}",
     "keyVault": r"[a-zA-Z](?!.*--)[a-zA-Z0-9\-]{1,22}[a-zA-Z0-9]",
+    "apiKeyVault": r"[a-zA-Z](?!.*--)[a-zA-Z0-9\-]{1,22}[a-zA-Z0-9]",
     "workspace": r"[a-zA-Z0-9][\w\-]{2,32}",
     "logs": r"[a-zA-Z0-9][a-zA-Z0-9\-]{2,61}[a-zA-Z0-9]",
     "insights": r"[\w\-.()]{0,254}[\w\-()]",

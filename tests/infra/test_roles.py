@@ -18,6 +18,7 @@ BUILT_IN = {
     "Storage Blob Data Reader": "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
     "Storage Queue Data Contributor": "974c5e8b-45b9-4653-ba55-5f855dd0fb88",
     "Storage Table Data Contributor": "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",
+    "Key Vault Secrets User": "4633458b-17de-408a-b874-0445c86b69e6",
 }
 
 
@@ -37,7 +38,9 @@ def test_every_role_is_granted_somewhere_and_known(bicep_files: list[BicepFile])
     named = {
         name
         for file in bicep_files
-        for name in re.findall(r"'((?:Storage|AzureML|Azure AI|Monitoring) [\w ]+)'", file.source.decode())
+        for name in re.findall(
+            r"'((?:Storage|AzureML|Azure AI|Monitoring|Key Vault) [\w ]+)'", file.source.decode()
+        )
     }
     assert named == set(ROLES)
 

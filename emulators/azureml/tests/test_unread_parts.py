@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from azureml_emulator import Emulator
 from azureml_emulator.core import request_bodies
-from azureml_emulator.core.request_bodies import unread_fields
+from azureml_emulator.core.body_fields import unread_fields
 from azureml_emulator.core.routing import Plane
 from azureml_emulator.routes import ROUTES
 from emulator_rest import GPU_SIZE, Rest

@@ -19,7 +19,18 @@ ParameterValue = str | int | float | bool
 
 Hours = Annotated[float, Meta(gt=0, le=24 * 365)]
 Minutes = Annotated[float, Meta(ge=0, le=60 * 24 * 365)]
-Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:-]*\Z")]
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:-]*\Z",
+        extra={"rule": "a name of at most 128 letters, digits and . _ : -, a letter or digit first"},
+    ),
+]
+Sizes = Annotated[tuple[Name, ...], Meta(max_length=10)]
+"""VM sizes, the preferred one first."""
+
 IgnoredKeys = Annotated[tuple[Annotated[str, Meta(max_length=80)], ...], Meta(max_length=100)]
 
 _SETTINGS = {"instance_type": "DEPLOYMENT_INSTANCE_TYPE", "compute": "COMPUTE_CLUSTER"}
@@ -39,6 +50,10 @@ ModelReference = Annotated[
         r"|azureml://registries/[A-Za-z0-9][A-Za-z0-9._-]*/models/[A-Za-z0-9][A-Za-z0-9._-]*"
         r"(/versions/[A-Za-z0-9][A-Za-z0-9._-]*)?"
         r"|hf:[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*)\Z",
+        extra={
+            "rule": "<name>, <name>:<version>, azureml:<name>:<version>, hf:<owner>/<name> or"
+            " azureml://registries/<registry>/models/<name>/versions/<version>"
+        },
     ),
 ]
 """A base model; `shared.domain.training.model_reference` reads it."""
@@ -54,7 +69,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         parameters: Inputs of the fine-tuning component, checked against the component itself in preflight.
         compute: Cluster of the workspace, or `serverless`.
         compute_size: VM size for training: of serverless compute, or of a cluster yet to be created.
+        other_compute_sizes: Sizes to train on instead, in this order, where Azure ML refuses that one.
         instance_type: VM size of the deployment.
+        other_instance_types: The same for the deployment.
         instance_count: VMs of the deployment.
         serving_concurrency: Requests that one VM of the deployment works on at once.
         lifetime_hours: Hours from going live to being stopped: the endpoint is deleted, the model stays.
@@ -78,6 +95,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     serving_concurrency: Annotated[int, Meta(ge=1, le=256)] = 8
     settle_seconds: SettleSeconds = 10
     force: bool = False
+    other_compute_sizes: Sizes = ()
+    other_instance_types: Sizes = ()
     ignore_keys: IgnoredKeys = ()
     preference: Literal["reject", "use_chosen"] = "reject"
     vision: Literal["reject", "drop_rows"] = "reject"

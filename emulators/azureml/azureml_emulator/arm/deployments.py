@@ -17,9 +17,9 @@ from azureml_emulator.core.asset_families import MODEL, by_id
 from azureml_emulator.core.catalogue import model_ids
 from azureml_emulator.core.http import Request, Response, json_response
 from azureml_emulator.core.lists import PAGING, page
-from azureml_emulator.core.request_bodies import DeploymentBody, LogsBody
 from azureml_emulator.core.resources import Deployment, Endpoint, LongRunning
 from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
+from azureml_emulator.core.serving_bodies import DeploymentBody, LogsBody
 from azureml_emulator.core.state import EmulatorState
 from azureml_emulator.core.vm_sizes import SIZES, VmSize, cores_reserved, limit, usage
 from azureml_emulator.serving.container import ContainerCrashedError

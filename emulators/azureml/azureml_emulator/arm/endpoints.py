@@ -10,9 +10,9 @@ from azureml_emulator.core import operations
 from azureml_emulator.core.clock import wire_time
 from azureml_emulator.core.http import Request, Response, json_response
 from azureml_emulator.core.lists import PAGING, has_tags, page
-from azureml_emulator.core.request_bodies import EndpointBody
 from azureml_emulator.core.resources import Endpoint, LongRunning
 from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
+from azureml_emulator.core.serving_bodies import EndpointBody
 from azureml_emulator.core.state import EmulatorState
 from azureml_emulator.serving.images import scoring_path
 

@@ -6,11 +6,8 @@ the emulator is strict, and logged otherwise. Names are the wire's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 Text = str | None
@@ -219,116 +216,6 @@ class JobBody(Struct):
     properties: JobProperties
 
 
-class EndpointProperties(Struct):
-    """An online endpoint."""
-
-    authMode: str  # noqa: N815
-    traffic: dict[str, int] | None = None
-    mirrorTraffic: dict[str, int] | None = None  # noqa: N815
-    properties: Texts = None
-    description: Text = None
-
-    publicNetworkAccess: Text = None  # noqa: N815
-    compute: Text = None
-    provisioningState: Text = None  # noqa: N815
-    scoringUri: Text = None  # noqa: N815
-    swaggerUri: Text = None  # noqa: N815
-    keys: Object = None
-
-
-class EndpointBody(Struct):
-    """PUT of an endpoint."""
-
-    properties: EndpointProperties
-    location: Text = None
-    tags: Texts = None
-    identity: Object = None
-
-    kind: Text = None
-    id: Text = None
-    name: Text = None
-    type: Text = None
-    sku: Object = None
-    systemData: Object = None  # noqa: N815
-
-
-class RequestSettings(Struct):
-    """Limits of a deployment's requests."""
-
-    requestTimeout: str = "PT5S"  # noqa: N815
-    maxConcurrentRequestsPerInstance: int = 1  # noqa: N815
-
-    maxQueueWait: Text = None  # noqa: N815
-
-
-class Probe(Struct):
-    """How the platform asks a container whether it is well; durations are ISO 8601."""
-
-    initialDelay: str = "PT10S"  # noqa: N815
-    period: str = "PT10S"
-    timeout: str = "PT2S"
-    failureThreshold: int = 30  # noqa: N815
-    successThreshold: int = 1  # noqa: N815
-
-
-class DeploymentProperties(Struct):
-    """An online deployment."""
-
-    model: Text = None
-    instanceType: str = ""  # noqa: N815
-    requestSettings: RequestSettings | None = None  # noqa: N815
-    environmentId: Text = None  # noqa: N815
-    livenessProbe: Probe | None = None  # noqa: N815
-    readinessProbe: Probe | None = None  # noqa: N815
-    scaleSettings: Object = None  # noqa: N815
-    environmentVariables: Texts = None  # noqa: N815
-    properties: Texts = None
-
-    endpointComputeType: Text = None  # noqa: N815
-    description: Text = None
-    modelMountPath: Text = None  # noqa: N815
-    egressPublicNetworkAccess: Text = None  # noqa: N815
-    provisioningState: Text = None  # noqa: N815
-    codeConfiguration: Object = None  # noqa: N815
-    dataCollector: Object = None  # noqa: N815
-    appInsightsEnabled: bool | None = None  # noqa: N815
-
-
-class Sku(Struct):
-    """How many instances."""
-
-    capacity: int = 1
-
-    name: Text = None
-    tier: Text = None
-    family: Text = None
-    size: Text = None
-
-
-class DeploymentBody(Struct):
-    """PUT of a deployment."""
-
-    properties: DeploymentProperties
-    sku: Sku | None = None
-    location: Text = None
-    tags: Texts = None
-
-    kind: Text = None
-    id: Text = None
-    name: Text = None
-    type: Text = None
-    identity: Object = None
-    systemData: Object = None  # noqa: N815
-
-
-class LogsBody(Struct):
-    """POST for a deployment's logs."""
-
-    tail: int | None = None
-
-    containerType: Text = None  # noqa: N815
-
-
 class ExperimentSearchBody(Struct):
     """POST of an MLflow search for experiments."""
 
@@ -349,36 +236,3 @@ class RunSearchBody(Struct):
 
     run_view_type: Text = None
     order_by: list[str] | None = None
-
-
-def type_error(document: dict[str, Any], kind: type[Struct]) -> str | None:
-    """The first field of a body that has a wrong type, as text; None if there is none."""
-    try:
-        msgspec.convert(document, kind)
-    except msgspec.ValidationError as error:
-        return str(error)
-    return None
-
-
-def unread_fields(document: Any, kind: Any, path: str = "") -> Iterator[str]:
-    """Paths of the fields of a body that its type does not have.
-
-    Args:
-        document: The body, already of the right types.
-        kind: Its type, or that of a part of it.
-        path: Where the part is.
-    """
-    if get_origin(kind) is UnionType:
-        kind = next(one for one in get_args(kind) if one is not type(None))
-    if not isinstance(document, dict):
-        return
-    if isinstance(kind, type) and issubclass(kind, Struct):
-        types = get_type_hints(kind)
-        for name, value in document.items():
-            if name not in types:
-                yield f"{path}{name}"
-            else:
-                yield from unread_fields(value, types[name], f"{path}{name}.")
-    elif get_origin(kind) is dict:
-        for name, value in document.items():
-            yield from unread_fields(value, get_args(kind)[1], f"{path}{name}.")

@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 
 from azureml_emulator.core import resources
+from azureml_emulator.core.body_fields import type_error, unread_fields
 from azureml_emulator.core.builtin_datastores import builtin_datastores
 from azureml_emulator.core.clock import FAST, Clock, Pace, SystemClock, wire_time
 from azureml_emulator.core.errors import arm_error, json_object, workspace_error
 from azureml_emulator.core.faults import Faults
 from azureml_emulator.core.generations import Generations
 from azureml_emulator.core.http import Request
-from azureml_emulator.core.request_bodies import type_error, unread_fields
 from azureml_emulator.core.settings import Settings
 from azureml_emulator.core.store import Database, Table
 from azureml_emulator.core.tokens import Issuer
