@@ -26,6 +26,7 @@ from shared.domain.serving.chat import Upstream
 from shared.domain.serving.deployment import Deployment, ServingEnvironment
 from shared.domain.serving.record import Serving, StrategyName
 from shared.domain.training.base_model import BaseModel
+from shared.domain.training.capacity import Quota, VmSize
 from shared.domain.training.component import Component
 
 
@@ -213,8 +214,11 @@ class Workspace(Protocol):
     def compute(self, name: str) -> ComputeStatus | None:
         """A cluster, or None."""
 
-    def gpus_of(self, size: str) -> int | None:
-        """GPUs of one VM of that size, or None if the region has no such size."""
+    def vm_sizes(self) -> Mapping[str, VmSize]:
+        """The VM sizes of the region, by name in lower case."""
+
+    def quotas(self) -> Mapping[str, Quota]:
+        """Of each VM family, by name in lower case. Raises ServiceRefusedError if they may not be read."""
 
     def create_compute(self, name: str, size: str, *, max_nodes: int) -> None:
         """Start creating a cluster that scales to zero."""

@@ -72,6 +72,10 @@ def run_details(run: Run, now: datetime) -> RenderableType:
         ("eval loss", _decimal(metrics.eval_loss)),
         ("model", run.model and run.model.name),
         ("waiting for", run.waiting_for),
+        *(
+            (f"{one.option} {one.after}", f"instead of {one.before}: {one.reason}")
+            for one in run.size_changes
+        ),
         ("time left", _left(endpoint.expires_at, now) if endpoint and live else None),
         ("smoke test", f"{len(run.smoke_test)} answered" if run.smoke_test else None),
         *money_rows(run.cost),

@@ -70,7 +70,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, ParameterValue] = {}
     compute: str = ""
     compute_size: str = ""
+    other_compute_sizes: list[str] = []
     instance_type: str = ""
+    other_instance_types: list[str] = []
     instance_count: int = 1
     lifetime_hours: float = 0
     idle_minutes: float = 0
@@ -209,6 +211,16 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     assumption: str = ""
 
 
+class SizeChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Why another VM size of the list took the place of the one before."""
+
+    option: str
+    before: str
+    after: str
+    reason: str
+    at: datetime
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One run, whole; `suspended`, `needs_attention` and `cost` are known of a run that was asked for."""
 
@@ -227,6 +239,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     last_fault: Failure | None = None
     attention: str | None = None
     waiting_for: str | None = None
+    size_changes: list[SizeChange] = []
     may_be_started: bool = False
     report: ReportSummary | None = None
     duplicate_of: str | None = None

@@ -88,7 +88,9 @@ class OptionsView(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, ParameterValue]
     compute: str
     compute_size: str
+    other_compute_sizes: list[str]
     instance_type: str
+    other_instance_types: list[str]
     instance_count: int
     lifetime_hours: float
     idle_minutes: float
@@ -140,6 +142,16 @@ class PlanView(msgspec.Struct, frozen=True, kw_only=True):
     gpus_per_node: int
     display_name: str
     create_compute: bool
+
+
+class SizeChangeView(msgspec.Struct, frozen=True, kw_only=True):
+    """Why another VM size of the list took the place of the one before."""
+
+    option: str
+    before: str
+    after: str
+    reason: str
+    at: datetime
 
 
 class JobView(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,6 +247,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     upload: UploadView
     smoke_test: list[SmokeTestView] | None
     plan: PlanView | None
+    size_changes: list[SizeChangeView]
     suspended: _Suspended | UnsetType = UNSET
     needs_attention: bool | UnsetType = UNSET
     cost: RunCost | UnsetType = UNSET
@@ -272,6 +285,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         upload=_public(run.source, UploadView),
         smoke_test=_public(run.smoke_tests, list[SmokeTestView] | None),
         plan=_public(run.plan, PlanView | None),
+        size_changes=_public(run.size_changes, list[SizeChangeView]),
     )
 
 

@@ -71,8 +71,8 @@ def check_cost(defaults: RunOptions, bounds: Bounds) -> list[Problem]:
     if bounds.max_run_cost is None:
         return []
     sizes = {
-        *(defaults.compute_size, *bounds.allowed_compute_sizes),
-        *(defaults.instance_type, *bounds.allowed_instance_types),
+        *(defaults.compute_size, *defaults.other_compute_sizes, *bounds.allowed_compute_sizes),
+        *(defaults.instance_type, *defaults.other_instance_types, *bounds.allowed_instance_types),
     }
     unpriced = sorted(size for size in sizes if size.lower() not in bounds.prices)
     if unpriced:

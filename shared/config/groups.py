@@ -27,6 +27,8 @@ from shared.domain.serving.record import StrategyName
 Names = tuple[Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,127}\*?\Z")], ...]
 """Names of things that are allowed; the environment has them comma-separated."""
 
+ChosenSizes = Annotated[tuple[Name, ...], Meta(min_length=1, max_length=10)]
+
 _IMAGE = r"\A[a-z0-9][a-z0-9./_-]*:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z"
 
 LISTS = frozenset(
@@ -35,6 +37,8 @@ LISTS = frozenset(
         "allowed_compute_sizes",
         "allowed_instance_types",
         "allowed_parameters",
+        "compute_size",
+        "deployment_instance_type",
         "ignore_keys",
         "serving",
     }
@@ -157,7 +161,13 @@ class TrainingSettings(DatasetSettings, frozen=True, kw_only=True):
     compute_cluster: Annotated[
         Name, Meta(description="GPU cluster for training, created if it is missing; or `serverless`.")
     ]
-    compute_size: Annotated[Name, Meta(description="VM size of that cluster, or of serverless compute.")]
+    compute_size: Annotated[
+        ChosenSizes,
+        Meta(
+            description="VM size of that cluster, or of serverless compute; or several, comma-separated, the "
+            "preferred one first."
+        ),
+    ]
     compute_max_nodes: Annotated[
         int, Meta(ge=1, le=100, description="Most nodes of a cluster that is created, and of a training job.")
     ] = 1
@@ -182,7 +192,10 @@ class TrainingSettings(DatasetSettings, frozen=True, kw_only=True):
 class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
     """Deployment."""
 
-    deployment_instance_type: Annotated[Name, Meta(description="VM size of deployments.")]
+    deployment_instance_type: Annotated[
+        ChosenSizes,
+        Meta(description="VM size of deployments; or several, comma-separated, the preferred one first."),
+    ]
     deployment_instance_count: Annotated[int, Meta(ge=1, le=50, description="VMs of a deployment.")] = 1
     endpoint_lifetime_hours: Annotated[
         Hours,

@@ -22,6 +22,7 @@ from shared.domain.serving.chat import Upstream
 from shared.domain.serving.deployment import ENVIRONMENT_NAME, Deployment, ServingEnvironment
 from shared.domain.serving.strategies.strategy import MODEL_FOLDER
 from shared.domain.training.base_model import BaseModel, hub_model, parse_base_model
+from shared.domain.training.capacity import Quota, VmSize
 from shared.domain.training.component import Component, parse_component
 from shared.domain.training.model_reference import read_reference
 from shared.ports import ScoringTarget
@@ -39,7 +40,13 @@ def said(text: str, body: Mapping[str, Any]) -> Any:
 
 
 LOGGED = Metrics(latest={"eval_loss": 1.5}, history={}, train_loss=1.0, eval_loss=1.5)
-SIZES = {"standard_nc24ads_a100_v4": 1, "standard_nc48ads_a100_v4": 2, "standard_ds3_v2": 0}
+A100_FAMILY = "standardNCADSA100v4Family"
+SIZES = {
+    "standard_nc24ads_a100_v4": VmSize(1, 24, A100_FAMILY),
+    "standard_nc48ads_a100_v4": VmSize(2, 48, A100_FAMILY),
+    "standard_nc40ads_h100_v5": VmSize(1, 40, "StandardNCadsH100v5Family"),
+    "standard_ds3_v2": VmSize(0, 4, "standardDSv2Family"),
+}
 
 
 @dataclass
@@ -60,6 +67,7 @@ class MemoryCloud:
     """
 
     slow: bool = False
+    quota: dict[str, Quota] = field(default_factory=dict)
     hidden: bool = False
     month: str = "2026-05"
     workspace: str = WORKSPACE
@@ -115,10 +123,15 @@ class MemoryCloud:
         self._meet("compute")
         return self.computes.get(name)
 
-    def gpus_of(self, size: str) -> int | None:
-        """See `Workspace.gpus_of`."""
-        self._meet("gpus_of")
-        return SIZES.get(size.lower())
+    def vm_sizes(self) -> Mapping[str, VmSize]:
+        """See `Workspace.vm_sizes`."""
+        self._meet("vm_sizes")
+        return SIZES
+
+    def quotas(self) -> Mapping[str, Quota]:
+        """See `Workspace.quotas`."""
+        self._meet("quotas")
+        return self.quota
 
     def create_compute(self, name: str, size: str, *, max_nodes: int) -> None:
         """See `Workspace.create_compute`."""

@@ -40,7 +40,8 @@ CALLS: dict[str, Callable[[Services], object]] = {
     "registry.base_model": lambda services: services.registry.base_model("Phi-4"),
     "registry.component": lambda services: services.registry.component("chat_completion_pipeline"),
     "workspace.compute": lambda services: services.workspace.compute("gpu-cluster"),
-    "workspace.gpus_of": lambda services: services.workspace.gpus_of(A100),
+    "workspace.vm_sizes": lambda services: services.workspace.vm_sizes(),
+    "workspace.quotas": lambda services: services.workspace.quotas(),
     "workspace.create_compute": lambda services: services.workspace.create_compute("gpus", A100, max_nodes=1),
     "workspace.ensure_datastore": lambda services: services.workspace.ensure_datastore(),
     "training.job": lambda services: services.training.job(NAME, NAME),
@@ -165,7 +166,7 @@ def test_another_workspace_is_said_not_to_exist(azure_ml: Emulator, azurite: Azu
     """A wrong name in the settings is named as such, not as a missing endpoint or job."""
     wrong = connected(azure_ml, azurite, AZUREML_WORKSPACE="elsewhere")
     with pytest.raises(ServiceRefusedError, match="AZUREML_WORKSPACE"):
-        wrong.workspace.gpus_of(A100)
+        wrong.workspace.vm_sizes()
     with pytest.raises(FinetuneError) as caught:
         connected(azure_ml, azurite, AZUREML_REGISTRY="elsewhere").registry.base_model("Phi-4")
     assert not caught.value.retryable

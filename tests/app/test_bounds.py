@@ -145,7 +145,7 @@ def test_a_usual_run_json_is_within_the_bounds() -> None:
 def test_a_run_may_cost_so_much_at_most() -> None:
     """All the hours that the job and the endpoint may take, by nodes, VMs and price."""
     priced = having(
-        prices_per_hour={SETTINGS.compute_size.upper(): 4.0},
+        prices_per_hour={SETTINGS.compute_size[0].upper(): 4.0},
         training_deadline_hours=10,
         max_run_cost=150.0,
     )

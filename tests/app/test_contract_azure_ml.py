@@ -26,6 +26,7 @@ from shared.domain.run.run import Run
 from shared.domain.serving.chat import Chat
 from shared.domain.serving.dialects import upstream_request
 from shared.domain.serving.record import BATCH_ROUTE, StrategyName
+from shared.domain.training.capacity import VmSize
 from shared.domain.training.component import COMPONENT_NAME
 from shared.ports import ScoringTarget, Services
 from shared.workflow.open_run import take_upload
@@ -33,6 +34,7 @@ from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.validate_dataset import validate_dataset
 from tests.app.builders import PLAIN, SERVING
 from tests.app.conftest import connected
+from tests.app.fake_azure_ml import A100_FAMILY
 from tests.app.fake_storage import MemoryUploads
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, rows
@@ -76,7 +78,12 @@ def planned(services: Services) -> tuple[Run, TrainingPlan]:
     run = services.runs.load(run_id).run
     run = validate_dataset(run, SETTINGS.validation_rules(run.options, 16_384), services)
     run = plan_training(
-        run, allow_retired_model=True, serving=StrategyName, most_tokens=None, services=services
+        run,
+        allow_retired_model=True,
+        default_size=A100,
+        serving=StrategyName,
+        most_tokens=None,
+        services=services,
     )
     assert run.plan is not None
     services.workspace.create_compute(run.plan.compute, run.plan.compute_size, max_nodes=1)
@@ -132,9 +139,12 @@ def test_a_cluster_is_made_once(services: Services) -> None:
 @both
 def test_sizes_are_known_by_their_gpus(services: Services) -> None:
     """Whatever the case; a CPU size has none, an unknown one is None."""
-    assert services.workspace.gpus_of(A100) == services.workspace.gpus_of(A100.upper()) == 1
-    assert services.workspace.gpus_of("Standard_DS3_v2") == 0
-    assert services.workspace.gpus_of("Standard_Nonsense") is None
+    sizes = services.workspace.vm_sizes()
+    assert sizes[A100.lower()] == VmSize(1, 24, A100_FAMILY)
+    assert sizes["standard_ds3_v2"].gpus == 0
+    assert "standard_nonsense" not in sizes
+    quota = services.workspace.quotas().get(A100_FAMILY.lower())
+    assert quota is None or quota.limit > quota.used >= 0
 
 
 @both

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 
@@ -169,3 +171,36 @@ def test_a_model_that_one_answer_does_not_have_is_looked_for_again() -> None:
     assert run.error is not None
     assert run.error.code == "ModelNotFound"
     assert world.now - opened >= SETTINGS.limits().refusal_deadline
+
+
+SIZES = msgspec.structs.replace(
+    SETTINGS,
+    compute_cluster="serverless",
+    compute_size=("Standard_NC24ads_A100_v4", "Standard_NC40ads_H100_v5"),
+    deployment_instance_type=("Standard_NC24ads_A100_v4", "Standard_NC40ads_H100_v5"),
+)
+FULL = ServiceRefusedError("no capacity in the region", code="OutOfCapacity", status=400)
+
+
+def test_the_next_size_is_tried_where_azure_ml_refuses_one() -> None:
+    """For the job and for the deployment, at once, with the reason on the record."""
+    world = World()
+    run_id = upload(world, settings=SIZES)
+    world.cloud.faults |= {"submit": [FULL], "deploy": [FULL]}
+    began = world.now
+    live = drive(world, run_id, Stage.LIVE, SIZES)
+    assert live.plan is not None
+    assert live.plan.compute_size == live.options.instance_type == "Standard_NC40ads_H100_v5"
+    assert [(one.option, one.reason) for one in live.size_changes] == [
+        ("compute_size", FULL.message),
+        ("instance_type", FULL.message),
+    ]
+    assert world.now - began < timedelta(minutes=1)
+
+    world.cloud.faults["deploy"] = [FULL] * 1000
+    second = upload(world, "other.jsonl", rows(tag=" again"), settings=SIZES)
+    run = drive(world, second, Stage.STOPPED, SIZES)
+    assert run.error is not None
+    assert run.error.code == "OutOfCapacity"
+    assert 950 < len(world.cloud.faults["deploy"]) < 990, "both sizes in turn, with growing pauses"
+    assert len(run.size_changes) == 2

@@ -41,11 +41,12 @@ def test_everything_can_be_overridden() -> None:
         "mask": "split",
         "settle_seconds": 5,
     }
-    assert set(chosen) == {field.name for field in msgspec.structs.fields(RunOptions)}
+    beside = {"other_compute_sizes", "other_instance_types"}  # the rest of a list of sizes
+    assert set(chosen) == {field.name for field in msgspec.structs.fields(RunOptions)} - beside
     options, problems = override_options(defaults, msgspec.json.encode(chosen))
     assert problems == []
     parameters = {"num_train_epochs": 1, "learning_rate": 1e-5, "apply_lora": "false"}
-    assert msgspec.to_builtins(options) == {**chosen, "parameters": parameters}
+    assert msgspec.to_builtins(options) == {**chosen, "parameters": parameters, **dict.fromkeys(beside, ())}
 
 
 def test_a_byte_order_mark_does_no_harm() -> None:
@@ -126,6 +127,18 @@ def test_what_is_taken_over_is_well_formed(chosen: dict[str, Any]) -> None:
         assert options == OPTIONS
     else:
         assert msgspec.convert(msgspec.to_builtins(options), RunOptions) == options
+
+
+def test_sizes_may_be_lists() -> None:
+    """The preferred one first; a size alone has no others, whatever the settings have."""
+    defaults = msgspec.structs.replace(OPTIONS, other_compute_sizes=("Standard_NC48ads_A100_v4",))
+    text = b'{"compute_size": "Standard_NC24ads_A100_v4", "instance_type": ["A", "B"]}'
+    options, problems = override_options(defaults, text)
+    assert problems == []
+    assert options.other_compute_sizes == ()
+    assert (options.instance_type, options.other_instance_types) == ("A", ("B",))
+    assert override_options(defaults, b"{}")[0].other_compute_sizes == ("Standard_NC48ads_A100_v4",)
+    assert override_options(defaults, b'{"instance_type": []}')[1]
 
 
 @pytest.mark.parametrize(

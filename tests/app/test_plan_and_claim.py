@@ -7,17 +7,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared.domain.errors import InvalidRunError
+from shared.domain.errors import InvalidRunError, ServiceRefusedError
 from shared.domain.run.observation import ComputeStatus, Provisioning
 from shared.domain.run.parts import Requests
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.domain.serving.record import StrategyName
+from shared.domain.training.capacity import Quota
 from shared.domain.training.combinations import lora_config
 from shared.workflow.steps.claim_content import claim_content
 from shared.workflow.steps.plan_training import content_digest, plan_training
 from tests.app.builders import NOW, OPTIONS, PLAN, RUN_ID, a_run, report
 from tests.app.catalogue import PHI_3
+from tests.app.fake_azure_ml import A100_FAMILY
 from tests.app.fakes import World
 
 A100 = "Standard_NC24ads_A100_v4"
@@ -28,7 +30,12 @@ def plan(world: World, *, allow: bool = False, **options: Any) -> Run:
     """Plan a validated run with some options changed."""
     run = a_run(Stage.VALIDATED, options=msgspec.structs.replace(OPTIONS, **options))
     return plan_training(
-        run, allow_retired_model=allow, serving=StrategyName, most_tokens=None, services=world.services
+        run,
+        allow_retired_model=allow,
+        default_size=OPTIONS.compute_size,
+        serving=StrategyName,
+        most_tokens=None,
+        services=world.services,
     )
 
 
@@ -248,3 +255,43 @@ def test_claiming_again_after_a_death_is_the_same_claim() -> None:
     world = World()
     assert claim_content(validated(), world.services).claimed
     assert claim_content(validated(), world.services).claimed
+
+
+def test_the_first_size_with_quota_is_taken() -> None:
+    """A size that can never fit is passed over, one that is in use now gives way; the reason is on record."""
+    world = World()
+    world.cloud.quota = {A100_FAMILY.lower(): Quota(used=0, limit=20)}
+    h100 = ("Standard_NC40ads_H100_v5",)
+    run = plan(world, other_compute_sizes=h100, other_instance_types=h100)
+    assert run.plan is not None
+    assert run.plan.compute_size == "Standard_NC40ads_H100_v5"
+    change, other = run.size_changes
+    assert (change.option, other.option, change.before) == ("compute_size", "instance_type", A100)
+    assert "needs 24 vCPUs of quota standardNCADSA100v4Family, which is 20" in change.reason
+    world.cloud.quota = {A100_FAMILY.lower(): Quota(used=90, limit=100)}
+    busy = plan(world, instance_type=A100, other_instance_types=("Standard_NC40ads_H100_v5",))
+    assert (busy.options.instance_type, busy.options.other_instance_types) == (
+        "Standard_NC40ads_H100_v5",
+        (A100,),
+    )
+    assert plan(world).options.instance_type == A100, "where there is no other, its time may come"
+
+
+def test_quota_that_can_never_do_is_refused_before_training() -> None:
+    """An endpoint needs a fifth more instances; an app that may not read quotas refuses nothing for them."""
+    world = World()
+    world.cloud.quota = {A100_FAMILY.lower(): Quota(used=0, limit=47)}
+    with pytest.raises(InvalidRunError, match="needs 48 vCPUs of quota"):
+        plan(world)
+    assert world.cloud.begun == []
+    world.cloud.faults["quotas"] = [ServiceRefusedError("no right to read", status=403)]
+    assert plan(world).plan is not None
+
+
+def test_a_size_that_the_cluster_does_not_have_is_refused() -> None:
+    """Where run.json asks for it; the operator's own size is only for a cluster that is yet to be made."""
+    world = World()
+    world.cloud.computes["gpu-cluster"] = ComputeStatus(Provisioning.READY, A100)
+    with pytest.raises(InvalidRunError, match="has VMs of size Standard_NC24ads_A100_v4, not"):
+        plan(world, compute_size="Standard_NC48ads_A100_v4")
+    assert plan(world, compute_size="Standard_NC48ads_A100_v4", other_compute_sizes=(A100,)).plan

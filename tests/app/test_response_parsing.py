@@ -106,7 +106,7 @@ def test_an_answer_of_another_form_is_tried_again_later(
         ("endpoints.endpoint", "onlineEndpoints", '{"properties":{"provisioningState":5}}'),
         ("endpoints.list_owned", "onlineEndpoints", '{"value":[null]}'),
         ("endpoints.list_owned", "onlineEndpoints", '{"value":[{"name":"x","tags":["x"]}]}'),
-        ("workspace.gpus_of", "vmSizes", '{"value":[{"name":"x","gpus":Infinity}]}'),
+        ("workspace.vm_sizes", "vmSizes", '{"value":[{"name":"x","gpus":Infinity}]}'),
         ("workspace.compute", "computes", '{"properties":{"provisioningErrors":[7]}}'),
         ("registry.component", "versions", '{"value":[7]}'),
         ("registry.base_model", "versions/", '{"name":"8","properties":{"tags":{}}}'),

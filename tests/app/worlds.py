@@ -39,10 +39,12 @@ def rows(count: int = 60, tag: str = "") -> bytes:
     )
 
 
-def upload(world: World, path: str = "support.jsonl", body: bytes | None = None) -> str:
+def upload(
+    world: World, path: str = "support.jsonl", body: bytes | None = None, settings: Settings = SETTINGS
+) -> str:
     """Upload a file and open its run, as the blob trigger does."""
     world.uploads.put(path, rows() if body is None else body)
-    (run_id,) = take_upload(path, container="uploads", settings=SETTINGS, services=world.services)
+    (run_id,) = take_upload(path, container="uploads", settings=settings, services=world.services)
     return run_id
 
 

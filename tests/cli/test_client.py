@@ -18,6 +18,7 @@ PAIRS = [
     *((types.Upload, run_views.UploadView), (types.SourceFile, run_views.SourceFileView)),
     *((types.Options, run_views.OptionsView), (types.StageEntry, run_views.StageView)),
     *((types.Failure, run_views.FailureView), (types.ReportSummary, run_views.ReportSummaryView)),
+    (types.SizeChange, run_views.SizeChangeView),
     *((types.Plan, run_views.PlanView), (types.Job, run_views.JobView), (types.Model, run_views.ModelView)),
     *((types.Metrics, run_views.MetricsView), (types.MetricPoint, run_views.MetricPointView)),
     *((types.Serving, run_views.ServingView), (types.FailedAttempt, run_views.FailedAttemptView)),

@@ -13,7 +13,7 @@ import pytest
 from azure.identity import DefaultAzureCredential
 from azureml_emulator import INSTANT
 
-from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, start_run
+from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint
 from handlers.timers.reconcile_resources import reconcile_resources
 from shared.adapters.azureml.arm import WorkspaceId
 from shared.adapters.azureml.endpoints import ENDPOINT_VERSION, endpoint_body
@@ -171,22 +171,23 @@ def test_what_goes_wrong_in_azure_ml_ends_the_run_in_its_words(
     assert flow.services.endpoints.endpoint(run_id, run_id) is None
 
 
-def test_a_quota_refusal_keeps_the_model_until_there_is_quota(flow: Flow) -> None:
-    """A deployment needs a fifth more than its instances; without it the run stops, and can be started."""
-    flow = flow.configured(deployment_deadline_minutes=10)
+def test_quota_that_cannot_do_is_found_out_before_training(flow: Flow) -> None:
+    """A deployment needs a fifth more than its instances: where no size has that, nothing is trained.
+
+    Where another size of the list has it, the run is trained and served on that one.
+    """
     flow.emulator.set_quota({"standardNCADSA100v4Family": 24})
     run_id = flow.upload(f"{name()}.jsonl", sample())
-    run = flow.drive(run_id, Stage.STOPPED)
+    run = flow.drive(run_id, Stage.FAILED)
     assert run.error is not None
-    assert run.error.code == "InferencingClientCreateDeploymentFailed"
-    assert "Not enough quota available for Standard_NC24ads_A100_v4" in run.error.message
-    assert flow.services.endpoints.endpoint(run_id, run_id) is None
+    assert "needs 48 vCPUs of quota standardNCADSA100v4Family, which is 24" in run.error.message
+    assert not flow.calls("PUT", "/jobs/")
 
-    flow.emulator.set_quota({"standardNCADSA100v4Family": 240})
-    start_run(run_id, {"lifetime_hours": 2}, settings=flow.settings, services=flow.services)
-    run = flow.drive(run_id, Stage.LIVE)
-    assert (run.error, run.model is not None, run.options.lifetime_hours) == (None, True, 2)
-    assert stages(run).count("training") == 1
+    sizes = ("Standard_NC24ads_A100_v4", "Standard_NC40ads_H100_v5")
+    flow = flow.configured(deployment_instance_type=sizes)
+    run_id = flow.upload(f"{name()}.jsonl", sample())
+    live = flow.drive(run_id, Stage.LIVE)
+    assert (live.options.instance_type, live.size_changes[0].before) == (sizes[1], sizes[0])
 
 
 def test_a_run_can_be_canceled_while_it_trains(flow: Flow) -> None:

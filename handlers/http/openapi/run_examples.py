@@ -35,7 +35,9 @@ ASKED_RUN: dict[str, Any] = {
         "parameters": {"num_train_epochs": 3},
         "compute": "gpu-cluster",
         "compute_size": _SIZE,
+        "other_compute_sizes": [],
         "instance_type": _SIZE,
+        "other_instance_types": [],
         "instance_count": 1,
         "lifetime_hours": 24,
         "idle_minutes": 60,
@@ -53,6 +55,7 @@ ASKED_RUN: dict[str, Any] = {
     "faulty_since": None,
     "attention": None,
     "waiting_for": None,
+    "size_changes": [],
     "may_be_started": False,
     "last_fault": None,
     "report": {

@@ -7,13 +7,17 @@ a test holds them equal to the SDK's own.
 from __future__ import annotations
 
 import time
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from shared.adapters.azureml.arm import Arm, WorkspaceId
 from shared.adapters.storage.account import DATASETS, DatastoreAddress
 from shared.domain.errors import InvalidRunError, ServiceRefusedError
 from shared.domain.run.observation import ComputeStatus, provisioning
 from shared.domain.sanitize import plain_text
+from shared.domain.training.capacity import Quota, VmSize
+
+T = TypeVar("T")
 
 WORKSPACE_VERSION = "2024-10-01-preview"
 COMPUTE_VERSION = "2023-08-01-preview"
@@ -87,20 +91,22 @@ class AzureMlWorkspace:
             doing=f"looking at cluster {name}",
         )
 
-    def gpus_of(self, size: str) -> int | None:
-        """See `Workspace.gpus_of`."""
+    def vm_sizes(self) -> Mapping[str, VmSize]:
+        """See `Workspace.vm_sizes`."""
+        return self._of_region("vmSizes", _read_sizes, f"listing the VM sizes of {self.location}")
+
+    def quotas(self) -> Mapping[str, Quota]:
+        """See `Workspace.quotas`."""
+        return self._of_region("usages", _read_quotas, f"reading the quotas of {self.location}")
+
+    def _of_region(self, what: str, read: Callable[[Any], dict[str, T]], doing: str) -> Mapping[str, T]:
         region = f"/subscriptions/{self._workspace.subscription}/providers/Microsoft.MachineLearningServices"
-        sizes = self._arm.get(
-            f"{region}/locations/{self.location}/vmSizes",
-            _read_gpus,
-            api_version=COMPUTE_VERSION,
-            doing=f"listing the VM sizes of {self.location}",
-        )
-        if sizes is None:
-            # That the list is not there says nothing of the size.
-            message = f"the list of VM sizes of {self.location} answers 404"
-            raise ServiceRefusedError(message, code="VmSizesNotFound", status=404)
-        return sizes.get(size.lower())
+        path = f"{region}/locations/{self.location}/{what}"
+        found = self._arm.get(path, read, api_version=COMPUTE_VERSION, doing=doing)
+        if found is None:
+            # That the list is not there says nothing of what would be on it.
+            raise ServiceRefusedError(f"{doing}: it answers 404", code="RegionNotFound", status=404)
+        return found
 
     def create_compute(self, name: str, size: str, *, max_nodes: int) -> None:
         """See `Workspace.create_compute`."""
@@ -199,8 +205,20 @@ def _read_compute(body: Any) -> ComputeStatus:
     )
 
 
-def _read_gpus(body: Any) -> dict[str, int]:
-    return {str(item["name"]).lower(): int(item.get("gpus") or 0) for item in body["value"]}
+def _read_sizes(body: Any) -> dict[str, VmSize]:
+    return {
+        str(item["name"]).lower(): VmSize(
+            int(item.get("gpus") or 0), int(item.get("vCPUs") or 0), str(item.get("family") or "")
+        )
+        for item in body["value"]
+    }
+
+
+def _read_quotas(body: Any) -> dict[str, Quota]:
+    return {
+        str(item["name"]["value"]).lower(): Quota(int(item["currentValue"]), int(item["limit"]))
+        for item in body["value"]
+    }
 
 
 def _read_container(body: Any) -> tuple[str, str]:

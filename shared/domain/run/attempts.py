@@ -9,7 +9,7 @@ from shared.domain.backoff import backoff
 from shared.domain.run.observation import DeploymentStatus, Provisioning
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
-from shared.domain.serving.attempts import concerns_every_strategy
+from shared.domain.serving.attempts import concerns_every_strategy, is_out_of_capacity
 
 
 class NextAction(StrEnum):
@@ -73,7 +73,11 @@ def start_over_at(run: Run) -> datetime | None:
     """When all strategies may be tried again (UTC), with growing pauses; None while one is being tried."""
     if run.serving is None or not run.serving.failed:
         return None
-    return run.serving.failed[-1].at + backoff(run.rebuilds + 1, 1.0)
+    last, sizes = run.serving.failed[-1], 1 + len(run.options.other_instance_types)
+    if is_out_of_capacity(last.code, last.message) and (run.sizes_refused + 1) % sizes:
+        # There is a VM size left that may be had.
+        return last.at
+    return last.at + backoff(run.rebuilds + 1, 1.0)
 
 
 def why_not_deployed(run: Run) -> tuple[str, str] | None:

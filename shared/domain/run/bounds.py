@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import partial
 
 import msgspec
 
@@ -76,9 +77,25 @@ def check_options(options: RunOptions, defaults: RunOptions, bounds: Bounds) -> 
     """
     problems = [
         *_name("compute", options.compute, (defaults.compute, SERVERLESS), bounds.allowed_computes),
-        *_name("compute_size", options.compute_size, (defaults.compute_size,), bounds.allowed_compute_sizes),
-        *_name(
-            "instance_type", options.instance_type, (defaults.instance_type,), bounds.allowed_instance_types
+        *(
+            problem
+            for size in (options.compute_size, *options.other_compute_sizes)
+            for problem in _name(
+                "compute_size",
+                size,
+                (defaults.compute_size, *defaults.other_compute_sizes),
+                bounds.allowed_compute_sizes,
+            )
+        ),
+        *(
+            problem
+            for size in (options.instance_type, *options.other_instance_types)
+            for problem in _name(
+                "instance_type",
+                size,
+                (defaults.instance_type, *defaults.other_instance_types),
+                bounds.allowed_instance_types,
+            )
         ),
     ]
     most = [(bounds.max_instance_count, "MAX_INSTANCE_COUNT")]
@@ -127,9 +144,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def most_cost(options: RunOptions, training_hours: float, prices: Mapping[str, float]) -> float:
     """What a run costs if its job and its endpoint use all the time they have; unpriced sizes count 0."""
     nodes = _whole(options.parameters.get(NODES_PARAMETER, 1))
-    training = prices.get(options.compute_size.lower(), 0.0) * training_hours * nodes
-    endpoint = prices.get(options.instance_type.lower(), 0.0) * options.lifetime_hours
+    dearest = partial(_dearest, prices)
+    training = dearest(options.compute_size, *options.other_compute_sizes) * training_hours * nodes
+    endpoint = dearest(options.instance_type, *options.other_instance_types) * options.lifetime_hours
     return training + endpoint * options.instance_count
+
+
+def _dearest(prices: Mapping[str, float], *sizes: str) -> float:
+    return max(prices.get(size.lower(), 0.0) for size in sizes)
 
 
 def _whole(value: ParameterValue) -> int:

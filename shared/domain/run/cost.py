@@ -96,7 +96,9 @@ def run_cost(run: Run, prices: Prices, now: datetime) -> RunCost:
         now: UTC; what has not ended counts until then.
     """
     live = _hours(_span(run, Stage.LIVE, Stage.DELETING, now), 1)
-    training = _hours(_span(run, Stage.TRAINING, Stage.TRAINED, now), _training_nodes(run))
+    training = _hours(
+        _span(run, Stage.TRAINING, Stage.TRAINED, now), nodes_of(run.plan.parameters if run.plan else {})
+    )
     endpoint = _hours(_span(run, Stage.DEPLOYING, Stage.DELETED, now), run.options.instance_count)
     gone = run.history[-1].at if run.stage.at_rest and live is not None else None
     saved = _hours(_elapsed(gone, now) if gone else None, run.options.instance_count)
@@ -141,9 +143,9 @@ def _amount(hours: float | None, price: float | None) -> float | None:
     return None if hours is None or price is None else round(hours * price, 2)
 
 
-def _training_nodes(run: Run) -> int:
-    """Nodes as the plan has them: a number, or its digits."""
+def nodes_of(parameters: Mapping[str, str | int | float]) -> int:
+    """Nodes of a training job, as its parameters have them: a number, or its digits."""
     try:
-        return max(1, int(run.plan.parameters.get(NODES_PARAMETER, 1))) if run.plan else 1
+        return max(1, int(parameters.get(NODES_PARAMETER, 1)))
     except (ValueError, OverflowError):
         return 1

@@ -18,7 +18,7 @@ from shared.domain.run.attempts import (
 )
 from shared.domain.run.decision import Decision, Do, Enter, Step, Wait
 from shared.domain.run.endings import overdue_deployment
-from shared.domain.run.observation import Observation, Provisioning
+from shared.domain.run.observation import EndpointStatus, Observation, Provisioning
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.domain.serving.deployment import ALL_TRAFFIC
@@ -51,10 +51,16 @@ def _bring_up(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
         return Do(Step.REBUILD_ENDPOINT)
     if endpoint.state is not Provisioning.READY:
         return Wait(now + limits.operation_poll)
+    return _of_deployment(run, endpoint, now, limits)
+
+
+def _of_deployment(run: Run, endpoint: EndpointStatus, now: datetime, limits: Limits) -> Decision:
     match next_action(run, endpoint.deployment):
         case NextAction.START_OVER:
             again = start_over_at(run)
             return Wait(again, _reason(run)) if again is not None and again > now else Do(Step.START_OVER)
+        case NextAction.CREATE if run.rebuild_at is not None and run.rebuild_at > now:
+            return Wait(run.rebuild_at, _reason(run))
         case NextAction.SERVE:
             return Enter(Stage.LIVE) if endpoint.traffic == ALL_TRAFFIC else Do(Step.ROUTE_TRAFFIC)
         case NextAction.WAIT:

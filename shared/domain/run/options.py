@@ -28,6 +28,9 @@ Name = Annotated[
         extra={"rule": "a name of at most 128 letters, digits and . _ : -, a letter or digit first"},
     ),
 ]
+Sizes = Annotated[tuple[Name, ...], Meta(max_length=10)]
+"""VM sizes, the preferred one first."""
+
 IgnoredKeys = Annotated[tuple[Annotated[str, Meta(max_length=80)], ...], Meta(max_length=100)]
 
 _SETTINGS = {"instance_type": "DEPLOYMENT_INSTANCE_TYPE", "compute": "COMPUTE_CLUSTER"}
@@ -66,7 +69,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         parameters: Inputs of the fine-tuning component, checked against the component itself in preflight.
         compute: Cluster of the workspace, or `serverless`.
         compute_size: VM size for training: of serverless compute, or of a cluster yet to be created.
+        other_compute_sizes: Sizes to train on instead, in this order, where Azure ML refuses that one.
         instance_type: VM size of the deployment.
+        other_instance_types: The same for the deployment.
         instance_count: VMs of the deployment.
         serving_concurrency: Requests that one VM of the deployment works on at once.
         lifetime_hours: Hours from going live to being stopped: the endpoint is deleted, the model stays.
@@ -90,6 +95,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     serving_concurrency: Annotated[int, Meta(ge=1, le=256)] = 8
     settle_seconds: SettleSeconds = 10
     force: bool = False
+    other_compute_sizes: Sizes = ()
+    other_instance_types: Sizes = ()
     ignore_keys: IgnoredKeys = ()
     preference: Literal["reject", "use_chosen"] = "reject"
     vision: Literal["reject", "drop_rows"] = "reject"

@@ -170,6 +170,21 @@ class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     public: bool
 
 
+class SizeChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Why another VM size of the list took the place of the one before.
+
+    Attributes:
+        option: `compute_size` or `instance_type`.
+        reason: Why not the one before, in the service's words where it refused.
+    """
+
+    option: str
+    before: Name
+    after: Name
+    reason: str
+    at: Moment
+
+
 class StartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Deploy the model of a stopped run again, with other options where they are given.
 

@@ -25,6 +25,7 @@ from shared.domain.run.parts import (
     Moment,
     ReportSummary,
     Requests,
+    SizeChange,
     SmokeTest,
     Source,
     StageEntry,
@@ -55,6 +56,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         rebuilds: How often deploying began anew since it was last asked for; sets the delays between.
         rebuild_at: When a failed endpoint may be created again (UTC).
         loss_accepted: Somebody started the run after MAX_EVAL_LOSS had stopped it.
+        size_changes: Why which VM size took the place of which, oldest first.
+        sizes_refused: VM sizes for the deployment that Azure ML refused one after the other.
         superseded: A newer version of the upload was seen before training started.
         slot: The newest request for a concurrency slot; a run that was refused waits and asks again.
         compute_requested_at: Since when a cluster is on its way that is not up yet (UTC).
@@ -100,6 +103,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     rebuilds: int = 0
     rebuild_at: Moment | None = None
     loss_accepted: bool = False
+    size_changes: tuple[SizeChange, ...] = ()
+    sizes_refused: int = 0
     duplicate_of: str | None = None
     superseded: bool = False
     plan: TrainingPlan | None = None
@@ -274,6 +279,8 @@ def started_options(run: Run, start: StartRequest) -> RunOptions:
         for name in ("instance_type", "instance_count", "lifetime_hours", "idle_minutes")
         if (value := getattr(start, name)) is not None
     }
+    if start.instance_type is not None:
+        given["other_instance_types"] = ()
     changed: RunOptions = msgspec.structs.replace(run.options, **given)
     return changed
 
@@ -296,6 +303,7 @@ def restart(run: Run, start: StartRequest, now: datetime) -> Run:
         endpoint=None,
         last_fault=None,
         rebuilds=0,
+        sizes_refused=0,
         rebuild_at=None,
         loss_accepted=run.loss_accepted or accepted,
     )

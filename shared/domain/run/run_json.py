@@ -45,7 +45,7 @@ def override_options(
         return defaults, [Problem("run.json", f"is not JSON: {fault}")]
     if not isinstance(values, dict):
         return defaults, [Problem("run.json", "must be one JSON object of options")]
-    converted, faults = convert_fields(RunOptions, values, strict=True)
+    converted, faults = convert_fields(RunOptions, _with_lists_split(values), strict=True)
     chosen = converted.get("parameters", {})
     options = msgspec.structs.replace(
         defaults, **{**converted, "parameters": {**defaults.parameters, **chosen}}
@@ -61,8 +61,23 @@ def override_options(
     return (defaults, _told(problems)) if problems else (options, [])
 
 
+SIZES = {"compute_size": "other_compute_sizes", "instance_type": "other_instance_types"}
+"""Options that may be a list, the preferred VM size first, and where the others of it are kept."""
+
+
+def _with_lists_split(values: dict[str, Any]) -> dict[str, Any]:
+    """The options with the first size of a list, and the others; a size alone has no others."""
+    split = dict(values)
+    for name, others in SIZES.items():
+        if isinstance(given := values.get(name), list) and given:
+            split[name], split[others] = given[0], given[1:]
+        elif name in values:
+            split[others] = []
+    return split
+
+
 def _unknown(values: dict[str, Any]) -> Iterable[Problem]:
-    known = [field.name for field in msgspec.structs.fields(RunOptions)]
+    known = [field.name for field in msgspec.structs.fields(RunOptions) if field.name not in SIZES.values()]
     unknown = [name for name in values if name not in known]
     for name in unknown[:MOST_PROBLEMS]:
         hint = nearest(name, known) or f"; the options are {', '.join(known)}"

@@ -71,13 +71,18 @@ class ServingProgress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 def concerns_every_strategy(code: str, message: str) -> bool:
     """Whether a failure has nothing to do with how the model is served, so that no other way would help."""
-    return code in _ANY_STRATEGY or "quota" in message.lower()
+    return code in _ANY_STRATEGY or is_out_of_capacity(code, message)
 
+
+def is_out_of_capacity(code: str, message: str) -> bool:
+    """Whether a refusal or a failure is for want of quota or of machines: another VM size may be had."""
+    return code in _CAPACITY or any(word in message.lower() for word in ("quota", "capacity"))
+
+
+_CAPACITY = frozenset({"OutOfQuota", "OutOfCapacity", "ClusterCoreQuotaReached", "SkuNotAvailable"})
 
 _ANY_STRATEGY = frozenset(
     {
-        "OutOfQuota",
-        "OutOfCapacity",
         "AuthorizationFailed",
         "Forbidden",
         "HTTP401",

@@ -12,13 +12,14 @@ from shared.domain.run.attempts import why_not_deployed
 from shared.domain.run.observation import EndpointStatus, Provisioning
 from shared.domain.run.parts import Failure
 from shared.domain.run.run import Run
-from shared.domain.serving.attempts import ServingProgress, concerns_every_strategy
+from shared.domain.serving.attempts import ServingProgress, concerns_every_strategy, is_out_of_capacity
 from shared.domain.serving.deployment import REQUEST_SECONDS
 from shared.domain.serving.record import Route, Serving, StrategyName
 from shared.domain.serving.strategies.catalogue import STRATEGIES, order_of
 from shared.domain.serving.strategies.strategy import ServedModel, ServingOptions
 from shared.logs import get_logger
 from shared.ports import Services
+from shared.workflow.steps.vm_sizes import serve_elsewhere
 
 _log = get_logger(__name__)
 
@@ -35,6 +36,10 @@ def start_over(run: Run, options: ServingOptions, services: Services) -> Run:
     """Begin anew with all strategies, once each has failed or none of them could have worked."""
     code, message = why_not_deployed(run) or ("", "")
     failure = Failure(code=code, message=message, stage=run.stage, at=services.now())
+    if is_out_of_capacity(code, message):
+        moved = serve_elsewhere(run, code, message, services.now()) or run
+        # The pause, if there was to be one, is over.
+        run = msgspec.structs.replace(moved, rebuilds=run.rebuilds, rebuild_at=None)
     fresh = msgspec.structs.replace(run, rebuilds=run.rebuilds + 1, last_fault=failure, smoke_tests=None)
     again = choose_serving(fresh, options, services)
     assert run.serving is not None
@@ -56,6 +61,10 @@ def create_deployment(run: Run, options: ServingOptions, settings: Settings, ser
     try:
         _deploy(run, options, services)
     except ServiceRefusedError as refusal:
+        if is_out_of_capacity(refusal.code, refusal.message):
+            moved = serve_elsewhere(run, refusal.code, refusal.message, services.now())
+            if moved is not None:
+                return moved
         if concerns_every_strategy(refusal.code, refusal.message) or not is_proven(run, settings, services):
             raise
         return fail_attempt(run, refusal.code, refusal.message, services)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from shared.domain.errors import InvalidRunError
+from shared.domain.errors import InvalidRunError, ServiceRefusedError
+from shared.domain.run.cost import nodes_of
 from shared.domain.run.observation import Provisioning
 from shared.domain.run.options import SERVERLESS, RunOptions, choose_another
 from shared.domain.run.parts import TrainingPlan
@@ -15,6 +16,7 @@ from shared.domain.run.run import Run
 from shared.domain.serving.record import StrategyName
 from shared.domain.serving.strategies.catalogue import finetune_config
 from shared.domain.training.base_model import check_base_model, check_deployment_size, check_training_size
+from shared.domain.training.capacity import Quota, choose_size, cores_for_endpoint
 from shared.domain.training.combinations import check_combination, lora_config
 from shared.domain.training.component import (
     COMPONENT_NAME,
@@ -25,13 +27,18 @@ from shared.domain.training.component import (
     plan_parameters,
 )
 from shared.domain.training.display_name import display_name
+from shared.logs import get_logger
 from shared.ports import Services
+from shared.workflow.steps.vm_sizes import after_choice
+
+_log = get_logger(__name__)
 
 
 def plan_training(
     run: Run,
     *,
     allow_retired_model: bool,
+    default_size: str,
     serving: Iterable[StrategyName],
     most_tokens: int | None,
     services: Services,
@@ -55,20 +62,30 @@ def plan_training(
     if MAX_SEQ_LENGTH in component.inputs:
         # Otherwise the trainer would take the tokenizer's own, whatever validation counted with.
         parameters[MAX_SEQ_LENGTH] = window
+    sizes, quotas = services.workspace.vm_sizes(), _quotas(services)
+    wanted, exists = _training_compute(options, default_size, services)
+    nodes = nodes_of(parameters)
+    training = choose_size(
+        wanted,
+        "compute_size",
+        sizes,
+        quotas,
+        check=lambda size: check_training_size(model, size),
+        cores=lambda size: nodes * size.cores,
+        with_gpu=True,
+    )
+    serving_size = choose_size(
+        (options.instance_type, *options.other_instance_types),
+        "instance_type",
+        sizes,
+        quotas,
+        check=lambda size: check_deployment_size(model, size),
+        cores=lambda size: cores_for_endpoint(size, options.instance_count),
+    )
+    run = after_choice(run, training, serving_size, services.now())
+    gpus = sizes[training.size.lower()].gpus
     takes_config = FINETUNE_CONFIG in component.inputs
     lora = lora_config(model.name, parameters, offered=takes_config, vouched=model.defaults)
-    size, exists = _training_compute(options, services)
-    check_training_size(model, size)
-    check_deployment_size(model, options.instance_type)
-    gpus = services.workspace.gpus_of(size)
-    if not gpus:
-        fault = "is not offered in the workspace's region" if gpus is None else "has no GPU"
-        raise InvalidRunError(f"VM size {size} {fault}: {choose_another('compute_size')}")
-    if services.workspace.gpus_of(options.instance_type) is None:
-        raise InvalidRunError(
-            f"VM size {options.instance_type} is not offered in the workspace's region: "
-            f"{choose_another('instance_type')}",
-        )
     services.workspace.ensure_datastore()
     plan = TrainingPlan(
         base_model_id=model.id,
@@ -78,7 +95,7 @@ def plan_training(
         component_version=component.version,
         parameters=parameters,
         compute=options.compute,
-        compute_size=size,
+        compute_size=training.size,
         gpus_per_node=gpus,
         display_name=display_name(model.name, run.dataset, parameters, gpus),
         create_compute=not exists,
@@ -96,17 +113,37 @@ def content_digest(run: Run, plan: TrainingPlan) -> str:
     return hashlib.sha256(msgspec.json.encode(decisive)).hexdigest()
 
 
-def _training_compute(options: RunOptions, services: Services) -> tuple[str, bool]:
+def _quotas(services: Services) -> Mapping[str, Quota]:
+    """Quotas where they may be read: an app that may not read them goes by what Azure ML refuses."""
+    try:
+        return services.workspace.quotas()
+    except ServiceRefusedError as refusal:
+        _log.info("quotas cannot be read", extra={"code": refusal.code})
+        return {}
+
+
+def _training_compute(
+    options: RunOptions, default_size: str, services: Services
+) -> tuple[tuple[str, ...], bool]:
+    """The VM sizes to choose from, and whether there is nothing to create."""
+    wanted = (options.compute_size, *options.other_compute_sizes)
     if options.compute == SERVERLESS:
-        return options.compute_size, True
+        return wanted, True
     cluster = services.workspace.compute(options.compute)
     if cluster is None:
-        return options.compute_size, False
+        return wanted, False
     if cluster.state is Provisioning.FAILED:
         raise InvalidRunError(
             f"cluster {options.compute} is in a failed state"
             + (f": {cluster.failure}" if cluster.failure else "")
             + f"; delete it, or {choose_another('compute')}",
         )
-    # A cluster that is still being created has no say about its size yet.
-    return cluster.size or options.compute_size, True
+    if not cluster.size:
+        # A cluster that is still being created has no say about its size yet.
+        return wanted, True
+    if cluster.size.lower() not in map(str.lower, wanted) and options.compute_size != default_size:
+        raise InvalidRunError(
+            f"cluster {options.compute} has VMs of size {cluster.size}, not {options.compute_size}: "
+            "leave `compute_size` out of run.json, or name another cluster as `compute`"
+        )
+    return (cluster.size,), True

@@ -7,13 +7,14 @@ from collections.abc import Callable
 import msgspec
 
 from shared.config import Settings
-from shared.domain.errors import FinetuneError
+from shared.domain.errors import FinetuneError, ServiceRefusedError
 from shared.domain.run.decision import Step
 from shared.domain.run.observation import EndpointStatus, Observation
 from shared.domain.run.parts import Failure, Metrics, TrainingPlan
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
+from shared.domain.serving.attempts import is_out_of_capacity
 from shared.domain.training.component import context_window
 from shared.logs import get_logger
 from shared.ports import Services
@@ -32,6 +33,7 @@ from shared.workflow.steps.follow_upload import reopen, supersede
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.smoke_test import smoke_test
 from shared.workflow.steps.validate_dataset import validate_dataset
+from shared.workflow.steps.vm_sizes import train_elsewhere
 
 _log = get_logger(__name__)
 
@@ -67,6 +69,7 @@ def _plan(run: Run, _seen: Observation, settings: Settings, services: Services) 
     return plan_training(
         run,
         allow_retired_model=settings.allow_retired_model,
+        default_size=settings.compute_size[0],
         most_tokens=settings.context_window,
         serving=settings.serving_options(run.options).order,
         services=services,
@@ -79,7 +82,12 @@ def _claim(run: Run, _seen: Observation, _settings: Settings, services: Services
 
 def _create_compute(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
     plan = _plan_of(run)
-    services.workspace.create_compute(plan.compute, plan.compute_size, max_nodes=settings.compute_max_nodes)
+    try:
+        services.workspace.create_compute(
+            plan.compute, plan.compute_size, max_nodes=settings.compute_max_nodes
+        )
+    except ServiceRefusedError as refusal:
+        return _elsewhere(run, refusal, services)
     return msgspec.structs.replace(run, compute_requested_at=run.compute_requested_at or services.now())
 
 
@@ -94,8 +102,20 @@ def _submit_job(run: Run, _seen: Observation, _settings: Settings, services: Ser
     if plan.finetune_config is not None:
         text = msgspec.json.encode(plan.finetune_config)
         config = services.datasets.save_finetune_config(run.run_id, text)
-    services.training.submit(run, plan, finetune_config=config)
+    try:
+        services.training.submit(run, plan, finetune_config=config)
+    except ServiceRefusedError as refusal:
+        return _elsewhere(run, refusal, services)
     return msgspec.structs.replace(run, job_submitted_at=run.job_submitted_at or services.now())
+
+
+def _elsewhere(run: Run, refusal: ServiceRefusedError, services: Services) -> Run:
+    """Plan anew with the next VM size to train on, where there is one and another would help."""
+    if is_out_of_capacity(refusal.code, refusal.message):
+        moved = train_elsewhere(run, refusal.message, services.now())
+        if moved is not None:
+            return moved
+    raise refusal
 
 
 def _replace_job(run: Run, seen: Observation, _settings: Settings, services: Services) -> Run:
