@@ -296,6 +296,8 @@ def test_an_account_that_does_not_answer_is_a_clear_error(run: Run) -> None:
         (["--name", "a" * 129], "at most 128 characters"),
         (["--name", "a\nb"], "cannot be called"),
         (["--lifetime-hours", "-1"], "run.json 'lifetime_hours'"),
+        (["--parameter", "lr_scheduler_type=cosinus"], "one of linear, cosine"),
+        (["--parameter", "metric_for_best_model=f1"], "0.0.82 as published on 2026-07-23"),
     ],
 )
 def test_what_the_cloud_would_ignore_or_refuse_is_wrong_usage(

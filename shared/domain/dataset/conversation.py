@@ -7,7 +7,7 @@ write a conversation in one form, so that equal ones have equal bytes.
 
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import orjson
@@ -23,12 +23,9 @@ Message = dict[str, str]
 Repairs = tuple[tuple[Code, tuple[str, ...]], ...]
 
 
-class Conversation(NamedTuple):
-    """A row that can be trained on."""
-
-    encoded: bytes  # its messages as compact UTF-8 JSON with sorted keys
-    turns: int
-    repairs: Repairs = ()  # what the snapshot has otherwise, each with the keys that it is about
+Conversation = tuple[bytes, int, Repairs]
+"""A row that can be trained on: its messages as compact UTF-8 JSON with sorted keys, how many there are, and
+what the snapshot has otherwise, each with its keys. No class: making one takes as long as a digest."""
 
 
 def _role_orders(longest: int) -> frozenset[tuple[str, ...]]:
@@ -89,6 +86,8 @@ class RowReader:
             rules: For what the uploader allows.
         """
         self.rules = rules
+        self.may_have_escapes = True
+        """Whether the next line may spell characters of ASCII as `\\u00…`; set by who has looked."""
         self._ignored = frozenset(rules.ignore_keys)
         self._rows: dict[tuple[str, ...], RowPlan] = {}
         self._turns: dict[tuple[str, ...], TurnPlan] = {}
@@ -134,7 +133,7 @@ class RowReader:
                 roles not in _ROLE_ORDERS
                 or sum(map(len, messages)) != 2 * turns
                 or not all(map(_strip, contents))
-                or "\0" in "".join(contents)
+                or (self.may_have_escapes and "\0" in "".join(contents))
                 or (len(contents[-1]) <= _LONGEST_PLACEHOLDER and is_placeholder(contents[-1]))
                 or ends_in_open_turn(contents[-2])
             ):
@@ -155,10 +154,10 @@ class RowReader:
         if len(line) == compact and _SHORTEST.issuperset(map(type, row.values())):
             # A decoder keeps one of two equal keys. What it kept cannot be written in fewer bytes than these,
             # so there was nothing else in the line.
-            return Conversation(encoded, turns, repairs)
-        if not _keys_are_unique(line, _FRAME_QUOTES + encoded.count(b'"') + others.count(b'"')):
+            return encoded, turns, repairs
+        if not self._has_quotes(line, _FRAME_QUOTES + encoded.count(b'"') + others.count(b'"')):
             return None
-        return Conversation(encoded, turns, repairs)
+        return encoded, turns, repairs
 
     def _extra_repairs(self, row: dict[str, Any]) -> Repairs | None:
         """What is said of a row for its keys beside `messages`; None if they need a closer look."""
@@ -199,14 +198,14 @@ class RowReader:
             if (
                 roles not in _ROLE_ORDERS
                 or not all(map(_strip, contents))
-                or "\0" in "".join(contents)
+                or (self.may_have_escapes and "\0" in "".join(contents))
                 or is_placeholder(contents[-1])
                 or ends_in_open_turn(contents[-2])
                 or (plan.prompt and not asks_first(row["prompt"], contents))
             ):
                 return None
             encoded = _dumps(messages, option=_SORTED)
-            if has_markup(encoded) or not _keys_are_unique(line, _dumps(whole).count(b'"')):
+            if has_markup(encoded) or not self._has_quotes(line, _dumps(whole).count(b'"')):
                 return None
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
@@ -214,7 +213,7 @@ class RowReader:
             repairs.append((layout, plan.used))
         if plan.left_out or len(row) < len(whole):
             repairs.append((Code.EXTRA_KEYS, tuple(key for key in whole if key not in plan.used)))
-        return Conversation(encoded, len(roles), tuple(repairs))
+        return encoded, len(roles), tuple(repairs)
 
     def _normalize(
         self, turns: Any, repairs: list[tuple[Code, tuple[str, ...]]], *, named: bool
@@ -263,15 +262,15 @@ class RowReader:
             repairs.append((Code.ROLE_RENAMED, ()))
         return messages
 
+    def _has_quotes(self, line: bytes, quotes: int) -> bool:
+        r"""Whether no object of a line, however deep, has a key twice; False also if that is not clear.
 
-def _keys_are_unique(line: bytes, quotes: int) -> bool:
-    r"""Whether no object of a line, however deep, has a key twice; False also if that takes a closer look.
+        Every string has two quotation marks around it. Those within are written `\"`, both by the encoder
+        and, unless it writes `\u0022`, by the line. So each key that the decoder dropped leaves two over in
+        the line.
 
-    Every string has two quotation marks around it. Those within are written `\"`, both by the encoder and,
-    unless it writes `\u0022`, by the line. So each key that the decoder dropped leaves two over in the line.
-
-    Args:
-        line: The line.
-        quotes: How many quotation marks there are when what was decoded is written again.
-    """
-    return line.count(b'"') == quotes and b"\\u0022" not in line
+        Args:
+            line: The line.
+            quotes: How many quotation marks there are when what was decoded is written again.
+        """
+        return line.count(b'"') == quotes and not (self.may_have_escapes and b"\\u0022" in line)

@@ -8,7 +8,7 @@ import xxhash
 
 from .codes import Code
 from .content import FileFaultError
-from .conversation import Conversation, RowReader, decode_messages, encode_messages
+from .conversation import Conversation, Repairs, RowReader, decode_messages, encode_messages
 from .duplicates import SeenConversations
 from .explain_line import explain_line
 from .issue_log import IssueLog
@@ -55,13 +55,13 @@ class SharedState:
         self.reader = RowReader(rules)
         self.left_out: Counter[tuple[str, ...]] = Counter()
 
-    def leave_out(self, keys: tuple[str, ...]) -> None:
-        """Count a row some of whose keys, or of its messages' keys, are not in the snapshot."""
+    def leave_out(self, keys: tuple[str, ...], rows: int = 1) -> None:
+        """Count rows some of whose keys, or of their messages' keys, are not in the snapshot."""
         left_out = self.left_out
         if keys in left_out:
-            left_out[keys] += 1
+            left_out[keys] += rows
         elif len(left_out) < _MOST_LEFT_OUT:
-            left_out[keys] = 1
+            left_out[keys] = rows
 
 
 class FileState(NamedTuple):
@@ -99,6 +99,8 @@ class FileValidator:
         self._read = shared.reader.read_clean  # the way that read the line before
         self._scanner = shared.scanner
         self._is_suspect = False  # whether the line at hand may hold what is sensitive
+        self._usual_repairs: Repairs | None = None  # of the row before; counted once the lines are through
+        self._usual_count = 0
         self.position, self.number, self.rows, self.kept, self._blank_lines = state
 
     @property
@@ -116,14 +118,17 @@ class FileValidator:
         if len(lines) == 1 and has_too_many_values(lines[0]):  # a line so long comes alone
             self._skip_line(Code.TOO_MANY_VALUES, f"the line has more than {MOST_VALUES:,} values")
             return
-        suspects = self._scanner.suspects(lines) if self._scanner is not None else ()
-        if suspects:
-            for place, line in enumerate(lines):
-                self._is_suspect = place in suspects
-                self._validate_lines([line])
-            self._is_suspect = False
-        else:
-            self._validate_lines(lines)
+        suspects = self._scanner.suspects(lines) if self._scanner is not None else None
+        try:
+            if suspects:
+                for place, line in enumerate(lines):
+                    self._is_suspect = self._reader.may_have_escapes = place in suspects
+                    self._validate_lines([line])
+            else:
+                self._is_suspect, self._reader.may_have_escapes = False, suspects is None
+                self._validate_lines(lines)
+        finally:
+            self._count_usual_repairs()
 
     def _validate_lines(self, lines: list[bytes]) -> None:
         read, accept = self._read, self._accept
@@ -203,7 +208,7 @@ class FileValidator:
         for keys in (explanation.left_out, explanation.left_out_of_messages):
             if keys:
                 self._shared.leave_out(keys)
-        return Conversation(encode_messages(explanation.messages), len(explanation.messages))
+        return encode_messages(explanation.messages), len(explanation.messages), ()
 
     def _accept(self, conversation: Conversation, line: bytes) -> None:
         """Count a row that can be trained on and write it."""
@@ -215,9 +220,10 @@ class FileValidator:
                 self._issue(code, message, b"" if code.is_repair else line)
             if any(code.is_error for code, _ in findings):
                 return
-        if repairs:
-            for code, keys in repairs:
-                self._repaired(code, keys)
+        if repairs is self._usual_repairs:
+            self._usual_count += 1
+        elif repairs:
+            self._note_repairs(repairs)
         tokens = estimate_tokens(encoded, turns)
         safe = True
         if len(encoded) > self._window and may_exceed(encoded, tokens, self._window):
@@ -232,12 +238,25 @@ class FileValidator:
         self._shared.statistics.add(turns, tokens)
         self._accept_row(digest, encoded, safe)
 
-    def _repaired(self, code: Code, keys: tuple[str, ...]) -> None:
-        if code in _LEFT_OUT:
-            self._shared.leave_out(keys)
-        if not self._log.count(code):
-            message = _REPAIR_MESSAGES.get(code, "read from {keys}")
-            self._issue(code, message.replace("{keys}", quoted(keys)))
+    def _note_repairs(self, repairs: Repairs) -> None:
+        """Count what was repaired; what most rows have is only counted once its codes' lists are full."""
+        self._count_usual_repairs()
+        listed = False
+        for code, keys in repairs:
+            if code in _LEFT_OUT:
+                self._shared.leave_out(keys)
+            if not self._log.count(code):
+                listed = True
+                message = _REPAIR_MESSAGES.get(code, "read from {keys}")
+                self._issue(code, message.replace("{keys}", quoted(keys)))
+        self._usual_repairs = None if listed else repairs
+
+    def _count_usual_repairs(self) -> None:
+        times, self._usual_count = self._usual_count, 0
+        for code, keys in self._usual_repairs or ():
+            if times and code in _LEFT_OUT:
+                self._shared.leave_out(keys, times)
+            self._log.count(code, times)
 
     def _measure(self, encoded: bytes, tokens: int, line: bytes) -> tuple[int, bool]:
         """Estimate the tokens of a row that may be too long.

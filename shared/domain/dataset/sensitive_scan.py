@@ -33,7 +33,7 @@ class SensitiveScanner:
         self._fine_memory = hyperscan.Scratch(self._fine)
 
     def suspects(self, lines: Sequence[bytes]) -> set[int]:
-        """Which lines deserve a closer look, by their positions."""
+        """Which lines deserve a closer look, by their positions; no other spells ASCII as an escape."""
         if not self._is_suspect(b"".join(lines)):
             return set()
         return {place for place, line in enumerate(lines) if self._is_suspect(line)}
