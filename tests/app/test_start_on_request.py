@@ -15,6 +15,7 @@ from handlers.http.request_changes import delete_endpoint
 from handlers.http.responses import Response
 from shared.app import App
 from shared.domain.run.stages import Stage
+from shared.serving.endpoint_directory import LISTED_AGAIN
 from tests.app.edge import BY_NAME, app_of, ask
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, drive, upload
@@ -63,13 +64,14 @@ def test_twenty_requests_at_once_make_one_deployment() -> None:
     assert world.advance_queue.waiting == [(run_id, timedelta())]
 
     handle_advance_message(run_id, delivery=1, settings=ASKED, services=world.services)
+    world.now += LISTED_AGAIN
     assert models(app) == {"support": "starting", run_id: "starting"}
     (again,) = asyncio.run(chats(app, 1))
     assert fault(again)["code"] == "model_starting"
     drive(world, run_id, Stage.LIVE, ASKED)
     assert len(world.cloud.deployed) == deployed + 1
     assert [call for call, _ in world.cloud.begun].count("submit") == 1
-    world.now += timedelta(seconds=2)
+    world.now += LISTED_AGAIN
     assert {answer.status for answer in asyncio.run(chats(app_of(world, ASKED), 20))} == {200}
 
 
