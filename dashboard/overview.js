@@ -154,5 +154,5 @@ function emptyStore() {
   return h("div", { class: "card empty" },
     h("h2", {}, "No runs yet"),
     h("p", {}, "Upload a chat dataset, one conversation a line, to the ", h("code", {}, "uploads"), " container. The run appears here a moment later."),
-    h("pre", {}, "bin/finetune upload support.jsonl"));
+    h("pre", {}, "bin/finetune upload local/samples/ultrachat-sample.jsonl"));
 }

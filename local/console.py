@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from finetune.cli.safe_console import SafeConsole
-from finetune.client import Run
+from finetune.client import Report, Run
 
 SHOWN_CHARACTERS = 280
 
@@ -50,15 +50,14 @@ class DemoConsole:
         """Something happened just now."""
         self._terminal.print(f"  {self.seconds:5.1f} s  [bold]{what:<11}[/] {escape(meaning)}")
 
-    def dataset(self, run: Run) -> None:
+    def dataset(self, report: Report) -> None:
         """What validation found."""
         self.title("What dataset validation found")
-        if run.report is None:
-            return
-        self._terminal.print(f"  {run.report.verdict}: {escape(run.report.reason)}")
-        counts = ", ".join(f"{count} x {code}" for code, count in run.report.counts.items())
-        if counts:
-            self._terminal.print(f"  notes by code: {counts}")
+        self._terminal.print(f"  {report.verdict}: {escape(report.reason)}")
+        for code, count in report.counts.items():
+            first = next((issue for issue in report.issues if issue.code == code), None)
+            example = f", e.g. line {first.line}: {escape(first.message)}" if first is not None else ""
+            self._terminal.print(f"  {code} {count:,} times{example}", soft_wrap=True)
 
     def metrics(self, metrics: Mapping[str, float]) -> None:
         """What training measured."""

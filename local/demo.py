@@ -73,7 +73,7 @@ class Demo:
         """
         self._upload(sample)
         run = self._follow("live")
-        self._console.dataset(run)
+        self._console.dataset(self._client.report(run.run_id))
         self._keep_metrics(run)
         self._console.metrics(self.outcome.metrics)
         self._console.smoke_tests(run)
