@@ -19,7 +19,7 @@ def _endpoints_say_whether_they_are_public(record: Document) -> Document:
 
 
 def _runs_may_start_again(record: Document) -> Document:
-    """2 to 3: until then a run had one job, one endpoint and one VM size of each kind; all of that is default."""
+    """2 to 3: until then a run had one job, one endpoint and one VM size of each kind: the defaults."""
     return record
 
 
