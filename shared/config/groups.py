@@ -205,6 +205,13 @@ class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
         Minutes,
         Meta(description="Minutes without a scoring request until the endpoint stops, at least 1; 0 never."),
     ] = 60
+    available: Annotated[
+        Annotated[str, Meta(max_length=100)] | None,
+        Meta(
+            description="Weekly schedule by which models are started and stopped, e.g. "
+            "`Mon-Fri 07:00-19:00 Europe/Berlin`; empty is at all times. `run.json` may say otherwise.",
+        ),
+    ] = None
     start_on_request: Annotated[
         bool,
         Meta(
