@@ -351,7 +351,7 @@ class PaceSettings(BoundSettings, frozen=True, kw_only=True):
     ] = 60
     operation_poll_seconds: Annotated[
         float, Meta(gt=0, le=86_400, description="Seconds between looks at an endpoint that is changing.")
-    ] = 10
+    ] = 5
     advance_schedule: Annotated[
         str, Meta(description="When due runs are looked for: six-field schedule, UTC.")
     ] = "0 * * * * *"

@@ -41,7 +41,7 @@ def test_a_run_that_is_due_soon_is_not_left_to_the_timer() -> None:
     ((message, delay),) = world.advance_queue.waiting
     assert delay == timedelta(seconds=SETTINGS.operation_poll_seconds)
 
-    world.now += timedelta(seconds=9)
+    world.now += timedelta(seconds=4)
     again = advance(world, run.run_id)  # the timer's message, or an event's
     assert len(world.advance_queue.waiting) == 2
     world.now += timedelta(seconds=1)
@@ -49,7 +49,7 @@ def test_a_run_that_is_due_soon_is_not_left_to_the_timer() -> None:
     assert world.runs.load(run.run_id).run == again, "that message is stale"
     assert len(world.advance_queue.waiting) == 2, "and begins no second series"
 
-    world.now += timedelta(seconds=9)
+    world.now += timedelta(seconds=4)
     world.cloud.settle()
     newest = world.advance_queue.waiting[-1][0]
     handle_advance_message(newest, delivery=1, settings=SETTINGS, services=world.services)
