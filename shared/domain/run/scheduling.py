@@ -14,10 +14,10 @@ from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.slots import current_holders, in_turn
 from shared.domain.run.stages import Stage
 
-NEXT_IN_TURN = 20
+NEXT_IN_TURN = 8
 """Runs of each kind of slot that may be given one in a tick."""
 
-OTHERS_WAITING = 10
+OTHERS_WAITING = 2
 """Further runs that wait and are looked at in a tick, those first that were looked at longest ago."""
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
