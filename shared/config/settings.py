@@ -90,6 +90,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             idle_minutes=self.endpoint_idle_minutes,
             row_policy=self.row_policy,
             start_on_request=self.start_on_request,
+            available=self.available or "",
             ignore_keys=self.ignore_keys,
             serving_concurrency=self.serving_concurrency,
             settle_seconds=self.settle_seconds,
