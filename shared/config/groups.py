@@ -123,8 +123,8 @@ class DatasetSettings(AzureSettings, frozen=True, kw_only=True):
     ignore_keys: Annotated[
         IgnoredKeys,
         Meta(
-            description="Keys of rows and messages that may be left out, comma-separated; `run.json` may give"
-            " others."
+            description="Keys of rows and messages that may be left out, comma-separated, beside those of"
+            " `run.json`."
         ),
     ] = ()
     sensitive_data: Annotated[

@@ -91,7 +91,6 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             row_policy=self.row_policy,
             start_on_request=self.start_on_request,
             available=self.available or "",
-            ignore_keys=self.ignore_keys,
             serving_concurrency=self.serving_concurrency,
             settle_seconds=self.settle_seconds,
         )
@@ -142,7 +141,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             train_percent=train,
             validation_percent=validation,
             test_percent=test,
-            ignore_keys=options.ignore_keys,
+            ignore_keys=tuple(dict.fromkeys((*self.ignore_keys, *options.ignore_keys))),
             preference=options.preference,
             vision=options.vision,
             tools=options.tools,
