@@ -73,7 +73,7 @@ def _arguments() -> argparse.Namespace:
     add(
         "--strict",
         action="store_true",
-        help="answer 501 to query parameters and body fields that the emulator does not read",
+        help="answer 501 to query parameters, headers and body fields that the emulator does not read",
     )
     events = "post run status changes here as Event Grid events"
     add("--events-url", metavar="URL", default=os.environ.get(f"{_PREFIX}EVENTS_URL"), help=events)
