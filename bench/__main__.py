@@ -20,6 +20,7 @@ from bench.telemetry import measure_telemetry
 from bench.validation import measure_memory, measure_speed
 from bench.validation_copy import measure_copy
 from bench.validation_rows import measure_rows
+from bench.waiting import measure_waiting
 
 RESULTS = Path(__file__).parent / "results.json"
 BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
     "scoring": measure_scoring,
     "slow_webhooks": measure_slow_webhooks,
     "telemetry": measure_telemetry,
+    "waiting": measure_waiting,
 }
 
 
