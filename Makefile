@@ -16,10 +16,12 @@ NODE_READY := node_modules/.ready
 CHECKOV_READY := $(VENV)/checkov/.ready
 RUNTIME := $(VENV)/functions-runtime
 RUNTIME_READY := $(RUNTIME)/.ready
+DOCS_READY := $(VENV)/docs/.ready
+PAGES := README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md LICENSE docs emulators/azureml/README.md emulators/azureml/examples
 PACKAGES_READY := $(VENV)/packages/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit chaos dev bench conformance fuzz check lint types imports security audit lock package browser screenshots clean
+.PHONY: help setup demo test test-unit chaos dev bench conformance fuzz docs check lint types imports security audit lock package browser screenshots clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +62,11 @@ fuzz: $(PYTHON_READY)  ## a minute of coverage-guided bytes for dataset validati
 	PYTHONPATH=$(VENV)/atheris $(BIN)/python -m bench.fuzz -max_total_time=60 $(ARGS)
 	@$(BIN)/python -m pytest --quiet -m 'hypothesis and unit' --hypothesis-profile explore $(IN_PROCESSES)
 
+docs: $(DOCS_READY)  ## the documentation as a site, in dist/docs; fails if a link leads nowhere
+	@rm -rf dist/docs-source && mkdir -p dist/docs-source && cp --parents -r $(PAGES) dist/docs-source
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/python -m mkdocs build --strict
+	@echo "dist/docs/index.html"
+
 check: lint types imports security audit  ## style, types, architecture, security
 
 lint: $(PYTHON_READY) $(NODE_READY)
@@ -94,6 +101,8 @@ lock: $(PYTHON_READY)  ## requirements*.txt and package-lock.json anew, with has
 	  requirements-dev.in --output-file requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  requirements-checkov.in --output-file requirements-checkov.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  requirements-docs.in --output-file requirements-docs.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.13 --no-deps --generate-hashes --no-header \
 	  requirements-runtime.in --output-file requirements-runtime.txt
 	npm install --package-lock-only --silent
@@ -128,6 +137,7 @@ $(PYTHON_READY): requirements-dev.txt pyproject.toml $(EMULATOR)/pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements-dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . --editable $(EMULATOR)
+	@echo "The program finetune is bin/finetune: try bin/finetune --help"
 	@touch $@
 
 # Its metadata ask for Python 3.13, and it runs on 3.11 and 3.12, too: hence a folder of its own, unpacked.
@@ -149,6 +159,12 @@ $(CHECKOV_READY): requirements-checkov.txt $(PYTHON_READY)
 	@echo "Installing Checkov into $(VENV)/checkov …"
 	@test -x $(VENV)/checkov/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(VENV)/checkov
 	@$(BIN)/uv pip sync --quiet --python $(VENV)/checkov/bin/python --require-hashes requirements-checkov.txt
+	@touch $@
+
+$(DOCS_READY): requirements-docs.txt $(PYTHON_READY)
+	@echo "Installing MkDocs into $(VENV)/docs …"
+	@test -x $(VENV)/docs/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(VENV)/docs
+	@$(BIN)/uv pip sync --quiet --python $(VENV)/docs/bin/python --require-hashes requirements-docs.txt
 	@touch $@
 
 $(NODE_READY): package-lock.json

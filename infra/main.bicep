@@ -160,6 +160,7 @@ var defaultSettings = {
   DEPLOYMENT_INSTANCE_COUNT: '1'
   ENDPOINT_LIFETIME_HOURS: '24'
   ENDPOINT_IDLE_MINUTES: '60'
+  START_ON_REQUEST: 'false'
   SMOKE_TEST_ROWS: '3'
   SERVING: 'vllm-environment,vllm-model-image,mlflow'
   SERVING_CONCURRENCY: '8'

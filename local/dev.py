@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from finetune.client import AppError, Client
+from local.event_grid import add_troubles, switches
 from local.kept import is_free
 from local.next_steps import next_steps
 from local.own_settings import own_settings
@@ -42,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings=given.values,
         keep=True,
         fresh=options.fresh,
+        events=switches(options),
     )
     try:
         with stack:
@@ -93,6 +95,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--port", type=int, help=f"of the function host (default: {DEFAULT_PORT}, or a free one)"
     )
+    add_troubles(parser)
     parser.add_argument("--folder", type=Path, default=FOLDER, help="for everything (default: %(default)s)")
     return parser.parse_args(arguments)
 

@@ -1,19 +1,21 @@
-"""Plays Event Grid: posts `Microsoft.Storage.BlobCreated` to a webhook for each blob that appears.
+"""Simulates Event Grid: posts `Microsoft.Storage.BlobCreated` to a webhook for each blob that is created.
 
-Azurite raises no events, so a container is listed instead. Delivery is at least once: what was delivered is
-kept in a file, written after the webhook has answered 202.
+Azurite raises no events, so a container is listed instead; `blob_versions` says which changes raise one.
+Delivery is at least once: what was delivered is kept in a file, written after the webhook has answered 202.
+Switches make the deliveries as bad as Event Grid's may be: repeated, late and out of order, or lost.
 """
 
 import argparse
-import json
 import logging
 import os
+import random
 import signal
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
@@ -23,6 +25,8 @@ import httpx
 from azure.core.exceptions import AzureError
 from azure.storage.blob import BlobProperties, ContainerClient, LinearRetry
 
+from local.blob_versions import Facts, SeenBlobs, facts_of, kind_of, raises_event
+
 log = logging.getLogger("event_grid")
 
 STORAGE_SETTING = "EVENT_GRID_STORAGE"
@@ -31,80 +35,124 @@ FIRST_RETRY_SECONDS = 0.2
 LONGEST_RETRY_SECONDS = 10.0
 
 
-class DeliveredEvents:
-    """Which version of which blob the webhook has accepted, kept in a file."""
+@dataclass(frozen=True)
+class Troubles:
+    """What goes wrong with deliveries.
 
-    def __init__(self, path: Path) -> None:
-        """Read what an earlier watcher has left; a file that cannot be read counts as none."""
-        self._path = path
-        try:
-            self._etags: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            self._etags = {}
+    Attributes:
+        losses: Share of events that are never delivered, from 0 to 1.
+        duplicates: Share of events that are delivered twice.
+        delay: Most seconds that an event is late; each by another time, so that they come in any order.
+    """
 
-    def __contains__(self, blob: BlobProperties) -> bool:
-        return self._etags.get(blob.name) == blob.etag
+    losses: float = 0.0
+    duplicates: float = 0.0
+    delay: float = 0.0
 
-    def add(self, blob: BlobProperties) -> None:
-        """Remember a delivery. A crash in the middle leaves the former file."""
-        self._etags[blob.name] = str(blob.etag)
-        unfinished = self._path.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(self._etags), encoding="utf-8")
-        unfinished.replace(self._path)
+
+@dataclass
+class Delivery:
+    """An event on its way: when it is tried next, and how long after a failure it is tried again."""
+
+    event: dict[str, Any]
+    name: str
+    facts: Facts
+    not_before: float
+    pause: float = FIRST_RETRY_SECONDS
+    repeat: bool = False
 
 
 class Watcher:
-    """Delivers an event for each new version of each blob in one container."""
+    """Delivers an event for each blob that is created or overwritten in one container."""
 
     def __init__(
-        self, container: ContainerClient, webhook: str, delivered: DeliveredEvents, client: httpx.Client
+        self,
+        container: ContainerClient,
+        webhook: str,
+        seen: SeenBlobs,
+        client: httpx.Client,
+        troubles: Troubles = Troubles(),
+        chance: Callable[[], float] = random.random,
     ) -> None:
         """Take the parts.
 
         Args:
             container: What is watched.
             webhook: Where events are posted, key included.
-            delivered: What has been delivered before.
+            seen: What was seen before.
             client: Posts them.
+            troubles: What goes wrong.
+            chance: A random number in [0, 1).
         """
         self._container = container
         self._webhook = webhook
-        self._delivered = delivered
+        self._seen = seen
         self._client = client
-        self._retries: dict[tuple[str, str], tuple[float, float]] = {}
+        self._troubles = troubles
+        self._chance = chance
+        self._listed: dict[str, Facts] = {}
+        self._under_way: list[Delivery] = []
 
     def look(self) -> None:
-        """List the container once and deliver what is new and due."""
-        for blob in self._new_blobs():
-            key = (blob.name, str(blob.etag))
-            not_before, delay = self._retries.get(key, (0.0, FIRST_RETRY_SECONDS))
-            if time.monotonic() < not_before:
-                continue
-            if self._deliver(blob):
-                self._delivered.add(blob)
-                self._retries.pop(key, None)
-            else:
-                self._retries[key] = (time.monotonic() + delay, min(delay * 2, LONGEST_RETRY_SECONDS))
-
-    def _new_blobs(self) -> Iterator[BlobProperties]:
+        """List the container once, and deliver what is new and due."""
         try:
-            yield from (blob for blob in self._container.list_blobs() if blob not in self._delivered)
+            blobs = list(self._container.list_blobs(include=["metadata"]))
         except AzureError as error:
             log.warning("the container cannot be listed: %s", error)
+            return
+        names = {blob.name for blob in blobs}
+        self._seen.keep_only(names)
+        self._listed = {name: facts for name, facts in self._listed.items() if name in names}
+        for blob in blobs:
+            self._notice(blob)
+        self._under_way = [one for one in self._under_way if not (self._due(one) and self._deliver(one))]
 
-    def _deliver(self, blob: BlobProperties) -> bool:
-        url = self._container.get_blob_client(blob.name).url
+    def _notice(self, blob: BlobProperties) -> None:
+        before = self._listed.get(blob.name) or self._seen.of(blob.name)
+        facts = self._listed[blob.name] = facts_of(blob)
+        if before is not None and before["etag"] == facts["etag"]:
+            return
+        if not raises_event(before, blob):
+            self._settle(blob.name, facts)
+        elif self._chance() < self._troubles.losses:
+            log.info("%s %s: lost", blob.name, blob.etag)
+            self._settle(blob.name, facts)
+        else:
+            url = self._container.get_blob_client(blob.name).url
+            event = blob_created(self._container.container_name, blob, url)
+            self._under_way.append(Delivery(event, blob.name, facts, self._late()))
+            if self._chance() < self._troubles.duplicates:
+                self._under_way.append(Delivery(event, blob.name, facts, self._late(), repeat=True))
+
+    def _settle(self, name: str, facts: Facts) -> None:
+        """Remember a version for the next watcher, unless an event of the same blob is still on its way."""
+        if all(one.name != name or one.repeat for one in self._under_way):
+            self._seen.add(name, facts)
+
+    def _late(self) -> float:
+        return time.monotonic() + self._chance() * self._troubles.delay
+
+    @staticmethod
+    def _due(delivery: Delivery) -> bool:
+        return time.monotonic() >= delivery.not_before
+
+    def _deliver(self, delivery: Delivery) -> bool:
+        etag = delivery.facts["etag"]
         try:
             answer = self._client.post(
-                self._webhook,
-                json=[blob_created(self._container.container_name, blob, url)],
-                headers={"aeg-event-type": "Notification"},
+                self._webhook, json=[delivery.event], headers={"aeg-event-type": "Notification"}
             )
         except httpx.HTTPError as error:
-            log.warning("%s: the webhook cannot be reached: %s", blob.name, error)
-            return False
-        log.info("%s %s: %d", blob.name, blob.etag, answer.status_code)
-        return answer.status_code in {HTTPStatus.OK, HTTPStatus.ACCEPTED}
+            log.warning("%s: the webhook cannot be reached: %s", delivery.name, error)
+        else:
+            log.info("%s %s: %d%s", delivery.name, etag, answer.status_code, " again" * delivery.repeat)
+            if answer.status_code in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
+                if not delivery.repeat:
+                    self._seen.add(delivery.name, delivery.facts)
+                return True
+        delivery.not_before = time.monotonic() + delivery.pause
+        delivery.pause = min(delivery.pause * 2, LONGEST_RETRY_SECONDS)
+        return False
 
 
 def blob_created(container: str, blob: BlobProperties, url: str) -> dict[str, Any]:
@@ -112,6 +160,9 @@ def blob_created(container: str, blob: BlobProperties, url: str) -> dict[str, An
 
     Source: https://learn.microsoft.com/azure/event-grid/event-schema-blob-storage
     """
+    kind = kind_of(blob)
+    # Only Put Blob has the service compute an MD5.
+    whole = kind != "BlockBlob" or blob.content_settings.content_md5
     return {
         "id": str(uuid.uuid4()),
         "topic": "/subscriptions/local/providers/Microsoft.Storage/storageAccounts/local",
@@ -121,11 +172,11 @@ def blob_created(container: str, blob: BlobProperties, url: str) -> dict[str, An
         "dataVersion": "",
         "metadataVersion": "1",
         "data": {
-            "api": "PutBlob",
+            "api": "PutBlob" if whole else "PutBlockList",
             "eTag": str(blob.etag).strip('"'),
             "contentType": blob.content_settings.content_type,
             "contentLength": blob.size,
-            "blobType": "BlockBlob",
+            "blobType": kind,
             "url": url,
         },
     }
@@ -143,6 +194,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--interval", type=float, default=0.2, help="seconds between looks (default: %(default)s)"
     )
+    add_troubles(parser)
     options = parser.parse_args(arguments)
     missing = [name for name in (STORAGE_SETTING, WEBHOOK_SETTING) if not os.environ.get(name)]
     if missing:
@@ -159,11 +211,43 @@ def main(arguments: list[str] | None = None) -> int:
         ) as container,
         httpx.Client(timeout=10, trust_env=False) as client,
     ):
-        watcher = Watcher(container, os.environ[WEBHOOK_SETTING], DeliveredEvents(options.state), client)
+        troubles = Troubles(options.event_losses, options.event_duplicates, options.event_delay)
+        webhook, seen = os.environ[WEBHOOK_SETTING], SeenBlobs(options.state)
+        watcher = Watcher(container, webhook, seen, client, troubles)
         while not over.is_set():
             watcher.look()
             over.wait(options.interval)
     return 0
+
+
+def add_troubles(parser: argparse.ArgumentParser) -> None:
+    """Add the switches that make deliveries bad."""
+    parser.add_argument(
+        "--event-losses", type=_share, default=0.0, metavar="SHARE", help="of events that are never delivered"
+    )
+    parser.add_argument(
+        "--event-duplicates", type=_share, default=0.0, metavar="SHARE", help="of events that come twice"
+    )
+    parser.add_argument(
+        "--event-delay",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="most that an event is late; each by another time, so that they come in any order",
+    )
+
+
+def switches(options: argparse.Namespace) -> list[str]:
+    """The switches of `add_troubles`, as they were given, for another command line."""
+    names = ("event_losses", "event_duplicates", "event_delay")
+    return [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in names]
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a share: it must be from 0 to 1")
+    return share
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +52,7 @@ class Stack:
         settings: App settings that win over the stack's own.
         keep: Whether storage, Azure ML's state and the key stay in the folder for the next start.
         fresh: Whether what an earlier start has kept there is forgotten.
+        events: Switches of `local.event_grid` that make the delivery of events bad.
         continued: Whether it goes on with what an earlier start has kept.
     """
 
@@ -63,6 +64,7 @@ class Stack:
     settings: Mapping[str, str] = field(default_factory=dict)
     keep: bool = False
     fresh: bool = False
+    events: Sequence[str] = ()
 
     continued: bool = field(init=False, default=False)
     functions_url: str = field(init=False, default="")
@@ -239,7 +241,7 @@ class Stack:
         delivered = self._kept.delivered if self.keep else self.folder / "event_grid.json"
         self._processes["event_grid"] = ChildProcess(
             "event_grid",
-            [sys.executable, "-m", "local.event_grid", "--state", str(delivered)],
+            [sys.executable, "-m", "local.event_grid", "--state", str(delivered), *self.events],
             self._log("event_grid"),
             {
                 **tool_environment(),

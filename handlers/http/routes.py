@@ -237,8 +237,9 @@ OPENAI = (
         path="v1/models",
         handle=lambda request, app: list_models(request, app()),
         blocking=False,
-        summary="List live models",
-        description="Each live endpoint by its name, and each dataset's newest by the dataset's.",
+        summary="List models",
+        description="Each live endpoint and stopped model by its run's name, and each dataset's newest by "
+        "the dataset's; `status` says whether it answers.",
         tag="openai",
         successes={200: Success("The models.", (Content((ModelList,)),))},
         errors=_BUSY,

@@ -97,6 +97,7 @@ class OptionsView(msgspec.Struct, frozen=True, kw_only=True):
     row_policy: str
     serving_concurrency: int
     force: bool
+    start_on_request: bool
 
 
 class StageView(msgspec.Struct, frozen=True, kw_only=True):

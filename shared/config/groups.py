@@ -205,6 +205,13 @@ class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
         Minutes,
         Meta(description="Minutes without a scoring request until the endpoint stops, at least 1; 0 never."),
     ] = 60
+    start_on_request: Annotated[
+        bool,
+        Meta(
+            description="`true` deploys a stopped model again when a request names it; the request gets 503 "
+            "with `Retry-After`. `run.json` may say otherwise."
+        ),
+    ] = False
     smoke_test_rows: Annotated[
         int,
         Meta(

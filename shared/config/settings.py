@@ -89,6 +89,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             lifetime_hours=self.endpoint_lifetime_hours,
             idle_minutes=self.endpoint_idle_minutes,
             row_policy=self.row_policy,
+            start_on_request=self.start_on_request,
             ignore_keys=self.ignore_keys,
             serving_concurrency=self.serving_concurrency,
             settle_seconds=self.settle_seconds,

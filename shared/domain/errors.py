@@ -13,6 +13,7 @@ FinetuneError
 │   └── NewerRecordError      a newer version of the app wrote it
 ├── UploadReplacedError       the uploaded blob is no longer the one the run was opened for
 ├── RequestError              an HTTP request is malformed or impossible; carries the status to answer
+│   └── ModelStartingError    a model is asked for whose endpoint is being started again
 └── ScoringError              an endpoint answered a scoring request with an error
 """
 
@@ -125,6 +126,18 @@ class RequestError(FinetuneError):
     def __init__(self, status: int, message: str, *, code: str) -> None:
         super().__init__(message, code=code)
         self.status = status
+
+
+class ModelStartingError(RequestError):
+    """A request for a model whose endpoint is being started again.
+
+    Attributes:
+        retry_after: Seconds until it is likely to answer, by earlier starts.
+    """
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(503, message, code="model_starting")
+        self.retry_after = retry_after
 
 
 class ScoringError(FinetuneError):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
 
-from shared.domain.errors import RequestError, UnknownRunError
+from shared.domain.errors import FinetuneError, ModelStartingError, RequestError, UnknownRunError
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.names import run_id_of
+from shared.domain.run.parts import StartRequest
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
+from shared.domain.run.start_times import answers_in
 from shared.ports import ScoringTarget, Services
 from shared.single_flight import SingleFlightCache
 from shared.workflow.save_progress import update_run
@@ -32,18 +36,30 @@ LISTED_AGAIN = timedelta(seconds=2)
 _LIST = "live"
 
 
-class LiveModel(NamedTuple):
-    """One id under which a model answers.
+class Availability(StrEnum):
+    """Whether a model answers."""
+
+    LIVE = "live"
+    STARTING = "starting"
+    # It was stopped, and is being deployed again.
+    STOPPED = "stopped"
+    # It is kept, and can be started.
+
+
+class AvailableModel(NamedTuple):
+    """One id under which a model answers, or would once it is started.
 
     Attributes:
         id: What a request's `model` names.
-        endpoint: The endpoint that answers.
-        since: When it went live (UTC).
+        endpoint: The run whose endpoint answers.
+        since: When it went live or was stopped (UTC).
+        status: Whether it answers.
     """
 
     id: str
     endpoint: str
     since: datetime
+    status: Availability = Availability.LIVE
 
 
 class EndpointDirectory:
@@ -55,13 +71,14 @@ class EndpointDirectory:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._targets: SingleFlightCache[ScoringTarget] = SingleFlightCache(services.now)
-        self._lists: SingleFlightCache[Mapping[str, LiveModel]] = SingleFlightCache(services.now)
+        self._lists: SingleFlightCache[Mapping[str, AvailableModel]] = SingleFlightCache(services.now)
 
     async def resolve(self, endpoint: str) -> ScoringTarget:
         """Find where to score on an endpoint.
 
         Raises:
             UnknownRunError: If there is no such endpoint.
+            ModelStartingError: If it was stopped, and is being deployed again, on this request or another.
             RequestError: 409 if it is not live yet or stopped, 410 if it was deleted.
         """
         run_id = run_id_of(endpoint) or endpoint
@@ -73,16 +90,18 @@ class EndpointDirectory:
         Raises:
             RequestError: 404 if no live model has that id; 409 or 410 for an endpoint that is not live.
         """
-        endpoint = await self._endpoint_of(model)
+        found = await self._find(model)
         try:
-            return await self.resolve(endpoint)
+            return await self.resolve(found.endpoint)
         except (RequestError, UnknownRunError):
+            if found.status is not Availability.LIVE:
+                raise
             # The list is up to a minute old: another run of the dataset may answer by now.
             self._lists.discard(_LIST)
-            return await self.resolve(await self._endpoint_of(model))
+            return await self.resolve((await self._find(model)).endpoint)
 
-    async def models(self) -> tuple[LiveModel, ...]:
-        """Every live model, as of at most two seconds ago."""
+    async def models(self) -> tuple[AvailableModel, ...]:
+        """Every model that answers, or would once it is started, as of at most two seconds ago."""
         return tuple((await self._listed(LISTED_AGAIN)).values())
 
     def forget(self, endpoint: str) -> None:
@@ -90,13 +109,13 @@ class EndpointDirectory:
         self._targets.discard(run_id_of(endpoint) or endpoint)
         self._lists.discard(_LIST)
 
-    async def _endpoint_of(self, model: str) -> str:
+    async def _find(self, model: str) -> AvailableModel:
         listed = await self._listed(LISTED_FOR)
-        if model not in listed:
+        if model not in listed or listed[model].status is not Availability.LIVE:
             listed = await self._listed(LISTED_AGAIN)
         if model not in listed:
             raise await self.absence_of(model)
-        return listed[model].endpoint
+        return listed[model]
 
     async def absence_of(self, model: str) -> RequestError:
         """The error for a model that is not listed: 409 or 410 for an endpoint's name, or else 404."""
@@ -109,16 +128,20 @@ class EndpointDirectory:
                 return unknown_model(model)
         return unknown_model(model)
 
-    async def _listed(self, lifetime: timedelta) -> Mapping[str, LiveModel]:
+    async def _listed(self, lifetime: timedelta) -> Mapping[str, AvailableModel]:
         return await self._lists.get(
-            _LIST, lambda: live_models(self._services.runs.entries()), lifetime=lifetime
+            _LIST, lambda: available_models(self._services.runs.entries()), lifetime=lifetime
         )
 
     def _use(self, run_id: str) -> ScoringTarget:
         now = self._services.now()
+        asked = False
 
         def use(run: Run) -> Run:
-            _must_be_live(run)
+            nonlocal asked
+            if asked := _is_to_be_started(run):
+                return _with_start(run, now)
+            _must_be_live(run, now)
             # A quarter, so that an endpoint in constant use is never taken for one that idles.
             idle = timedelta(minutes=run.options.idle_minutes) or 4 * RECORD_USE
             if run.last_used is not None and now - run.last_used < min(RECORD_USE, idle / 4):
@@ -126,23 +149,43 @@ class EndpointDirectory:
             return msgspec.structs.replace(run, last_used=now)
 
         run = update_run(self._services.runs, run_id, use)
+        if asked:
+            # On the record by now: if the message gets lost, the timer finds it.
+            with suppress(FinetuneError):
+                self._services.advance_queue.enqueue(run_id, delay=timedelta())
+            raise _starting(run, now)
         assert run.endpoint is not None
         live = run.endpoint
         return ScoringTarget(live.name, live.scoring_uri, live.auth_mode, live.serving)
 
 
-def live_models(entries: Iterable[IndexEntry]) -> dict[str, LiveModel]:
-    """The ids of all live runs: their endpoints' names, and their datasets', where the newest run wins."""
-    models: dict[str, LiveModel] = {}
-    live = [entry for entry in entries if entry.stage is Stage.LIVE and entry.opened and entry.entered]
-    for entry in sorted(live, key=lambda entry: (entry.opened or entry.entered, entry.run_id)):
-        assert entry.entered is not None
-        models[entry.dataset] = LiveModel(entry.dataset, entry.run_id, entry.entered)
+def available_models(entries: Iterable[IndexEntry]) -> dict[str, AvailableModel]:
+    """The ids of all models that answer, or would once they are started: endpoints' names, and datasets'.
+
+    A dataset's name stands for its newest live run; if it has none, for the newest that can be started.
+    """
+    found = [
+        (entry, status, entry.opened, entry.entered)
+        for entry in entries
+        if (status := _availability(entry)) is not None and entry.opened and entry.entered
+    ]
+    models: dict[str, AvailableModel] = {}
+    for entry, status, _, entered in sorted(
+        found, key=lambda one: (one[1] is Availability.LIVE, one[2], one[0].run_id)
+    ):
+        models[entry.dataset] = AvailableModel(entry.dataset, entry.run_id, entered, status)
     # An endpoint's name is never taken by a dataset that is called like it.
-    for entry in live:
-        assert entry.entered is not None
-        models[entry.run_id] = LiveModel(entry.run_id, entry.run_id, entry.entered)
+    for entry, status, _, entered in found:
+        models[entry.run_id] = AvailableModel(entry.run_id, entry.run_id, entered, status)
     return models
+
+
+def _availability(entry: IndexEntry) -> Availability | None:
+    if entry.stage is Stage.LIVE:
+        return Availability.LIVE
+    if entry.again:
+        return Availability.STARTING
+    return Availability.STOPPED if entry.stage is Stage.STOPPED else None
 
 
 def unknown_model(model: str) -> RequestError:
@@ -151,9 +194,27 @@ def unknown_model(model: str) -> RequestError:
     return RequestError(404, message, code="model_not_found")
 
 
-def _must_be_live(run: Run) -> None:
+def _is_to_be_started(run: Run) -> bool:
+    """Whether a request starts this run: not one that an error stopped, which a person has to look at."""
+    asked = run.start_request or run.requests.delete_at or run.requests.cancel_at
+    return run.stage is Stage.STOPPED and run.error is None and run.options.start_on_request and not asked
+
+
+def _with_start(run: Run, now: datetime) -> Run:
+    requests = msgspec.structs.replace(run.requests, start=StartRequest(at=now, after=len(run.history)))
+    return msgspec.structs.replace(run, requests=requests, due=now)
+
+
+def _starting(run: Run, now: datetime) -> ModelStartingError:
+    message = f"{run.run_id} was stopped and is being deployed again: try again later"
+    return ModelStartingError(message, retry_after=answers_in(run, now).total_seconds())
+
+
+def _must_be_live(run: Run, now: datetime) -> None:
     if run.stage is Stage.LIVE and run.endpoint is not None:
         return
+    if run.starts_again or run.start_request is not None:
+        raise _starting(run, now)
     if run.stage.before_live:
         raise RequestError(409, f"{run.run_id} is not live yet: its run is {run.stage}", code="NotLiveYet")
     if run.stage is Stage.STOPPED:

@@ -33,6 +33,7 @@ def test_everything_can_be_overridden() -> None:
         "idle_minutes": 0,
         "row_policy": "drop",
         "force": True,
+        "start_on_request": True,
         "ignore_keys": ("lang",),
         "preference": "use_chosen",
         "vision": "drop_rows",

@@ -13,7 +13,7 @@ from handlers.events.upload_message import handle_upload_message
 from handlers.events.upload_renamed import handle_upload_renamed
 from shared.domain.run.ignored import QUIET
 from shared.domain.run.run import Run
-from shared.domain.run.uploads import BlobKind
+from shared.domain.run.uploads import RESOLUTION, BlobKind
 from shared.workflow.open_run import SLOWEST, take_upload
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, rows
@@ -57,7 +57,7 @@ def test_a_run_opens_once_its_upload_has_been_left_alone() -> None:
         put(world, "support.jsonl", rows(number))
         look(world, SETTLE - timedelta(seconds=1))
         assert runs(world) == []
-    look(world, timedelta(seconds=2))
+    look(world, timedelta(seconds=3))
     (run,) = runs(world)
     assert run.source.files[0].size == len(rows(40))
     look(world, timedelta(hours=1))
@@ -75,7 +75,7 @@ def test_a_folder_is_one_run_in_whatever_order_it_arrives(order: tuple[str, ...]
     for name in order:
         put(world, f"support/{name}", bodies.get(name, rows(20, name)))
         look(world, SETTLE / 2)
-    look(world, SETTLE)
+    look(world, SETTLE + RESOLUTION)
     (run,) = runs(world)
     assert {file.path for file in run.source.files} == {f"support/{name}" for name in FOLDER[:3]}
     assert run.options.force
@@ -104,7 +104,7 @@ def test_a_marker_of_an_earlier_upload_says_nothing() -> None:
     world.now += timedelta(seconds=1)
     put(world, "support/train.jsonl", rows())
     assert runs(world) == []
-    look(world, SETTLE)
+    look(world, SETTLE + RESOLUTION)
     assert len(runs(world)) == 1
 
 
@@ -122,7 +122,7 @@ def test_an_append_blob_is_waited_for_though_appends_raise_no_event() -> None:
     ((check, delay),) = world.upload_checks.waiting
     assert check.attempt < 30
     assert delay <= SLOWEST
-    look(world, SLOWEST + SETTLE)
+    look(world, SLOWEST + SETTLE + RESOLUTION)
     (run,) = runs(world)
     assert run.source.files[0].size == len(body)
 
@@ -137,7 +137,7 @@ def test_a_placeholder_opens_nothing_and_is_told_when_it_stays() -> None:
     (ignored,) = world.ignored_uploads.entries()
     assert ignored.reason == "EmptyFile"
     put(world, "lake/train.jsonl", rows())
-    look(world, SETTLE)
+    look(world, SETTLE + RESOLUTION)
     assert len(runs(world)) == 1
     assert list(world.ignored_uploads.entries()) == []
 

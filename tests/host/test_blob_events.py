@@ -9,12 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from azure.storage.blob import BlobServiceClient, ContainerClient
+from azure.storage.blob import BlobBlock, BlobServiceClient, ContainerClient, ContentSettings
 from azure.storage.queue import QueueClient, TextBase64DecodePolicy
 
 from emulators.functions.blob_events import POISON_QUEUE, matches
 from local.azurite import Azurite
-from local.event_grid import DeliveredEvents, Watcher
+from local.blob_versions import SeenBlobs
+from local.event_grid import Troubles, Watcher
 from local.processes import wait_until
 from tests.host.conftest import SECONDS, RunningHost, make_queue, take
 
@@ -140,17 +141,20 @@ class Webhook:
     def __init__(self, *statuses: int) -> None:
         self.statuses = list(statuses)
         self.posted: list[str] = []
+        self.ids: list[str] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         """Take one event."""
-        self.posted.append(json.loads(request.content)[0]["subject"].rpartition("/")[2])
+        (event,) = json.loads(request.content)
+        self.posted.append(event["subject"].rpartition("/")[2])
+        self.ids.append(event["id"])
         return httpx.Response(self.statuses.pop(0) if self.statuses else 202)
 
 
-def watch(container: ContainerClient, webhook: Webhook, state: Path) -> Watcher:
+def watch(container: ContainerClient, webhook: Webhook, state: Path, *trouble: Any) -> Watcher:
     """A watcher whose posts reach the webhook."""
     client = httpx.Client(transport=httpx.MockTransport(webhook))
-    return Watcher(container, "http://webhook.test/", DeliveredEvents(state), client)
+    return Watcher(container, "http://webhook.test/", SeenBlobs(state), client, *trouble)
 
 
 def test_the_watcher_delivers_each_version_once(azurite: Azurite, tmp_path: Path) -> None:
@@ -166,6 +170,60 @@ def test_the_watcher_delivers_each_version_once(azurite: Azurite, tmp_path: Path
         watcher.look()
         watch(container, webhook, tmp_path / "state.json").look()
     assert webhook.posted == ["a.jsonl", "a.jsonl"]
+
+
+def test_the_watcher_tells_of_what_event_grid_tells_of(azurite: Azurite, tmp_path: Path) -> None:
+    """Of blobs that are created or overwritten; not of appends, metadata, properties or tiers."""
+    webhook = Webhook()
+    with ContainerClient.from_connection_string(azurite.connection_string, "watched-operations") as container:
+        container.create_container()
+        watcher = watch(container, webhook, tmp_path / "state.json")
+        blob, log = container.get_blob_client("a.jsonl"), container.get_blob_client("log.jsonl")
+        told = (
+            lambda: blob.upload_blob(b"one"),
+            lambda: blob.upload_blob(b"two", overwrite=True),
+            lambda: (blob.stage_block("AAAA", b"two"), blob.commit_block_list([BlobBlock("AAAA")])),
+            lambda: (blob.stage_block("AAAB", b"owt"), blob.commit_block_list([BlobBlock("AAAB")])),
+            log.create_append_blob,
+        )
+        untold = (
+            lambda: log.append_block(b"one"),
+            lambda: blob.stage_block("AAAC", b"three"),
+            lambda: blob.set_blob_metadata({"team": "a"}),
+            lambda: blob.set_http_headers(ContentSettings(content_type="application/jsonl")),
+            lambda: blob.set_standard_blob_tier("Cool"),
+        )
+        for operation in told:
+            operation()
+            watcher.look()
+        posted = list(webhook.posted)
+        for operation in untold:
+            operation()
+            watcher.look()
+            watch(container, webhook, tmp_path / "state.json").look()
+    assert posted == ["a.jsonl"] * 4 + ["log.jsonl"]
+    assert webhook.posted == posted
+
+
+def test_the_watcher_can_be_as_bad_as_event_grid(azurite: Azurite, tmp_path: Path) -> None:
+    """Events are lost for good, come twice under one id, or come late."""
+    with ContainerClient.from_connection_string(azurite.connection_string, "watched-trouble") as container:
+        container.create_container()
+        container.upload_blob("a.jsonl", b"1")
+        for name, troubles, looks in (
+            ("lost", Troubles(losses=1.0), []),
+            ("twice", Troubles(duplicates=1.0), ["a.jsonl", "a.jsonl"]),
+            ("late", Troubles(delay=3600.0), []),
+        ):
+            webhook = Webhook()
+            watcher = watch(container, webhook, tmp_path / name, troubles, lambda: 0.5)
+            for _ in range(3):
+                watcher.look()
+            assert webhook.posted == looks
+            assert len(set(webhook.ids)) == min(1, len(looks))
+            watch(container, webhook, tmp_path / name).look()
+            # What was lost is lost for the next watcher, too; what was only late is not.
+            assert webhook.posted == (["a.jsonl"] if name == "late" else looks)
 
 
 def test_the_watcher_tries_until_it_is_accepted(azurite: Azurite, tmp_path: Path) -> None:

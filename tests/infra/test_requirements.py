@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from tests.infra.bicep_file import CHECKOUT
 from tools.interpreters import SUPPORTED
 
-LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-checkov.txt")
+LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-checkov.txt", "requirements-docs.txt")
 
 
 def _entries(lock: str) -> list[str]:

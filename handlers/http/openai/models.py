@@ -1,4 +1,4 @@
-"""`GET /api/v1/models`: the live models in OpenAI's form."""
+"""`GET /api/v1/models`: the models that answer or can be started, in OpenAI's form."""
 
 from __future__ import annotations
 
@@ -11,17 +11,21 @@ from handlers.http.auth import check_key
 from handlers.http.requests import Request
 from handlers.http.responses import Response, json_response
 from shared.app import App
-from shared.serving.endpoint_directory import LiveModel
+from shared.serving.endpoint_directory import Availability, AvailableModel
 
 OWNER = "finetune-on-upload"
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that can be talked to."""
+    """A model that answers, or that can be started."""
 
     id: Annotated[str, Meta(description="Endpoint name, or dataset name.")]
-    created: Annotated[int, Meta(description="When it went live, in seconds since 1970.")]
+    created: Annotated[int, Meta(description="When it went live or was stopped, in seconds since 1970.")]
     root: Annotated[str, Meta(description="The endpoint that answers under this id.")]
+    status: Annotated[
+        Availability,
+        Meta(description="`POST /api/runs/{root}/start` deploys a stopped one; so may a chat that names it."),
+    ]
     object: Literal["model"] = "model"
     owned_by: str = OWNER
 
@@ -58,5 +62,5 @@ async def show_model(request: Request, app: App) -> Response:
     raise await app.directory.absence_of(model)
 
 
-def _model(one: LiveModel) -> Model:
-    return Model(id=one.id, created=int(one.since.timestamp()), root=one.endpoint)
+def _model(one: AvailableModel) -> Model:
+    return Model(id=one.id, created=int(one.since.timestamp()), root=one.endpoint, status=one.status)

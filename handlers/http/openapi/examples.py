@@ -63,6 +63,7 @@ MODEL = {
     "created": 1772378400,
     "owned_by": "finetune-on-upload",
     "root": RUN_ID,
+    "status": "live",
 }
 MODELS = {"object": "list", "data": [MODEL]}
 IGNORED_UPLOADS = {

@@ -42,6 +42,7 @@ ASKED_RUN: dict[str, Any] = {
         "lifetime_hours": 24,
         "idle_minutes": 60,
         "row_policy": "strict",
+        "start_on_request": False,
         "serving_concurrency": 8,
         "force": False,
     },

@@ -56,6 +56,7 @@ class IndexEntry(NamedTuple):
         slot_acquired: When it acquired its newest slot, or None.
         attention: See `Run.attention`.
         waiting: See `waiting_for`.
+        again: The run was stopped before, and is on its way to being live again.
         workspace: See `Run.workspace_id`.
         content: See `content_key`, of its training file.
         parts: See `parts_key`.
@@ -81,6 +82,7 @@ class IndexEntry(NamedTuple):
     slot_acquired: datetime | None = None
     attention: str | None = None
     waiting: str | None = None
+    again: bool = False
     workspace: str | None = None
     content: str | None = None
     parts: str | None = None
@@ -135,6 +137,7 @@ def to_metadata(run: Run) -> dict[str, str]:
         "instances": str(run.options.instance_count) if run.options.instance_count > 1 else "",
         "attention": quote(attention[:ATTENTION_LIMIT], safe=" "),
         "waiting": quote((waiting_for(run) or "")[:WAITING_LIMIT], safe=" ,"),
+        "again": "1" if run.starts_again else "",
         "workspace": run.workspace_id or "",
         "content": content_key(run.source.files[0]),
         "parts": parts_key(run.source.parts),
@@ -177,6 +180,7 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
         instances=_count(facts.get("instances")),
         attention=unquote(facts["attention"]) if facts.get("attention") else None,
         waiting=unquote(facts["waiting"]) if facts.get("waiting") else None,
+        again=facts.get("again") == "1",
         workspace=facts.get("workspace") or None,
         content=facts.get("content") or None,
         parts=facts.get("parts") or None,

@@ -80,6 +80,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         ignore_keys, preference, vision, tools, pretemplated, mask: What validation may do with data that it
             refuses otherwise; see `docs/dataset-rules.md`.
         settle_seconds: Seconds for which the upload must not change before its run opens.
+        start_on_request: Whether a request for the stopped model deploys it again.
         force: Train even if the same data, parameters and base model were trained before.
     """
 
@@ -95,6 +96,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     serving_concurrency: Annotated[int, Meta(ge=1, le=256)] = 8
     settle_seconds: SettleSeconds = 10
     force: bool = False
+    start_on_request: bool = False
     other_compute_sizes: Sizes = ()
     other_instance_types: Sizes = ()
     ignore_keys: IgnoredKeys = ()

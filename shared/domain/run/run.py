@@ -159,6 +159,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return start if rests and start is not None and start.after == len(self.history) else None
 
     @property
+    def starts_again(self) -> bool:
+        """Whether the run was stopped before, and is on its way to being live again."""
+        return self.stage.before_live and self.entered(Stage.STOPPED) is not None
+
+    @property
     def has_trained(self) -> bool:
         """Whether the run's job was seen to have completed."""
         return self.job is not None and job_state(self.job.status) is JobState.COMPLETED

@@ -87,6 +87,10 @@ class UploadedDataset(NamedTuple):
         return (self.train, *self.parts)
 
 
+RESOLUTION = timedelta(seconds=1)
+"""Storage tells the time of a change without the fraction of its second (HTTP's `Last-Modified`)."""
+
+
 def settled_at(dataset: UploadedDataset, settle: timedelta) -> datetime | None:
     """When a dataset will have been left alone for long enough to count as whole.
 
@@ -100,7 +104,7 @@ def settled_at(dataset: UploadedDataset, settle: timedelta) -> datetime | None:
     """
     changed = max(blob.modified for blob in dataset.blobs)
     committed = dataset.marker is not None and dataset.marker.modified >= changed
-    return None if committed or not settle else changed + settle
+    return None if committed or not settle else changed + RESOLUTION + settle
 
 
 class Unused(NamedTuple):
