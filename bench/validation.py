@@ -16,7 +16,13 @@ _PANDAS_MEGABYTES = 200  # more would not fit into the memory of a small machine
 _ROUNDS = 3
 
 # Ratios that validation has to reach: its speed over the peer's.
-TARGETS = {"bare_decoding": 0.45, "pandas_read_json": 10.0, "datasets_load": 2.5, "cookbook_checks": 1.3}
+TARGETS = {
+    "bare_decoding": 0.45,
+    "pandas_read_json": 10.0,
+    "datasets_load": 2.5,
+    "cookbook_checks": 1.0,
+    "validation_without_secrets": 0.85,
+}
 
 
 def measure_speed(megabytes: int) -> dict[str, Any]:

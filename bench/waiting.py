@@ -1,131 +1,129 @@
-"""How soon the app sees that Azure ML is done with something, at the polling times of a deployment.
+"""What runs that wait for a slot cost: CPU of the app, latency of its health, and how soon a caller is heard.
 
-The emulator takes a tenth of the times that the service was recorded with; the app's own times are those of
-`infra/main.bicep`. Some runs go from upload to live side by side. What is measured is the time from the
-service being ready to the record having it, at each of a run's waits, and what of the time from upload to
-live is not the service's.
+The local stack serves the app under Microsoft's worker. One run trains, another waits for its slot, and its
+record is copied until there are as many as are to wait.
 """
 
 from __future__ import annotations
 
 import json
-import ssl
+import os
+import secrets
 import tempfile
 import time
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import Any
 
 import httpx
-from azure.storage.blob import BlobClient
-from azureml_emulator import TIMED
+from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from local.processes import wait_until
 from local.settings import ROOT
 from local.stack import Stack
 
 SAMPLE = ROOT / "local" / "samples" / "ultrachat-sample.jsonl"
-RUNS = 5
-APART_SECONDS = 7.0
-SECONDS = 900.0
-PRODUCTION = {
-    "SETTLE_SECONDS": "10",
-    "JOB_POLL_SECONDS": "60",
-    "OPERATION_POLL_SECONDS": "10",
-    "ADVANCE_SCHEDULE": "0 * * * * *",
-    "MAX_TRAINING_RUNS": "0",
-    "MAX_LIVE_ENDPOINTS": "0",
+SIZES = (0, 100, 1_000)
+TICK_SECONDS = 15
+"""Between two ticks of the timer, a minute in Azure: numbers per second are four times those of there."""
+
+MEASURED_SECONDS = 60.0
+STAGE_SECONDS = 180.0
+SETTINGS = {
+    "MAX_TRAINING_RUNS": "1",
+    "COMPUTE_CLUSTER": "serverless",
+    "ADVANCE_SCHEDULE": f"*/{TICK_SECONDS} * * * * *",
+    "JOB_POLL_SECONDS": str(TICK_SECONDS),
 }
-A_TENTH = replace(
-    TIMED,
-    name="a tenth of timed",
-    compute=TIMED.compute / 10,
-    endpoint=TIMED.endpoint / 10,
-    deployment=TIMED.deployment / 10,
-    job_queue=TIMED.job_queue / 10,
-    job_nodes=tuple(seconds / 10 for seconds in TIMED.job_nodes),
-)
 
 
-def measure_waiting(_megabytes: int) -> dict[str, Any]:
-    """Median and longest of the gaps, by what was waited for; and the app's share of upload to live."""
+def measure_waiting(_megabytes: int = 0) -> dict[str, Any]:
+    """Measure every size."""
+    return {"tick_seconds": TICK_SECONDS, "sizes": [_measure(size) for size in SIZES]}
+
+
+def _measure(size: int) -> dict[str, Any]:
     with (
         tempfile.TemporaryDirectory(prefix="bench-waiting-") as folder,
-        Stack(folder=Path(folder), host="local", settings=PRODUCTION) as stack,
+        Stack(folder=Path(folder), host="local", pace="timed", settings=SETTINGS) as stack,
+        BlobServiceClient.from_connection_string(stack.blob_connection_string) as blobs,
         stack.client() as api,
     ):
-        trust = ssl.create_default_context(cafile=stack.ca_bundle)
-        with httpx.Client(base_url=stack.azureml_url, verify=trust, trust_env=False) as azureml:
-            azureml.patch("/_emulator/state", json={"pace": asdict(A_TENTH)}).raise_for_status()
-            uploaded = {}
-            for number in range(RUNS):
-                name = f"waiting-{number}"
-                content = SAMPLE.read_bytes().replace(b"sourdough", f"sourdough {number}".encode())
-                with BlobClient.from_connection_string(
-                    stack.blob_connection_string, "uploads", f"{name}.jsonl"
-                ) as blob:
-                    blob.upload_blob(content)
-                uploaded[name] = datetime.now(UTC)
-                time.sleep(APART_SECONDS)
-
-            def live() -> list[dict[str, Any]]:
-                return list(api.get("/api/runs", params={"stage": "live"}).json()["runs"])
-
-            if not wait_until(lambda: len(live()) == RUNS, SECONDS):
-                raise TimeoutError(f"{len(live())} of {RUNS} runs went live")
-            runs = [api.get(f"/api/runs/{run['run_id']}").json() for run in live()]
-            kept = azureml.get("/_emulator/resources", params={"kinds": "jobs,operations"}).json()
-    return _of_runs(runs, uploaded, kept)
-
-
-def _of_runs(
-    runs: list[dict[str, Any]], uploaded: dict[str, datetime], kept: dict[str, Any]
-) -> dict[str, Any]:
-    gaps: dict[str, list[float]] = {}
-    shares = []
-    for run in runs:
-        entered = {entry["stage"]: _time(entry["at"]) for entry in run["history"]}
-        spans = _service_spans(run["run_id"], kept)
-        seen = {
-            "job": entered["trained"],
-            "endpoint.create": spans["deployment.create"][0],
-            "deployment.create": spans["endpoint.update"][0],
-            "endpoint.update": entered["live"],
+        rows = SAMPLE.read_bytes()
+        _upload(blobs, api, "trains", rows, "training")
+        waits = _upload(blobs, api, "waits", rows.replace(b" the ", b" that "), "validated")
+        last = _copy(blobs.get_container_client("runs"), waits, size) or waits
+        functions = stack._processes["functions"].pid
+        before, began = _cpu_seconds(functions), time.monotonic()
+        latencies = []
+        while time.monotonic() - began < MEASURED_SECONDS:
+            asked = time.perf_counter()
+            api.get("/api/health").raise_for_status()
+            latencies.append(time.perf_counter() - asked)
+            time.sleep(0.05)
+        cores = (_cpu_seconds(functions) - before) / (time.monotonic() - began)
+        asked = time.monotonic()
+        api.post(f"/api/runs/{last}/cancel").raise_for_status()
+        _follow(api, last, "canceled")
+        return {
+            "waiting": size,
+            "cores": round(cores, 2),
+            "health_p50_ms": round(1000 * median(latencies), 1),
+            "health_p99_ms": round(1000 * quantiles(latencies, n=100)[98], 1),
+            "cancel_seconds": round(time.monotonic() - asked, 1),
         }
-        for what, at in seen.items():
-            gaps.setdefault(what, []).append((at - spans[what][1]).total_seconds())
-        service = sum((end - begin).total_seconds() for begin, end in spans.values())
-        whole = (entered["live"] - uploaded[run["dataset"]]).total_seconds()
-        shares.append(whole - service)
-    every = [gap for found in gaps.values() for gap in found]
-    return {
-        "runs": len(runs),
-        "seconds_from_ready_to_seen": {
-            what: {"median": round(median(found), 1), "longest": round(max(found), 1)}
-            for what, found in gaps.items()
-        },
-        "median_of_all": round(median(every), 1),
-        "median_under_5_seconds": median(every) < 5,
-        "seconds_of_the_app_from_upload_to_live": [round(share, 1) for share in sorted(shares)],
-        "at_most_20_seconds": max(shares) <= 20,
-    }
 
 
-def _service_spans(run_id: str, kept: dict[str, Any]) -> dict[str, tuple[datetime, datetime]]:
-    """When Azure ML began and ended each thing that the run waited for."""
-    job = next(job for job in kept["jobs"] if job["name"] == run_id)
-    spans = {"job": (_time(job["submitted"]), max(_time(node["ends"]) for node in job["nodes"]))}
-    for operation in kept["operations"]:
-        if operation["target"].partition("/")[0] == run_id:
-            spans[operation["kind"]] = (_time(operation["started"]), _time(operation["ends"]))
-    return spans
+def _upload(blobs: BlobServiceClient, api: httpx.Client, name: str, rows: bytes, stage: str) -> str:
+    blobs.get_blob_client("uploads", f"{name}.jsonl").upload_blob(rows)
+    found: list[str] = []
+
+    def opened() -> bool:
+        listed = api.get("/api/runs", params={"dataset": name}).raise_for_status().json()["runs"]
+        found.extend(run["run_id"] for run in listed)
+        return bool(found)
+
+    assert wait_until(opened, STAGE_SECONDS), f"no run of {name}"
+    _follow(api, found[0], stage)
+    if stage == "validated":
+        asked = wait_until(lambda: bool(_show(api, found[0])["waiting_for"]), STAGE_SECONDS)
+        assert asked, f"{found[0]} does not wait for a slot"
+    return found[0]
 
 
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+def _follow(api: httpx.Client, run_id: str, stage: str) -> None:
+    reached = wait_until(lambda: _show(api, run_id)["stage"] == stage, STAGE_SECONDS)
+    assert reached, f"{run_id} is {_show(api, run_id)['stage']}"
 
 
-if __name__ == "__main__":
-    print(json.dumps(measure_waiting(0), indent=2))
+def _show(api: httpx.Client, run_id: str) -> dict[str, Any]:
+    shown: dict[str, Any] = api.get(f"/api/runs/{run_id}").raise_for_status().json()
+    return shown
+
+
+def _copy(runs: ContainerClient, run_id: str, size: int) -> str | None:
+    """Copy a record with its index entry; returns the last copy."""
+    download = runs.get_blob_client(f"{run_id}.json").download_blob()
+    record, index = download.readall(), dict(download.properties.metadata)
+    names = [f"{run_id[:-10]}{secrets.token_hex(5)}" for _ in range(size)]
+
+    def copy(name: str) -> None:
+        body = json.dumps(json.loads(record.replace(run_id.encode(), name.encode())))
+        runs.upload_blob(f"{name}.json", body, metadata=index)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(copy, names))
+    return names[-1] if names else None
+
+
+def _cpu_seconds(pid: int) -> float:
+    """CPU time of a process and of those that it started."""
+    ticks, pids = 0, [pid]
+    while pids:
+        process = pids.pop()
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+        for task in Path(f"/proc/{process}/task").glob("*/children"):
+            pids += map(int, task.read_text().split())
+    return ticks / os.sysconf("SC_CLK_TCK")

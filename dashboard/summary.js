@@ -104,7 +104,7 @@ function costRows(cost, { history, stage, nodes, trainers }) {
   return [
     row("Training nodes", cost.training_node_hours, cost.training_cost, trains, trainers, trainingPrice),
     row("Endpoint nodes", cost.endpoint_node_hours, cost.endpoint_cost, serves, nodes, endpointPrice),
-    row("Saved", cost.saved_node_hours, cost.saved_cost, history.at(-1).at, nodes, endpointPrice),
+    row("Saved", cost.saved_node_hours, cost.saved_cost, atRest(stage) && savingSince(history), nodes, endpointPrice),
   ];
 }
 
@@ -118,6 +118,14 @@ function servingSince(history) {
   });
   const up = Date.parse(history[starts.at(-1)].at);
   return new Date(before.reduce((time, span) => time - span, up)).toISOString();
+}
+
+/** When the run was stopped last, moved back by the times that it was stopped before, since it was live first. */
+function savingSince(history) {
+  const lived = history.findIndex(({ stage }) => stage === "live");
+  const before = history.slice(lived, -1).map(({ stage, at }, index) =>
+    atRest(stage) ? Date.parse(history[lived + index + 1].at) - Date.parse(at) : 0);
+  return new Date(before.reduce((time, span) => time - span, Date.parse(history.at(-1).at))).toISOString();
 }
 
 function group(title, rows) {

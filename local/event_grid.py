@@ -10,6 +10,7 @@ import logging
 import os
 import random
 import signal
+import string
 import sys
 import threading
 import time
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.storage.blob import BlobProperties, ContainerClient, LinearRetry
 
 from local.blob_versions import Facts, SeenBlobs, facts_of, kind_of, raises_event
@@ -33,6 +34,10 @@ STORAGE_SETTING = "EVENT_GRID_STORAGE"
 WEBHOOK_SETTING = "EVENT_GRID_WEBHOOK"
 FIRST_RETRY_SECONDS = 0.2
 LONGEST_RETRY_SECONDS = 10.0
+
+PREFIXES = string.ascii_letters + string.digits + "-_. "
+LONGEST_PREFIX = 2
+"""Where a listing fails, blobs that begin with each of these characters are listed apart, twice at most."""
 
 
 @dataclass(frozen=True)
@@ -95,17 +100,31 @@ class Watcher:
 
     def look(self) -> None:
         """List the container once, and deliver what is new and due."""
-        try:
-            blobs = list(self._container.list_blobs(include=["metadata"]))
-        except AzureError as error:
-            log.warning("the container cannot be listed: %s", error)
-            return
-        names = {blob.name for blob in blobs}
-        self._seen.keep_only(names)
-        self._listed = {name: facts for name, facts in self._listed.items() if name in names}
+        blobs, whole = self._blobs("")
+        if whole:
+            names = {blob.name for blob in blobs}
+            self._seen.keep_only(names)
+            self._listed = {name: facts for name, facts in self._listed.items() if name in names}
         for blob in blobs:
             self._notice(blob)
         self._under_way = [one for one in self._under_way if not (self._due(one) and self._deliver(one))]
+
+    def _blobs(self, prefix: str) -> tuple[list[BlobProperties], bool]:
+        """The blobs of a prefix, and whether they are all.
+
+        Azurite fails to list any blob beside one whose name XML cannot spell (U+FFFE): the others are looked
+        for by their first letters.
+        """
+        try:
+            found = self._container.list_blobs(name_starts_with=prefix or None, include=["metadata"])
+            return list(found), True
+        except AzureError as error:
+            log.warning("blobs whose name begins with %r cannot be listed: %s", prefix, error)
+            broken = (
+                isinstance(error, HttpResponseError) and error.status_code == HTTPStatus.INTERNAL_SERVER_ERROR
+            )
+            letters = PREFIXES if broken and len(prefix) < LONGEST_PREFIX else ""
+            return [blob for letter in letters for blob in self._blobs(prefix + letter)[0]], False
 
     def _notice(self, blob: BlobProperties) -> None:
         before = self._listed.get(blob.name) or self._seen.of(blob.name)

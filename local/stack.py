@@ -213,13 +213,16 @@ class Stack:
             [
                 *("--port", str(self._azureml_port), "--pace", self.pace, "--strict"),
                 *(("--folder", str(self._kept.azureml)) if self.keep else ()),
-                *("--storage", f"{ACCOUNT}={self.blob_connection_string}"),
                 *("--subscription", values["AZURE_SUBSCRIPTION_ID"]),
                 *("--resource-group", values["AZURE_RESOURCE_GROUP"]),
                 *("--workspace", values["AZUREML_WORKSPACE"]),
-                *("--events-url", self._webhook("eventgrid", JOB_FUNCTION)),
             ],
-            tool_environment(),
+            {
+                **tool_environment(),
+                # Keys are no arguments: everybody on the machine sees those.
+                "AZUREML_EMULATOR_STORAGE": f"{ACCOUNT}={self.blob_connection_string}",
+                "AZUREML_EMULATOR_EVENTS_URL": self._webhook("eventgrid", JOB_FUNCTION),
+            },
         )
         self.azureml_url, self.ca_bundle = ready["url"], ready["ca_bundle"]
         self.environment = app_environment(self.blob_connection_string, ready["environment"], self.settings)
@@ -228,8 +231,8 @@ class Stack:
         self._start_python(
             "functions",
             "emulators.functions",
-            ["--app", str(self.app), "--port", str(self.port), f"--key={self.function_key}"],
-            self._functions_environment(),
+            ["--app", str(self.app), "--port", str(self.port)],
+            {**self._functions_environment(), "FUNCTIONS_EMULATOR_KEY": self.function_key},
         )
 
     def _functions_environment(self) -> dict[str, str]:

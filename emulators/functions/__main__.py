@@ -2,10 +2,12 @@
 
 import argparse
 import asyncio
+import os
 import secrets
 import sys
 from pathlib import Path
 
+from emulators.functions.keys import KEY_SETTING
 from emulators.functions.worker import set_import_path
 
 DESCRIPTION = """\
@@ -13,7 +15,8 @@ Serve an Azure Functions app (Python v2 model) on 127.0.0.1.
 
 The folder holds function_app.py and host.json, as a checkout or an unpacked deployment package does.
 App settings are the environment of this process; AzureWebJobsStorage must hold the connection string of
-the storage that keeps the host's own queues. Logs go to standard error, one JSON object a line.
+the storage that keeps the host's own queues. The function key is FUNCTIONS_EMULATOR_KEY, or a new one each
+start: arguments are shown to everybody on the machine. Logs go to standard error, one JSON object a line.
 
   /api/*                       the app's HTTP functions (header x-functions-key, or ?code=)
   /runtime/webhooks/blobs      Event Grid's webhook for blob functions
@@ -44,11 +47,12 @@ def _options() -> argparse.Namespace:
     add = parser.add_argument
     add("--app", type=Path, default=Path.cwd(), metavar="DIR", help="the app's folder (default: this one)")
     add("--port", type=int, default=7071, help="0 takes a free port (default: 7071, as func start)")
-    add("--key", default=secrets.token_urlsafe(24), help="the function key (default: a new one each start)")
     add("--ready-file", type=Path, metavar="PATH", help="gets {url, function_key} once requests are answered")
     lease = "a message whose host died is delivered again after this time (default: 30; Azure: 600)"
     add("--message-lease", type=float, default=30.0, metavar="SECONDS", help=lease)
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.key = os.environ.pop(KEY_SETTING, "") or secrets.token_urlsafe(24)
+    return options
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@ import hmac
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+KEY_SETTING = "FUNCTIONS_EMULATOR_KEY"
+"""Environment variable that gives the host its key; the app does not see it."""
+
 
 def presented_key(request: Request) -> str | None:
     """The key that a request carries in its `x-functions-key` header or else its `code` parameter."""

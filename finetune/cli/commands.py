@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from finetune.cli.run_tables import run_details, runs_table, timeline, urgency, utc_now
 from finetune.cli.terminal import Exit, Terminal
-from finetune.client import ENDED, Client, RefusedError, Run, arrived_live, follow, reason_of
+from finetune.client import AT_REST, ENDED, Client, RefusedError, Run, arrived_live, follow, reason_of
 from finetune.dataset.validation import show_report
 
 LOOK_SECONDS = 2.0
@@ -158,7 +158,7 @@ class Commands:
                 return Exit.NOT_WELL
         run = ask(run_id)
         if options.wait:
-            self._follow(run_id, lambda run: run.stage in ENDED)
+            self._follow(run_id, lambda _: False, ends=ENDED)
             return Exit.DONE
         if self._terminal.as_json:
             self._terminal.json(run)
@@ -168,8 +168,8 @@ class Commands:
         )
         return Exit.DONE
 
-    def _follow(self, run_id: str, until: Callable[[Run], bool]) -> Exit:
-        run = watch(self._client, self._terminal, run_id, until)
+    def _follow(self, run_id: str, until: Callable[[Run], bool], *, ends: Collection[str] = AT_REST) -> Exit:
+        run = watch(self._client, self._terminal, run_id, until, ends=ends)
         well = run.stage in _WELL or (run.stage == "stopped" and run.error is None)
         if not well and (reason := reason_of(run)):
             self._terminal.say(f"[red]{run.stage}[/]: {escape(reason)}")
@@ -189,6 +189,7 @@ def watch(
     run_id: str,
     until: Callable[[Run], bool],
     *,
+    ends: Collection[str] = AT_REST,
     appears: bool = False,
 ) -> Run:
     """Show a run's stages until it is where one waits for; a line of JSON for each where nobody watches.
@@ -197,7 +198,8 @@ def watch(
         client: The app.
         terminal: Where to write.
         run_id: The run.
-        until: Where to stop; a run at rest is not watched on.
+        until: Where to stop besides.
+        ends: Stages in which nothing more is waited for.
         appears: Whether the run may not be there yet.
 
     Returns:
@@ -205,7 +207,13 @@ def watch(
     """
     told = 0
     looks = follow(
-        client, run_id, until=until, appears=appears, every_seconds=LOOK_SECONDS, trouble=terminal.trouble
+        client,
+        run_id,
+        until=until,
+        ends=ends,
+        appears=appears,
+        every_seconds=LOOK_SECONDS,
+        trouble=terminal.trouble,
     )
     last: Run
     if terminal.as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from finetune.client.client import Client
 from finetune.client.errors import AppError, RefusedError
@@ -39,17 +39,19 @@ def follow(
     run_id: str,
     *,
     until: Callable[[Run], bool] = went_live,
+    ends: Collection[str] = AT_REST,
     appears: bool = False,
     every_seconds: float = LOOK_SECONDS,
     patience_seconds: float = PATIENCE_SECONDS,
     trouble: Callable[[AppError], object] = lambda _: None,
 ) -> Iterator[Run]:
-    """Look at a run again and again; the last look is the one at which `until` holds or the run is at rest.
+    """Look at a run again and again; the last look is the one at which `until` holds or the run has ended.
 
     Args:
         client: The app.
         run_id: The run.
         until: Where to stop besides.
+        ends: Stages in which nothing more is waited for; a stopped run that is deleted goes on.
         appears: Whether the run may not be there yet, since its file has just been uploaded.
         every_seconds: Time between two looks.
         patience_seconds: How long an app that fails, or a run that does not appear, is asked again.
@@ -73,6 +75,6 @@ def follow(
         else:
             appears, told, silent_since = False, "", time.monotonic()
             yield run
-            if until(run) or run.stage in AT_REST:
+            if until(run) or run.stage in ends:
                 return
         time.sleep(every_seconds)

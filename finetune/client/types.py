@@ -80,6 +80,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     serving_concurrency: int = 0
     force: bool = False
     start_on_request: bool = False
+    available: str = ""
 
 
 class StageEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -98,6 +98,7 @@ class OptionsView(msgspec.Struct, frozen=True, kw_only=True):
     serving_concurrency: int
     force: bool
     start_on_request: bool
+    available: str
 
 
 class StageView(msgspec.Struct, frozen=True, kw_only=True):

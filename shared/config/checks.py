@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.domain.fields import Problem
+from shared.domain.run.availability import fault_of_hours
 from shared.domain.run.bounds import Bounds, check_options
 from shared.domain.run.options import LEAST_IDLE_MINUTES, RunOptions
 from shared.domain.run.parameters import fault_of_value
@@ -54,10 +55,16 @@ def check_each(values: Mapping[str, Any]) -> list[Problem]:
     if (values.get("webhook_secret") or "").startswith(UNRESOLVED):
         message = "is a Key Vault reference that Azure has not resolved; may the app read that secret?"
         problems.append(Problem("WEBHOOK_SECRET", message))
-    for name, value in values.get("finetune_parameters", {}).items():
-        fault = fault_of_value(value)
-        if fault is not None:
-            problems.append(Problem("FINETUNE_PARAMETERS", f"{name[:64]!r} {fault}"))
+    problems += [
+        Problem("AVAILABLE", fault)
+        for fault in (fault_of_hours(values.get("available") or ""),)
+        if fault is not None
+    ]
+    problems += [
+        Problem("FINETUNE_PARAMETERS", f"{name[:64]!r} {fault}")
+        for name, value in values.get("finetune_parameters", {}).items()
+        if (fault := fault_of_value(value)) is not None
+    ]
     if len(set(values.get("serving", ()))) < len(values.get("serving", ())):
         problems.append(Problem("SERVING", "names a strategy twice; name each once"))
     if taken := sorted(RESERVED_VARIABLES & {name.upper() for name in values.get("serving_variables", {})}):

@@ -123,8 +123,8 @@ class DatasetSettings(AzureSettings, frozen=True, kw_only=True):
     ignore_keys: Annotated[
         IgnoredKeys,
         Meta(
-            description="Keys of rows and messages that may be left out, comma-separated; `run.json` may give"
-            " others."
+            description="Keys of rows and messages that may be left out, comma-separated, beside those of"
+            " `run.json`."
         ),
     ] = ()
     sensitive_data: Annotated[
@@ -205,6 +205,13 @@ class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
         Minutes,
         Meta(description="Minutes without a scoring request until the endpoint stops, at least 1; 0 never."),
     ] = 60
+    available: Annotated[
+        Annotated[str, Meta(max_length=100)] | None,
+        Meta(
+            description="Weekly schedule by which models are started and stopped, e.g. "
+            "`Mon-Fri 07:00-19:00 Europe/Berlin`; empty is at all times. `run.json` may say otherwise.",
+        ),
+    ] = None
     start_on_request: Annotated[
         bool,
         Meta(
@@ -344,7 +351,7 @@ class PaceSettings(BoundSettings, frozen=True, kw_only=True):
     ] = 60
     operation_poll_seconds: Annotated[
         float, Meta(gt=0, le=86_400, description="Seconds between looks at an endpoint that is changing.")
-    ] = 10
+    ] = 5
     advance_schedule: Annotated[
         str, Meta(description="When due runs are looked for: six-field schedule, UTC.")
     ] = "0 * * * * *"

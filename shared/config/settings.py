@@ -90,7 +90,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             idle_minutes=self.endpoint_idle_minutes,
             row_policy=self.row_policy,
             start_on_request=self.start_on_request,
-            ignore_keys=self.ignore_keys,
+            available=self.available or "",
             serving_concurrency=self.serving_concurrency,
             settle_seconds=self.settle_seconds,
         )
@@ -141,7 +141,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             train_percent=train,
             validation_percent=validation,
             test_percent=test,
-            ignore_keys=options.ignore_keys,
+            ignore_keys=tuple(dict.fromkeys((*self.ignore_keys, *options.ignore_keys))),
             preference=options.preference,
             vision=options.vision,
             tools=options.tools,

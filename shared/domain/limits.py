@@ -37,4 +37,4 @@ class Limits(NamedTuple):
     longest_lifetime: timedelta = timedelta(days=7)
     resubmissions: int = 2
     job_poll: timedelta = timedelta(seconds=60)
-    operation_poll: timedelta = timedelta(seconds=10)
+    operation_poll: timedelta = timedelta(seconds=5)

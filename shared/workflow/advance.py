@@ -22,7 +22,7 @@ from shared.domain.run.fault_policy import Operation, Outcome, fault_kind, outco
 from shared.domain.run.index import MANY_FAILURES
 from shared.domain.run.job_status import JobState
 from shared.domain.run.observation import Observation, note
-from shared.domain.run.parts import EndpointRecord, Failure
+from shared.domain.run.parts import EndpointRecord, Failure, StartRequest
 from shared.domain.run.run import WITHOUT_FAULT, Run, enter, restart
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import Stage
@@ -138,6 +138,9 @@ def _apply(decision: Decision, run: Run, seen: Observation, settings: Settings, 
         case Enter(Stage.TRAINED | Stage.TRAINING as stage) if (start := run.start_request) is not None:
             _report_stage(run, stage, services)
             return restart(run, start, services.now())
+        case Enter(Stage.TRAINED) if run.stage is Stage.STOPPED:
+            _report_stage(run, Stage.TRAINED, services)
+            return restart(run, StartRequest(at=services.now(), after=len(run.history)), services.now())
         case Enter(stage, error, outcome, reason):
             if stage is Stage.LIVE:
                 run = _with_endpoint(run, seen, settings, services)

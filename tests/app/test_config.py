@@ -209,13 +209,19 @@ def test_settings_reach_who_uses_them() -> None:
     settings = read(
         SPLIT_PERCENTAGES="70,20,10",
         ROW_POLICY="drop",
+        IGNORE_KEYS="lang, topic",
+        SENSITIVE_DATA="mask",
+        CONTACT_DATA="reject",
         TRAINING_DEADLINE_HOURS="1.5",
         COMPUTE_DEADLINE_MINUTES="15",
         DEPLOYMENT_DEADLINE_MINUTES="30",
         MAX_EVAL_LOSS="2.5",
         ENDPOINT_IDLE_MINUTES="0",
     )
-    rules = settings.validation_rules(settings.default_options(), 8192)
+    options = msgspec.structs.replace(settings.default_options(), ignore_keys=("mood", "lang"))
+    rules = settings.validation_rules(options, 8192)
+    assert rules.ignore_keys == ("lang", "topic", "mood")
+    assert (rules.sensitive_data, rules.contact_data) == ("mask", "reject")
     assert (rules.train_percent, rules.validation_percent, rules.test_percent) == (70, 20, 10)
     assert (rules.seed, rules.row_policy) == (42, RowPolicy.DROP)
     limits = settings.limits()

@@ -8,13 +8,14 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 import pytest
+from azure.storage.blob import StandardBlobTier
 
 from shared.adapters.storage.account import READ_PIECE
 from shared.adapters.storage.datasets import BLOCK, BlobDatasets, BlobUploads
 from shared.adapters.storage.ignored_uploads import BlobIgnoredUploads
 from shared.adapters.storage.reports import BlobReports
 from shared.domain.dataset import Split
-from shared.domain.errors import UploadReplacedError
+from shared.domain.errors import InvalidRunError, UploadReplacedError
 from shared.domain.run.ignored import IgnoredReason, IgnoredUpload
 from shared.domain.run.parts import SourceFile
 from shared.domain.run.uploads import BlobKind
@@ -152,6 +153,37 @@ def test_ignored_uploads_are_kept_once(files: Files) -> None:
     for _ in range(2):
         files.ignored.remove(first.id)
     assert list(files.ignored.entries()) == [other]
+
+
+def test_an_archived_upload_is_seen_to_be_one(containers: OwnContainers) -> None:
+    """In listings, and when it is read after all: waiting would not help, and rehydrating would."""
+    files = _in_blobs(containers)
+    files.put("a.jsonl", b"one")
+    file = found(files, "a.jsonl")
+    blob = containers.get_container_client("uploads").get_blob_client("a.jsonl")
+    blob.set_standard_blob_tier(StandardBlobTier.ARCHIVE)
+    assert [blob.archived for blob in files.uploads.every()] == [True]
+    assert found(files, "a.jsonl") == file
+    for read in (lambda: list(files.uploads.read(file)), lambda: files.uploads.read_small(file, 100)):
+        with pytest.raises(InvalidRunError, match="rehydrate it"):
+            read()
+
+
+def test_an_append_blob_is_seen_to_grow(containers: OwnContainers) -> None:
+    """Each append is another version, which storage tells no digest of; one that is read is read whole."""
+    files = _in_blobs(containers)
+    blob = containers.get_container_client("uploads").get_blob_client("log.jsonl")
+    blob.create_append_blob()
+    versions = []
+    for _ in range(2):
+        blob.append_block(b"row\n")
+        versions.append(found(files, "log.jsonl"))
+    (listed,) = files.uploads.every()
+    assert (listed.kind, listed.file) == (BlobKind.APPEND, versions[1])
+    assert [(file.size, file.md5) for file in versions] == [(4, None), (8, None)]
+    assert b"".join(files.uploads.read(versions[1])) == b"row\n" * 2
+    with pytest.raises(UploadReplacedError):
+        list(files.uploads.read(versions[0]))
 
 
 def test_what_is_not_committed_never_appears(files: Files) -> None:

@@ -39,6 +39,14 @@ def test_score_always_gets_a_number_of_tokens(route: Route) -> None:
     assert parameters(route, max_tokens=7, temperature=0) == {"max_new_tokens": 7, "do_sample": False}
 
 
+def test_a_system_text_reaches_the_model_as_it_was_trained() -> None:
+    """The MLflow server would wrap it in Llama 2's marks, whatever the model; others take none of this."""
+    messages = ({"role": "system", "content": "Be brief."}, *HELLO)
+    config = {"preprocessing_config": {"B_SYS": "", "E_SYS": ""}}
+    assert parameters(BATCH_ROUTE, messages=messages)["dev_args"] == config
+    assert "dev_args" not in parameters(BATCH_ROUTE) | parameters(SCORE_ROUTE, messages=messages)
+
+
 def test_no_temperature_over_one_reaches_the_image() -> None:
     """It would be answered by 422. Greedy decoding is a temperature of 0, also where `top_p` asks for it."""
     assert body(OPENAI_ROUTE, temperature=1.7)["temperature"] == 1

@@ -24,6 +24,7 @@ from shared import config
 from shared.domain import errors
 from shared.domain.errors import (
     FinetuneError,
+    ModelStartingError,
     RequestError,
     ScoringError,
     TransientServiceError,
@@ -39,7 +40,7 @@ from tests.app.edge import BY_NAME, app_of, ask, respond, respond_async
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS
 
-OWN_STATUS = {RequestError, ScoringError}
+OWN_STATUS = {ModelStartingError, RequestError, ScoringError}
 
 
 def every_error() -> set[type[FinetuneError]]:

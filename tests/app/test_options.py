@@ -34,6 +34,7 @@ def test_everything_can_be_overridden() -> None:
         "row_policy": "drop",
         "force": True,
         "start_on_request": True,
+        "available": "Mon-Fri 07:00-19:00 Europe/Berlin",
         "ignore_keys": ("lang",),
         "preference": "use_chosen",
         "vision": "drop_rows",

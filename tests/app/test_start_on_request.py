@@ -60,7 +60,7 @@ def test_twenty_requests_at_once_make_one_deployment() -> None:
     answers = asyncio.run(chats(app, 20))
     assert {answer.status for answer in answers} == {503}
     assert {fault(answer)["code"] for answer in answers} == {"model_starting"}
-    assert {answer.headers["Retry-After"] for answer in answers} == {"30"}, "as it took three polls before"
+    assert {answer.headers["Retry-After"] for answer in answers} == {"15"}, "as it took three polls before"
     assert world.advance_queue.waiting == [(run_id, timedelta())]
 
     handle_advance_message(run_id, delivery=1, settings=ASKED, services=world.services)

@@ -165,6 +165,14 @@ def test_following_ends_with_how_it_went(
     assert error is None or error in err
 
 
+def test_deleting_a_stopped_run_is_waited_for(app: App, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is at rest already, and not yet deleted."""
+    monkeypatch.setattr(commands, "LOOK_SECONDS", 0)
+    app.looks = [httpx.Response(200, json=app.run | {"stage": stage}) for stage in ("stopped", "deleted")]
+    assert call("delete", "faq", "--yes", "--wait")[0] == 0
+    assert app.looks == []
+
+
 def test_an_app_that_is_busy_is_followed_on(app: App, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """One 503 ends nothing; a refusal does, and so does an app that stays away."""
     monkeypatch.setattr(commands, "LOOK_SECONDS", 0)

@@ -56,20 +56,41 @@ def test_a_live_endpoint_costs_more_by_the_hour(retold: Callable[..., Page]) -> 
     expect(fact(page, "Endpoint nodes")).to_have_text("10 h, costing 36.70 USD")
 
 
+def test_a_stopped_run_can_be_started_again(live_run: str, retold: Callable[..., Page]) -> None:
+    """The dialog says on what and for how long; what the run waits for is said meanwhile."""
+
+    def waiting(run: dict[str, Any]) -> None:
+        hours = "its hours, Mon-Fri 07:00-19:00 Europe/Berlin"
+        run |= {"stage": "stopped", "may_be_started": True, "waiting_for": hours}
+
+    page = retold(waiting)
+    expect(page.locator(".lead")).to_have_text("Waiting for its hours, Mon-Fri 07:00-19:00 Europe/Berlin.")
+    asked: list[str] = []
+    page.route(
+        f"**/api/runs/{live_run}/start", lambda route: (asked.append(route.request.method), route.abort())
+    )
+    page.get_by_role("button", name="Start again …").click()
+    dialog = page.get_by_role("dialog", name="Deploy")
+    expect(dialog.get_by_text(re.compile("gets an endpoint on 1 . Standard_"))).to_be_visible()
+    dialog.get_by_role("button", name="Start again", exact=True).click()
+    expect(dialog.get_by_role("alert")).to_be_visible()
+    assert asked == ["POST"]
+
+
 def test_a_stopped_run_costs_no_more(retold: Callable[..., Page]) -> None:
     """Its hours stand still, nothing is to come, and its last stage is no longer under way."""
 
     def stopped(run: dict[str, Any]) -> None:
         entry_of(run, "deploying")["at"] = ago(hours=10)
-        run["history"] += [
-            {"stage": "deleting", "at": ago(hours=6)},
-            {"stage": "stopped", "at": ago(hours=5)},
-        ]
+        twice = {"deleting": 9, "stopped": 9, "trained": 7, "live": 6.5, "deleting ": 6, "stopped ": 5}
+        run["history"] += [{"stage": stage.strip(), "at": ago(hours=hours)} for stage, hours in twice.items()]
         run |= {"stage": "stopped", "end_reason": "its time is up"}
         run["cost"] |= {"endpoint_node_hours": 4.0, "endpoint_cost": 14.68}
+        run["cost"] |= {"saved_node_hours": 7.0, "saved_cost": 25.69}
 
     page = retold(stopped)
     expect(fact(page, "Endpoint nodes")).to_have_text("4 h, costing 14.68 USD")
+    expect(fact(page, "Saved")).to_have_text("7 h, costing 25.69 USD")
     expect(page.locator(".timeline .ahead")).to_have_count(0)
     expect(page.locator(".timeline .current")).to_have_count(0)
 

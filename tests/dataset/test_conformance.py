@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from azureml_emulator.training.preprocess import PreprocessError, preprocess_files
+from azureml_emulator import PreprocessError, preprocess_files
 
 from bench.conformance.__main__ import OUTCOMES, RUNS
 from bench.conformance.cases import WINDOW, Case, cases

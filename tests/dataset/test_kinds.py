@@ -298,6 +298,9 @@ CHOSEN = [
     {"conversations": [HI], "chosen": HELLO, "rejected": assistant("No")},
     {"input": {"messages": [HI]}, "preferred_output": [HELLO], "non_preferred_output": [assistant("No")]},
     {"prompt": "Hi", "completion": "Hello", "label": True},
+    {"prompt": "Hi", "completion": "Hello", "label": "True"},
+    {"prompt": "Hi", "completion": "Hello", "label": 1},
+    {"messages": [HI, HELLO], "kto_tag": True},
 ]
 
 
@@ -308,9 +311,11 @@ def test_the_chosen_answers_may_be_used(row: dict[str, Any]) -> None:
     checked = _beside(row, rules)
     assert checked.report.accepted, checked.report.reason
     assert json.dumps([HI, HELLO], sort_keys=True) in checked.conversations()
-    bad = _beside({"prompt": "Hi", "completion": "Go away", "label": False}, rules)
-    assert bad.report.accepted
-    assert bad.report.counts == {"W108": 1}
+    for label in (False, "False", 0):
+        bad = _beside({"prompt": "Hi", "completion": "Go away", "label": label}, rules)
+        assert bad.report.accepted
+        assert bad.report.counts == {"W108": 1}
+    assert "E401" in _beside({"prompt": "Hi", "completion": "x", "label": "maybe"}, rules).report.counts
     unclear = _beside({"prompt": "Hi", "response_a": "x", "response_b": "y"}, rules)
     assert unclear.report.counts == {"E401": 1}
 

@@ -181,6 +181,14 @@ PUBLIC = {
             {"from": "assistant", "value": "Hello"},
         ]
     },
+    "Capybara's pairs": {
+        "system": "Be brief.",
+        "conversation": [{"input": "Hi", "output": "Hello"}],
+    },
+    "pairs of human and assistant": {
+        "system": "Be brief.",
+        "conversations": [{"human": "Hi", "assistant": "Hello"}],
+    },
     "columns that other rows have": {
         "messages": None,
         "conversations": [
@@ -212,6 +220,8 @@ def test_the_documented_tables_are_those_of_the_code() -> None:
     ("line", "code"),
     [
         ({"conversations": "Hi"}, "E202"),
+        ({"conversations": [{"input": "Hi", "output": "Hello", "mood": "x"}]}, "E215"),
+        ({"conversations": [{"input": "Hi", "output": None}]}, "E206"),
         ({"conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt"}]}, "E205"),
         ({"conversations": [{"from": "human", "value": "Hi"}, {"from": "robot", "value": "Hi"}]}, "E207"),
         ({"conversations": [{"from": 1, "value": "Hi"}, {"from": "gpt", "value": "Hi"}]}, "E206"),

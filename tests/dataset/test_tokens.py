@@ -114,6 +114,22 @@ def test_a_row_that_may_be_dropped_is_at_neither_end(name: str, split: Split, at
     assert all(len(str(rows[end])) < 500 for end in (0, -1))
 
 
+@pytest.mark.parametrize(("sure", "warned"), [(0, True), (1, True), (2, False)])
+def test_too_few_rows_that_are_sure_to_be_kept_draw_a_warning(sure: int, warned: bool) -> None:
+    """Two are needed, for both ends, where any row may be lost; the warning names the split."""
+    doubtful = row(user(TEXTS["hex"]), assistant("Yes."))
+    parts = {
+        Split.TRAIN: good_rows(12),
+        Split.VALIDATION: [doubtful, *good_rows(sure, first=50), doubtful],
+        Split.TEST: [doubtful],
+    }
+    files = [DatasetFile(f"d/{split}.jsonl", split, [jsonl(rows)]) for split, rows in parts.items()]
+    checked = check(*files, rules=ValidationRules(context_window=3_000, min_evaluation_rows=1))
+    assert checked.report.accepted
+    assert ("W110" in checked.report.counts) == warned
+    assert all("row of validation may not fit" in message for _, message in checked.found("W110"))
+
+
 def test_only_rows_that_no_vocabulary_can_fit_are_faults() -> None:
     """Long prose, tables and rules of dashes may fit after all; words more than the window cannot."""
     texts = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
+from pathlib import Path
 
 import httpx
 
@@ -52,3 +54,17 @@ def test_no_log_has_text_keys_or_tokens(stack: Stack, api: httpx.Client) -> None
     for secret in (*words, ACCOUNT_KEY.encode(), stack.function_key.encode()):
         assert secret not in found, f"{secret[:12]!r}… is in a log"
     assert not TOKEN.search(found), "a token is in a log"
+
+
+def test_no_key_is_an_argument_of_a_process(stack: Stack) -> None:
+    """Everybody on the machine sees those (`ps`)."""
+    listed = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            listed.append(path.read_bytes())
+    # Each process of this stack names a file in its folder; others' stacks are not looked at.
+    of_stack = b"".join(arguments for arguments in listed if str(stack.folder).encode() in arguments)
+    for module in (b"emulators.functions", b"azureml_emulator", b"local.event_grid"):
+        assert module in of_stack
+    for secret in (ACCOUNT_KEY, stack.function_key):
+        assert secret.encode() not in of_stack

@@ -107,7 +107,8 @@ def test_core_tools_are_used_where_they_are_installed(
     func.write_text(
         "#!/bin/sh\n"
         f'echo "$1 $2 $PWD $AZUREML_WORKSPACE" > {tmp_path}/called\n'
-        'exec python -m emulators.functions --port "$3" --key not-asked-for-by-func-start\n'
+        "export FUNCTIONS_EMULATOR_KEY=not-asked-for-by-func-start\n"
+        'exec python -m emulators.functions --port "$3"\n'
     )
     func.chmod(0o755)
     monkeypatch.setenv("PATH", f"{func.parent}{os.pathsep}{os.environ['PATH']}")

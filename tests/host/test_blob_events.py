@@ -157,6 +157,23 @@ def watch(container: ContainerClient, webhook: Webhook, state: Path, *trouble: A
     return Watcher(container, "http://webhook.test/", SeenBlobs(state), client, *trouble)
 
 
+@pytest.mark.parametrize("unspellable", ["\ufffe.jsonl", "o\x01.jsonl"])
+def test_a_name_that_cannot_be_listed_stops_nobody_elses_events(
+    unspellable: str, azurite: Azurite, tmp_path: Path
+) -> None:
+    """Azurite takes such a blob, and fails to list any beside it from then on."""
+    webhook, name = Webhook(), f"unspellable-{ord(unspellable[0])}"
+    with ContainerClient.from_connection_string(azurite.connection_string, name, retry_total=0) as container:
+        container.create_container()
+        for blob in (unspellable, "ok.jsonl", "team a/train.jsonl"):
+            container.upload_blob(blob, b"1")
+        watcher = watch(container, webhook, tmp_path / "state.json")
+        watcher.look()
+        container.upload_blob("later.jsonl", b"1")
+        watcher.look()
+    assert sorted(webhook.posted) == ["later.jsonl", "ok.jsonl", "train.jsonl"]
+
+
 def test_the_watcher_delivers_each_version_once(azurite: Azurite, tmp_path: Path) -> None:
     """One event for a blob, another when it is overwritten, none for what a watcher before delivered."""
     webhook = Webhook()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.infra.bicep_file import CHECKOUT, INFRA
+from tools.docs_site import on_page_markdown
 
 PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")])
 
@@ -58,3 +59,9 @@ def test_parameters_named_on_pages_exist() -> None:
     for page in ("deploy.md", "security.md"):
         named = re.findall(r"`([a-z]+(?:[A-Z][a-z]+)+)`", (CHECKOUT / "docs" / page).read_text())
         assert [name for name in named if name not in declared | AZURES] == [], overrides
+
+
+def test_the_sites_commands_are_copied_without_prompts() -> None:
+    """And no other block is touched."""
+    page = "```console\n$ a --b \\\n    c\n$ d\n```\n\n```json\n$ {}\n```\n"
+    assert on_page_markdown(page) == "```sh\na --b \\\n    c\nd\n```\n\n```json\n$ {}\n```\n"

@@ -161,7 +161,9 @@ def served(package: Path, azurite: Azurite, tmp_path: Path) -> Iterator[str]:
     }
     command = [sys.executable, "-m", "emulators.functions", "--app", str(package), "--port", "0"]
     host = subprocess.Popen(
-        [*command, "--key", "test", "--ready-file", str(ready)], cwd=CHECKOUT, env=environment
+        [*command, "--ready-file", str(ready)],
+        cwd=CHECKOUT,
+        env={**environment, "FUNCTIONS_EMULATOR_KEY": "test"},
     )
     try:
         yield _address(ready, host)

@@ -23,8 +23,11 @@ To use it from your own project, set the environment it prints, and change nothi
   python your_script.py    # DefaultAzureCredential(), MLClient(...) and mlflow now talk to the emulator
 
 The subscription, resource group and workspace are those of --subscription, --resource-group and --workspace.
-Faults, calls and state: see /_emulator/ in the README.
+AZUREML_EMULATOR_STORAGE and AZUREML_EMULATOR_EVENTS_URL stand for those options where their keys must not be
+seen in a list of processes. Faults, calls and state: see /_emulator/ in the README.
 """
+
+_PREFIX = "AZUREML_EMULATOR_"
 
 
 def _arguments() -> argparse.Namespace:
@@ -42,7 +45,7 @@ def _arguments() -> argparse.Namespace:
     add(
         "--storage",
         action="append",
-        default=[],
+        default=list(filter(None, [os.environ.get(f"{_PREFIX}STORAGE")])),
         metavar="ACCOUNT=CONNECTION_STRING",
         help="a storage account outside the emulator that datastores may name; may be repeated",
     )
@@ -70,9 +73,10 @@ def _arguments() -> argparse.Namespace:
     add(
         "--strict",
         action="store_true",
-        help="answer 501 to query parameters and body fields that the emulator does not read",
+        help="answer 501 to query parameters, headers and body fields that the emulator does not read",
     )
-    add("--events-url", metavar="URL", help="post run status changes here as Event Grid events")
+    events = "post run status changes here as Event Grid events"
+    add("--events-url", metavar="URL", default=os.environ.get(f"{_PREFIX}EVENTS_URL"), help=events)
     add(
         "--clock",
         choices=["system", "manual"],

@@ -8,11 +8,12 @@ from __future__ import annotations
 import ssl
 from abc import ABC, abstractmethod
 from dataclasses import asdict
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from azureml_emulator.core.clock import Pace
+
+if TYPE_CHECKING:  # imported with the first call: an emulator that is a process starts sooner without it
+    import httpx
 
 TIMEOUT_SECONDS = 60.0
 
@@ -134,6 +135,8 @@ class Controls(ABC):
             httpx.TransportError: The emulator does not answer.
         """
         if self._http is None:
+            import httpx
+
             trust = ssl.create_default_context(cafile=self.ca_bundle)
             self._http = httpx.Client(
                 base_url=self.url, verify=trust, timeout=TIMEOUT_SECONDS, trust_env=False

@@ -12,8 +12,6 @@ import threading
 import uuid
 from typing import Any
 
-import httpx
-
 from azureml_emulator.core.clock import wire_time
 from azureml_emulator.core.resources import Job
 from azureml_emulator.core.state import EmulatorState
@@ -53,7 +51,10 @@ class EventPublisher:
     def __init__(self, state: EmulatorState, url: str) -> None:
         self._state = state
         self._url = url
+        import httpx  # only an emulator that posts events needs it
+
         self._http = httpx.Client(timeout=10, trust_env=False)
+        self._errors = httpx.HTTPError
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="azureml-events", daemon=True)
 
@@ -87,7 +88,7 @@ class EventPublisher:
                 if response.is_success:
                     return True
                 reason = f"HTTP {response.status_code}"
-            except httpx.HTTPError as error:
+            except self._errors as error:
                 reason = str(error)
             _log.warning("the webhook did not accept an event", extra={"reason": reason})
             if self._over.wait(LOOK_EVERY_SECONDS):

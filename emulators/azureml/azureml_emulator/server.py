@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from azureml_emulator.core import operations
+from azureml_emulator.core import operations, strictness
 from azureml_emulator.core.authentication import authenticate
 from azureml_emulator.core.clock import wire_time
 from azureml_emulator.core.errors import ServiceError, arm_error
@@ -119,10 +119,9 @@ class Server:
             if route.plane is not Plane.OPEN and route.plane is not Plane.CONTROL:
                 operations.settle(state)
             refusal = _admit(state, request, route)
-            if route.plane in (Plane.ARM, Plane.REGISTRY, Plane.DATA):
-                for name in request.query:
-                    if name not in ("api-version", *route.query):
-                        state.refuse_unread(request, f"the query parameter {name}")
+            if refusal is None:
+                request.body_type = route.body
+                strictness.check(state, request, route)
             response = refusal or route.handler(state, request)
         except ServiceError as error:
             response = error.response

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from azureml_emulator.core.routing import Plane
+from azureml_emulator.core.routing import Evidence
 from azureml_emulator.routes import COMPLETIONS, ROUTES
-
-DOCUMENT = Path(__file__).parents[1] / "README.md"
-BEGIN, END = "<!-- coverage:begin -->\n", "<!-- coverage:end -->"
-
-
-def coverage_table() -> str:
-    """The table as the routes have it."""
-    lines = ["| operation | call | evidence |", "|---|---|---|"]
-    for route in ROUTES:
-        if route.plane is not Plane.CONTROL:
-            path = route.template
-            for prefix, short in (
-                ("/subscriptions/{subscription}/resourceGroups/{group}", "{group}"),
-                ("/subscriptions/{subscription}", "{subscription}"),
-                ("/providers/Microsoft.MachineLearningServices", "…"),
-            ):
-                path = path.replace(prefix, short)
-            lines.append(f"| `{route.operation}` | `{route.method} {path}` | {route.evidence} |")
-    return "\n".join(lines) + "\n"
+from coverage_table import BEGIN, DOCUMENT, END, coverage_table
+from wire_shapes import SHAPES
 
 
 def test_the_table_lists_every_operation_and_nothing_else() -> None:
     """Adding, removing or re-grading an operation without the table fails here."""
     written = DOCUMENT.read_text().partition(BEGIN)[2].partition(END)[0]
     assert written == coverage_table()
+
+
+def test_recorded_is_said_only_of_what_was_recorded() -> None:
+    """No route claims it for itself: it takes an answer in the file of shapes, with its half and date."""
+    assert {route.evidence for route in ROUTES} <= {Evidence.SDK_VERIFIED, Evidence.CHOSEN}
+    for shape in SHAPES.values():
+        evidence, date = shape["known"].split()
+        assert evidence in {Evidence.RECORDED, Evidence.SDK_VERIFIED, Evidence.DOCUMENTED}
+        assert "2020" < date < "2027"
+        assert (shape["half"] == "refusal") == (shape["status"] >= 400)
 
 
 def test_every_kind_of_long_running_operation_is_named() -> None:

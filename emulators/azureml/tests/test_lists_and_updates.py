@@ -41,6 +41,8 @@ def test_lists_come_in_pages_newest_first(rest: Rest) -> None:
     assert names(rest, path, **{"$skip": "3"}) == ["2", "1"]
     assert rest("GET", path, None, **{"$top": "few"}).status_code == 400
     assert rest("GET", path, None, listViewType="Some").status_code == 400
+    assert names(rest, "/datastores", count="1") == names(rest, "/datastores")
+    assert len(rest("GET", "/datastores", None, count="1").json()["value"]) == 1
 
 
 def test_lists_are_filtered(rest: Rest) -> None:
@@ -169,5 +171,8 @@ def test_mlflow_orders_and_picks(rest: Rest) -> None:
     picked = search(rest, filter="attributes.run_id IN ('a', 'c')", order_by=["run_name"])
     assert picked == ["a", "c"]
     assert search(rest, filter="run_id NOT IN ('a','c')") == ["b"]
-    path = f"//mlflow/v2.0{rest.settings.workspace_arm_id}/api/2.0/mlflow/runs/create"
+    root = f"//mlflow/v2.0{rest.settings.workspace_arm_id}/api/2.0/mlflow"
+    for wrong in ({"filter": "run_id > 'x'"}, {"filter": "nonsense"}, {"page_token": "x"}):
+        assert rest("POST", f"{root}/runs/search", wrong, version=None).status_code == 400
+    path = f"{root}/runs/create"
     assert rest("POST", path, {}, version=None).status_code == 501

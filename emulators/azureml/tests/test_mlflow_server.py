@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from azureml_emulator.serving.container import ContainerCrashedError
-from azureml_emulator.serving.mlflow_server import check_requirements
+from azureml_emulator.serving.mlflow_server import check_requirements, dialog, system_marks
 from emulator_rest import Rest, chat, conversation
 
 QUESTION, ANSWER = (message["content"] for message in conversation(3)["messages"])
@@ -108,6 +108,14 @@ def test_the_answers_form(rest: Rest) -> None:
     single = rest.score(key, {"input_data": {"input_string": turns("user", "assistant", "user")}}).json()
     assert [type(one) for one in single] == [str]
     assert rest.score(key, rows(turns("system", "user"), do_sample=True, max_gen_len=3)).status_code == 200
+
+
+def test_a_system_text_has_llama_2s_marks_unless_the_caller_says() -> None:
+    """Whatever the model."""
+    told = [{"role": "system", "content": " Be brief. "}, {"role": "user", "content": "Hi"}]
+    config = {"dev_args": {"preprocessing_config": {"B_SYS": "", "E_SYS": ""}}}
+    assert dialog(told, system_marks({}))[0]["content"] == "<<SYS>>\nBe brief.\n<</SYS>>\n\n"
+    assert dialog(told, system_marks(config)) == [{"role": "system", "content": "Be brief."}, told[1]]
 
 
 @pytest.mark.parametrize(

@@ -211,6 +211,7 @@ def test_blobs_keep_what_they_are_given(rest: Rest) -> None:
     assert (part.status_code, part.content, part.headers["Content-Range"]) == (206, b"wor", "bytes 6-8/11")
     assert call("GET", "/c/a/b.txt", **{"x-ms-range": "bytes=99-"}).status_code == 416
     assert call("PUT", "/c/a/b.txt", b"x", **{"If-None-Match": "*"}).status_code == 409
+    assert call("PUT", "/c/a/b.txt", b"x", **{"Content-MD5": "AAAA"}).status_code == 400
     listing = call("GET", "/c?restype=container&comp=list&prefix=a/").text
     assert "<Name>a/b.txt</Name>" in listing
     assert call("DELETE", "/c/a/b.txt").status_code == 202

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from azureml_emulator import Emulator
@@ -14,11 +15,6 @@ from azureml_emulator.core.routing import Plane
 from azureml_emulator.routes import ROUTES
 from emulator_rest import GPU_SIZE, Rest
 
-CHECKED = [
-    route
-    for route in ROUTES
-    if route.plane in (Plane.ARM, Plane.REGISTRY, Plane.DATA) and route.operation != "registry.operation"
-]
 BODIES = {
     "computes/gpu": {"properties": {"computeType": "AmlCompute", "properties": {"vmSize": GPU_SIZE}}},
     "data/d/versions/1": {"properties": {"dataUri": "azureml://datastores/workspaceblobstore/paths/x"}},
@@ -42,12 +38,54 @@ def address(rest: Rest, template: str) -> str:
     return "/" + "".join(names.get(one, "x") if index % 2 else one for index, one in enumerate(pieces))
 
 
-@pytest.mark.parametrize("route", CHECKED, ids=lambda route: route.operation)
-def test_an_unknown_query_parameter_is_refused(rest: Rest, route: Any) -> None:
-    """By every operation of ARM, of registries and of the data plane."""
-    answer = rest(route.method, address(rest, route.template), {}, nonsense="1")
-    assert answer.status_code == 501, answer.text
-    assert "query parameter nonsense" in answer.text
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.operation)
+def test_every_operation_refuses_what_it_does_not_read(rest: Rest, route: Any) -> None:
+    """An unknown query parameter, header of Azure's, precondition and field of the body, each by its name."""
+    if route.plane is Plane.CONTROL:
+        return
+    path, query = address(rest, route.template), {}
+    if route.plane is Plane.STORAGE:
+        path = path.removesuffix("/x") + "/x" if "blob*" in route.template else path
+        secret = rest("POST", "/datastores/workspaceblobstore/listSecrets").json()["sasToken"]
+        query, storage = dict(parse_qsl(secret.removeprefix("?"))), {"x-ms-version": "2025-01-05"}
+    else:
+        storage = {}
+    wrong: list[tuple[str, dict[str, Any]]] = [
+        ("the query parameter nonsense", {"nonsense": "1"}),
+        ("the header x-ms-nonsense", {"headers": {"x-ms-nonsense": "1"}}),
+        ("the header if-match", {"headers": {"If-Match": "1"}}),
+    ]
+    if route.plane not in (Plane.STORAGE, Plane.SCORING):
+        wrong.append(("the field nonsense of the body", {"body": {"nonsense": 1}}))
+    for part, given in wrong:
+        headers = {**storage, **given.pop("headers", {})}
+        answer = rest(route.method, path, given.pop("body", None), headers=headers, **query, **given)
+        assert answer.status_code == 501
+        if route.method != "HEAD":
+            assert f"does not read {part} of {route.method}" in answer.text
+
+
+def test_headers_without_effect_are_ignored(rest: Rest) -> None:
+    """What clients, proxies and tracers add: the service ignores them as well."""
+    added = {
+        "X-Forwarded-For": "10.0.0.1",
+        "traceparent": "00-00000000000000000000000000000001-0000000000000001-01",
+        "x-ms-client-request-id": "1",
+        "Cache-Control": "no-cache",
+        "My-Header": "1",
+    }
+    assert rest("GET", "/computes", headers=added).status_code == 200
+
+
+def test_blobs_of_other_kinds_are_refused(rest: Rest) -> None:
+    """Append blobs, leases and snapshots: never taken for the block blobs that the emulator has."""
+    secret = rest("POST", "/datastores/workspaceblobstore/listSecrets").json()["sasToken"]
+    version = {"x-ms-version": "2025-01-05"}
+    for query, headers in (("", {"x-ms-blob-type": "AppendBlob"}), ("&comp=lease", {})):
+        answer = rest.http.put(f"/c/b{secret}{query}", content=b"x", headers={**version, **headers})
+        assert (answer.status_code, "block blobs" in answer.text) == (501, True)
+    answer = rest.http.get(f"/c{secret}&restype=container&comp=list&include=snapshots", headers=version)
+    assert answer.status_code == 501
 
 
 @pytest.mark.parametrize("path", BODIES)

@@ -46,8 +46,8 @@ def seconds_of_children() -> float:
 def test_the_process_comes_up_and_goes_cleanly(tmp_path: Path) -> None:
     """Its ready file is enough to call it, it prints what to export, and SIGTERM ends it with 0.
 
-    From start to end it takes less than two seconds of a processor: the first answer comes within two seconds
-    on a machine that has nothing else to do.
+    From start to end it takes less than a second of a processor (0.9 on a busy machine, hence the higher
+    bound): the first answer comes within a second where nothing else runs.
     """
     path = tmp_path / "ready.json"
     command = [sys.executable, "-m", "azureml_emulator", "--pace", "instant", "--ready-file", str(path)]
@@ -66,7 +66,7 @@ def test_the_process_comes_up_and_goes_cleanly(tmp_path: Path) -> None:
         finally:
             running.send_signal(signal.SIGTERM)
             assert running.wait(timeout=10) == 0
-    assert seconds_of_children() - before < 2
+    assert seconds_of_children() - before < 1.3
 
 
 def test_help_tells_how_to_use_it() -> None:

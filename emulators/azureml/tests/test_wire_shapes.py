@@ -1,16 +1,15 @@
 """The shapes of the service's answers, as recorded, held against the emulator's.
 
-``wire_shapes.json`` has one entry for each answer: the operation, the status, the headers and every field
-with its type, taken down from the public test recordings of azure-sdk-for-python and from what azure-ai-ml
+``wire_shapes.json`` has one entry for each answer: the operation, which half of it (answer, change of what
+is there, refusal), how it is known and since when, the status, the headers and every field with its type.
+They were taken down from the public test recordings of azure-sdk-for-python and from what azure-ai-ml
 accepts. A field that was recorded and that the emulator never sends fails here; ``null`` in a recording says
 nothing of the type.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,8 +18,8 @@ from azureml_emulator import Emulator, ManualClock, Settings
 from azureml_emulator.core.switches import Switches
 from azureml_emulator.routes import ROUTES
 from emulator_rest import BASE_MODEL, COMPONENT, GPU_SIZE, Rest, chat, conversation
+from wire_shapes import SHAPES, differences, missing
 
-SHAPES: dict[str, dict[str, Any]] = json.loads((Path(__file__).parent / "wire_shapes.json").read_text())
 DATA = "2021-10-01-dataplanepreview"
 
 
@@ -138,6 +137,7 @@ class Answers:
         got["model missing"] = rest("GET", "/models/none/versions")
         model = {"properties": {"modelType": "custom_model", "modelUri": rest.upload("m.pkl", b"")}}
         got["model put"] = rest("PUT", "/models/m/versions/1", model)
+        got["model put again"] = rest("PUT", "/models/m/versions/1", model)
 
     def jobs(self) -> None:
         """Pipeline and command jobs."""
@@ -211,6 +211,8 @@ class Answers:
         got["deployment put"] = rest.deploy(model)
         self.clock.advance(3600)
         got["deployments"] = rest("GET", "/onlineEndpoints/chat/deployments")
+        got["deployment update"] = rest.deploy(model)
+        self.clock.advance(3600)
         got["traffic update"] = rest.endpoint(description="d", traffic={"main": 100})
         self.clock.advance(3600)
         header = {"azureml-model-deployment": "main"}
@@ -242,51 +244,13 @@ def answers() -> Iterator[dict[str, httpx.Response]]:
         rest.http.close()
 
 
-def types_of(value: object) -> str:
-    """The JSON type of a value."""
-    if value is None:
-        return "null"
-    return {bool: "boolean", str: "string", list: "array", dict: "object"}.get(type(value), "number")
-
-
-def missing(field: str, body: object) -> str | None:
-    """What is wrong with a field of an answer; None when nothing is."""
-    path, _, wanted = field.rpartition(": ")
-    found: list[object] = [body]
-    for step in path.removeprefix("/").split("/"):
-        name, repeated, _ = step.partition("[]")
-        inner: list[object] = []
-        for value in found:
-            if name:
-                if not isinstance(value, dict) or name not in value:
-                    return f"{field} is not sent"
-                value = value[name]  # noqa: PLW2901
-            if repeated:
-                if not isinstance(value, list) or not value:
-                    return f"{field}: no items are sent"
-                inner.append(value[0])
-            else:
-                inner.append(value)
-        found = inner
-    actual = types_of(found[0])
-    return None if wanted in ("null", actual) else f"{field} is sent as {actual}"
-
-
 @pytest.mark.parametrize("title", SHAPES)
 def test_the_answer_has_everything_that_was_recorded(title: str, answers: dict[str, httpx.Response]) -> None:
     """Status, headers and each field with its type."""
     shape, answer = SHAPES[title], answers[title]
-    assert answer.status_code == shape["status"], answer.text
-    if title != "child runs of a failed job":
-        assert [name for name in shape["headers"] if name not in answer.headers] == []
-    wanted = shape["body"]
-    if wanted == "empty":
-        assert answer.content == b""
-    elif wanted == "null":
-        assert answer.content == b"null"
-    elif wanted != "any":
-        body = answer.json()
-        assert [problem for field in wanted if (problem := missing(field, body))] == []
+    if title == "child runs of a failed job":  # put together by the test
+        shape = {**shape, "headers": []}
+    assert differences(shape, answer) == []
 
 
 def test_a_change_of_an_endpoint_is_answered_like_its_creation(answers: dict[str, httpx.Response]) -> None:

@@ -43,6 +43,7 @@ ASKED_RUN: dict[str, Any] = {
         "idle_minutes": 60,
         "row_policy": "strict",
         "start_on_request": False,
+        "available": "",
         "serving_concurrency": 8,
         "force": False,
     },

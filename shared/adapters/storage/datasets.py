@@ -11,13 +11,13 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, BlobClient, BlobProperties, BlobServiceClient, ContentSettings
 
 from shared.adapters.sdk_errors import translated
-from shared.adapters.storage.account import DATASETS, UPLOADS, read_bounded
+from shared.adapters.storage.account import DATASETS, UPLOADS, read_bounded, storage_code
 from shared.domain.dataset import Sink, Split
-from shared.domain.errors import UploadReplacedError
+from shared.domain.errors import InvalidRunError, UploadReplacedError
 from shared.domain.run.parts import SourceFile
 from shared.domain.run.uploads import BlobKind, UploadedBlob
 
@@ -100,6 +100,14 @@ class BlobUploads:
                     f"{file.path} was replaced or deleted while it was being read; "
                     "if there is a newer upload, it has a run of its own",
                     code="UploadReplaced",
+                ) from fault
+            except HttpResponseError as fault:
+                if storage_code(fault) not in {"BlobArchived", "BlobBeingRehydrated"}:
+                    raise
+                raise InvalidRunError(
+                    f"{file.path} is in the archive tier, from which nothing can be read; rehydrate it, "
+                    "then upload or copy it again",
+                    code="UploadArchived",
                 ) from fault
 
 

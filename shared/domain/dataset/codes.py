@@ -66,6 +66,7 @@ class Code(StrEnum):
     PLACEHOLDER = "W107"
     LEFT_OUT = "W108"
     SENSITIVE_KEPT = "W109"
+    END_MAY_BE_LOST = "W110"
     # Repairs
     BOM_REMOVED = "R101"
     CRLF = "R102"
@@ -157,6 +158,7 @@ LABELS: dict[Code, str] = {
     Code.LEAKED_ROW: "conversation in two splits",
     Code.SMALL_SPLIT: "small evaluation split",
     Code.MAY_BE_LOST: "answers may be beyond the context window",
+    Code.END_MAY_BE_LOST: "first or last row may be lost",
     Code.LEFT_OUT: "row left out as asked",
     Code.SENSITIVE_KEPT: "secrets or personal data kept",
     Code.PLACEHOLDER: "placeholder for an answer",

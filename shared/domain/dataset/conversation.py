@@ -14,7 +14,7 @@ import orjson
 
 from .codes import Code
 from .keys import ROLES, is_empty, learns_fully
-from .markup import ends_in_open_turn, has_markup
+from .markup import MAY_END_OPEN, ends_in_open_turn, has_markup
 from .row_plan import RowPlan, plan_row
 from .rules import ValidationRules
 from .turns import TurnPlan, join_parts, meaningful_turn, plan_turn, without_empty
@@ -122,7 +122,7 @@ class RowReader:
         Returns:
             The conversation; None if anything about the line needs a closer look.
         """
-        if not line.endswith(b"}\n") or not line.startswith(b"{"):
+        if not line.endswith(b"}\n"):
             return None
         try:
             row = _loads(line)  # takes nothing but strict JSON in valid UTF-8
@@ -135,7 +135,7 @@ class RowReader:
                 or not all(map(_strip, contents))
                 or (self.may_have_escapes and "\0" in "".join(contents))
                 or (len(contents[-1]) <= _LONGEST_PLACEHOLDER and is_placeholder(contents[-1]))
-                or ends_in_open_turn(contents[-2])
+                or (contents[-2].endswith(MAY_END_OPEN) and ends_in_open_turn(contents[-2]))
             ):
                 return None
             encoded = _dumps(messages, option=_SORTED)
@@ -144,10 +144,11 @@ class RowReader:
             return None  # the shape of the row is not what the statements above take for granted
         repairs: Repairs = ()
         if row:
-            extra = self._extra_repairs(row)
-            if extra is None or ("prompt" in row and not asks_first(row["prompt"], contents)):
+            keys = tuple(row)
+            planned = self._extras[keys] if keys in self._extras else self._plan_extra(keys)
+            if planned is None or ("prompt" in row and not asks_first(row["prompt"], contents)):
                 return None
-            repairs = extra
+            repairs = planned
         if (b"<" in encoded or encoded.find(b"[", 1) > 0) and has_markup(encoded):
             return None  # prose has neither sign, and one byte is looked for very fast
         compact = _FRAME + len(encoded) + (len(others) - 1 if row else 0)
@@ -155,20 +156,17 @@ class RowReader:
             # A decoder keeps one of two equal keys. What it kept cannot be written in fewer bytes than these,
             # so there was nothing else in the line.
             return encoded, turns, repairs
-        if not self._has_quotes(line, _FRAME_QUOTES + encoded.count(b'"') + others.count(b'"')):
-            return None
-        return encoded, turns, repairs
+        quotes = _FRAME_QUOTES + encoded.count(b'"') + others.count(b'"')
+        return (encoded, turns, repairs) if line[:1] == b"{" and self._has_quotes(line, quotes) else None
 
-    def _extra_repairs(self, row: dict[str, Any]) -> Repairs | None:
+    def _plan_extra(self, keys: tuple[str, ...]) -> Repairs | None:
         """What is said of a row for its keys beside `messages`; None if they need a closer look."""
-        keys = tuple(row)
-        if keys not in self._extras:
-            if len(self._extras) >= _MOST_PLANS:
-                self._extras.clear()
-            plan = plan_row(("messages", *keys), self._ignored)
-            fine = plan.fault is None and plan.system is None and not plan.weights
-            self._extras[keys] = ((Code.EXTRA_KEYS, keys),) if fine else None
-        return self._extras[keys]
+        if len(self._extras) >= _MOST_PLANS:
+            self._extras.clear()
+        plan = plan_row(("messages", *keys), self._ignored)
+        fine = plan.fault is None and plan.system is None and not plan.weights
+        self._extras[keys] = repairs = ((Code.EXTRA_KEYS, keys),) if fine else None
+        return repairs
 
     def read(self, line: bytes) -> Conversation | None:
         """Read a line of any layout that has nothing wrong with it but what the snapshot repairs.

@@ -39,6 +39,8 @@ SYSTEM_KEYS = (
 )
 CONTEXT_KEYS = ("input", "context")
 HISTORY_KEYS = ("history", "chat_history")
+# A question and its answer in one object, in place of two turns.
+PAIR_KEYS = (("input", "output"), ("human", "assistant"), ("user", "assistant"), ("question", "answer"))
 ROLE_KEYS = ("role", "from")
 CONTENT_KEYS = ("content", "value", "text", "parts", "message")
 

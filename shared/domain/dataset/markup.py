@@ -27,6 +27,9 @@ _OPEN_TURNS = (
     *("### Response:", "### Assistant:", "### Answer:", "### Output:"),
     *("Assistant:", "ASSISTANT:", "<bot>:"),
 )
+MAY_END_OPEN = (":", " ", "\n")
+"""Ends of a text for which `ends_in_open_turn` is worth its call."""
+
 _LONGEST_END = 24
 _PLAIN = re.compile(
     r"\A\s*(?:### (?:Instruction|Human|User|Question):|(?:Human|HUMAN|User|USER):)\s*"

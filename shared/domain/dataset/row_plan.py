@@ -13,6 +13,7 @@ from .keys import (
     HARMLESS_ROW_KEYS,
     HISTORY_KEYS,
     MEDIA_KEY,
+    PAIR_KEYS,
     PREFERENCE_KEY,
     REASONING_KEY,
     ROLE_KEYS,
@@ -63,6 +64,8 @@ class RowPlan(NamedTuple):
         """The row's turns in order, as it has them; not a list if it has something else in their place."""
         if self.turns is not None:
             turns = row[self.turns]
+            if self.layout is not None and self.layout.code is not None and isinstance(turns, list):
+                turns = _unpaired(turns)
             if self.system is None or not isinstance(turns, list):
                 return turns
             return [*_system(row[self.system]), *turns]
@@ -190,6 +193,19 @@ def _turns(value: Any, role: str) -> list[Any]:
     if isinstance(value, list) and value and all(isinstance(turn, dict) and "role" in turn for turn in value):
         return list(value)
     return [{"role": role, "content": value}]
+
+
+def _unpaired(turns: list[Any]) -> list[Any]:
+    """Turns in place of pairs, if all of them are pairs of the same keys."""
+    for keys in PAIR_KEYS:
+        if turns and all(isinstance(pair, dict) and pair.keys() == set(keys) for pair in turns):
+            roles = ("user", "assistant")
+            return [
+                {"role": role, "content": pair[key]}
+                for pair in turns
+                for role, key in zip(roles, keys, strict=True)
+            ]
+    return turns
 
 
 def _with_context(turns: list[Any], context: Any) -> list[Any]:

@@ -40,6 +40,7 @@ class SnapshotState(NamedTuple):
     last: bytes | None
     first: bytes | None
     began_unsafe: bool
+    unsafe_rows: int
 
 
 class SnapshotFile:
@@ -61,12 +62,19 @@ class SnapshotFile:
         self._last: bytes | None = None
         self._first: bytes | None = None
         self._began_unsafe = False
+        self._unsafe_rows = 0
+
+    @property
+    def may_end_in_loss(self) -> bool:
+        """Whether the first or the last row is one that the trainer may drop, for want of others."""
+        return self._unsafe_rows > 0 and self._rows - self._unsafe_rows < 2
 
     def add(self, _digest: int, encoded: bytes, safe: bool) -> None:
         """Append one row, given its messages as JSON and whether the trainer is sure to keep it."""
         self._rows += 1
         piece = self._piece
         if not safe:
+            self._unsafe_rows += 1
             self._began_unsafe = self._began_unsafe or self._rows == 1
         elif self._began_unsafe and self._first is None:
             self._first = encoded
@@ -110,12 +118,15 @@ class SnapshotFile:
             self._last,
             self._first,
             self._began_unsafe,
+            self._unsafe_rows,
         )
 
     def restore(self, state: SnapshotState) -> None:
         """Go on with a file that was begun."""
-        piece, self._chain, self._rows, self._bytes, self._last, self._first, self._began_unsafe = state
-        self._piece = bytearray(piece)
+        self._piece = bytearray(state.piece)
+        self._chain, self._rows, self._bytes = state.chain, state.rows, state.size
+        self._last, self._first = state.last, state.first
+        self._began_unsafe, self._unsafe_rows = state.began_unsafe, state.unsafe_rows
 
     def _flush(self) -> None:
         piece = bytes(self._piece)

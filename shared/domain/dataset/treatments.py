@@ -18,8 +18,9 @@ def chosen_row(row: Mapping[str, Any]) -> dict[str, Any] | None:
         ValueError: The row does not say which answer is the chosen one in a form that is known.
     """
     rest = {key: value for key, value in row.items() if not _is_of_preference(key)}
-    if "label" in row and isinstance(row["label"], bool) and "chosen" not in row:  # TRL's unpaired type
-        return rest if row["label"] else None
+    marks = [_MARKS.get(str(row[key]).lower()) for key in _MARK_KEYS if key in row]
+    if len(marks) == 1 and marks[0] is not None and "chosen" not in row:
+        return rest if marks[0] else None
     chosen = row.get("chosen", row.get("preferred_output"))
     question = row.get("prompt", row.get("question", row.get("input")))
     if isinstance(question, dict):  # OpenAI's preference data keep the messages in an object
@@ -46,8 +47,10 @@ def chosen_row(row: Mapping[str, Any]) -> dict[str, Any] | None:
     return {**kept, "prompt": question, "completion": chosen}
 
 
+_MARK_KEYS = ("label", "kto_tag")  # TRL's unpaired type, and LLaMA-Factory's
+_MARKS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}  # also of tables
 _BODY = frozenset(("prompt", "question", "input", "messages", "conversations"))
-_PREFERENCE_WORDS = ("chosen", "reject", "preferred", "score", "rating", "margin", "label")
+_PREFERENCE_WORDS = ("chosen", "reject", "preferred", "score", "rating", "margin", "label", "kto_tag")
 
 
 def _is_of_preference(key: str) -> bool:

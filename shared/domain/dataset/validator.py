@@ -197,6 +197,13 @@ class Validator:
     def report(self) -> DatasetReport:
         """Write what is left of the snapshot and sum up."""
         splits = {split: file.finish() for split, file in self._snapshot.items()}
+        for split in (Split.TRAIN, Split.VALIDATION):
+            if self._snapshot[split].may_end_in_loss:
+                self._log.add(
+                    Code.END_MAY_BE_LOST,
+                    f"the first or last row of {split} may not fit the window; the job fails if the trainer"
+                    " drops it; shorten rows or add shorter ones",
+                )
         files = self._summaries
         rows, kept = sum(file.rows for file in files), sum(file.rows_kept for file in files)
         verdict, reason = summarize_outcome(

@@ -15,6 +15,7 @@ from functools import partial
 import msgspec
 
 from shared.domain.fields import Problem
+from shared.domain.run.availability import fault_of_hours
 from shared.domain.run.options import LEAST_IDLE_MINUTES, SERVERLESS, ParameterValue, RunOptions
 from shared.domain.run.parameters import PARAMETERS, fault_of_parameter, shown
 
@@ -111,6 +112,8 @@ def check_options(options: RunOptions, defaults: RunOptions, bounds: Bounds) -> 
     if 0 < options.idle_minutes < LEAST_IDLE_MINUTES:
         message = f"is {options.idle_minutes:g}; it is 0 for never, or at least {LEAST_IDLE_MINUTES}"
         problems.append(Problem("idle_minutes", message))
+    if (fault := fault_of_hours(options.available)) is not None:
+        problems.append(Problem("available", fault))
     return problems or check_run_cost(options, bounds)
 
 

@@ -7,7 +7,7 @@ Hours come from the record's own times, so that they are known for every run at 
   that the nodes can have run.
 - An endpoint counts from when its deployment was begun, since its nodes cost from then on, to when it was
   seen to be gone.
-- Saved is what the same endpoint would have used since then, had nobody deleted it: the Azure ML
+- Saved is what the same endpoint would have used since then, each time, had nobody deleted it: the Azure ML
   chat-completion notebook ends with the advice to delete the endpoint, and leaves doing so to its reader.
 """
 
@@ -100,8 +100,7 @@ def run_cost(run: Run, prices: Prices, now: datetime) -> RunCost:
         _span(run, Stage.TRAINING, Stage.TRAINED, now), nodes_of(run.plan.parameters if run.plan else {})
     )
     endpoint = _hours(_span(run, Stage.DEPLOYING, Stage.DELETED, now), run.options.instance_count)
-    gone = run.history[-1].at if run.stage.at_rest and live is not None else None
-    saved = _hours(_elapsed(gone, now) if gone else None, run.options.instance_count)
+    saved = _hours(_span_at_rest(run, now), run.options.instance_count)
     training_price = prices.of(run.plan.compute_size) if run.plan else None
     endpoint_price = prices.of(run.options.instance_type)
     return RunCost(
@@ -128,6 +127,17 @@ def _span(run: Run, start: Stage, end: Stage, now: datetime) -> timedelta | None
             total, begun = (total or timedelta()) + _elapsed(begun, entry.at), None
     if begun is not None:
         total = (total or timedelta()) + _elapsed(begun, now)
+    return total
+
+
+def _span_at_rest(run: Run, now: datetime) -> timedelta | None:
+    """How long there was no endpoint since the first was live: each time that it was stopped, and now."""
+    total, lived = None, False
+    ends = [*(entry.at for entry in run.history[1:]), now]
+    for entry, end in zip(run.history, ends, strict=True):
+        lived = lived or entry.stage is Stage.LIVE
+        if lived and entry.stage.at_rest:
+            total = (total or timedelta()) + _elapsed(entry.at, end)
     return total
 
 

@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
+from shared.domain.run.availability import hours_of
 from shared.domain.run.decision import Decision, Do, Enter, Step, Wait
 from shared.domain.run.deploying import deploying
 from shared.domain.run.drift import Reaction, drift_of
@@ -47,25 +49,10 @@ def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisi
     """
     if (asked := _requested(run)) is not None:
         return asked
-    match run.stage:
-        case Stage.RECEIVED:
-            return _received(run, seen, now)
-        case Stage.VALIDATED:
-            return _validated(run, seen, now, limits)
-        case Stage.TRAINING:
-            return _training(run, seen, now, limits)
-        case Stage.TRAINED:
-            return _trained(run, now, limits)
-        case Stage.REGISTERED:
-            return Enter(Stage.DEPLOYING) if run.holds_slot(SlotKind.ENDPOINT) else Do(Step.ACQUIRE_SLOT)
-        case Stage.DEPLOYING:
-            return deploying(run, seen, now, limits)
-        case Stage.LIVE:
-            return _live(run, seen, now, limits)
-        case Stage.DELETING:
-            return deleting(run, seen, now, limits)
-        case _:
-            raise ValueError(f"{run.run_id} is {run.stage}: there is nothing to decide")
+    decide_stage = _STAGES.get(run.stage)
+    if decide_stage is None:
+        raise ValueError(f"{run.run_id} is {run.stage}: there is nothing to decide")
+    return decide_stage(run, seen, now, limits)
 
 
 def repeat_at(step: Step, now: datetime, limits: Limits) -> datetime:
@@ -100,7 +87,7 @@ def _requested_end(run: Run) -> Enter | None:
     return Enter(Stage.DELETING, outcome=outcome, reason=reason)
 
 
-def _received(run: Run, seen: Observation, now: datetime) -> Decision:
+def _received(run: Run, seen: Observation, now: datetime, _limits: Limits) -> Decision:
     if run.report is None:
         return _follow_upload(run, seen, now) or Do(Step.VALIDATE)
     if run.report.verdict is Verdict.ACCEPTED:
@@ -204,7 +191,7 @@ def _training(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
             return overdue or Wait(now + limits.job_poll)
 
 
-def _trained(run: Run, now: datetime, limits: Limits) -> Decision:
+def _trained(run: Run, _seen: Observation, now: datetime, limits: Limits) -> Decision:
     """The model is registered first: whatever else cannot be had of the job, its model is kept."""
     if run.model is None:
         return Do(Step.REGISTER_MODEL)
@@ -223,6 +210,24 @@ def _trained(run: Run, now: datetime, limits: Limits) -> Decision:
         )
         return give_up(run, "EvalLossTooHigh", message, now)
     return Enter(Stage.REGISTERED)
+
+
+def _registered(run: Run, _seen: Observation, now: datetime, _limits: Limits) -> Decision:
+    hours = hours_of(run.options.available)
+    if hours is not None and not hours.is_open(now) and not run.was_asked_for:
+        return Wait(hours.opening_after(now))
+    return Enter(Stage.DEPLOYING) if run.holds_slot(SlotKind.ENDPOINT) else Do(Step.ACQUIRE_SLOT)
+
+
+def _stopped(run: Run, _seen: Observation, now: datetime, _limits: Limits) -> Decision:
+    """A run that stopped within its hours, because nobody used it, begins again with the next ones."""
+    hours = hours_of(run.options.available)
+    if hours is None:
+        raise ValueError(f"{run.run_id} is stopped: there is nothing to decide")
+    stopped = run.entered(Stage.STOPPED) or now
+    if hours.is_open(now) and hours.opening_after(stopped) <= now:
+        return Enter(Stage.TRAINED)
+    return Wait(hours.opening_after(now))
 
 
 def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
@@ -256,3 +261,16 @@ def _over_lifetime(run: Run, ends_at: datetime) -> str | None:
 
 
 _REPAIRS = {Reaction.DEPLOY: Step.RESTORE_DEPLOYMENT, Reaction.ROUTE: Step.ROUTE_TRAFFIC}
+
+
+_STAGES: dict[Stage, Callable[[Run, Observation, datetime, Limits], Decision]] = {
+    Stage.RECEIVED: _received,
+    Stage.VALIDATED: _validated,
+    Stage.TRAINING: _training,
+    Stage.TRAINED: _trained,
+    Stage.REGISTERED: _registered,
+    Stage.DEPLOYING: deploying,
+    Stage.LIVE: _live,
+    Stage.DELETING: deleting,
+    Stage.STOPPED: _stopped,
+}

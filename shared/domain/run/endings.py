@@ -66,7 +66,9 @@ def lasted(since: datetime | None, deadline: timedelta, now: datetime) -> bool:
 def time_is_up(run: Run, now: datetime) -> Enter:
     """Take the endpoint of a live run away: its lifetime is over, or nobody used it."""
     reason = "its lifetime ended"
-    if run.expires_at is not None and run.expires_at > now:
+    if run.closes_at is not None and run.closes_at <= now:
+        reason = f"its hours ended: {run.options.available}"
+    elif run.expires_at is not None and run.expires_at > now:
         reason = f"not used for {run.options.idle_minutes:g} minutes"
     return Enter(Stage.DELETING, outcome=Stage.STOPPED, reason=reason)
 

@@ -32,6 +32,12 @@ ATTENTION_LIMIT = 400
 WAITING_LIMIT = 100
 """The same of what a run waits for."""
 
+BEFORE_USE = {
+    SlotKind.TRAINING: frozenset({Stage.RECEIVED, Stage.VALIDATED}),
+    SlotKind.ENDPOINT: frozenset({Stage.TRAINED, Stage.REGISTERED}),
+}
+"""Stages of runs that have yet to use a slot of that kind."""
+
 _STAGES = {stage.value: stage for stage in Stage}
 _KINDS = {kind.value: kind for kind in SlotKind}
 
@@ -62,6 +68,7 @@ class IndexEntry(NamedTuple):
         parts: See `parts_key`.
         job_number, endpoint_number: See `Run`.
         newer: A newer version of the app wrote it: this one leaves the run and what it has alone.
+        asked: A caller asked for the run to end, and it has not ended yet.
     """
 
     run_id: str
@@ -89,6 +96,7 @@ class IndexEntry(NamedTuple):
     job_number: int = 1
     endpoint_number: int = 1
     newer: bool = False
+    asked: bool = False
 
     @property
     def job_name(self) -> str:
@@ -99,6 +107,17 @@ class IndexEntry(NamedTuple):
     def endpoint_name(self) -> str:
         """See `Run.endpoint_name`."""
         return numbered_name(self.run_id, self.endpoint_number)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the run waits for a slot, and others have to wait for its turn."""
+        return (
+            self.waits_for is not None
+            and self.stage in BEFORE_USE[self.waits_for]
+            and self.suspended is None
+            and not self.failing
+            and self.opened is not None
+        )
 
     def is_due(self, now: datetime) -> bool:
         """Whether the timer should have the run advanced."""
@@ -114,6 +133,9 @@ class IndexEntry(NamedTuple):
         """
         if self.suspended is not None or self.attention is not None or self.stage is None or self.newer:
             return True
+        if self.waits and not self.asked:
+            # It is looked at in turn, however long that takes.
+            return False
         teardown = self.stage is Stage.DELETING and _ago(self.entered, now) > ALERT_SECONDS
         return teardown or (not self.stage.terminal and _ago(self.due, now) > ALERT_SECONDS)
 
@@ -142,6 +164,7 @@ def to_metadata(run: Run) -> dict[str, str]:
         "content": content_key(run.source.files[0]),
         "parts": parts_key(run.source.parts),
         "schema": str(run.schema_version),
+        "asked": "1" if not run.at_rest and (run.requests.cancel_at or run.requests.delete_at) else "",
         "job_number": str(run.job_number) if run.job_number > 1 else "",
         "endpoint_number": str(run.endpoint_number) if run.endpoint_number > 1 else "",
     }
@@ -187,6 +210,7 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
         job_number=_count(facts.get("job_number")),
         endpoint_number=_count(facts.get("endpoint_number")),
         newer=_is_newer(facts.get("schema", "")),
+        asked=facts.get("asked") == "1",
     )
 
 

@@ -18,7 +18,15 @@ def _endpoints_say_whether_they_are_public(record: Document) -> Document:
     return {**record, "endpoint": {**endpoint, "public": True}}
 
 
-MIGRATIONS: dict[int, Callable[[Document], Document]] = {1: _endpoints_say_whether_they_are_public}
+def _runs_may_start_again(record: Document) -> Document:
+    """2 to 3: until then a run had one job, one endpoint and one VM size of each kind: the defaults."""
+    return record
+
+
+MIGRATIONS: dict[int, Callable[[Document], Document]] = {
+    1: _endpoints_say_whether_they_are_public,
+    2: _runs_may_start_again,
+}
 """What makes a record of that version one of the next."""
 
 

@@ -80,6 +80,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         ignore_keys, preference, vision, tools, pretemplated, mask: What validation may do with data that it
             refuses otherwise; see `docs/dataset-rules.md`.
         settle_seconds: Seconds for which the upload must not change before its run opens.
+        available: Weekly schedule of when the model answers (`availability`); empty is at all times.
         start_on_request: Whether a request for the stopped model deploys it again.
         force: Train even if the same data, parameters and base model were trained before.
     """
@@ -97,6 +98,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     settle_seconds: SettleSeconds = 10
     force: bool = False
     start_on_request: bool = False
+    available: Annotated[str, Meta(max_length=100)] = ""
     other_compute_sizes: Sizes = ()
     other_instance_types: Sizes = ()
     ignore_keys: IgnoredKeys = ()

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from shared.domain.dataset import SmokeSample
+from shared.domain.run.availability import hours_of
 from shared.domain.run.job_status import JobState, job_state
 from shared.domain.run.names import numbered_name
 from shared.domain.run.options import RunOptions
@@ -36,7 +37,7 @@ from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import TRANSITIONS, Stage
 from shared.domain.serving.attempts import ServingProgress
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Of a record: changes with each field that is added, renamed or given another meaning, along with a step in
 `shared.domain.run.migrations`."""
 
@@ -164,6 +165,19 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return self.stage.before_live and self.entered(Stage.STOPPED) is not None
 
     @property
+    def starts_by_itself(self) -> bool:
+        """Whether the run is stopped until its hours begin; what an error stopped waits for a person."""
+        return self.stage is Stage.STOPPED and self.error is None and bool(self.options.available)
+
+    @property
+    def was_asked_for(self) -> bool:
+        """Whether a caller's request is what the run is being deployed for, or was."""
+        start = self.requests.start
+        if start is None or start.after >= len(self.history):
+            return False
+        return Stage.STOPPED not in {entry.stage for entry in self.history[start.after :]}
+
+    @property
     def has_trained(self) -> bool:
         """Whether the run's job was seen to have completed."""
         return self.job is not None and job_state(self.job.status) is JobState.COMPLETED
@@ -184,7 +198,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     @property
     def at_rest(self) -> bool:
         """Whether there is nothing to do for the run until somebody asks for something."""
-        if not self.stage.at_rest or self.start_request is not None:
+        if not self.stage.at_rest or self.start_request is not None or self.starts_by_itself:
             return False
         return self.stage.terminal or not (self.requests.delete_at or self.requests.cancel_at)
 
@@ -235,7 +249,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """When the endpoint is taken away: its time is up or it was unused for too long, the earlier."""
         if self.expires_at is None:
             return None
-        return min(self.expires_at, self.idle_at or self.expires_at)
+        return min(filter(None, (self.expires_at, self.idle_at, self.closes_at)))
+
+    @property
+    def closes_at(self) -> datetime | None:
+        """When the hours end in which the model answers (UTC); None without any, or if it was extended."""
+        hours = hours_of(self.options.available)
+        if hours is None or self.endpoint is None or self._extended_to is not None:
+            return None
+        return hours.closing_after(self.endpoint.live_since)
 
 
 def open_run(
@@ -265,16 +287,16 @@ def enter(run: Run, stage: Stage, now: datetime, error: Failure | None = None) -
     """
     if stage not in TRANSITIONS[run.stage]:
         raise ValueError(f"no move leads from {run.stage} to {stage}")
-    return msgspec.structs.replace(
+    entered = msgspec.structs.replace(
         run,
         stage=stage,
         history=(*run.history, StageEntry(stage=stage, at=now)),
-        due=None if stage.at_rest else now,
         error=error or run.error,
         job_missing_since=None,
         endpoint_missing_since=None,
         **WITHOUT_FAULT,
     )
+    return msgspec.structs.replace(entered, due=None if entered.at_rest else now)
 
 
 def started_options(run: Run, start: StartRequest) -> RunOptions:

@@ -10,16 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from shared.domain.run.index import IndexEntry, entry_of
+from shared.domain.run.index import BEFORE_USE, IndexEntry, entry_of
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
-from shared.domain.run.stages import Stage
-
-_AHEAD = {
-    SlotKind.TRAINING: frozenset({Stage.RECEIVED, Stage.VALIDATED}),
-    SlotKind.ENDPOINT: frozenset({Stage.TRAINED, Stage.REGISTERED}),
-}
-"""Stages of runs that have yet to use a slot of that kind."""
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -97,6 +90,17 @@ def standing(
     return held.total(), 1 + turns.index(mine)
 
 
+def in_turn(kind: SlotKind, holders: frozenset[str], entries: Iterable[IndexEntry]) -> list[IndexEntry]:
+    """The runs among `entries` that wait for a slot, in the order of their turns."""
+    listed = list(entries)
+    held: Counter[str] = Counter()
+    for entry in listed:
+        if entry.run_id in holders:
+            held[fair_share_name(entry.dataset)] += _slots_of(kind, entry)
+    waiting = [entry for entry in listed if entry.run_id not in holders and _waits(kind, entry)]
+    return _in_turn(kind, waiting, held, _last_served(listed))
+
+
 def fair_share_name(dataset: str) -> str:
     """What a dataset counts as when slots are shared: `support`, `support-2` and `Support_2026-3` are one."""
     name = dataset.casefold()
@@ -105,7 +109,7 @@ def fair_share_name(dataset: str) -> str:
 
 def may_still_use(kind: SlotKind, entry: IndexEntry) -> bool:
     """Whether a holder has yet to use its slot: that its job or endpoint is absent does not free the slot."""
-    return entry.stage in _AHEAD[kind]
+    return entry.stage in BEFORE_USE[kind]
 
 
 def _last_served(entries: Iterable[IndexEntry]) -> dict[str, datetime]:
@@ -136,13 +140,7 @@ def _in_turn(
 
 
 def _waits(kind: SlotKind, entry: IndexEntry) -> bool:
-    return (
-        entry.waits_for is kind
-        and entry.stage in _AHEAD[kind]
-        and entry.suspended is None
-        and not entry.failing
-        and entry.opened is not None
-    )
+    return entry.waits and entry.waits_for is kind
 
 
 def _slots_of(kind: SlotKind, entry: IndexEntry) -> int:
@@ -162,4 +160,4 @@ def _done(kind: SlotKind, entry: IndexEntry) -> bool:
         return False
     if kind is SlotKind.ENDPOINT:
         return entry.stage.at_rest
-    return not entry.training and entry.stage not in _AHEAD[kind]
+    return not entry.training and entry.stage not in BEFORE_USE[kind]

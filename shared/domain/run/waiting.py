@@ -21,7 +21,13 @@ def waiting_for(run: Run) -> str | None:
     """
     if run.at_rest:
         return None
-    return _for_slot(run) or _for_service(run) or _for_nodes(run)
+    return _for_hours(run) or _for_slot(run) or _for_service(run) or _for_nodes(run)
+
+
+def _for_hours(run: Run) -> str | None:
+    unasked = run.slot is None or run.slot.kind is not SlotKind.ENDPOINT
+    resting = run.stage is Stage.STOPPED or (run.stage is Stage.REGISTERED and unasked)
+    return f"its hours, {run.options.available}" if resting and run.options.available else None
 
 
 def _for_slot(run: Run) -> str | None:

@@ -124,6 +124,10 @@ def _score_parameters(chat: Chat) -> dict[str, Any]:
     return parameters
 
 
+_UNMARKED_SYSTEM = {"B_SYS": "", "E_SYS": ""}
+"""Around a system text the MLflow server's model puts Llama 2's marks, which its training did not see."""
+
+
 def _batch_parameters(chat: Chat) -> dict[str, Any]:
     """`stop` is honoured by cutting the reply; what else the model does not know raises there."""
     if chat.json_object:
@@ -134,6 +138,8 @@ def _batch_parameters(chat: Chat) -> dict[str, Any]:
     for name in ("presence_penalty", "frequency_penalty"):
         if getattr(chat, name):
             raise UnsupportedParameterError(name, "this endpoint's server does not support it")
+    if chat.messages and chat.messages[0]["role"] == "system":
+        return {**_sampling(chat), "dev_args": {"preprocessing_config": _UNMARKED_SYSTEM}}
     return _sampling(chat)
 
 

@@ -27,7 +27,7 @@ from azureml_emulator.core.http import Request, Response, json_response
 from azureml_emulator.core.lists import PAGING, has_tags, in_view, page
 from azureml_emulator.core.request_bodies import AssetBody, EnvironmentBody
 from azureml_emulator.core.resources import AssetVersion
-from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
+from azureml_emulator.core.routing import WORKSPACE, Route
 from azureml_emulator.core.state import EmulatorState
 from azureml_emulator.training.job_progress import advance, status_of
 
@@ -102,8 +102,7 @@ class _Endpoints:
     def put(self, state: EmulatorState, request: Request) -> Response:
         """201 for a new version; 200 for one that is there, whose address may not change."""
         family, name, version = self.family, request["name"], request["version"]
-        body = EnvironmentBody if family is ENVIRONMENT else AssetBody
-        given = state.body(request, body)["properties"]
+        given = state.body(request)["properties"]
         if family is ENVIRONMENT:
             _check_environment(state, given)
         properties = {**family.defaults, **given}
@@ -238,11 +237,11 @@ _VERSIONS_QUERY = ("listViewType", "tags", "stage", "$orderBy", *PAGING)
 
 def _routes(family: Family) -> tuple[Route, ...]:
     calls, root = _Endpoints(family), f"{WORKSPACE}/{family.segment}"
-    evidence = Evidence.RECORDED if family in (DATA, MODEL) else Evidence.SDK_VERIFIED
+    body = EnvironmentBody if family is ENVIRONMENT else AssetBody
     version, versions = f"{root}/{{name}}/versions/{{version}}", f"{root}/{{name}}/versions"
     single = (
-        Route(f"{family.segment}.put", "PUT", version, calls.put, evidence=evidence),
-        Route(f"{family.segment}.get", "GET", version, calls.get, evidence=evidence),
+        Route(f"{family.segment}.put", "PUT", version, calls.put, body=body),
+        Route(f"{family.segment}.get", "GET", version, calls.get),
     )
     if family is CODE:
         return single
@@ -253,16 +252,14 @@ def _routes(family: Family) -> tuple[Route, ...]:
             "GET",
             versions,
             calls.list_versions,
-            evidence=evidence,
             query=_VERSIONS_QUERY,
         ),
-        Route(f"{family.segment}.container", "GET", f"{root}/{{name}}", calls.container, evidence=evidence),
+        Route(f"{family.segment}.container", "GET", f"{root}/{{name}}", calls.container),
         Route(
             f"{family.segment}.list",
             "GET",
             root,
             calls.list_containers,
-            evidence=Evidence.SDK_VERIFIED,
             query=("listViewType", *PAGING),
         ),
     )

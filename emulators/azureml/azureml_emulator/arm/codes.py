@@ -5,7 +5,9 @@ from __future__ import annotations
 from azureml_emulator.arm import assets
 from azureml_emulator.core.asset_families import CODE
 from azureml_emulator.core.http import Request, Response, json_response
-from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
+from azureml_emulator.core.request_bodies import PendingUploadBody
+from azureml_emulator.core.resources import AssetVersion
+from azureml_emulator.core.routing import WORKSPACE, Route
 from azureml_emulator.core.shared_access import upload_location
 from azureml_emulator.core.state import EmulatorState
 
@@ -18,18 +20,20 @@ def _list_versions(state: EmulatorState, request: Request) -> Response:
     azure-ai-ml asks before it uploads, under a name that it has just made up, and reads the name of what is
     there from the id of the first answer.
     """
-    wanted = request.query.get("hash")
     found = [
         asset
         for asset in state.assets.values()
-        if asset.family == CODE.segment
-        and (
-            asset.properties["properties"].get("hash_sha256") == wanted
-            if wanted
-            else asset.name == request["name"]
-        )
+        if asset.family == CODE.segment and _is_asked_for(asset, request)
     ]
     return json_response({"value": [assets.render(state, asset) for asset in found]})
+
+
+def _is_asked_for(asset: AssetVersion, request: Request) -> bool:
+    wanted, version = request.query.get("hash"), request.query.get("hashVersion")
+    given = asset.properties["properties"]
+    if not wanted:
+        return asset.name == request["name"]
+    return given.get("hash_sha256") == wanted and version in (None, str(given.get("hash_version", version)))
 
 
 def _start_upload(state: EmulatorState, request: Request) -> Response:
@@ -45,7 +49,6 @@ ROUTES = (
         "GET",
         _VERSIONS,
         _list_versions,
-        evidence=Evidence.SDK_VERIFIED,
         query=("hash", "hashVersion"),
     ),
     Route(
@@ -53,6 +56,6 @@ ROUTES = (
         "POST",
         f"{_VERSIONS}/{{version}}/startPendingUpload",
         _start_upload,
-        evidence=Evidence.SDK_VERIFIED,
+        body=PendingUploadBody,
     ),
 )

@@ -12,7 +12,7 @@ from azureml_emulator.core.http import Request, Response, json_response
 from azureml_emulator.core.lists import PAGING, page
 from azureml_emulator.core.request_bodies import ComputeBody
 from azureml_emulator.core.resources import Compute, LongRunning
-from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
+from azureml_emulator.core.routing import WORKSPACE, Route
 from azureml_emulator.core.state import EmulatorState
 from azureml_emulator.core.vm_sizes import SIZES, limit
 
@@ -122,7 +122,7 @@ def _identity(state: EmulatorState, given: dict[str, Any] | None) -> dict[str, A
 
 def _put(state: EmulatorState, request: Request) -> Response:
     """Creating and updating are the same call, and both answer 201."""
-    document, name = state.body(request, ComputeBody), request["compute"]
+    document, name = state.body(request), request["compute"]
     properties = document.get("properties") or {}
     _validate(state, name, properties)
     now = state.clock.now()
@@ -164,6 +164,8 @@ def _delete(state: EmulatorState, request: Request) -> Response:
         compute = state.computes.get(name)
         if compute is None:
             return _missing()
+        if request.query.get("underlyingResourceAction", "Delete").lower() != "delete":
+            raise arm_error(501, "NotImplemented", "The emulator deletes computes and does not detach them.")
         operation = operations.begin(state, "compute.delete", "", name, state.pace.compute)
     return Response(202, headers={"Azure-AsyncOperation": operations.status_url(state, request, operation)})
 
@@ -185,11 +187,9 @@ def _nothing(state: EmulatorState, operation: LongRunning) -> None:
 COMPLETIONS = {"compute.put": _nothing, "compute.delete": _deleted}
 _ONE = f"{WORKSPACE}/computes/{{compute}}"
 ROUTES = (
-    Route("computes.put", "PUT", _ONE, _put),
+    Route("computes.put", "PUT", _ONE, _put, body=ComputeBody),
     Route("computes.get", "GET", _ONE, _get),
-    Route(
-        "computes.list", "GET", f"{WORKSPACE}/computes", _list, evidence=Evidence.SDK_VERIFIED, query=PAGING
-    ),
+    Route("computes.list", "GET", f"{WORKSPACE}/computes", _list, query=PAGING),
     Route("computes.delete", "DELETE", _ONE, _delete, query=("underlyingResourceAction",)),
-    Route("computes.list_nodes", "POST", f"{_ONE}/listNodes", _list_nodes, evidence=Evidence.SDK_VERIFIED),
+    Route("computes.list_nodes", "POST", f"{_ONE}/listNodes", _list_nodes),
 )

@@ -7,7 +7,8 @@ from typing import Any
 
 from azureml_emulator.core.clock import wire_time
 from azureml_emulator.core.http import Request, Response, json_response
-from azureml_emulator.core.request_bodies import DatastoreBody
+from azureml_emulator.core.lists import page
+from azureml_emulator.core.request_bodies import DatastoreBody, SecretsBody
 from azureml_emulator.core.resources import Datastore
 from azureml_emulator.core.routing import WORKSPACE, Route
 from azureml_emulator.core.shared_access import shared_access_signature
@@ -40,7 +41,7 @@ def render(state: EmulatorState, request: Request, datastore: Datastore) -> dict
 
 
 def _put(state: EmulatorState, request: Request) -> Response:
-    given, name = state.body(request, DatastoreBody)["properties"], request["datastore"]
+    given, name = state.body(request)["properties"], request["datastore"]
     if not re.fullmatch(r"[a-zA-Z0-9_]{1,255}", name):
         raise state.error(400, f"Datastore name '{name}' has other characters than letters, digits and '_'.")
     if given.get("datastoreType") not in ("AzureBlob", "AzureDataLakeGen2"):
@@ -94,16 +95,13 @@ def _get(state: EmulatorState, request: Request) -> Response:
 
 
 def _list(state: EmulatorState, request: Request) -> Response:
+    """In pages of ``count``; ``orderByAsc`` sorts by name."""
     only_default = request.query.get("isDefault", "").lower() == "true"
-    return json_response(
-        {
-            "value": [
-                render(state, request, datastore)
-                for datastore in state.datastores.values()
-                if datastore.is_default or not only_default
-            ]
-        }
-    )
+    found = [one for one in state.datastores.values() if one.is_default or not only_default]
+    order = request.query.get("orderByAsc", "").lower()
+    if order == "true":
+        found.sort(key=lambda one: one.name)
+    return page(state, request, found, lambda one: render(state, request, one), size="count")
 
 
 def _delete(state: EmulatorState, request: Request) -> Response:
@@ -126,11 +124,15 @@ def _list_secrets(state: EmulatorState, request: Request) -> Response:
 
 _ONE = f"{WORKSPACE}/datastores/{{datastore}}"
 ROUTES = (
-    Route("datastores.put", "PUT", _ONE, _put, query=("skipValidation",)),
+    Route("datastores.put", "PUT", _ONE, _put, query=("skipValidation",), body=DatastoreBody),
     Route("datastores.get", "GET", _ONE, _get),
     Route(
-        "datastores.list", "GET", f"{WORKSPACE}/datastores", _list, query=("isDefault", "count", "orderByAsc")
+        "datastores.list",
+        "GET",
+        f"{WORKSPACE}/datastores",
+        _list,
+        query=("isDefault", "count", "orderByAsc", "$skip"),
     ),
     Route("datastores.delete", "DELETE", _ONE, _delete),
-    Route("datastores.list_secrets", "POST", f"{_ONE}/listSecrets", _list_secrets),
+    Route("datastores.list_secrets", "POST", f"{_ONE}/listSecrets", _list_secrets, body=SecretsBody),
 )

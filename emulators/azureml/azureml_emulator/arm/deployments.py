@@ -18,7 +18,7 @@ from azureml_emulator.core.catalogue import model_ids
 from azureml_emulator.core.http import Request, Response, json_response
 from azureml_emulator.core.lists import PAGING, page
 from azureml_emulator.core.resources import Deployment, Endpoint, LongRunning
-from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
+from azureml_emulator.core.routing import WORKSPACE, Route
 from azureml_emulator.core.serving_bodies import DeploymentBody, LogsBody
 from azureml_emulator.core.state import EmulatorState
 from azureml_emulator.core.vm_sizes import SIZES, VmSize, cores_reserved, limit, usage
@@ -147,7 +147,7 @@ def _held(existing: Deployment | None, size: VmSize) -> int:
 
 def _put(state: EmulatorState, request: Request) -> Response:
     """Quota is checked at once; whether the container starts shows in the operation only."""
-    document, name = state.body(request, DeploymentBody), request["deployment"]
+    document, name = state.body(request), request["deployment"]
     now = state.clock.now()
     properties = with_defaults(document.get("properties") or {})
     sku = {"name": "Default", "tier": "Standard", "capacity": 1, **(document.get("sku") or {})}
@@ -232,7 +232,7 @@ def _delete(state: EmulatorState, request: Request) -> Response:
 
 def _logs(state: EmulatorState, request: Request) -> Response:
     deployment = _found(state, request)
-    tail = int(state.body(request, LogsBody).get("tail") or 100)
+    tail = int(state.body(request).get("tail") or 100)
     return json_response({"content": "\n".join(deployment.logs[-tail:]) + "\n"})
 
 
@@ -287,9 +287,15 @@ COMPLETIONS = {
 _ALL = f"{WORKSPACE}/onlineEndpoints/{{endpoint}}/deployments"
 _ONE = f"{_ALL}/{{deployment}}"
 ROUTES = (
-    Route("deployments.put", "PUT", _ONE, _put),
+    Route("deployments.put", "PUT", _ONE, _put, body=DeploymentBody),
     Route("deployments.get", "GET", _ONE, _get),
     Route("deployments.list", "GET", _ALL, _list, query=PAGING),
-    Route("deployments.delete", "DELETE", _ONE, _delete, evidence=Evidence.SDK_VERIFIED),
-    Route("deployments.get_logs", "POST", f"{_ONE}/getLogs", _logs, evidence=Evidence.SDK_VERIFIED),
+    Route("deployments.delete", "DELETE", _ONE, _delete),
+    Route(
+        "deployments.get_logs",
+        "POST",
+        f"{_ONE}/getLogs",
+        _logs,
+        body=LogsBody,
+    ),
 )

@@ -6,10 +6,10 @@ import secrets
 
 from azureml_emulator.arm.endpoints import accepted, find
 from azureml_emulator.core import operations
-from azureml_emulator.core.errors import json_object
 from azureml_emulator.core.http import Request, Response, json_response
 from azureml_emulator.core.resources import LongRunning
-from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
+from azureml_emulator.core.routing import WORKSPACE, Route
+from azureml_emulator.core.serving_bodies import RegenerateBody
 from azureml_emulator.core.state import Completion, EmulatorState
 
 TOKEN_SECONDS, REFRESH_SECONDS = 86_340, 43_140  # recorded: a minute under a day and half a day
@@ -25,7 +25,7 @@ def _list_keys(state: EmulatorState, request: Request) -> Response:
 
 
 def _regenerate(state: EmulatorState, request: Request) -> Response:
-    document = json_object(request)
+    document = state.body(request)
     kind = document.get("keyType")
     if kind not in ("Primary", "Secondary"):
         raise state.error(400, f"keyType must be Primary or Secondary, not '{kind}'.", code="BadRequest")
@@ -78,7 +78,7 @@ ROUTES = (
         "POST",
         f"{_ONE}/regenerateKeys",
         _regenerate,
-        evidence=Evidence.SDK_VERIFIED,
+        body=RegenerateBody,
     ),
     Route("endpoints.token", "POST", f"{_ONE}/token", _token),
 )

@@ -11,7 +11,7 @@ from azureml_emulator.core.clock import wire_time
 from azureml_emulator.core.http import Request, Response, json_response
 from azureml_emulator.core.lists import PAGING, has_tags, page
 from azureml_emulator.core.resources import Endpoint, LongRunning
-from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
+from azureml_emulator.core.routing import WORKSPACE, Route
 from azureml_emulator.core.serving_bodies import EndpointBody
 from azureml_emulator.core.state import EmulatorState
 from azureml_emulator.serving.images import scoring_path
@@ -138,7 +138,7 @@ def _validate_traffic(
 
 def _put(state: EmulatorState, request: Request) -> Response:
     """201 for a new endpoint and for a change of one."""
-    document, name = state.body(request, EndpointBody), request["endpoint"]
+    document, name = state.body(request), request["endpoint"]
     properties = document["properties"]
     now = state.clock.now()
     with state.lock:
@@ -250,14 +250,13 @@ COMPLETIONS = {
 }
 _ONE = f"{WORKSPACE}/onlineEndpoints/{{endpoint}}"
 ROUTES = (
-    Route("endpoints.put", "PUT", _ONE, _put),
+    Route("endpoints.put", "PUT", _ONE, _put, body=EndpointBody),
     Route("endpoints.get", "GET", _ONE, _get),
     Route(
         "endpoints.list",
         "GET",
         f"{WORKSPACE}/onlineEndpoints",
         _list,
-        evidence=Evidence.SDK_VERIFIED,
         query=("name", "tags", *PAGING),
     ),
     Route("endpoints.delete", "DELETE", _ONE, _delete),

@@ -6,7 +6,7 @@ import hmac
 
 from azureml_emulator.core.authentication import ARM_AUDIENCES
 from azureml_emulator.core.http import Request, Response, json_response
-from azureml_emulator.core.routing import Evidence, Plane, Route
+from azureml_emulator.core.routing import Plane, Route
 from azureml_emulator.core.state import EmulatorState
 
 LIFETIME_SECONDS = 24 * 3600
@@ -76,6 +76,14 @@ def _token(state: EmulatorState, request: Request) -> Response:
 
 
 ROUTES = (
-    Route("metadata.get", "GET", "/metadata/endpoints", _metadata, Plane.OPEN, Evidence.SDK_VERIFIED),
-    Route("identity.token", "GET", "/msi/token", _token, Plane.OPEN, Evidence.SDK_VERIFIED),
+    Route("metadata.get", "GET", "/metadata/endpoints", _metadata, Plane.OPEN),
+    Route(
+        "identity.token",
+        "GET",
+        "/msi/token",
+        _token,
+        Plane.OPEN,
+        query=("resource",),
+        headers=("x-identity-header",),
+    ),
 )

@@ -17,7 +17,7 @@ from azureml_emulator.core.lists import PAGING, has_tags, in_view, page
 from azureml_emulator.core.references import check_job
 from azureml_emulator.core.request_bodies import JobBody
 from azureml_emulator.core.resources import Job, LongRunning, Node
-from azureml_emulator.core.routing import WORKSPACE, Evidence, Route
+from azureml_emulator.core.routing import WORKSPACE, Route
 from azureml_emulator.core.state import EmulatorState
 from azureml_emulator.core.tokens import ML_AUDIENCE
 from azureml_emulator.training.job_inputs import SERVERLESS, check_inputs, given_inputs
@@ -52,7 +52,7 @@ def _digest(properties: dict[str, Any]) -> str:
 
 def _put(state: EmulatorState, request: Request) -> Response:
     """201 for a new job, 200 for the same job again, 400 for a different job under the same name."""
-    name, properties = request["job"], state.body(request, JobBody)["properties"]
+    name, properties = request["job"], state.body(request)["properties"]
     if properties["jobType"] not in ("Pipeline", "Command"):
         raise state.error(400, "properties.jobType must be Pipeline or Command.", code="BadRequest")
     if not _NAME.fullmatch(name):
@@ -221,15 +221,14 @@ def _canceled(state: EmulatorState, operation: LongRunning) -> None:
 COMPLETIONS = {"job.cancel": _canceled}
 _ONE = f"{WORKSPACE}/jobs/{{job}}"
 ROUTES = (
-    Route("jobs.put", "PUT", _ONE, _put),
+    Route("jobs.put", "PUT", _ONE, _put, headers=("x-azureml-token",), body=JobBody),
     Route("jobs.get", "GET", _ONE, _get),
     Route(
         "jobs.list",
         "GET",
         f"{WORKSPACE}/jobs",
         _list,
-        evidence=Evidence.SDK_VERIFIED,
         query=("listViewType", "jobType", "tag", *PAGING),
     ),
-    Route("jobs.cancel", "POST", f"{_ONE}/cancel", _cancel, evidence=Evidence.SDK_VERIFIED),
+    Route("jobs.cancel", "POST", f"{_ONE}/cancel", _cancel),
 )

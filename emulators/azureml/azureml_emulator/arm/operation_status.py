@@ -10,7 +10,7 @@ from azureml_emulator.core.clock import wire_time
 from azureml_emulator.core.errors import arm_error
 from azureml_emulator.core.http import Request, Response, json_response
 from azureml_emulator.core.resources import LongRunning
-from azureml_emulator.core.routing import LOCATION, Evidence, Route
+from azureml_emulator.core.routing import LOCATION, Route
 from azureml_emulator.core.state import EmulatorState
 
 NEVER = "0001-01-01T00:00:00+00:00"
@@ -81,6 +81,5 @@ ROUTES = (
         "GET",
         f"{LOCATION}/mfeOperationResults/{{operation}}",
         _result,
-        evidence=Evidence.SDK_VERIFIED,
     ),
 )

@@ -22,7 +22,8 @@ from azureml_emulator.core.catalogue import (
 from azureml_emulator.core.clock import wire_time
 from azureml_emulator.core.errors import registry_error
 from azureml_emulator.core.http import Request, Response, json_response
-from azureml_emulator.core.routing import PUBLIC_REGISTRY, Evidence, Plane, Route
+from azureml_emulator.core.lists import PAGING, in_view, page
+from azureml_emulator.core.routing import PUBLIC_REGISTRY, Plane, Route
 from azureml_emulator.core.state import EmulatorState
 
 _CREATED = "2025-01-21T00:00:00+00:00"
@@ -137,9 +138,10 @@ def _published(request: Request) -> bool:
 
 
 def _list_models(state: EmulatorState, request: Request) -> Response:
-    """Archived versions are left out; an unknown name is an empty list here, not 404."""
+    """A name has one version, archived or not; an unknown one is an empty list here, not 404."""
     found = [_model(state, request["model"])] if _published(request) else []
-    return json_response({"value": [model for model in found if not model["properties"]["isArchived"]]})
+    shown = [one for one in found if in_view(state, request, archived=one["properties"]["isArchived"])]
+    return page(state, request, shown, dict)
 
 
 def _get_model(state: EmulatorState, request: Request) -> Response:
@@ -152,7 +154,8 @@ def _get_model(state: EmulatorState, request: Request) -> Response:
 def _list_components(state: EmulatorState, request: Request) -> Response:
     known = request["component"] == pipeline_component()["name"]
     here = known and request["registry"] == PUBLIC_REGISTRY_NAME
-    return json_response({"value": [_component(state)] if here else []})
+    shown = [_component(state)] if here and in_view(state, request, archived=False) else []
+    return page(state, request, shown, dict)
 
 
 def _get_component(state: EmulatorState, request: Request) -> Response:
@@ -185,7 +188,7 @@ ROUTES = (
         _MODELS,
         _list_models,
         Plane.REGISTRY,
-        query=("$orderBy", "$top", "listViewType"),
+        query=("$orderBy", "listViewType", *PAGING),
     ),
     Route(
         "registry.get_model",
@@ -193,7 +196,6 @@ ROUTES = (
         f"{_MODELS}/{{version}}",
         _get_model,
         Plane.REGISTRY,
-        Evidence.SDK_VERIFIED,
     ),
     Route(
         "registry.list_components",
@@ -201,8 +203,7 @@ ROUTES = (
         _COMPONENTS,
         _list_components,
         Plane.REGISTRY,
-        Evidence.SDK_VERIFIED,
-        query=("$orderBy", "$top", "listViewType"),
+        query=("$orderBy", "listViewType", *PAGING),
     ),
     Route(
         "registry.get_component",
@@ -210,6 +211,5 @@ ROUTES = (
         f"{_COMPONENTS}/{{version}}",
         _get_component,
         Plane.REGISTRY,
-        Evidence.SDK_VERIFIED,
     ),
 )

@@ -14,9 +14,10 @@ from azureml_emulator.core.catalogue import PUBLIC_REGISTRY_NAME as PUBLIC
 from azureml_emulator.core.clock import wire_time
 from azureml_emulator.core.errors import ServiceError, arm_error
 from azureml_emulator.core.http import Request, Response, json_response
-from azureml_emulator.core.request_bodies import AssetBody
+from azureml_emulator.core.lists import PAGING, in_view, page
+from azureml_emulator.core.request_bodies import AssetBody, DataReferenceBody
 from azureml_emulator.core.resources import AssetVersion, LongRunning
-from azureml_emulator.core.routing import REGISTRY, Evidence, Plane, Route
+from azureml_emulator.core.routing import REGISTRY, Plane, Route
 from azureml_emulator.core.shared_access import upload_location
 from azureml_emulator.core.state import EmulatorState
 
@@ -60,7 +61,7 @@ class _Calls:
         """202; the version is there once its operation has ended."""
         if request["registry"] == PUBLIC:
             raise _read_only(self.family.segment)
-        given = state.body(request, AssetBody)["properties"]
+        given = state.body(request)["properties"]
         address = self.family.uri or ""
         if not given.get(address):
             raise state.error(400, f"The {address} field is required.", code="BadRequest")
@@ -92,11 +93,13 @@ class _Calls:
         return json_response(_render(request["registry"], found))
 
     def list_versions(self, state: EmulatorState, request: Request) -> Response:
-        """Newest first; an unknown name is an empty list."""
+        """Newest first, unless ``$orderBy`` asks for the opposite; an unknown name is an empty list."""
         family = _registry_family(request["registry"], self.family)
         found = [one for one in state.assets.values() if (one.family, one.name) == (family, request["name"])]
-        top = int(request.query.get("$top", len(found)))
-        return json_response({"value": [_render(request["registry"], one) for one in found[::-1][:top]]})
+        found = [one for one in found if in_view(state, request, archived=bool(one.properties["isArchived"]))]
+        if "desc" in request.query.get("$orderBy", "createdtime desc").lower():
+            found.reverse()
+        return page(state, request, found, lambda one: _render(request["registry"], one))
 
     def container(self, state: EmulatorState, request: Request) -> Response:
         """The latest version of a name."""
@@ -148,7 +151,7 @@ def _routes(family: Family) -> tuple[Route, ...]:
     calls, root = _Calls(family), f"{REGISTRY}/{family.segment}/{{name}}"
     noun, versions = f"registry_{family.segment}", f"{root}/versions"
     return (
-        Route(f"{noun}.put", "PUT", f"{versions}/{{version}}", calls.put, Plane.REGISTRY),
+        Route(f"{noun}.put", "PUT", f"{versions}/{{version}}", calls.put, Plane.REGISTRY, body=AssetBody),
         Route(f"{noun}.get", "GET", f"{versions}/{{version}}", calls.get, Plane.REGISTRY),
         Route(
             f"{noun}.list_versions",
@@ -156,10 +159,9 @@ def _routes(family: Family) -> tuple[Route, ...]:
             versions,
             calls.list_versions,
             Plane.REGISTRY,
-            Evidence.SDK_VERIFIED,
-            query=("$orderBy", "$top", "listViewType"),
+            query=("$orderBy", "listViewType", *PAGING),
         ),
-        Route(f"{noun}.container", "GET", root, calls.container, Plane.REGISTRY, Evidence.SDK_VERIFIED),
+        Route(f"{noun}.container", "GET", root, calls.container, Plane.REGISTRY),
     )
 
 
@@ -173,7 +175,7 @@ ROUTES = (
         f"{REGISTRY}/tempdatarefs/{{name}}/versions/{{version}}",
         _upload_location,
         Plane.REGISTRY,
-        Evidence.SDK_VERIFIED,
+        body=DataReferenceBody,
     ),
     Route("registry.operation", "GET", "/assetstore/v1.0/operations/{operation}", _status, Plane.DATA),
 )

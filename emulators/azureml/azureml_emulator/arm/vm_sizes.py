@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from azureml_emulator.core.http import Request, Response, json_response
-from azureml_emulator.core.routing import LOCATION, Evidence, Route
+from azureml_emulator.core.routing import LOCATION, Route
 from azureml_emulator.core.state import EmulatorState
 from azureml_emulator.core.vm_sizes import SIZES, limit, usage
 
@@ -53,6 +53,6 @@ def _usages(state: EmulatorState, request: Request) -> Response:
 
 
 ROUTES = (
-    Route("vm_sizes.list", "GET", f"{LOCATION}/vmSizes", _sizes, evidence=Evidence.SDK_VERIFIED),
-    Route("usages.list", "GET", f"{LOCATION}/usages", _usages, evidence=Evidence.SDK_VERIFIED),
+    Route("vm_sizes.list", "GET", f"{LOCATION}/vmSizes", _sizes),
+    Route("usages.list", "GET", f"{LOCATION}/usages", _usages),
 )

@@ -54,6 +54,7 @@ class Request:
         headers: Lower-case names.
         parameters: Named pieces of the path.
         claims: Of the bearer token, once it has been checked; empty on open routes.
+        body_type: The type that the operation's body has to have; None where it reads none.
     """
 
     method: str
@@ -64,6 +65,7 @@ class Request:
     body: bytes
     parameters: dict[str, str] = field(default_factory=dict)
     claims: dict[str, Any] = field(default_factory=dict)
+    body_type: type[msgspec.Struct] | None = None
 
     def __getitem__(self, name: str) -> str:
         return self.parameters[name]

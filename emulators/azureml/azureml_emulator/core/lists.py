@@ -11,22 +11,34 @@ from azureml_emulator.core.state import EmulatorState
 
 T = TypeVar("T")
 PAGING = ("$top", "$skip")
+_NAMES = {
+    "ListViewType.ACTIVE_ONLY": "ActiveOnly",
+    "ListViewType.ARCHIVED_ONLY": "ArchivedOnly",
+    "ListViewType.ALL": "All",
+}
+"""Views as azure-ai-ml 1.35.2 writes them to registries: the name in Python, not the value."""
 
 
 def page(
-    state: EmulatorState, request: Request, items: Sequence[T], render: Callable[[T], dict[str, Any]]
+    state: EmulatorState,
+    request: Request,
+    items: Sequence[T],
+    render: Callable[[T], dict[str, Any]],
+    size: str = "",
 ) -> Response:
     """One page of a list: ``value``, and ``nextLink`` while there is more.
 
     ``$top`` bounds the whole list, ``$skip`` says where the page begins, and no page is longer than the
-    switch ``page_size``.
+    switch ``page_size``. ``size`` names a query parameter that makes pages shorter.
 
     Raises:
         ServiceError: 400 when either is no whole number.
     """
     top = whole_number(state, request, "$top", len(items))
     skip = whole_number(state, request, "$skip", 0)
-    end = min(skip + state.switches.page_size, top)
+    longest = state.switches.page_size
+    length = min(longest, whole_number(state, request, size, longest) or longest) if size else longest
+    end = min(skip + length, top)
     document: dict[str, Any] = {"value": [render(item) for item in items[skip:end]]}
     if end < min(top, len(items)):
         query = urlencode({**request.query, "$skip": end})
@@ -53,6 +65,7 @@ def in_view(state: EmulatorState, request: Request, *, archived: bool) -> bool:
         ServiceError: 400 when it is not one of the three views.
     """
     view = request.query.get("listViewType", "ActiveOnly")
+    view = _NAMES.get(view, view)
     if view not in ("ActiveOnly", "ArchivedOnly", "All"):
         raise state.error(
             400,

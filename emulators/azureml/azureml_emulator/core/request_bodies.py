@@ -87,6 +87,13 @@ class DatastoreBody(Struct):
     properties: DatastoreProperties
 
 
+class SecretsBody(Struct):
+    """POST for a datastore's secrets; signatures here do not expire, whatever is asked for."""
+
+    expirableSecret: bool | None = None  # noqa: N815
+    expireAfterHours: int | None = None  # noqa: N815
+
+
 class AssetProperties(Struct):
     """A version of any asset."""
 
@@ -214,6 +221,49 @@ class JobBody(Struct):
     """PUT of a job."""
 
     properties: JobProperties
+
+
+class PendingUploadBody(Struct):
+    """POST for a container to upload code to."""
+
+    pendingUploadId: Text = None  # noqa: N815
+    pendingUploadType: Text = None  # noqa: N815
+
+
+class DataReferenceBody(Struct):
+    """PUT for a container of a registry to upload to."""
+
+    assetId: Text = None  # noqa: N815
+    temporaryDataReferenceId: Text = None  # noqa: N815
+    temporaryDataReferenceType: Text = None  # noqa: N815
+
+
+class RunDataBody(Struct):
+    """POST for all that the history has of a run."""
+
+    runId: str = ""  # noqa: N815
+
+    selectRunMetadata: bool | None = None  # noqa: N815
+    selectRunDefinition: bool | None = None  # noqa: N815
+    selectJobSpecification: bool | None = None  # noqa: N815
+
+
+class RunPatchBody(Struct):
+    """PATCH of a run."""
+
+    tags: Texts = None
+    properties: Texts = None
+    displayName: Text = None  # noqa: N815
+    description: Text = None
+    hidden: bool | None = None
+
+    runId: Text = None  # noqa: N815
+
+
+class UrisBody(Struct):
+    """POST for the addresses of data by their asset ids."""
+
+    values: list[str] | None = None
 
 
 class ExperimentSearchBody(Struct):

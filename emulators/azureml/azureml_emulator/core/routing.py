@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from azureml_emulator.core.http import Request, Response
 from azureml_emulator.core.state import EmulatorState
 
@@ -40,10 +42,11 @@ class Plane(StrEnum):
 
 
 class Evidence(StrEnum):
-    """Where an operation's behaviour comes from."""
+    """How the behaviour of an operation is known. What was recorded is in `tests/wire_shapes.json`."""
 
     RECORDED = "recorded"  # traffic of the real service in Azure's public test recordings
     SDK_VERIFIED = "sdk-verified"  # what azure-ai-ml 1.35.2 sends and accepts; the service was not seen
+    DOCUMENTED = "documented"  # Microsoft's documentation or a public issue tells it
     CHOSEN = "chosen"  # not established; the sensible choice
 
 
@@ -53,7 +56,10 @@ class Route:
 
     Attributes:
         operation: Family and verb, ``endpoints.put``; faults and the coverage table call it by this name.
+        evidence: How its successful answer is known, as far as it was not recorded.
         query: Query parameters that it reads, besides ``api-version``.
+        headers: Headers that it reads, of those that count (see ``strictness``), ``x-ms-meta-*`` with a star.
+        body: Type of the body that it reads; None where it reads none.
         template: Path with ``{name}`` for one segment, ``{name=a|b}`` for one of these, ``{name*}`` for the
             rest.
     """
@@ -63,8 +69,10 @@ class Route:
     template: str
     handler: Handler
     plane: Plane = Plane.ARM
-    evidence: Evidence = Evidence.RECORDED
+    evidence: Evidence = Evidence.SDK_VERIFIED
     query: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    body: type[msgspec.Struct] | None = None
 
 
 def _pattern(piece: str) -> str:

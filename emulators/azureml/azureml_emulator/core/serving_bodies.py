@@ -113,6 +113,13 @@ class DeploymentBody(Struct):
     systemData: Object = None  # noqa: N815
 
 
+class RegenerateBody(Struct):
+    """POST for a new key of an endpoint. azure-ai-ml sends the key that is to be replaced as ``keyValue``."""
+
+    keyType: Text = None  # noqa: N815
+    keyValue: Text = None  # noqa: N815
+
+
 class LogsBody(Struct):
     """POST for a deployment's logs."""
 

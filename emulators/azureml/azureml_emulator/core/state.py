@@ -10,10 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from azureml_emulator.core import resources
-from azureml_emulator.core.body_fields import type_error, unread_fields
+from azureml_emulator.core.body_fields import type_error
 from azureml_emulator.core.builtin_datastores import builtin_datastores
 from azureml_emulator.core.clock import FAST, Clock, Pace, SystemClock, wire_time
 from azureml_emulator.core.errors import arm_error, json_object, workspace_error
@@ -112,18 +110,16 @@ class EmulatorState:
             time=wire_time(self.clock.now()),
         )
 
-    def body(self, request: Request, kind: type[msgspec.Struct]) -> dict[str, Any]:
-        """The body of a call as it came, once its types are those of ``kind``.
+    def body(self, request: Request) -> dict[str, Any]:
+        """The body of a call as it came, once its types are those that its route names.
 
         Raises:
             ServiceError: 400 with the field that is wrong.
         """
         document = json_object(request)
-        wrong = type_error(document, kind)
+        wrong = type_error(document, request.body_type) if request.body_type else None
         if wrong is not None:
             raise self.error(400, f"The request is invalid: {wrong}.", code="BadRequest")
-        for unread in unread_fields(document, kind):
-            self.refuse_unread(request, f"the field {unread} of the body")
         return document
 
     def refuse_unread(self, request: Request, part: str) -> None:

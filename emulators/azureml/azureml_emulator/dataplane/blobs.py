@@ -5,13 +5,15 @@ Accounts other than the workspace's are not here; ``storage.py`` reads those.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from email.utils import format_datetime
 from urllib.parse import quote, unquote
 from xml.sax.saxutils import escape
 
 from azureml_emulator.core.http import Request, Response
-from azureml_emulator.core.routing import Evidence, Plane, Route
+from azureml_emulator.core.routing import Plane, Route
 from azureml_emulator.core.state import EmulatorState
 from azureml_emulator.storage.blob_store import Blob
 
@@ -22,7 +24,9 @@ _ERRORS = {
     "ConditionNotMet": (412, "The condition specified using HTTP conditional header(s) is not met."),
     "InvalidRange": (416, "The range specified is invalid for the current size of the resource."),
     "AuthenticationFailed": (403, "Server failed to authenticate the request."),
+    "Md5Mismatch": (400, "The MD5 value specified in the request did not match the one of the body."),
     "InvalidBlockList": (400, "The specified block list is invalid."),
+    "NotImplemented": (501, "The emulator has block blobs, their blocks and metadata, and plain lists."),
 }
 
 
@@ -55,9 +59,19 @@ def _metadata(request: Request) -> dict[str, str]:
     }
 
 
+def _is_whole(request: Request) -> bool:
+    """Whether the body is the one that ``Content-MD5`` was computed from."""
+    digest = hashlib.md5(request.body, usedforsecurity=False).digest()
+    return request.headers.get("content-md5") in (None, base64.b64encode(digest).decode())
+
+
 def _put(state: EmulatorState, request: Request) -> Response:
     name, action = f"{request['container']}/{unquote(request['blob'])}", request.query.get("comp")
-    store = state.blobs
+    store, kind = state.blobs, request.headers.get("x-ms-blob-type", "BlockBlob")
+    if action not in (None, "block", "blocklist", "metadata") or kind != "BlockBlob":
+        return _error("NotImplemented", request.method)
+    if not _is_whole(request):
+        return _error("Md5Mismatch", request.method)
     if action == "block":
         store.stage(name, request.query["blockid"], request.body)
         return Response(201)
@@ -108,9 +122,13 @@ def _container(state: EmulatorState, request: Request) -> Response:
     if request.query.get("comp") != "list":
         return Response(201 if request.method == "PUT" else 200, headers={"ETag": '"0x1"'})
     container, prefix = request["container"], request.query.get("prefix", "")
+    include = request.query.get("include", "")
+    if include not in ("", "metadata"):
+        return _error("NotImplemented", request.method)
     entries = []
     for name, blob in state.blobs.list(container, prefix):
-        metadata = "".join(f"<{key}>{escape(value)}</{key}>" for key, value in blob.metadata.items())
+        shown = blob.metadata if include else {}
+        metadata = "".join(f"<{key}>{escape(value)}</{key}>" for key, value in shown.items())
         entries.append(
             f"<Blob><Name>{escape(name)}</Name><Properties>"
             f"<Last-Modified>{format_datetime(blob.modified, usegmt=True)}</Last-Modified>"
@@ -134,11 +152,47 @@ def authorize(state: EmulatorState, request: Request) -> Response | None:
 
 
 _BLOB, _CONTAINER = "/{container}/{blob*}", "/{container}"
+_VERSION = ("x-ms-version",)
+_WRITE = (
+    *(*_VERSION, "x-ms-blob-type", "x-ms-blob-content-type", "x-ms-meta-*"),
+    *("if-none-match", "content-md5"),
+)
 ROUTES = (
-    Route("blobs.put", "PUT", _BLOB, _put, Plane.STORAGE),
-    Route("blobs.get", "GET", _BLOB, _get, Plane.STORAGE),
-    Route("blobs.head", "HEAD", _BLOB, _get, Plane.STORAGE),
-    Route("blobs.delete", "DELETE", _BLOB, _delete, Plane.STORAGE, Evidence.SDK_VERIFIED),
-    Route("blobs.list", "GET", _CONTAINER, _container, Plane.STORAGE, Evidence.SDK_VERIFIED),
-    Route("containers.put", "PUT", _CONTAINER, _container, Plane.STORAGE, Evidence.SDK_VERIFIED),
+    Route(
+        "blobs.put",
+        "PUT",
+        _BLOB,
+        _put,
+        Plane.STORAGE,
+        query=("comp", "blockid"),
+        headers=(
+            *_VERSION,
+            "x-ms-blob-type",
+            "x-ms-blob-content-type",
+            "x-ms-meta-*",
+            "if-none-match",
+            "content-md5",
+        ),
+    ),
+    Route("blobs.get", "GET", _BLOB, _get, Plane.STORAGE, headers=(*_VERSION, "x-ms-range", "range")),
+    Route("blobs.head", "HEAD", _BLOB, _get, Plane.STORAGE, headers=_VERSION),
+    Route("blobs.delete", "DELETE", _BLOB, _delete, Plane.STORAGE, headers=_VERSION),
+    Route(
+        "blobs.list",
+        "GET",
+        _CONTAINER,
+        _container,
+        Plane.STORAGE,
+        query=("restype", "comp", "prefix", "include"),
+        headers=_VERSION,
+    ),
+    Route(
+        "containers.put",
+        "PUT",
+        _CONTAINER,
+        _container,
+        Plane.STORAGE,
+        query=("restype",),
+        headers=_VERSION,
+    ),
 )

@@ -6,10 +6,10 @@ from typing import Any
 
 from azureml_emulator.core.builtin_datastores import BLOB_STORE
 from azureml_emulator.core.clock import wire_time
-from azureml_emulator.core.errors import json_object
 from azureml_emulator.core.http import Request, Response, json_response
+from azureml_emulator.core.request_bodies import RunDataBody, RunPatchBody, UrisBody
 from azureml_emulator.core.resources import Job, Node
-from azureml_emulator.core.routing import WORKSPACE, Evidence, Plane, Route
+from azureml_emulator.core.routing import WORKSPACE, Plane, Route
 from azureml_emulator.core.state import EmulatorState
 from azureml_emulator.training.job_progress import ended_at, find_job, node_status, status_of
 
@@ -203,7 +203,7 @@ def _details(state: EmulatorState, request: Request) -> Response:
 
 def _rundata(state: EmulatorState, request: Request) -> Response:
     """Outputs are typed as folders: with a model's type, azure-ai-ml 1.35.2 fails before it downloads."""
-    name = str(json_object(request).get("runId", ""))
+    name = state.body(request).get("runId", "")
     job, index = find_run(state, name)
     document = _run_document(state, name)
     if index is None and status_of(state, job) == "Completed":
@@ -224,11 +224,11 @@ def _output_id(state: EmulatorState, job: str, output: str) -> str:
 
 def _resolve(state: EmulatorState, request: Request) -> Response:
     """Addresses of job outputs by asset id."""
-    settings, values = state.settings, {}
+    settings, values, wanted = state.settings, {}, state.body(request).get("values") or []
     for job in state.jobs.values():
         for output in job.properties.get("outputs") or {}:
             identifier = _output_id(state, job.name, output)
-            if identifier in (json_object(request).get("values") or []):
+            if identifier in wanted:
                 uri = (
                     f"azureml://subscriptions/{settings.subscription}/resourcegroups/{settings.resource_group}"
                     f"/workspaces/{settings.workspace}/datastores/{BLOB_STORE}/paths/azureml/{job.name}/{output}/"
@@ -239,7 +239,7 @@ def _resolve(state: EmulatorState, request: Request) -> Response:
 
 def _patch(state: EmulatorState, request: Request) -> Response:
     """What may be changed of a run: tags merge and never shrink."""
-    job, given = find_job(state, request["run"]), json_object(request)
+    job, given = find_job(state, request["run"]), state.body(request)
     with state.lock:
         for field in ("tags", "properties"):
             if given.get(field):
@@ -257,17 +257,24 @@ def _patch(state: EmulatorState, request: Request) -> Response:
 
 _RUN = f"{HISTORY}/runs/{{run}}"
 ROUTES = (
-    Route("history.run", "GET", _RUN, _run, Plane.DATA, Evidence.SDK_VERIFIED),
+    Route("history.run", "GET", _RUN, _run, Plane.DATA),
     Route("history.children", "GET", f"{_RUN}/children", _children, Plane.DATA),
-    Route("history.details", "GET", f"{_RUN}/details", _details, Plane.DATA, Evidence.SDK_VERIFIED),
-    Route("history.rundata", "POST", f"{HISTORY}/rundata", _rundata, Plane.DATA, Evidence.SDK_VERIFIED),
+    Route("history.details", "GET", f"{_RUN}/details", _details, Plane.DATA),
+    Route(
+        "history.rundata",
+        "POST",
+        f"{HISTORY}/rundata",
+        _rundata,
+        Plane.DATA,
+        body=RunDataBody,
+    ),
     Route(
         "history.patch",
         "PATCH",
         f"{HISTORY}/experiments/{{experiment}}/runs/{{run}}",
         _patch,
         Plane.DATA,
-        Evidence.SDK_VERIFIED,
+        body=RunPatchBody,
     ),
     Route(
         "data.resolve_uris",
@@ -275,6 +282,6 @@ ROUTES = (
         f"/data/v1.0{WORKSPACE}/dataversion/batchGetResolvedUris",
         _resolve,
         Plane.DATA,
-        Evidence.SDK_VERIFIED,
+        body=UrisBody,
     ),
 )

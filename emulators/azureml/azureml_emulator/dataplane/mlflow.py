@@ -32,10 +32,8 @@ _CLAUSE = re.compile(
 _ORDER = re.compile(
     r"""\s*(?:(?P<kind>\w+)\.)?[`"]?(?P<key>[\w.]+)[`"]?(?:\s+(?P<way>ASC|DESC))?\s*""", re.IGNORECASE
 )
-_QUERY = (
-    *("run_id", "run_uuid", "metric_key", "max_results", "page_token"),
-    *("experiment_id", "experiment_name"),
-)
+_RUN = ("run_id", "run_uuid")
+_PAGING = ("max_results", "page_token")
 
 
 def _error(code: str, message: str, status: int) -> ServiceError:
@@ -127,7 +125,9 @@ def _get_history(state: EmulatorState, request: Request) -> Response:
 
 def _search_runs(state: EmulatorState, request: Request) -> Response:
     """Newest first, of the experiments that are named, filtered as MLflow does."""
-    given = state.body(request, RunSearchBody)
+    given = state.body(request)
+    if given.get("run_view_type") == "DELETED_ONLY":
+        return json_response({"runs": []})  # no call deletes a run here
     experiments = given.get("experiment_ids") or []
     clauses = _clauses(given.get("filter") or "")
     found = []
@@ -145,11 +145,18 @@ def _search_runs(state: EmulatorState, request: Request) -> Response:
 
 def _page(documents: list[dict[str, Any]], given: dict[str, Any], name: str) -> dict[str, Any]:
     """So many documents as were asked for, and where the next ones begin."""
-    start, most = int(given.get("page_token") or 0), int(given.get("max_results") or 1000)
+    start, most = (_count(given, *one) for one in (("page_token", 0), ("max_results", 1000)))
     page: dict[str, Any] = {name: documents[start : start + most]}
     if start + most < len(documents):
         page["next_page_token"] = str(start + most)
     return page
+
+
+def _count(given: dict[str, Any], name: str, default: int) -> int:
+    text = str(given.get(name) or default)
+    if not text.isdigit():
+        raise _error("INVALID_PARAMETER_VALUE", f"{name} is '{text}'; it must be a whole number.", 400)
+    return int(text)
 
 
 def _ordered(documents: list[dict[str, Any]], given: dict[str, Any]) -> list[dict[str, Any]]:
@@ -199,10 +206,15 @@ def _holds(document: dict[str, Any], clause: dict[str, str]) -> bool:
     if sign in ("LIKE", "ILIKE"):
         pattern = re.escape(value).replace("%", ".*").replace("_", ".")
         return re.fullmatch(pattern, str(actual), re.IGNORECASE if sign == "ILIKE" else 0) is not None
+    if sign in ("=", "!=") and kind != "metric":
+        return (str(actual) == value) == (sign == "=")
+    try:
+        left, right = float(actual), float(value)
+    except ValueError:
+        message = f"Invalid comparison: '{clause['key']} {sign} {value}' is not one of numbers."
+        raise _error("INVALID_PARAMETER_VALUE", message, 400) from None
     if sign in ("=", "!="):
-        same = float(actual) == float(value) if kind == "metric" else str(actual) == value
-        return same == (sign == "=")
-    left, right = float(actual), float(value)
+        return (left == right) == (sign == "=")
     return {">": left > right, "<": left < right, ">=": left >= right, "<=": left <= right}[sign]
 
 
@@ -241,7 +253,9 @@ def _experiment_by_id(state: EmulatorState, request: Request) -> Response:
 
 
 def _search_experiments(state: EmulatorState, request: Request) -> Response:
-    given = state.body(request, ExperimentSearchBody)
+    given = state.body(request)
+    if given.get("view_type") == "DELETED_ONLY":
+        return json_response({"experiments": []})
     clauses = _clauses(given.get("filter") or "")
     documents = [_experiment(identifier, name) for identifier, name in _experiments(state).items()]
     wrapped = [{"info": one, "data": {}} for one in documents]
@@ -252,24 +266,25 @@ def _search_experiments(state: EmulatorState, request: Request) -> Response:
 
 def _routes() -> tuple[Route, ...]:
     calls = (
-        ("get_run", "GET", "runs/get", _get_run),
-        ("search_runs", "POST", "runs/search", _search_runs),
-        ("get_history", "GET", "metrics/get-history", _get_history),
-        ("experiment_by_name", "GET", "experiments/get-by-name", _experiment_by_name),
-        ("experiment_by_id", "GET", "experiments/get", _experiment_by_id),
-        ("search_experiments", "POST", "experiments/search", _search_experiments),
+        ("get_run", "runs/get", _get_run, _RUN),
+        ("search_runs", "runs/search", _search_runs, RunSearchBody),
+        ("get_history", "metrics/get-history", _get_history, (*_RUN, "metric_key", *_PAGING)),
+        ("experiment_by_name", "experiments/get-by-name", _experiment_by_name, ("experiment_name",)),
+        ("experiment_by_id", "experiments/get", _experiment_by_id, ("experiment_id",)),
+        ("search_experiments", "experiments/search", _search_experiments, ExperimentSearchBody),
     )
     return tuple(
         Route(
             f"mlflow.{name}",
-            method,
+            "GET" if isinstance(reads, tuple) else "POST",
             f"/mlflow/{{version}}{WORKSPACE}/api/2.0/mlflow/{path}",
             handler,
             Plane.DATA,
             Evidence.SDK_VERIFIED if name in ("get_run", "get_history") else Evidence.CHOSEN,
-            _QUERY,
+            query=reads if isinstance(reads, tuple) else (),
+            body=None if isinstance(reads, tuple) else reads,
         )
-        for name, method, path, handler in calls
+        for name, path, handler, reads in calls
     )
 
 

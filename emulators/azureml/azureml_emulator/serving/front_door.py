@@ -305,7 +305,14 @@ def _swagger(state: EmulatorState, request: Request) -> Response:
 
 
 ROUTES = (
-    Route("score", "POST", "/_scoring/{endpoint}/{path*}", _score, Plane.SCORING),
+    Route(
+        "score",
+        "POST",
+        "/_scoring/{endpoint}/{path*}",
+        _score,
+        Plane.SCORING,
+        headers=("azureml-model-deployment",),
+    ),
     Route(
         "score.swagger", "GET", "/_scoring/{endpoint}/swagger.json", _swagger, Plane.SCORING, Evidence.CHOSEN
     ),

@@ -27,7 +27,7 @@ SERVER = "azureml-inference-server-http"
 _SERVER_VERSIONS = ("1.3.0", "1.3.4", "1.4.1", "1.5.1")
 """Of these, 1.3 imports ``azureml.contrib.services``."""
 
-_PARAMETERS = frozenset({"temperature", "top_p", "do_sample", "max_new_tokens", "max_gen_len"})
+_PARAMETERS = frozenset({"temperature", "top_p", "do_sample", "max_new_tokens", "max_gen_len", "dev_args"})
 _SCRIPT_FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
 
 
@@ -77,8 +77,9 @@ class MlflowServer(Container):
         try:
             sampling = _sampling(parameters)
             single = isinstance(given, list) and bool(given) and isinstance(given[0], dict)
+            marks = system_marks(parameters)
             answers = [
-                Generation(self._served, _dialog(one), sampling, request.deadline).text()
+                Generation(self._served, dialog(one, marks), sampling, request.deadline).text()
                 for one in ([given] if single else given)
             ]
         except (AssertionError, ValueError, TypeError, KeyError):
@@ -100,16 +101,19 @@ def _sampling(parameters: dict[str, Any]) -> Sampling:
     return Sampling(temperature if samples else 0.0, float(parameters.get("top_p", 1.0)), most)
 
 
-def _dialog(messages: Any) -> Messages:
-    """A system message only at the start, then user and assistant by turns, the user last.
+def system_marks(parameters: dict[str, Any]) -> tuple[str, str]:
+    """What is put around a system message: Llama 2's marks, whatever the model, unless the caller says."""
+    config = (parameters.get("dev_args") or {}).get("preprocessing_config") or {}
+    return str(config.get("B_SYS", "<<SYS>>\n")), str(config.get("E_SYS", "\n<</SYS>>\n\n"))
 
-    The system message is put before the first question between Llama 2's marks, whatever the model.
-    """
+
+def dialog(messages: Any, marks: tuple[str, str]) -> Messages:
+    """A system message only at the start, then user and assistant by turns, the user last."""
     known = [one for one in messages if one["role"] in ("system", "user", "assistant")]
-    if known and known[0]["role"] == "system":
-        merged = f"<<SYS>>\n{known[0]['content']}\n<</SYS>>\n\n{known[1]['content']}" if known[1:] else ""
-        known = [{**one, "content": merged} for one in known[1:2]] + known[2:]
-    turns = [one["role"] for one in known]
-    if not known or turns != (["user", "assistant"] * len(turns))[: len(turns)] or turns[-1] != "user":
+    first = [one for one in known[:1] if one["role"] == "system"]
+    turns = [one["role"] for one in known[len(first) :]]
+    if not turns or turns != (["user", "assistant"] * len(turns))[: len(turns)] or turns[-1] != "user":
         raise AssertionError("model only supports 'system', 'user' and 'assistant' roles")
-    return [{"role": one["role"], "content": str(one["content"])} for one in known]
+    begin, end = marks
+    wrapped = [{**one, "content": f"{begin}{str(one['content']).strip()}{end}"} for one in first]
+    return [{"role": one["role"], "content": str(one["content"])} for one in (*wrapped, *known[len(first) :])]

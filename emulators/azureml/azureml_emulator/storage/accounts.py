@@ -1,14 +1,19 @@
-"""Reads and writes blobs by account, container and name, wherever the account is kept."""
+"""Reads and writes blobs by account, container and name, wherever the account is kept.
+
+azure-storage-blob is imported with the first account outside the emulator: its import takes longer than all
+the rest of the emulator's start.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-
-from azure.core.exceptions import ResourceNotFoundError
-from azure.storage.blob import BlobServiceClient
+from typing import TYPE_CHECKING
 
 from azureml_emulator.storage.blob_store import BlobStore
+
+if TYPE_CHECKING:
+    from azure.storage.blob import BlobServiceClient
 
 
 class Accounts:
@@ -29,6 +34,8 @@ class Accounts:
         client = self._client(account)
         if client is None:
             return self._own.read(f"{container}/{name}")
+        from azure.core.exceptions import ResourceNotFoundError
+
         try:
             return client.get_blob_client(container, name).download_blob().readall()
         except ResourceNotFoundError:
@@ -59,6 +66,8 @@ class Accounts:
         """The client of an account given by connection string; None for the workspace's own."""
         with self._lock:
             if account in self._connection_strings and account not in self._clients:
+                from azure.storage.blob import BlobServiceClient
+
                 self._clients[account] = BlobServiceClient.from_connection_string(
                     self._connection_strings[account], retry_total=1
                 )
