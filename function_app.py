@@ -17,7 +17,7 @@ from handlers.events.job_status_changed import handle_job_status_changed
 from handlers.events.notification_message import deliver_notification
 from handlers.events.upload_message import handle_upload_message
 from handlers.events.upload_renamed import handle_upload_renamed
-from handlers.functions import ADVANCE, CONNECTION, register_routes
+from handlers.functions import ADVANCE, CONNECTION, REQUESTED, register_routes
 from handlers.http.routes import ROUTES
 from handlers.timers.reconcile_resources import reconcile_resources
 from handlers.timers.reconcile_uploads import reconcile_uploads
@@ -76,6 +76,19 @@ async def upload_queued(message: func.QueueMessage, advance: func.Out[List[str]]
 def advance_timer(timer: func.TimerRequest, advance: func.Out[List[str]]) -> None:  # noqa: ARG001, UP006
     """Each minute: one message for each run that is due."""
     advance.set(schedule_due_runs(bootstrap.app().services))
+
+
+@app.function_name("advance_requested_run")
+@app.queue_trigger(arg_name="message", queue_name=REQUESTED, connection=CONNECTION)
+def advance_requested(message: func.QueueMessage) -> None:
+    """Advance the run that a caller asked something of, ahead of all messages of the queue `advance`."""
+    built = bootstrap.app()
+    handle_advance_message(
+        message.get_body().decode("utf-8", "replace"),
+        delivery=message.dequeue_count or 1,
+        settings=built.settings,
+        services=built.services,
+    )
 
 
 @app.function_name("advance_run")

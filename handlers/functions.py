@@ -26,6 +26,9 @@ from shared.thread_limit import ThreadLimit
 CONNECTION = "TrainingStorage"
 ADVANCE = "advance"
 
+REQUESTED = "requested"
+"""Runs to advance because a caller asked for something: no routine look is ahead of them."""
+
 _BLOCKING = ThreadLimit(16, "http")
 """Where handlers that block run: they mostly wait for storage."""
 
@@ -49,7 +52,7 @@ def register_routes(app: func.FunctionApp, routes: Iterable[Route], inside: Once
         function = _advancing(route, inside) if route.advances else _answering(route, inside)
         function.__name__ = route.function
         if route.advances:
-            queue = app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
+            queue = app.queue_output(arg_name="advance", queue_name=REQUESTED, connection=CONNECTION)
             function = queue(function)
         function = app.route(route=route.template, methods=[*route.methods], auth_level=level)(function)
         app.function_name(route.function)(function)

@@ -27,7 +27,7 @@ from local.settings import ROOT, app_environment, example_settings, tool_environ
 
 FOLDER = ROOT / ".local"
 CONTAINERS = ("uploads", "datasets", "runs", "reports", "coordination")
-QUEUES = ("advance", "notifications", "uploads")
+QUEUES = ("advance", "requested", "notifications", "uploads")
 UPLOAD_FUNCTION = "dataset_uploaded"
 JOB_FUNCTION = "job_status_changed"
 START_SECONDS = 60.0

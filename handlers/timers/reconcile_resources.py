@@ -95,9 +95,7 @@ def _look_after_jobs(
         except Exception:  # as for endpoints: the next reconciliation tries again
             found.add(entry.run_id)
             extra = {"run_id": entry.run_id}
-            _log.warning(
-                "cancel failed for an orphaned job; retried at the next tick", exc_info=True, extra=extra
-            )
+            _log.warning("cancel failed for an orphaned job", exc_info=True, extra=extra)
     return recovered, found
 
 
@@ -157,9 +155,7 @@ def _delete_orphan(
         if not settings.reconcile_dry_run:
             services.endpoints.delete(endpoint)
     except Exception:  # the next reconciliation tries again, and the other endpoints must not wait for it
-        _log.warning(
-            "delete failed for an orphaned endpoint; retried at the next tick", exc_info=True, extra=extra
-        )
+        _log.warning("delete failed for an orphaned endpoint", exc_info=True, extra=extra)
 
 
 def _tell_of_ended_runs(entries: Iterable[IndexEntry], found: set[str], services: Services) -> None:

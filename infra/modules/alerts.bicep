@@ -24,7 +24,7 @@ var actionGroups = empty(alertEmail) ? [] : [group.id]
 var rules = [
   {
     name: 'run-suspended'
-    title: 'A run was suspended: its message is on advance-poison'
+    title: 'A run was suspended: its message is on advance-poison or requested-poison'
     severity: 1
     window: 'PT5M'
     query: 'union AppTraces, AppExceptions | extend Text = coalesce(OuterMessage, Message) | where Text startswith "run suspended"'
@@ -41,7 +41,7 @@ var rules = [
     title: 'A run needs a person: suspended, unreadable, overdue, or in teardown for over an hour'
     severity: 1
     window: 'PT30M'
-    query: 'union AppTraces, AppExceptions | extend Text = coalesce(OuterMessage, Message) | where Text startswith "a run needs attention" or Text startswith "delete failed for an orphaned endpoint; retried at the next tick" or Text startswith "cancel failed for an orphaned job; retried at the next tick" or Text startswith "an endpoint with the tags of this app belongs to no run"'
+    query: 'union AppTraces, AppExceptions | extend Text = coalesce(OuterMessage, Message) | where Text startswith "a run needs attention" or Text startswith "delete failed for an orphaned endpoint" or Text startswith "cancel failed for an orphaned job" or Text startswith "an endpoint with the tags of this app belongs to no run"'
   }
   {
     name: 'run-failed'

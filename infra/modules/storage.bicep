@@ -44,7 +44,7 @@ module data 'storage-account.bicep' = {
   params: {
     name: dataStorageName
     containers: ['uploads', 'datasets', 'runs', 'reports', 'coordination', deadLetterContainer]
-    queues: ['advance', 'advance-poison', 'notifications', 'notifications-poison', 'uploads', 'uploads-poison', 'webjobs-blobtrigger-poison']
+    queues: ['advance', 'advance-poison', 'requested', 'requested-poison', 'notifications', 'notifications-poison', 'uploads', 'uploads-poison', 'webjobs-blobtrigger-poison']
     lifecycleRules: [
       {
         name: 'delete-snapshots'

@@ -122,6 +122,8 @@ def finetune_parameters(model: Any) -> dict[str, Any]:
         parameters.update(ast.literal_eval(model.tags["model_specific_defaults"]))
     for name in NO_INPUTS:
         parameters.pop(name, None)
+    # The trainer of azureml-acft-contrib-hf-nlp 0.0.91 has no LoRA for Phi-3 but at DeepSpeed's stage 3.
+    parameters["apply_lora"] = "false"
     print(f"The following finetune parameters are going to be set for the run: {parameters}")
     return parameters
 
@@ -297,7 +299,7 @@ def main() -> None:
     parser.add_argument("--dataset", type=Path, default=SAMPLE, help="a JSON lines file of conversations")
     parser.add_argument("--pace", choices=["instant", "fast"], default="fast")
     arguments = parser.parse_args()
-    with Emulator(pace=arguments.pace) as emulator:
+    with Emulator(pace=arguments.pace, strict=True) as emulator:
         os.environ.update(emulator.environment)
         print(json.dumps(run(emulator, arguments.dataset), ensure_ascii=False))
 

@@ -174,7 +174,7 @@ def test_another_workspace_is_said_not_to_exist(azure_ml: Emulator, azurite: Azu
 
 def test_an_archived_model_is_found_by_its_version(azurite: Azurite, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the registry has it since the summer of 2026: hidden from lists, facts in `system_metadata`."""
-    with Emulator(pace="instant", catalogue=Catalogue.JULY_2026) as july:
+    with Emulator(pace="instant", strict=True, catalogue=Catalogue.JULY_2026) as july:
         for name, value in july.environment.items():
             monkeypatch.setenv(name, value)
         registry = connected(july, azurite).registry

@@ -26,6 +26,7 @@ FUNCTIONS = {
     "check_upload": "queueTrigger",
     "schedule_due_runs": "timerTrigger",
     "advance_run": "queueTrigger",
+    "advance_requested_run": "queueTrigger",
     "job_status_changed": "eventGridTrigger",
     "upload_renamed": "eventGridTrigger",
     "deliver_notification": "queueTrigger",
@@ -158,11 +159,12 @@ def test_uploads_come_by_event_grid(functions: dict[str, list[dict[str, object]]
     assert trigger["connection"] == "TrainingStorage"
 
 
-def test_there_are_three_queues(functions: dict[str, list[dict[str, object]]]) -> None:
-    """Runs to advance, uploads to look at again, notifications to deliver, in one account."""
+def test_there_are_four_queues(functions: dict[str, list[dict[str, object]]]) -> None:
+    """Runs to advance, looked at or requested, uploads to look at again, notifications: one account."""
     queues = [b for bindings in functions.values() for b in bindings if str(b["type"]).startswith("queue")]
     assert {(b["queueName"], b["connection"]) for b in queues} == {
         ("advance", "TrainingStorage"),
+        ("requested", "TrainingStorage"),
         ("uploads", "TrainingStorage"),
         ("notifications", "TrainingStorage"),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import msgspec
@@ -12,6 +13,8 @@ from handlers.timers.reconcile_uploads import reconcile_uploads
 from shared.domain.run.observation import JobStatus
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
+from shared.domain.run.uploads import RESOLUTION
+from shared.domain.run.waiting import waiting_for
 from shared.workflow.open_run import take_upload
 from tests.app.fakes import World
 from tests.app.worlds import SETTINGS, advance, drive, rows, stages, upload
@@ -30,12 +33,17 @@ def run_of(world: World, run_id: str) -> Run:
     return world.runs.load(run_id).run
 
 
-def waiting(path: str = "support/train.jsonl", body: bytes | None = None) -> tuple[World, str, str]:
+def waiting(
+    path: str = "support/train.jsonl", body: bytes | None = None, settle: float = 0
+) -> tuple[World, str, str]:
     """A world in which a run is validated and waits for the slot of another; both run ids."""
     world = World()
     world.cloud.slow = True
     holder = upload(world, "holder.jsonl", rows(tag=" of the holder"))
     drive(world, holder, Stage.TRAINING, ONE)
+    if settle:
+        options = json.dumps({"settle_seconds": settle}).encode()
+        world.uploads.put(path.replace("train.jsonl", "run.json"), options)
     run_id = upload(world, path, body)
     run = advance(world, run_id, ONE)
     while not (run.stage is Stage.VALIDATED and run.slot is not None):
@@ -125,6 +133,19 @@ def test_a_companion_that_comes_before_training_is_used(name: str) -> None:
     else:
         assert [file.path for file in run.source.files] == ["support/train.jsonl", "support/validation.jsonl"]
     assert [call for call, _ in world.cloud.begun].count("register") == 1
+
+
+def test_a_companion_that_is_still_changing_is_waited_for() -> None:
+    """The run says so, and reads the folder anew when it has been left alone."""
+    world, _, run_id = waiting(settle=10)
+    world.uploads.put("support/validation.jsonl", rows(30, "?"), modified=world.now)
+    run = advance(world, run_id, ONE)
+    assert (waiting_for(run) or "").startswith("settle: the upload changed")
+    assert run.due == run.settles_at == world.now + RESOLUTION + timedelta(seconds=10)
+    world.now = run.due
+    run = advance(world, run_id, ONE)
+    assert len(run.source.files) == 2
+    assert "settle" not in (waiting_for(run) or "")
 
 
 def test_a_companion_that_comes_later_is_told() -> None:

@@ -32,7 +32,9 @@ def test_runs_that_advance_in_one_process_stay_apart(
     azurite: Azurite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Six at the same moment, through one set of adapters: each has its own data, job, model, endpoint."""
-    with Emulator(pace="instant", storage={"devstoreaccount1": azurite.connection_string}) as emulator:
+    with Emulator(
+        pace="instant", strict=True, storage={"devstoreaccount1": azurite.connection_string}
+    ) as emulator:
         world = World(azurite, emulator)
         for name, value in world.environment().items():
             monkeypatch.setenv(name, value)

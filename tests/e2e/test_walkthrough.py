@@ -10,7 +10,7 @@ from local.samples import walkthrough
 
 def test_the_whole_notebook_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every section in order: a model with losses is trained, answers in the dataset's words, and is gone."""
-    with Emulator(pace="instant") as emulator:
+    with Emulator(pace="instant", strict=True) as emulator:
         for name, value in emulator.environment.items():
             monkeypatch.setenv(name, value)
         outcome = walkthrough.run(emulator)

@@ -15,7 +15,7 @@ from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from tests.flow.conftest import Flow
 
-SHORT = timedelta(minutes=30)
+SHORT = timedelta(minutes=12)
 MOST_ADVANCES = 250
 
 

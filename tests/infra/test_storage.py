@@ -24,7 +24,12 @@ def test_queues_are_the_codes() -> None:
     given = _data_account().modules["data"][1]
     ours = [
         f"{queue}{end}"
-        for queue in (function_app.ADVANCE, function_app.NOTIFICATIONS, function_app.UPLOADS)
+        for queue in (
+            function_app.ADVANCE,
+            function_app.REQUESTED,
+            function_app.NOTIFICATIONS,
+            function_app.UPLOADS,
+        )
         for end in ("", "-poison")
     ]
     assert strings(given["queues"]) == [*ours, "webjobs-blobtrigger-poison"]

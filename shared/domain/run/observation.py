@@ -144,6 +144,8 @@ def note(run: Run, seen: Observation, now: datetime) -> Run:
         # A cluster that another run asked for is waited for just as long.
         ready = seen.compute.state is Provisioning.READY
         noted["compute_requested_at"] = None if ready else run.compute_requested_at or now
+    if Aspect.UPLOAD in aspects:
+        noted["settles_at"] = seen.upload.whole_at if seen.upload is not None else None
     if Aspect.JOB in aspects:
         missing = seen.job is None
         noted["job_missing_since"] = (run.job_missing_since or now) if missing else None

@@ -60,6 +60,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         size_changes: Why which VM size took the place of which, oldest first.
         sizes_refused: VM sizes for the deployment that Azure ML refused one after the other.
         superseded: A newer version of the upload was seen before training started.
+        settles_at: When an upload that changed may be read anew, if that is waited for (UTC).
         slot: The newest request for a concurrency slot; a run that was refused waits and asks again.
         compute_requested_at: Since when a cluster is on its way that is not up yet (UTC).
         job_submitted_at: When Azure ML first accepted the job (UTC).
@@ -108,6 +109,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     sizes_refused: int = 0
     duplicate_of: str | None = None
     superseded: bool = False
+    settles_at: Moment | None = None
     plan: TrainingPlan | None = None
     slot: SlotRequest | None = None
     compute_requested_at: Moment | None = None

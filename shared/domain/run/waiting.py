@@ -16,12 +16,19 @@ _ASKS_FOR_SLOT = {SlotKind.TRAINING: Stage.VALIDATED, SlotKind.ENDPOINT: Stage.R
 def waiting_for(run: Run) -> str | None:
     """Say what keeps a run from going on that it cannot hurry; None if it is at work, or at rest.
 
-    A slot (`training slot, 4 of 4 in use, position 3`), a cluster, quota, capacity, nodes for its job, or a
-    service that it is to try again.
+    An upload that is still changing, a slot (`training slot, 4 of 4 in use, position 3`), a cluster, quota,
+    capacity, nodes for its job, or a service that it is to try again.
     """
     if run.at_rest:
         return None
-    return _for_hours(run) or _for_slot(run) or _for_service(run) or _for_nodes(run)
+    upload = _for_upload(run)
+    return upload or _for_hours(run) or _for_slot(run) or _for_service(run) or _for_nodes(run)
+
+
+def _for_upload(run: Run) -> str | None:
+    if run.settles_at is None or run.stage not in {Stage.RECEIVED, Stage.VALIDATED} or run.billable:
+        return None
+    return "settle: the upload changed, and is read anew once it is left alone"
 
 
 def _for_hours(run: Run) -> str | None:
