@@ -14,6 +14,7 @@ from bench.chat_cpu import measure_chat_cpu
 from bench.cold_import import measure_cold_import
 from bench.cold_start import measure_cold_start
 from bench.emulator import measure_emulator
+from bench.readiness import measure_readiness
 from bench.scale import measure_scale
 from bench.scoring import measure_scoring
 from bench.slow_webhooks import measure_slow_webhooks
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
     "slow_webhooks": measure_slow_webhooks,
     "telemetry": measure_telemetry,
     "waiting": measure_waiting,
+    "readiness": measure_readiness,
     "emulator": measure_emulator,
 }
 

@@ -130,20 +130,23 @@ class Host:
         return []
 
     def run_concurrently(self, function: str, argument: str = "") -> Outcome:
-        """Have another worker, without a plan, carry out one invocation at the same time."""
-        worker = self.fleet.acquire()
+        """Have another worker of the same app, without a plan, carry out one invocation at the same time."""
+        worker = self._engage()
         outcome = worker.run(Invocation(function, self.now, argument, injections=[]))
-        self.fleet.release(worker)
+        self._let_go(worker, dead=False)
         return outcome
 
     def close(self, *, dead: bool = False) -> None:
         """Let the worker go."""
         if self._worker is not None:
-            if self._warm and not dead:
-                self.fleet.release(self._worker)
-            else:
-                self._worker.close()
+            self._let_go(self._worker, dead=dead)
             self._worker = None
+
+    def _let_go(self, worker: Worker, *, dead: bool) -> None:
+        if self._warm and not dead:
+            self.fleet.release(worker)
+        else:
+            worker.close()
 
     def _engage(self) -> Worker:
         if self._warm:

@@ -10,11 +10,25 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from finetune.client import Run
-from finetune.client.types import Serving
+from finetune.client.types import FailedAttempt, Serving
 
 _VLLM_ENVIRONMENT, _VLLM_MODEL_IMAGE, _MLFLOW = "vllm-environment", "vllm-model-image", "mlflow"
 _CONFIGURABLE_COMPONENT = (0, 0, 82)
 """The first version of `chat_completion_pipeline` whose source has the input `finetune_config_path`."""
+
+_START_UP_MINUTES = 60
+
+_OF_THE_STRATEGY = frozenset(
+    {
+        "DeploymentFailed",
+        "ModelError",
+        "EmptyReply",
+        "InvalidResponse",
+        "ModelNotServable",
+        "DeadlineExceeded",
+    }
+)
+"""Codes of failures that concern the image or the model; others are quota, rights and the like."""
 
 LEAST_SECONDS = 1.0
 """A reply that takes less may well arrive in one piece."""
@@ -68,29 +82,44 @@ def findings(evidence: Evidence) -> list[Finding]:
 def _strategy(name: str) -> Callable[[Evidence], tuple[Answer, str]]:
     def answer(evidence: Evidence) -> tuple[Answer, str]:
         serving = evidence.run.serving
-        if failure := _failure(serving, name):
-            return Answer.REFUTED, failure
-        if serving is not None and serving.strategy == name and evidence.run.endpoint is not None:
+        failure = _failure(serving, name)
+        if failure is not None:
+            known = Answer.REFUTED if failure.code in _OF_THE_STRATEGY else Answer.OPEN
+            return known, f"{failure.code}: {failure.message}"
+        if _serves(evidence, name):
             return Answer.CONFIRMED, f"{evidence.run.run_id} is served by it"
         return Answer.OPEN, f"not tried: `SERVING={name}` tries it alone"
 
     return answer
 
 
-def _failure(serving: Serving | None, name: str) -> str | None:
+def _failure(serving: Serving | None, name: str) -> FailedAttempt | None:
     failed = serving.failed if serving is not None else []
-    return next((f"{one.code}: {one.message}" for one in failed if one.strategy == name), None)
+    return next((one for one in failed if one.strategy == name), None)
+
+
+def _serves(evidence: Evidence, name: str) -> bool:
+    serving = evidence.run.serving
+    return serving is not None and serving.strategy == name and evidence.run.endpoint is not None
 
 
 def _folder(evidence: Evidence) -> tuple[Answer, str]:
-    serving = evidence.run.serving
     for name in (_VLLM_ENVIRONMENT, _VLLM_MODEL_IMAGE):
-        failure = _failure(serving, name)
-        if failure is not None and failure.startswith("ModelNotServable"):
-            return Answer.REFUTED, failure
-        if failure is not None or (serving is not None and serving.strategy == name):
-            return Answer.CONFIRMED, "the registered model has the folder that the image looks for"
-    return Answer.OPEN, "no strategy that needs the folder was tried"
+        failure = _failure(evidence.run.serving, name)
+        if failure is not None and failure.code == "ModelNotServable" and "folder" in failure.message:
+            return Answer.REFUTED, failure.message
+        if _serves(evidence, name):
+            return Answer.CONFIRMED, "the image has found the model in it"
+    return Answer.OPEN, "no strategy that needs the folder serves"
+
+
+def _start_up(evidence: Evidence) -> tuple[Answer, str]:
+    entered = {entry.stage: entry.at for entry in evidence.run.history}
+    if "live" not in entered or "deploying" not in entered:
+        return Answer.OPEN, "no deployment answered"
+    minutes = (entered["live"] - entered["deploying"]).total_seconds() / 60
+    known = Answer.CONFIRMED if minutes <= _START_UP_MINUTES else Answer.REFUTED
+    return known, f"{minutes:.0f} minutes from the first request to traffic"
 
 
 def _component(evidence: Evidence) -> tuple[Answer, str]:
@@ -118,6 +147,8 @@ def _usage(evidence: Evidence) -> tuple[Answer, str]:
     stream = evidence.stream
     if stream is None:
         return Answer.OPEN, "no reply was streamed"
+    if not any(_serves(evidence, name) for name in (_VLLM_ENVIRONMENT, _VLLM_MODEL_IMAGE)):
+        return Answer.OPEN, "the strategy that serves does not count tokens"
     if stream.tokens is None:
         return Answer.REFUTED, "the stream ended without usage"
     return Answer.CONFIRMED, f"the server counted {stream.tokens} tokens"
@@ -138,6 +169,7 @@ QUESTIONS: Sequence[tuple[str, Callable[[Evidence], tuple[Answer, str]]]] = (
     ("the vLLM image serves the model in an environment of the workspace", _strategy(_VLLM_ENVIRONMENT)),
     ("the image that the model's metadata name serves it", _strategy(_VLLM_MODEL_IMAGE)),
     ("Azure's MLflow image serves it", _strategy(_MLFLOW)),
-    ("the endpoint's gateway passes on single events", _unbuffered),
+    ("endpoint and deployment are up within an hour", _start_up),
+    ("single events pass the endpoint's gateway, and that of Azure Functions", _unbuffered),
     ("it passes on `extra-parameters`, so that streams have usage", _usage),
 )

@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import secrets
+import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -75,46 +75,42 @@ def verify(client: Client, container: ContainerClient, every_seconds: float) -> 
     """Walk through the flow, clean up, print what was found; the exit code as `main` gives it."""
     name = f"verify-azure-{secrets.token_hex(4)}"
     left: list[str] = []
-    with _removed(client, container, name, every_seconds, left) as sent:
-        run_id = sent(container)
+    try:
+        run_id = _sent(container, name)
         run = _watched(client, run_id, every_seconds)
         stream = _streamed(client, run) if run.stage == "live" else None
+    except AppError as fault:
+        _say(f"error: {fault}")
+        _clean_up(client, container, name, every_seconds, left)
+        return LEFT_BEHIND if left else UNREACHABLE
+    except BaseException:
+        _clean_up(client, container, name, every_seconds, left)
+        raise
+    _clean_up(client, container, name, every_seconds, left)
     found = findings(Evidence(run, stream))
     _print(run, found)
-    for one in left:
-        print(f"left behind: {one}", file=sys.stderr)
     if left:
         return LEFT_BEHIND
     refuted = any(one.answer is Answer.REFUTED for one in found)
     return NOT_WELL if stream is None or refuted else DONE
 
 
-@contextmanager
-def _removed(
+def _clean_up(
     client: Client, container: ContainerClient, name: str, every_seconds: float, left: list[str]
-) -> Iterator[Callable[[ContainerClient], str]]:
-    """Gives what uploads the dataset; whatever happens then, its run is ended and its files are deleted.
+) -> None:
+    """End the dataset's runs and delete its files; say what could not be removed, and add it to `left`.
 
-    Args:
-        client: The app.
-        container: `uploads`.
-        name: The dataset's name.
-        every_seconds: Time between two looks at the run.
-        left: Takes what could not be removed, in words.
+    The runs are found by the dataset: whether an upload whose answer was lost has opened one, nobody knows.
     """
-    run_ids: list[str] = []
-
-    def send(uploads: ContainerClient) -> str:
-        run_ids.append(_sent(uploads, name))
-        return run_ids[-1]
-
+    for blob in (f"{name}/run.json", f"{name}/train.jsonl"):
+        _delete_blob(container, blob, left)
     try:
-        yield send
-    finally:
-        for run_id in run_ids:
-            _end(client, run_id, every_seconds, left)
-        for blob in (f"{name}/run.json", f"{name}/train.jsonl"):
-            _delete_blob(container, blob, left)
+        for entry in [*client.runs(dataset=name)]:
+            _end(client, entry.run_id, every_seconds, left)
+    except AppError as fault:
+        left.append(f"the runs of dataset {name}, which may have a job or an endpoint: {fault}")
+    for one in left:
+        _say(f"left behind: {one}")
 
 
 def _sent(container: ContainerClient, name: str) -> str:
@@ -186,7 +182,13 @@ def _end(client: Client, run_id: str, every_seconds: float, left: list[str]) -> 
     deadline = time.monotonic() + CLEAN_UP_SECONDS
     try:
         stage = _stop(client, run_id)
-        for run in follow(client, run_id, until=lambda _: False, appears=True, every_seconds=every_seconds):
+        for run in follow(
+            client,
+            run_id,
+            until=lambda _: False,
+            every_seconds=every_seconds,
+            patience_seconds=CLEAN_UP_SECONDS,
+        ):
             stage = run.stage
             if time.monotonic() > deadline:
                 left.append(f"run {run_id} is still {stage}: `finetune follow {run_id}`")
@@ -198,7 +200,7 @@ def _end(client: Client, run_id: str, every_seconds: float, left: list[str]) -> 
 
 
 def _stop(client: Client, run_id: str) -> str:
-    run = next(iter(follow(client, run_id, until=lambda _: True, appears=True)))
+    run = client.run(run_id)
     if run.stage in AT_REST:
         return run.stage
     return (client.delete(run_id) if run.stage == "live" else client.cancel(run_id)).stage
@@ -214,7 +216,8 @@ def _delete_blob(container: ContainerClient, blob: str, left: list[str]) -> None
 
 def _print(run: Run, found: list[Finding]) -> None:
     if run.model is not None:
-        print(f"\nModel {run.model.name}:{run.model.version} stays registered; it costs nothing.")
+        model = f"{run.model.name}:{run.model.version}"
+        print(f"\nModel {model} stays registered. Its weights cost storage: delete it in studio.")
     print("\nTime in each stage:")
     for entry, after in pairwise(run.history):
         print(f"  {entry.stage:<10} {after.at - entry.at}")
@@ -236,4 +239,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    for end in (signal.SIGTERM, signal.SIGHUP):
+        # What is under way is cleaned up, as after Ctrl-C.
+        signal.signal(end, signal.default_int_handler)
     sys.exit(main())

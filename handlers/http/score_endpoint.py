@@ -34,7 +34,7 @@ async def score_endpoint(request: Request, app: App) -> Response:
             return await stream_reply(chat, target, app, writer, include_usage=True)
         replies = [await _reply(chat, target, app) for chat in asked.chats]
     except ScoringError as fault:
-        if fault.status == 503:
+        if fault.status == 503 and fault.code != "ModelUnavailable":
             # The endpoint may be gone since it was looked up: then that is the answer.
             app.directory.forget(endpoint)
             await app.directory.resolve(endpoint)

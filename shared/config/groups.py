@@ -328,7 +328,7 @@ class PaceSettings(BoundSettings, frozen=True, kw_only=True):
     ] = 60
     deployment_deadline_minutes: Annotated[
         float, Meta(gt=0, le=60 * 24 * 365, description="Minutes after which a deployment is given up.")
-    ] = 120
+    ] = 240
     fault_deadline_hours: Annotated[
         Hours, Meta(description="Hours of unbroken faults after which a run is given up.")
     ] = 12

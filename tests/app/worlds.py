@@ -19,7 +19,9 @@ from shared.workflow.open_run import take_upload
 from tests.app.fakes import World
 
 EXAMPLE = json.loads((Path(__file__).parents[2] / "local.settings.json.example").read_text())["Values"]
-SETTINGS = Settings.from_env({**EXAMPLE, "BASE_MODEL": "Phi-4", "SETTLE_SECONDS": "0"})
+SETTINGS = Settings.from_env(
+    {**EXAMPLE, "BASE_MODEL": "Phi-4", "SETTLE_SECONDS": "0", "DEPLOYMENT_DEADLINE_MINUTES": "120"}
+)
 MOST_ADVANCES = 300
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from azure.storage.blob import ContainerClient
 
-from finetune.client import Client, Run, UnreachableError
-from finetune.client.types import FailedAttempt, Options, Serving, StageEntry
+from finetune.client import Client, Run, RunEntry, UnreachableError
+from finetune.client.types import Endpoint, FailedAttempt, Options, Serving, StageEntry
 from tests.live_stack import LiveStack
 from tools import verify_azure
 from tools.azure_questions import Answer, Evidence, Stream, findings
@@ -66,10 +66,13 @@ class _Blob:
 
 
 class _Interrupted:
-    """A client whose caller presses Ctrl-C while the run trains."""
+    """A client whose caller presses Ctrl-C while the run trains; its runs are found by their dataset."""
 
     def __init__(self) -> None:
         self.looks, self.asked = 0, list[str]()
+
+    def runs(self, *, dataset: str) -> list[RunEntry]:
+        return [RunEntry(run_id=f"ft-{dataset}", dataset=dataset, stage="training")]
 
     def run(self, run_id: str) -> Run:
         self.looks += 1
@@ -105,7 +108,7 @@ def test_what_cannot_be_cleaned_up_is_named(capsys: pytest.CaptureFixture[str]) 
         retryable = False
 
     assert verify_azure.verify(_Gone(), _Uploads(), every_seconds=0) == verify_azure.LEFT_BEHIND  # type: ignore[arg-type]
-    assert "left behind: run ft-verify-azure" in capsys.readouterr().err
+    assert "left behind: run ft-verify-azure-" in capsys.readouterr().err
 
 
 def _run(run_id: str, stage: str, serving: Serving | None = None) -> Run:
@@ -116,6 +119,7 @@ def _run(run_id: str, stage: str, serving: Serving | None = None) -> Run:
         history=[StageEntry(stage=stage, at=NOW)],
         options=Options(base_model="Phi-4"),
         serving=serving,
+        endpoint=Endpoint(name=run_id, live_since=NOW) if stage == "live" else None,
     )
 
 
@@ -123,21 +127,36 @@ def _answers(serving: Serving | None, stream: Stream | None) -> dict[str, Answer
     return {one.question: one.answer for one in findings(Evidence(_run("r", "live", serving), stream))}
 
 
-def _failed(strategy: str, code: str) -> Serving:
-    failed = FailedAttempt(strategy=strategy, code=code, message="why", at=NOW)
+def _failed(strategy: str, code: str, message: str = "why") -> Serving:
+    failed = FailedAttempt(strategy=strategy, code=code, message=message, at=NOW)
     return Serving(order=[strategy, "mlflow"], failed=[failed], strategy="mlflow")
+
+
+def _works(strategy: str) -> Serving:
+    return Serving(order=[strategy], failed=[], strategy=strategy)
 
 
 @pytest.mark.parametrize(
     ("serving", "stream", "refuted"),
     [
         (None, None, set()),
-        (_failed("vllm-environment", "ModelNotServable"), None, {"vLLM image", "folder"}),
+        (
+            _failed("vllm-environment", "ModelNotServable", "it is in folder 'x'"),
+            None,
+            {"vLLM image", "folder"},
+        ),
+        (_failed("vllm-model-image", "ModelNotServable", "the component is old"), None, {"metadata name"}),
+        (_failed("vllm-environment", "OutOfQuota"), None, set()),
         (_failed("vllm-environment", "DeploymentFailed"), None, {"vLLM image"}),
         (_failed("vllm-model-image", "DeploymentFailed"), None, {"metadata name"}),
         (None, Stream(chunks=40, first=0.2, last=3.0, tokens=40), set()),
         (None, Stream(chunks=40, first=2.95, last=3.0, tokens=40), {"single events"}),
-        (None, Stream(chunks=40, first=0.2, last=3.0, tokens=None), {"extra-parameters"}),
+        (None, Stream(chunks=40, first=0.2, last=3.0, tokens=None), set()),
+        (
+            _works("vllm-environment"),
+            Stream(chunks=40, first=0.2, last=3.0, tokens=None),
+            {"extra-parameters"},
+        ),
         (None, Stream(chunks=40, first=0.1, last=0.1, tokens=40), set()),
     ],
 )

@@ -35,7 +35,7 @@ async def complete_chat(request: Request, app: App) -> Response:
         async with app.admission.admit(target):
             reply = await complete(completion.chat, target, app.services)
     except ScoringError as fault:
-        if fault.status == 503:
+        if fault.status == 503 and fault.code != "ModelUnavailable":
             app.directory.forget(target.name)
         raise
     return json_response(200, completion_of(reply, **writer._asdict()))

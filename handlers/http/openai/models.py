@@ -55,7 +55,8 @@ async def show_model(request: Request, app: App) -> Response:
             409 or 410 for an endpoint that is not live.
     """
     check_key(request.headers, app.settings.accepted_keys)
-    model = request.path["model"]
+    # A dataset in a folder has a slash in its name, which a path has as its escape.
+    model = request.path["model"].replace("%2F", "/").replace("%2f", "/")
     for one in await app.directory.models():
         if one.id == model:
             return json_response(200, _model(one))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -56,6 +57,17 @@ _MEANINGS = {
 }
 """Status of a managed endpoint: what we answer, the code, the words
 (source: Azure's "Troubleshoot online endpoints", status code table)."""
+
+_OF_THE_MODEL = {
+    400: (400, "ModelRefused", "the model's server refused the request"),
+    413: (413, "PayloadTooLarge", "the request is larger than the model's server allows"),
+    422: (422, "ModelRefused", "the model's server refused the request"),
+    429: (429, "TooManyRequests", "the model's server is busy; try again later"),
+    503: (503, "ModelUnavailable", "the model's server is not available; try again later"),
+}
+"""The same for the status of the model's own server, which the endpoint passes on behind a 424."""
+
+_CONTEXT = re.compile(r"context (?:length|window)|max_model_len", re.IGNORECASE)
 
 
 _WHOLE = aiohttp.ClientTimeout(total=RESPONSE_SECONDS, sock_connect=CONNECT_SECONDS)
@@ -264,10 +276,12 @@ def _answer(reply: _Reply) -> Any:
 
 
 def _refusal(upstream: int, headers: Mapping[str, str]) -> ScoringError:
-    status, code, message = _MEANINGS.get(
-        upstream, (502, "EndpointError", f"the endpoint answered {upstream}")
-    )
-    reason = headers.get("ms-azureml-model-error-reason")
+    known = _MEANINGS.get(upstream, (502, "EndpointError", f"the endpoint answered {upstream}"))
+    model_status, reason = _model_status(headers), headers.get("ms-azureml-model-error-reason")
+    status, code, message = _OF_THE_MODEL.get(model_status or 0, known) if upstream == 424 else known
+    if code == "ModelRefused" and reason and _CONTEXT.search(reason):
+        # OpenAI's own code, which its users look for.
+        code = "context_length_exceeded"
     # Bytes of a header that are no UTF-8 come as halves of surrogate pairs.
     request_id = sanitize_text(headers.get("x-request-id", ""))
     return ScoringError(
@@ -275,7 +289,7 @@ def _refusal(upstream: int, headers: Mapping[str, str]) -> ScoringError:
         f"{message}: {reason}" if reason else message,
         code=code,
         upstream_status=upstream,
-        model_status=_model_status(headers),
+        model_status=model_status,
         request_id=request_id or None,
         retry_after=retry_after(headers),
     )

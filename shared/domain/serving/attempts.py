@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Annotated
 
@@ -76,8 +77,16 @@ def concerns_every_strategy(code: str, message: str) -> bool:
 
 def is_out_of_capacity(code: str, message: str) -> bool:
     """Whether a refusal or a failure is for want of quota or of machines: another VM size may be had."""
-    return code in _CAPACITY or any(word in message.lower() for word in ("quota", "capacity"))
+    return code in _CAPACITY or (code not in _OF_THE_CONTAINER and bool(_SCARCE.search(message)))
 
+
+_SCARCE = re.compile(
+    r"quota|out of capacity|(?:insufficient|not enough|lack of|no) (?:[\w ]+ )?capacity",
+    re.IGNORECASE,
+)
+"""Azure ML's words. A GPU's "total capacity" in a container's own error is something else."""
+
+_OF_THE_CONTAINER = frozenset({"ModelError", "InvalidResponse", "EmptyReply", "ModelNotServable"})
 
 _CAPACITY = frozenset({"OutOfQuota", "OutOfCapacity", "ClusterCoreQuotaReached", "SkuNotAvailable"})
 

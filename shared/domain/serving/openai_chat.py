@@ -104,7 +104,7 @@ class ChatCompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     stream: Annotated[
         bool | None,
-        Meta(description="`true` answers with server-sent events, all at once when the reply is there."),
+        Meta(description="`true` answers with server-sent events, as the reply is generated."),
     ] = None
     stream_options: Annotated[StreamOptions | None, Meta(description="Only with `stream`.")] = None
 

@@ -132,9 +132,9 @@ def serving_of(run: Run, options: ServingOptions, route: Route) -> Serving:
 
 
 def memory_key(run: Run, options: ServingOptions) -> str:
-    """What a working strategy is remembered for: the base model, under the settings that decide on tries."""
+    """What a working strategy is remembered for: the base model, under the options that decide on tries."""
     assert run.plan is not None
-    decisive = (run.plan.base_model_id, options.order, options.vllm_image, options.mlflow_image)
+    decisive = (run.plan.base_model_id, run.options.instance_type, options)
     return hashlib.sha256(msgspec.json.encode(decisive)).hexdigest()
 
 

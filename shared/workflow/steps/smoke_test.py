@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from shared.config import Settings
-from shared.domain.errors import RequestError, ScoringError, TransientServiceError
+from shared.domain.errors import FinetuneError, RequestError, ScoringError, TransientServiceError
 from shared.domain.run.observation import EndpointStatus
 from shared.domain.run.parts import SmokeTest
 from shared.domain.run.run import Run
@@ -14,6 +14,7 @@ from shared.domain.serving.deployment import DEPLOYMENT
 from shared.domain.serving.dialects import read_reply, upstream_request
 from shared.domain.serving.record import Route
 from shared.domain.serving.strategies.catalogue import STRATEGIES
+from shared.logs import get_logger
 from shared.ports import ScoringTarget, Services
 from shared.workflow.steps.deploy_model import fail_attempt, is_proven, memory_key, serving_of
 
@@ -22,10 +23,15 @@ REPLY_TOKENS = 200
 
 RETRYABLE_STATUSES = frozenset({429, 503, 504})
 
+REFUSALS = frozenset({400, 413, 422})
+"""What a model's server answers to a conversation that it cannot take, whatever else it serves."""
+
 REPLY_LIMIT = 8_192
 
 GREETING = ({"role": "user", "content": "Hello!"},)
-"""What is asked where the test split has no rows: no deployment goes live that never answered."""
+"""What is asked where no row of the test split is answered: no deployment goes live that never answered."""
+
+_log = get_logger(__name__)
 
 
 def smoke_test(run: Run, endpoint: EndpointStatus, settings: Settings, services: Services) -> Run:
@@ -45,13 +51,20 @@ def smoke_test(run: Run, endpoint: EndpointStatus, settings: Settings, services:
     assert run.serving.current is not None
     options = settings.serving_options(run.options)
     samples = [(tuple(sample.messages), sample.expected) for sample in run.smoke_sample]
-    routes, tests = STRATEGIES[run.serving.current].routes, []
-    for messages, expected in samples or [(GREETING, "")]:
+    routes, tests = STRATEGIES[run.serving.current].routes, list[SmokeTest]()
+    for messages, expected in [*samples, (GREETING, "")]:
+        if messages is GREETING and tests:
+            break
         try:
             routes, text = _ask(run, routes, messages, endpoint, settings, services)
             if not text.strip():
                 raise ScoringError(502, "the deployment's answer has no text", code="EmptyReply")
         except (ScoringError, RequestError) as fault:
+            if _refuses_the_sample(fault) and messages is not GREETING:
+                # Too long for its window, say: that is no reason to think that it serves nobody.
+                extra = {"run_id": run.run_id, "code": fault.code}
+                _log.warning("the deployment refuses a row of the test split", extra=extra)
+                continue
             message = f"smoke test: {fault.message}"
             if isinstance(fault, ScoringError) and not is_proven(run, settings, services):
                 raise TransientServiceError(message, code=fault.code) from fault
@@ -59,7 +72,8 @@ def smoke_test(run: Run, endpoint: EndpointStatus, settings: Settings, services:
         tests.append(SmokeTest(prompt=list(messages), expected=expected, reply=text[:REPLY_LIMIT]))
     progress = msgspec.structs.replace(run.serving, route=routes[0])
     services.serving_memory.remember(memory_key(run, options), run.serving.current)
-    return msgspec.structs.replace(run, serving=progress, smoke_tests=tuple(tests) if samples else ())
+    asked = tuple(test for test in tests if test.prompt != list(GREETING))
+    return msgspec.structs.replace(run, serving=progress, smoke_tests=asked)
 
 
 def _ask(
@@ -86,6 +100,10 @@ def _ask(
             raise
         return (route,), read_reply(route, answer, chat).text
     raise AssertionError("a strategy has routes")
+
+
+def _refuses_the_sample(fault: FinetuneError) -> bool:
+    return isinstance(fault, ScoringError) and fault.model_status in REFUSALS
 
 
 def _no_route(fault: ScoringError) -> bool:

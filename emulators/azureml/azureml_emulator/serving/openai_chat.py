@@ -87,6 +87,14 @@ def answer_chat(served: Served, request: ContainerRequest, rules: ChatRules, con
             f"This model's maximum context length is {context} tokens. However, your messages resulted in "
             f"{generation.prompt_tokens} tokens. Please reduce the length of the messages.",
         )
+    asked = extras.get("max_completion_tokens") or body.max_tokens
+    if asked and generation.prompt_tokens + asked > context:
+        raise _refusal(
+            400,
+            f"This model's maximum context length is {context} tokens. However, you requested "
+            f"{generation.prompt_tokens + asked} tokens ({generation.prompt_tokens} in the messages, "
+            f"{asked} in the completion). Please reduce the length of the messages or completion.",
+        )
     answer = {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
         "created": int(served.state.clock.now().timestamp()),
