@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from shared.domain.errors import ScoringError
 from shared.domain.serving.chat import Chat
+from shared.domain.serving.deployment import REQUEST_SECONDS
 from shared.domain.serving.dialects import upstream_request
 from shared.domain.serving.event_stream import EventStreamParser, EventTooLongError
 from shared.domain.serving.openai_stream import Piece, read_piece
@@ -56,12 +58,29 @@ async def stream(
         )
 
 
-async def _events(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _events(
+    chunks: AsyncIterator[bytes], patience_seconds: float = REQUEST_SECONDS
+) -> AsyncIterator[bytes]:
     parser = EventStreamParser()
-    async for chunk in chunks:
+    while True:
         try:
-            found = parser.feed(chunk)
+            # Comments that keep a connection open are no reply: they hold no turn for ever.
+            async with asyncio.timeout(patience_seconds):
+                found = await _next_events(chunks, parser)
         except EventTooLongError as fault:
             raise ScoringError(502, f"the model's stream: {fault}", code="InvalidResponse") from fault
+        except TimeoutError as fault:
+            message = f"the model's server sent no part of the reply for {patience_seconds:g} s"
+            raise ScoringError(504, message, code="EndpointTimeout", upstream_status=200) from fault
+        if found is None:
+            return
         for data in found:
             yield data
+
+
+async def _next_events(chunks: AsyncIterator[bytes], parser: EventStreamParser) -> list[bytes] | None:
+    """The events that the next chunks complete; None at the end."""
+    async for chunk in chunks:
+        if found := parser.feed(chunk):
+            return found
+    return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from shared.domain.errors import ScoringError
 from shared.domain.serving.event_stream import EVENT_LIMIT_BYTES, EventStreamParser, EventTooLongError
 from shared.domain.serving.openai_stream import Piece, read_piece
+from shared.serving import chat_stream
 
 STREAM = (
     b": a comment\n\ndata: one\n\nevent: x\r\ndata:two\r\nid: 7\r\n\r\n"
@@ -70,3 +73,17 @@ def test_what_is_no_chunk_is_the_models_fault(data: bytes, code: str) -> None:
         read_piece(data)
     assert (caught.value.status, caught.value.code) == (502, code)
     assert "hunter2" not in caught.value.message
+
+
+async def test_comments_do_not_keep_a_request_for_ever() -> None:
+    """A server that only keeps the connection open is given up like one that says nothing."""
+
+    async def comments() -> AsyncIterator[bytes]:
+        while True:
+            yield b": still here\n\n"
+            await asyncio.sleep(0)
+
+    with pytest.raises(ScoringError, match="no part of the reply") as caught:
+        async for _ in chat_stream._events(comments(), patience_seconds=0.01):
+            pass
+    assert caught.value.status == 504
