@@ -175,7 +175,12 @@ def start_run(run_id: str, body: dict[str, Any], *, settings: Settings, services
             raise RequestError(409, _why_not_startable(run), code="NotStopped")
         if run.requests.delete_at is not None or run.requests.cancel_at is not None:
             raise RequestError(409, f"{run_id} is about to be deleted", code="EndpointGoing")
-        if run.start_request is not None:
+        if (earlier := run.start_request) is not None:
+            if any(getattr(earlier, name) != value for name, value in msgspec.structs.asdict(given).items()):
+                message = (
+                    f"{run_id} is about to start with other options: wait until it is live, or cancel it"
+                )
+                raise RequestError(409, message, code="AlreadyStarting")
             return run
         request = StartRequest(at=services.now(), after=len(run.history), **msgspec.structs.asdict(given))
         _within_bounds(started_options(run, request), settings, request)

@@ -157,3 +157,19 @@ def test_an_unreadable_run_can_be_retried_but_not_changed() -> None:
     for action in ("cancel", "delete", "extend"):
         with pytest.raises(CorruptRunError):
             EXPECTED[action][0](RUN_ID, world.services)
+
+
+def test_a_second_start_with_other_options_is_refused() -> None:
+    """The first one holds; the same again is the same request, say after an answer that was lost."""
+    world = World()
+    world.runs.create(a_run(Stage.STOPPED))
+
+    def again(**options: Any) -> Response:
+        return start_run(RUN_ID, options, settings=SETTINGS, services=world.services)
+
+    assert again(idle_minutes=30).status == 202
+    assert again(idle_minutes=30).status == 202
+    for other in ({"idle_minutes": 31}, {}, {"idle_minutes": 30, "lifetime_hours": 2}):
+        with pytest.raises(RequestError, match="about to start") as caught:
+            again(**other)
+        assert (caught.value.status, caught.value.code) == (409, "AlreadyStarting")
