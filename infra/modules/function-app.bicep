@@ -82,9 +82,9 @@ var platformSettings = {
   APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED: 'true'
   APPLICATIONINSIGHTS_SDKSTATS_DISABLED: 'true'
   APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED: 'true'
-  // Events take at most 20 threads at once (host.json), each of which mostly waits for Azure. HTTP has threads
+  // Events take at most 29 threads at once (host.json), each of which mostly waits for Azure; 32 is the most allowed. HTTP has threads
   // of its own, and so have webhooks, which may take ten seconds each.
-  PYTHON_THREADPOOL_THREAD_COUNT: '24'
+  PYTHON_THREADPOOL_THREAD_COUNT: '32'
   // Replies stream from the worker's own HTTP server, which it starts before 3.13 only if it indexes at its
   // start.
   PYTHON_ENABLE_INIT_INDEXING: '1'

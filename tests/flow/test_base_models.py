@@ -13,6 +13,9 @@ from shared.domain.run.stages import Stage
 from tests.flow.conftest import Flow
 from tests.flow.test_serving import rows
 
+STAGE_3 = {"apply_deepspeed": "true", "deepspeed_stage": "3", "apply_lora": "true"}
+"""Without it the trainer has no LoRA for these models."""
+
 GPT_OSS = "azureml://registries/azureml-openai-oss/models/gpt-oss-20b"
 
 
@@ -37,8 +40,9 @@ def inputs_of(flow: Flow, run: Run) -> dict[str, Any]:
 def test_a_custom_model_of_another_registry(flow: Flow, version: str) -> None:
     """It reaches training as `pytorch_model_path`, and its window is what rows are counted with."""
     sizes = {
-        "compute_size": "Standard_NC96ads_A100_v4",
-        "deployment_instance_type": "Standard_NC96ads_A100_v4",
+        "compute_size": ("Standard_NC96ads_A100_v4",),
+        "deployment_instance_type": ("Standard_NC96ads_A100_v4",),
+        "finetune_parameters": STAGE_3,
     }
     run = driven(flow, GPT_OSS + version, Stage.LIVE, **sizes)
     assert run.plan is not None
@@ -50,11 +54,22 @@ def test_a_custom_model_of_another_registry(flow: Flow, version: str) -> None:
 
 def test_a_model_of_the_hub(flow: Flow) -> None:
     """Its id reaches training as it is; nothing is known of its window but the setting."""
-    run = driven(flow, "hf:Qwen/Qwen2.5-0.5B-Instruct", Stage.LIVE, context_window=2048)
+    qwen = "hf:Qwen/Qwen2.5-0.5B-Instruct"
+    run = driven(flow, qwen, Stage.LIVE, context_window=2048, finetune_parameters=STAGE_3)
     assert run.plan is not None
     given = inputs_of(flow, run)
     assert "Qwen/Qwen2.5-0.5B-Instruct" in json.dumps(given["huggingface_id"])
     assert (run.plan.context_window, run.plan.parameters["max_seq_length"]) == (2048, 2048)
+
+
+def test_a_model_that_the_trainers_lora_does_not_know_is_refused(flow: Flow) -> None:
+    """Before GPUs are paid for, with what to set instead."""
+    run = driven(
+        flow, "hf:Qwen/Qwen2.5-0.5B-Instruct", Stage.FAILED, finetune_parameters={"apply_lora": "true"}
+    )
+    assert run.error is not None
+    assert "deepspeed_stage to 3" in run.error.message
+    assert not run.billable
 
 
 @pytest.mark.parametrize("versioned", [False, True])
@@ -102,6 +117,6 @@ def test_allow_lists_are_read_under_either_name(flow: Flow, names: str) -> None:
     """Since mid-2026 they are in the registry's system metadata."""
     flow.emulator.set_catalogue("2026-07")
     flow.emulator.set_switches(allow_lists=names)
-    run = driven(flow, "Phi-4", Stage.FAILED, deployment_instance_type="Standard_NC6s_v3")
+    run = driven(flow, "Phi-4", Stage.FAILED, deployment_instance_type=("Standard_NC6s_v3",))
     assert run.error is not None
     assert "Standard_NC24ads_A100_v4" in run.error.message

@@ -17,6 +17,9 @@ Values = Mapping[str, str | int | float]
 _PHI3 = re.compile(r"phi-?(?:3(?:\.5)?-(?:mini|medium|vision)|4)(?!\d)", re.IGNORECASE)
 """Names of models whose `config.json` has the type `phi3`, which the trainer's own LoRA does not know."""
 
+_OTHERS = re.compile(r"gpt-?oss|qwen|gemma|mistral|mixtral", re.IGNORECASE)
+"""Names of further families that it does not know: it knows Llama, Falcon, GPT-2 and GPT-NeoX."""
+
 PEFT_FOR_PHI3: Mapping[str, Any] = {
     "lora_algo": "peft",
     "lora_target_modules": ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"],
@@ -77,19 +80,20 @@ def lora_config(name: str, values: Values, *, offered: bool, vouched: Mapping[st
     """
     if not _fails_with_lora(name, values):
         return {}
-    if offered:
+    if offered and _PHI3.search(name):
         return PEFT_FOR_PHI3
     if _fails_with_lora(name, {key: str(value) for key, value in vouched.items()}):
         return {}
     raise InvalidRunError(
-        f"fine-tune parameters: apply_lora: the trainer's own LoRA does not know {name}, whose type is phi3;"
+        f"fine-tune parameters: apply_lora: the trainer's own LoRA does not know {name};"
         " set apply_deepspeed to 'true' and deepspeed_stage to 3, or apply_lora to 'false'"
     )
 
 
 def _fails_with_lora(name: str, values: Values) -> bool:
     with_peft = _is_on(values, "apply_deepspeed") and _has_stage_3(values)
-    return _is_on(values, "apply_lora") and not with_peft and _PHI3.search(name) is not None
+    unknown = _PHI3.search(name) or _OTHERS.search(name)
+    return _is_on(values, "apply_lora") and not with_peft and unknown is not None
 
 
 def _has_stage_3(values: Values) -> bool:
