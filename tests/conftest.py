@@ -68,7 +68,7 @@ ORDER = ("dashboard", "e2e", "openapi", "notifications", "openai", "host", "infr
 """Folders whose files take long: they go first, so that no process is left with one of them at the end."""
 
 ONE_WORKER = ("tests/dashboard/", "tests/e2e/")
-"""Tests that change what a whole stack does, or that count its runs: each folder's one after the other."""
+"""Tests that change what the whole stack does, or that count its runs: one after the other."""
 
 OWN_STACKS = "tests/e2e/test_stack.py"
 
@@ -125,9 +125,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileSche
 class _Files(LoadFileScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         file: str = super()._split_scope(nodeid)
-        if file == OWN_STACKS:
-            return file
-        return next((folder for folder in ONE_WORKER if file.startswith(folder)), file)
+        together = file.startswith(ONE_WORKER) and file != OWN_STACKS
+        return "one stack" if together else file
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,7 @@ import httpx
 import pytest
 
 from local.stack import Stack
-from tests.live_stack import LiveStack, live_stack_in
-
-
-@pytest.fixture(scope="session")
-def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveStack]:
-    """One for these tests alone, which change what the whole stack does while others use theirs."""
-    with live_stack_in(tmp_path_factory.getbasetemp() / "live e2e") as running:
-        yield running
+from tests.live_stack import LiveStack
 
 
 @pytest.fixture

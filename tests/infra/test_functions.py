@@ -47,7 +47,7 @@ def test_infra_offers_these_pythons() -> None:
 @on_each_python
 def test_functions_are_indexed(python: str, package_for: Callable[[str], Path]) -> None:
     """With no setting at all, each function is there with its bindings, and no other."""
-    done = _run(python, "emulators/functions/index.py", package_for(python))
+    done = _run(python, "tests/infra/index_package.py", package_for(python))
     assert done.returncode == 0, done.stderr
     indexed = {function["name"]: _in_order(function["bindings"]) for function in json.loads(done.stdout)}
     assert indexed == {name: _in_order(bindings) for name, bindings in EXPECTED.items()}
@@ -65,7 +65,7 @@ def test_a_binding_that_the_worker_refuses_is_noticed(
     spoiled = module.read_text().replace("func.Out[List[str]]", "func.Out[list[str]]", 1)
     assert spoiled != module.read_text()
     module.write_text(spoiled)
-    done = _run(python, "emulators/functions/index.py", tmp_path)
+    done = _run(python, "tests/infra/index_package.py", tmp_path)
     assert done.returncode == 1
     assert "invalid non-type annotation" in done.stderr
     assert done.stdout == ""

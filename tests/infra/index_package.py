@@ -1,4 +1,4 @@
-"""`python -m emulators.functions.index FOLDER`: the functions of an app as Microsoft's worker indexes them.
+"""`index_package.py FOLDER`: the functions of an app as Microsoft's worker indexes them.
 
 It needs the standard library, the app's packages and the worker alone, so that any interpreter that Azure
 offers can run it on a package. No setting is looked up: `%NAME%` stays as it is declared.
