@@ -8,7 +8,7 @@ one that dies before it, or before the next call, has not.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, repeat
@@ -21,6 +21,9 @@ from shared.domain.run.stages import Stage
 
 _PARTICULAR = re.compile(r"d?[0-9a-f]{10,}")
 """What tells the addresses of one run from those of another."""
+
+BEGINNING, END = 80, 40
+"""Calls that are tried of a long way off the main one: between them it repeats the same rounds until a deadline."""
 
 _READ = re.compile(r"(GET|HEAD) ")
 
@@ -111,7 +114,10 @@ def crashes(harness: Harness, main: list[tuple[str, str]], every: int = 1) -> It
 def _kills(
     harness: Harness, scenario: Scenario, calls: list[tuple[str, str]], first: int, every: int
 ) -> Iterator[Case]:
-    for number in range(first, len(calls), every):
+    numbers: Sequence[int] = range(first, len(calls), every)
+    if len(numbers) > BEGINNING + END and scenario is not MAIN:
+        numbers = [*numbers[:BEGINNING], *numbers[-END:]]
+    for number in numbers:
         for fault in kills_of(calls[number]):
             injection = Injection(fault, call=number)
             yield Case(f"{fault} a call: {scenario.name}", partial(killed, harness, scenario, injection))
