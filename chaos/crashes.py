@@ -23,7 +23,7 @@ _PARTICULAR = re.compile(r"d?[0-9a-f]{10,}")
 """What tells the addresses of one run from those of another."""
 
 BEGINNING, END = 80, 40
-"""Calls that are tried of a long way off the main one: between them it repeats the same rounds until a deadline."""
+"""Calls that are tried of a long way off the main one: between them it repeats the same rounds."""
 
 _READ = re.compile(r"(GET|HEAD) ")
 
