@@ -131,8 +131,8 @@ class Harness:
         audit = self.world.audit(host.upload)
         audit = replace(audit, deployments=audit.deployments - redeployed)
         right = end in expected and holds
-        untroubled = end is Stage.STOPPED and self.world.record(host.upload.run_id).error is None
-        if end is Stage.DELETED or untroubled:
+        at_end = end in {Stage.STOPPED, Stage.DELETED}
+        if at_end and self.world.record(host.upload.run_id).error is None:
             # It went all the way: then there was one of everything.
             right = right and (audit.jobs, audit.models, audit.endpoints) == (1, 1, 1)
             right = right and 1 <= audit.deployments <= audit.attempts

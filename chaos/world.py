@@ -55,6 +55,7 @@ class Audit:
         models: Model versions registered.
         endpoints: Endpoints ever created.
         deployments: Deployments ever created.
+        replaced: Endpoints that were gone when the next one was created: Azure ML had failed on them.
         attempts: Ways of serving that the run has tried: there may be a deployment for each.
         running: Jobs that still run, and endpoints that are still there.
     """
@@ -65,11 +66,13 @@ class Audit:
     deployments: int
     attempts: int
     running: int
+    replaced: int = 0
 
     @property
     def duplicates(self) -> int:
         """How much there is of anything that there may be one of."""
-        made = (self.jobs, self.models, self.endpoints, self.deployments - self.attempts + 1)
+        endpoints = self.endpoints - self.replaced
+        made = (self.jobs, self.models, endpoints, self.deployments - self.replaced - self.attempts + 1)
         return sum(max(0, count - 1) for count in made)
 
 
@@ -211,6 +214,7 @@ class World:
             deployments=sum(one["kind"] == "deployment.create" for one in made),
             attempts=self._attempts(upload.run_id),
             running=len(left) + sum(job["status"] not in ENDED_JOBS for job in jobs),
+            replaced=_replaced(made),
         )
 
     def _attempts(self, run_id: str) -> int:
@@ -239,6 +243,12 @@ class World:
 
 def _tags(properties: Mapping[str, Any]) -> Mapping[str, str]:
     return properties.get("tags") or {}
+
+
+def _replaced(operations: list[dict[str, Any]]) -> int:
+    begun = [one["started"] for one in operations if one["kind"] == "endpoint.create"]
+    gone = [one["ends"] for one in operations if one["kind"] == "endpoint.delete" and one["ends"]]
+    return sum(ends <= max(begun, default="") for ends in gone)
 
 
 def _rows(content: str, rows: int) -> bytes:
