@@ -126,7 +126,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
     add = parser.add_argument
     add("--seed", type=int, help="of the randomised schedules, to have the same ones again")
-    add("--schedules", type=int, default=200, help="how many of them (%(default)s)")
+    add("--schedules", type=int, default=100, help="how many of them (%(default)s)")
     add("--every", type=int, default=1, help="crash and race at each so-many-th call alone (%(default)s)")
     add("--lanes", type=int, default=3 * (os.cpu_count() or 1), help="runs at a time (%(default)s)")
     add("--only", nargs="+", choices=PARTS, help="some parts alone")

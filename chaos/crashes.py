@@ -22,7 +22,7 @@ from shared.domain.run.stages import Stage
 _PARTICULAR = re.compile(r"d?[0-9a-f]{10,}")
 """What tells the addresses of one run from those of another."""
 
-BEGINNING, END = 80, 40
+BEGINNING, END = 50, 30
 """Calls that are tried of a long way off the main one: between them it repeats the same rounds."""
 
 _READ = re.compile(r"(GET|HEAD) ")

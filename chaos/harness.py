@@ -132,10 +132,13 @@ class Harness:
         audit = replace(audit, deployments=audit.deployments - redeployed)
         right = end in expected and holds
         at_end = end in {Stage.STOPPED, Stage.DELETED}
-        if at_end and self.world.record(host.upload.run_id).error is None:
-            # It went all the way: then there was one of everything.
-            right = right and (audit.jobs, audit.models, audit.endpoints) == (1, 1, 1)
-            right = right and 1 <= audit.deployments <= audit.attempts
+        record = self.world.record(host.upload.run_id) if at_end else None
+        if record is not None and record.error is None:
+            # It went all the way: then there was one of everything, and only what had failed was made again.
+            right = right and (audit.jobs, audit.models, audit.endpoints - audit.replaced) == (1, 1, 1)
+            right = right and 1 <= audit.deployments <= audit.attempts + audit.replaced
+            failed = record.last_fault is not None and record.last_fault.code == "EndpointFailed"
+            right = right and (failed or audit.replaced == 0)
         wrong = not right or audit.duplicates or audit.running or end is None
         note = self._explain(host, end) if wrong else ""
         if not wrong:
