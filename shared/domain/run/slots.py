@@ -54,14 +54,9 @@ def may_acquire(
     if limit == 0:
         return True
     mine = entry_of(run)
-    others = [entry for entry in entries if entry.run_id != run.run_id]
-    held: Counter[str] = Counter()
-    for entry in others:
-        if entry.run_id in holders:
-            held[fair_share_name(entry.dataset)] += _slots_of(kind, entry)
-    waiting = [entry for entry in others if entry.run_id not in holders and _waits(kind, entry)]
+    held, turns = _shares(kind, holders, entries, mine)
     free = limit - held.total()
-    for entry in _in_turn(kind, [*waiting, mine], held, _last_served(others)):
+    for entry in turns:
         name, slots = fair_share_name(entry.dataset), _slots_of(kind, entry)
         if held[name] and held[name] + slots > limit - 1:
             if entry is mine:
@@ -80,25 +75,13 @@ def standing(
 ) -> tuple[int, int]:
     """How many slots are in use, and a waiting run's place in the order of turns, from 1."""
     mine = entry_of(run)
-    others = [entry for entry in entries if entry.run_id != run.run_id]
-    held: Counter[str] = Counter()
-    for entry in others:
-        if entry.run_id in holders:
-            held[fair_share_name(entry.dataset)] += _slots_of(kind, entry)
-    waiting = [entry for entry in others if entry.run_id not in holders and _waits(kind, entry)]
-    turns = _in_turn(kind, [*waiting, mine], held, _last_served(others))
+    held, turns = _shares(kind, holders, entries, mine)
     return held.total(), 1 + turns.index(mine)
 
 
 def in_turn(kind: SlotKind, holders: frozenset[str], entries: Iterable[IndexEntry]) -> list[IndexEntry]:
     """The runs among `entries` that wait for a slot, in the order of their turns."""
-    listed = list(entries)
-    held: Counter[str] = Counter()
-    for entry in listed:
-        if entry.run_id in holders:
-            held[fair_share_name(entry.dataset)] += _slots_of(kind, entry)
-    waiting = [entry for entry in listed if entry.run_id not in holders and _waits(kind, entry)]
-    return _in_turn(kind, waiting, held, _last_served(listed))
+    return _shares(kind, holders, entries)[1]
 
 
 def fair_share_name(dataset: str) -> str:
@@ -110,6 +93,21 @@ def fair_share_name(dataset: str) -> str:
 def may_still_use(kind: SlotKind, entry: IndexEntry) -> bool:
     """Whether a holder has yet to use its slot: that its job or endpoint is absent does not free the slot."""
     return entry.stage in BEFORE_USE[kind]
+
+
+def _shares(
+    kind: SlotKind, holders: frozenset[str], entries: Iterable[IndexEntry], mine: IndexEntry | None = None
+) -> tuple[Counter[str], list[IndexEntry]]:
+    """The slots that each name holds, and who waits, in turn; `mine` waits, whatever the index has of it."""
+    others = [entry for entry in entries if mine is None or entry.run_id != mine.run_id]
+    held: Counter[str] = Counter()
+    for entry in others:
+        if entry.run_id in holders:
+            held[fair_share_name(entry.dataset)] += _slots_of(kind, entry)
+    waiting = [entry for entry in others if entry.run_id not in holders and _waits(kind, entry)]
+    if mine is not None:
+        waiting.append(mine)
+    return held, _in_turn(kind, waiting, held, _last_served(others))
 
 
 def _last_served(entries: Iterable[IndexEntry]) -> dict[str, datetime]:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import Struct
 
-Text = str | None
-Texts = dict[str, str | None] | None
-Object = dict[str, Any] | None
+from azureml_emulator.core.request_bodies import Object, Text, Texts
 
 
 class EndpointProperties(Struct):
