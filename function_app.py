@@ -78,7 +78,10 @@ def advance_timer(timer: func.TimerRequest, advance: func.Out[List[str]]) -> Non
     advance.set(schedule_due_runs(bootstrap.app().services))
 
 
-def _advance(message: func.QueueMessage) -> None:
+@app.function_name("advance_requested_run")
+@app.queue_trigger(arg_name="message", queue_name=REQUESTED, connection=CONNECTION)
+def advance_requested(message: func.QueueMessage) -> None:
+    """Advance the run that a caller asked something of, ahead of all messages of the queue `advance`."""
     built = bootstrap.app()
     handle_advance_message(
         message.get_body().decode("utf-8", "replace"),
@@ -88,18 +91,17 @@ def _advance(message: func.QueueMessage) -> None:
     )
 
 
-@app.function_name("advance_requested_run")
-@app.queue_trigger(arg_name="message", queue_name=REQUESTED, connection=CONNECTION)
-def advance_requested(message: func.QueueMessage) -> None:
-    """Advance the run that a caller asked something of, ahead of all messages of the queue `advance`."""
-    _advance(message)
-
-
 @app.function_name("advance_run")
 @app.queue_trigger(arg_name="message", queue_name=ADVANCE, connection=CONNECTION)
 def advance_queued(message: func.QueueMessage) -> None:
     """Advance the run that a message of the queue `advance` names."""
-    _advance(message)
+    built = bootstrap.app()
+    handle_advance_message(
+        message.get_body().decode("utf-8", "replace"),
+        delivery=message.dequeue_count or 1,
+        settings=built.settings,
+        services=built.services,
+    )
 
 
 @app.function_name("job_status_changed")

@@ -63,9 +63,7 @@ PLAIN = Deployment(None, {"WORKER_COUNT": "1"}, 1)
 """What Azure ML serves a model with if nothing is chosen."""
 
 PROGRESS = ServingProgress(order=tuple(StrategyName))
-SERVING = Serving(
-    strategy=StrategyName.MLFLOW, route=BATCH_ROUTE, concurrency=1, instances=1, timeout_seconds=180
-)
+SERVING = Serving(strategy=StrategyName.MLFLOW, route=BATCH_ROUTE, concurrency=1, instances=1)
 
 PATH = (
     Stage.RECEIVED,

@@ -13,9 +13,7 @@ from shared.ports import ScoringTarget
 from shared.serving.admission import Admission
 
 LONG = 60.0
-SERVING = Serving(
-    strategy=StrategyName.MLFLOW, route=BATCH_ROUTE, concurrency=2, instances=1, timeout_seconds=90
-)
+SERVING = Serving(strategy=StrategyName.MLFLOW, route=BATCH_ROUTE, concurrency=2, instances=1)
 TARGET = ScoringTarget("ft-support", "https://host/score", "key", SERVING)
 
 

@@ -380,6 +380,7 @@ def test_a_record_of_an_older_version_is_migrated() -> None:
     world.runs.create(run)
     old = copy.deepcopy(RECORDS[Stage.LIVE]) | {"schema_version": 1}
     del old["endpoint"]["public"]
+    old["endpoint"]["serving"] |= {"timeout_seconds": 180, "context_window": None}
     world.runs.blobs[RUN_ID].body = msgspec.json.encode(old)
     assert world.runs.load(RUN_ID).run == run
     advance(world, RUN_ID)

@@ -24,12 +24,8 @@ from tests.app.worlds import SETTINGS
 
 KEY = "a key"
 HEADERS = {"authorization": f"Bearer {KEY}"}
-VLLM = Serving(
-    strategy=StrategyName.VLLM_ENVIRONMENT, route=OPENAI_ROUTE, concurrency=2, instances=1, timeout_seconds=90
-)
-MLFLOW = Serving(
-    strategy=StrategyName.MLFLOW, route=BATCH_ROUTE, concurrency=1, instances=1, timeout_seconds=90
-)
+VLLM = Serving(strategy=StrategyName.VLLM_ENVIRONMENT, route=OPENAI_ROUTE, concurrency=2, instances=1)
+MLFLOW = Serving(strategy=StrategyName.MLFLOW, route=BATCH_ROUTE, concurrency=1, instances=1)
 OLD, NEW = "ft-support-0000000001", "ft-support-0000000002"
 
 

@@ -23,9 +23,23 @@ def _runs_may_start_again(record: Document) -> Document:
     return record
 
 
+def _serving_has_what_is_used(record: Document) -> Document:
+    """3 to 4: until then it repeated a constant and the window that training had."""
+    endpoint = record.get("endpoint") or {}
+    if endpoint.get("serving") is None:
+        return record
+    kept = {
+        name: value
+        for name, value in endpoint["serving"].items()
+        if name not in {"timeout_seconds", "context_window"}
+    }
+    return {**record, "endpoint": {**endpoint, "serving": kept}}
+
+
 MIGRATIONS: dict[int, Callable[[Document], Document]] = {
     1: _endpoints_say_whether_they_are_public,
     2: _runs_may_start_again,
+    3: _serving_has_what_is_used,
 }
 """What makes a record of that version one of the next."""
 

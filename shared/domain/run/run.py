@@ -37,7 +37,7 @@ from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import TRANSITIONS, Stage
 from shared.domain.serving.attempts import ServingProgress
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Of a record: changes with each field that is added, renamed or given another meaning, along with a step in
 `shared.domain.run.migrations`."""
 

@@ -57,13 +57,9 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         route: Where and how to ask.
         concurrency: Requests that one instance works on at once.
         instances: VMs of the deployment.
-        timeout_seconds: Longest that a request may take.
-        context_window: Tokens of prompt and reply together, where the model says so.
     """
 
     strategy: StrategyName
     route: Route
     concurrency: int
     instances: int
-    timeout_seconds: int
-    context_window: int | None = None

@@ -13,7 +13,6 @@ from shared.domain.run.observation import EndpointStatus, Provisioning
 from shared.domain.run.parts import Failure
 from shared.domain.run.run import Run
 from shared.domain.serving.attempts import ServingProgress, concerns_every_strategy, is_out_of_capacity
-from shared.domain.serving.deployment import REQUEST_SECONDS
 from shared.domain.serving.record import Route, Serving, StrategyName
 from shared.domain.serving.strategies.catalogue import STRATEGIES, order_of
 from shared.domain.serving.strategies.strategy import ServedModel, ServingOptions
@@ -120,14 +119,11 @@ def fail_attempt(run: Run, code: str, message: str, services: Services) -> Run:
 
 def serving_of(run: Run, options: ServingOptions, route: Route) -> Serving:
     """How the present attempt serves the run's model."""
-    windows = [one for one in (run.plan and run.plan.context_window, options.max_model_len) if one]
     return Serving(
         strategy=_current(run),
         route=route,
         concurrency=STRATEGIES[_current(run)].deployment(_served(run), options).concurrency,
         instances=run.options.instance_count,
-        timeout_seconds=REQUEST_SECONDS,
-        context_window=min(windows, default=None),
     )
 
 
