@@ -350,11 +350,23 @@ class Webhook(Protocol):
         """Send once. Raises TransientServiceError, or ServiceRefusedError if retrying cannot help."""
 
 
+class BegunTrace(NamedTuple):
+    """The trace of a run that is being opened.
+
+    Attributes:
+        trace: What its record keeps.
+        keep: To be called once the record is there: another delivery of the event may have opened the run.
+    """
+
+    trace: str | None
+    keep: Callable[[], None]
+
+
 class Telemetry(Protocol):
     """What operators see of runs. Never training text, prompts, keys or tokens."""
 
-    def begin(self, run_id: str) -> str | None:
-        """Begin the trace of a run; what it returns is kept on the record."""
+    def begin(self, run_id: str) -> BegunTrace:
+        """Begin the trace of a run, which is to be kept on its record."""
 
     def span(self, name: str, run: Run) -> AbstractContextManager[None]:
         """A piece of work on a run, in the run's own trace."""

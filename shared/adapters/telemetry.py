@@ -24,7 +24,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from shared.domain.errors import FinetuneError
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
-from shared.ports import Services
+from shared.ports import BegunTrace, Services
 
 SCOPE = "finetune-on-upload"
 
@@ -53,12 +53,13 @@ class OpenTelemetry:
         self._pace = meter.create_histogram("finetune.validation.throughput", "By/s", "Speed of validation")
         self._runs = meter.create_gauge("finetune.runs", "{run}", "Runs by stage")
 
-    def begin(self, run_id: str) -> str | None:
+    def begin(self, run_id: str) -> BegunTrace:
         """See `Telemetry.begin`."""
-        with self._tracer.start_as_current_span("run", attributes={"run_id": run_id}):
-            carrier: dict[str, str] = {}
-            _CONTEXT.inject(carrier)
-        return carrier.get(_HEADER)
+        span = self._tracer.start_span("run", attributes={"run_id": run_id})
+        carrier: dict[str, str] = {}
+        _CONTEXT.inject(carrier, trace.set_span_in_context(span))
+        # A span that does not end is not exported.
+        return BegunTrace(carrier.get(_HEADER), span.end)
 
     @contextmanager
     def span(self, name: str, run: Run) -> Iterator[None]:

@@ -117,11 +117,13 @@ def _open(
     run_id = run_id_for(container, train.path, train.etag)
     extra = {"run_id": run_id, "blob": train.path, "etag": train.etag}
     run = open_run(run_id, upload.dataset, source_of(container, dataset), options, services.now())
-    run = msgspec.structs.replace(run, trace=services.telemetry.begin(run_id))
+    begun = services.telemetry.begin(run_id)
+    run = msgspec.structs.replace(run, trace=begun.trace)
     if problems:
         run = _rejected(run, problems, services)
     enqueue_stage_changes(run, 0, services)
     if services.runs.create(run):
+        begun.keep()
         _log.info("run opened", extra=extra)
         forget_ignored(dataset, services)
     else:

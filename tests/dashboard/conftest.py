@@ -60,9 +60,13 @@ def training_run(scenes: Scenes) -> str:
     return scenes.training("long-training")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, which `make browser` installs: one for all pages, each in a context of its own."""
+    """Debian's Chromium, which `make browser` installs: each page in a context of its own.
+
+    One for each file: while Playwright is there, an event loop runs in this thread, and no test that follows
+    could run one of its own.
+    """
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     assert chromium, "the tests of the dashboard need Chromium: make browser, or apt-get install chromium"
     with sync_playwright() as playwright:

@@ -23,6 +23,7 @@ from shared.adapters.telemetry import OpenTelemetry
 from shared.bootstrap import build_services
 from shared.domain.errors import TransientServiceError
 from shared.domain.run.stages import Stage
+from shared.workflow.open_run import take_upload
 from tests.flow.conftest import ROOT, Flow, later
 
 SECRET_WORDS = "the-training-text-that-nobody-may-see"
@@ -77,9 +78,10 @@ def dataset() -> bytes:
 
 
 def test_a_run_is_one_trace_from_upload_to_teardown(observed: tuple[Flow, Collector]) -> None:
-    """Every advance of a run, each step and each outside call of it carry the run's trace id."""
+    """Every advance of a run, each step and each outside call of it carry one trace id, also with two events."""
     flow, collector = observed
     run_id = flow.upload("watched.jsonl", dataset())
+    take_upload("watched.jsonl", container="uploads", settings=flow.settings, services=flow.services)
     flow.drive(run_id, Stage.LIVE)
     later(flow, hours=25)
     flow.drive(run_id, Stage.STOPPED)
