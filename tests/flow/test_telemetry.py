@@ -78,7 +78,7 @@ def dataset() -> bytes:
 
 
 def test_a_run_is_one_trace_from_upload_to_teardown(observed: tuple[Flow, Collector]) -> None:
-    """Every advance of a run, each step and each outside call of it carry one trace id, also with two events."""
+    """Each advance of a run, each step and each outside call carry one trace id, also with two events."""
     flow, collector = observed
     run_id = flow.upload("watched.jsonl", dataset())
     take_upload("watched.jsonl", container="uploads", settings=flow.settings, services=flow.services)
