@@ -83,7 +83,7 @@ def test_a_run_is_held_for_its_caller_by_the_worker_that_comes_after_a_killed_on
 def test_a_run_that_is_over_before_the_call_is_killed_at_its_last_ones(
     harness: Harness, broken: Callable[[str], None]
 ) -> None:
-    """A run that waits for nobody makes a few calls fewer than the recorded one; it is killed all the same."""
+    """A run that waits for nobody makes a few calls fewer than the recorded one; it is killed anyway."""
     broken("nothing")
     beyond = len(record(harness, MAIN).calls) + 2
     verdict = killed(harness, MAIN, beyond, FaultKind.KILL_BEFORE)
