@@ -25,7 +25,7 @@ from shared.domain.run.parts import ModelRecord, TrainingPlan
 from shared.domain.run.run import Run
 from shared.domain.serving.chat import Chat
 from shared.domain.serving.dialects import upstream_request
-from shared.domain.serving.record import BATCH_ROUTE, StrategyName
+from shared.domain.serving.record import BATCH_ROUTE
 from shared.domain.training.capacity import VmSize
 from shared.domain.training.component import COMPONENT_NAME
 from shared.ports import ScoringTarget, Services
@@ -77,14 +77,7 @@ def planned(services: Services) -> tuple[Run, TrainingPlan]:
     (run_id,) = take_upload(path, container="uploads", settings=SETTINGS, services=services)
     run = services.runs.load(run_id).run
     run = validate_dataset(run, SETTINGS.validation_rules(run.options, 16_384), services)
-    run = plan_training(
-        run,
-        allow_retired_model=True,
-        default_size=A100,
-        serving=StrategyName,
-        most_tokens=None,
-        services=services,
-    )
+    run = plan_training(run, msgspec.structs.replace(SETTINGS, allow_retired_model=True), services)
     assert run.plan is not None
     services.workspace.create_compute(run.plan.compute, run.plan.compute_size, max_nodes=1)
     return run, run.plan
