@@ -16,6 +16,7 @@ from shared.domain.dataset import Sink, Split
 from shared.domain.run.cost import Prices
 from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry
+from shared.domain.run.job_time import JobTime
 from shared.domain.run.notifications import IgnoredNotification, Notification
 from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
 from shared.domain.run.parts import Metrics, ModelRecord, SourceFile, TrainingPlan
@@ -330,6 +331,16 @@ class Scoring(Protocol):
         """An answer's bytes as they come; closing the generator ends the request. Raises ScoringError."""
 
 
+class JobTimes(Protocol):
+    """How long the training jobs of earlier runs took."""
+
+    def recall(self, key: str) -> tuple[JobTime, ...]:
+        """The newest times under a `time_key`, oldest first."""
+
+    def remember(self, key: str, job: JobTime) -> None:
+        """Keep a time, instead of an earlier one of the same run."""
+
+
 class ServingMemory(Protocol):
     """Which strategy served a base model last."""
 
@@ -420,6 +431,7 @@ class Services:
     metrics: MetricsReader
     endpoints: Endpoints
     scoring: Scoring
+    job_times: JobTimes
     serving_memory: ServingMemory
     notifications: Notifications
     advance_queue: AdvanceQueue

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from handlers.http.quote_view import QuoteView, quote_view
 from shared.domain.dataset import Split, Verdict
 from shared.domain.run.cost import Prices, RunCost, run_cost
 from shared.domain.run.index import IndexEntry, entry_of
@@ -249,6 +250,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     upload: UploadView
     smoke_test: list[SmokeTestView] | None
     plan: PlanView | None
+    quote: QuoteView | None
     size_changes: list[SizeChangeView]
     suspended: _Suspended | UnsetType = UNSET
     needs_attention: bool | UnsetType = UNSET
@@ -287,6 +289,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         upload=_public(run.source, UploadView),
         smoke_test=_public(run.smoke_tests, list[SmokeTestView] | None),
         plan=_public(run.plan, PlanView | None),
+        quote=quote_view(run.quote),
         size_changes=_public(run.size_changes, list[SizeChangeView]),
     )
 
