@@ -56,7 +56,11 @@ def test_the_app_is_asked_and_its_rules_hold(settled: App, call: Call, tmp_path:
     assert json.loads(settled.asked[-1].content) == {"row_policy": "drop"}
     rules = json.loads(report.read_text())["rules"]
     assert (rules["ignore_keys"], rules["row_policy"]) == (["lang"], "drop")
-    assert (rules["sensitive_data"], rules["context_window"], rules["issues_per_code"]) == ("reject", 16_384, 7)
+    assert (rules["sensitive_data"], rules["context_window"], rules["issues_per_code"]) == (
+        "reject",
+        16_384,
+        7,
+    )
 
 
 @pytest.mark.parametrize(
