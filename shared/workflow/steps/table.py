@@ -66,14 +66,7 @@ def _validate(run: Run, _seen: Observation, settings: Settings, services: Servic
 
 
 def _plan(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
-    return plan_training(
-        run,
-        allow_retired_model=settings.allow_retired_model,
-        default_size=settings.compute_size[0],
-        most_tokens=settings.context_window,
-        serving=settings.serving_options(run.options).order,
-        services=services,
-    )
+    return plan_training(run, settings, services)
 
 
 def _claim(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
