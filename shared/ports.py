@@ -6,7 +6,7 @@ ServiceRefusedError where it will not. Times are UTC throughout.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -66,8 +66,11 @@ class RunStore(Protocol):
     def replace(self, run: Run, etag: str) -> str | None:
         """Write over the version `etag`; the new ETag, or None if that version is no longer there."""
 
-    def entries(self) -> Iterator[IndexEntry]:
-        """Every run, from one listing of 5,000 a page, without reading a record."""
+    def entries(self, *, max_age: timedelta = timedelta()) -> Sequence[IndexEntry]:
+        """Every run, from one listing of 1,000 a page, without reading a record.
+
+        With `max_age`, one that this process began so long ago at most will do.
+        """
 
     def page(self, *, limit: int, cursor: str | None) -> RunPage:
         """A page of the index in order of run id. Raises RequestError for a cursor that is not ours."""

@@ -56,6 +56,23 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class Preflight(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run with some options would train, and what its dataset would be held to."""
+
+    base_model_id: str
+    base_model_name: str
+    base_model_version: str
+    component_id: str
+    component_version: str
+    parameters: dict[str, ParameterValue]
+    compute_size: str
+    instance_type: str
+    options: Options
+    rules: dict[str, Any]
+    gpus_per_node: int = 0
+    create_compute: bool = False
+
+
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
     """The upload that opened the run."""
 

@@ -12,7 +12,7 @@ from handlers.http.quote_view import QuoteView, quote_view
 from shared.domain.dataset import Split, Verdict
 from shared.domain.run.cost import Prices, RunCost, run_cost
 from shared.domain.run.index import IndexEntry, entry_of
-from shared.domain.run.options import ParameterValue
+from shared.domain.run.options import ParameterValue, RunOptions
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.domain.run.waiting import waiting_for
@@ -262,7 +262,7 @@ def run_view(run: Run, now: datetime) -> RunView:
     return RunView(
         run_id=run.run_id,
         dataset=run.dataset,
-        options=_public(run.options, OptionsView),
+        options=options_view(run.options),
         stage=run.stage,
         history=[_public(entry, StageView) for entry in run.history],
         due=run.due,
@@ -292,6 +292,12 @@ def run_view(run: Run, now: datetime) -> RunView:
         quote=quote_view(run.quote),
         size_changes=_public(run.size_changes, list[SizeChangeView]),
     )
+
+
+def options_view(options: RunOptions) -> OptionsView:
+    """What is public of a run's options."""
+    view: OptionsView = _public(options, OptionsView)
+    return view
 
 
 def _public(record: Any, view: Any) -> Any:

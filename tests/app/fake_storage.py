@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -77,9 +77,9 @@ class MemoryRuns:
             self.blobs[run.run_id] = self._blob(run)
             return self.blobs[run.run_id].etag
 
-    def entries(self) -> Iterator[IndexEntry]:
-        """See `RunStore.entries`."""
-        return iter([from_metadata(run_id, blob.metadata) for run_id, blob in sorted(self.blobs.items())])
+    def entries(self, *, max_age: timedelta = timedelta()) -> Sequence[IndexEntry]:
+        """See `RunStore.entries`; nothing is kept."""
+        return [from_metadata(run_id, blob.metadata) for run_id, blob in sorted(self.blobs.items())]
 
     def page(self, *, limit: int, cursor: str | None) -> RunPage:
         """See `RunStore.page`."""
