@@ -25,6 +25,9 @@ _PARTICULAR = re.compile(r"d?[0-9a-f]{10,}")
 BEGINNING, END = 50, 30
 """Calls that are tried of a long way off the main one: between them it repeats the same rounds."""
 
+MOST_TRIES = 4
+"""Runs that are given to a kill until it meets a call."""
+
 _READ = re.compile(r"(GET|HEAD) ")
 
 
@@ -38,6 +41,7 @@ class Scenario:
         since: The stage from which it differs from the main scenario: earlier calls are that one's.
         stall: Whether a busy service keeps the run in that stage until the next tick.
         request: The function that a caller calls once the run is found in that stage.
+        started: Whether a caller has the stopped run's model deployed again; only calls from then on count.
         faults: What Azure ML is told to do to the run of a name.
     """
 
@@ -46,6 +50,7 @@ class Scenario:
     since: Stage = Stage.RECEIVED
     stall: bool = False
     request: str | None = None
+    started: bool = False
     faults: Callable[[str], list[dict[str, Any]]] = lambda _run_id: []
 
 
@@ -66,6 +71,7 @@ SCENARIOS = (
     Scenario("cancel while deploying", Stage.CANCELED, Stage.DEPLOYING, stall=True, request="cancel_run"),
     Scenario("delete while live", Stage.DELETED, Stage.LIVE, request="delete_endpoint"),
     Scenario("job fails", Stage.FAILED, Stage.TRAINING, faults=_failing_job),
+    Scenario("stopped and started again", Stage.STOPPED, started=True),
     Scenario("every deployment fails", Stage.STOPPED, Stage.DEPLOYING, faults=_crashing_deployments),
     # The last one: the strategy that works then is tried first from then on.
     Scenario(
@@ -108,7 +114,8 @@ def crashes(harness: Harness, main: list[tuple[str, str]], every: int = 1) -> It
     yield from _kills(harness, MAIN, main, 0, every)
     for scenario in SCENARIOS:
         calls, requested = record(harness, scenario)
-        yield from _kills(harness, scenario, calls, requested or _parting(main, calls), every)
+        first = 0 if scenario.started else requested or _parting(main, calls)
+        yield from _kills(harness, scenario, calls, first, every)
 
 
 def _kills(
@@ -119,8 +126,7 @@ def _kills(
         numbers = [*numbers[:BEGINNING], *numbers[-END:]]
     for number in numbers:
         for fault in kills_of(calls[number]):
-            injection = Injection(fault, call=number)
-            yield Case(f"{fault} a call: {scenario.name}", partial(killed, harness, scenario, injection))
+            yield Case(f"{fault} a call: {scenario.name}", partial(killed, harness, scenario, number, fault))
 
 
 def kills_of(call: tuple[str, str]) -> tuple[FaultKind, ...]:
@@ -128,11 +134,22 @@ def kills_of(call: tuple[str, str]) -> tuple[FaultKind, ...]:
     return (FaultKind.KILL_BEFORE,) if _READ.match(call[1]) else (FaultKind.KILL_BEFORE, FaultKind.KILL_AFTER)
 
 
-def killed(harness: Harness, scenario: Scenario, injection: Injection) -> Verdict:
-    """Run a scenario whose first worker dies as the injection says."""
-    # Who comes after a worker that died early is held, too: the request is for that stage.
-    host = harness.host(chain([[injection, *_stall(scenario)]], repeat(_stall(scenario))))
-    verdict, _ = _carry(harness, scenario, host)
+def killed(harness: Harness, scenario: Scenario, call: int, fault: FaultKind) -> Verdict:
+    """Run a scenario whose first worker is killed at a call.
+
+    A run whose turn for a slot comes sooner makes fewer calls than the recorded one and may be over before
+    that call. Then another run is killed at the last call that this one made.
+    """
+    for _ in range(MOST_TRIES):
+        injection = Injection(fault, call=call)
+        # Who comes after a worker that died early is held, too: the request is for that stage.
+        unharmed: list[list[Injection]] = [[]] if scenario.started else []
+        plans = chain(unharmed, [[injection, *_stall(scenario)]], repeat(_stall(scenario)))
+        host = harness.host(plans)
+        verdict, _ = _carry(harness, scenario, host)
+        if host.deaths or verdict.note:
+            break
+        call = min(call, len(host.calls)) - 1
     # The stall is not what is counted.
     return verdict._replace(injected=host.deaths)
 
@@ -163,7 +180,10 @@ def _carry(
             host.deliver(scenario.request, host.upload.run_id)
 
     end = host.carry(request)
-    return harness.assess(host, end, frozenset({scenario.end}), injected=injected), requested
+    if scenario.started and end is not None:
+        end = host.resume("start_run")
+    ends, started = frozenset({scenario.end}), int(scenario.started)
+    return harness.assess(host, end, ends, injected=injected, started=started), requested
 
 
 def _stall(scenario: Scenario) -> list[Injection]:

@@ -178,6 +178,7 @@ var defaultSettings = {
   MAX_STEPS: '100000'
   MAX_BATCH_SIZE: '64'
   MAX_RUN_COST: ''
+  MAX_MONTHLY_COST: ''
   ALLOWED_COMPUTES: ''
   ALLOWED_COMPUTE_SIZES: ''
   ALLOWED_INSTANCE_TYPES: ''
@@ -195,6 +196,7 @@ var defaultSettings = {
   RECONCILE_SCHEDULE: '0 */15 * * * *'
   RECONCILE_DRY_RUN: 'false'
   API_KEYS: apiKeyVault.outputs.setting
+  PRICES: 'settings'
   PRICES_PER_HOUR: '{}'
   PRICE_CURRENCY: ''
   DASHBOARD_URL: ''

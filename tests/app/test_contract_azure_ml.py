@@ -25,7 +25,7 @@ from shared.domain.run.parts import ModelRecord, TrainingPlan
 from shared.domain.run.run import Run
 from shared.domain.serving.chat import Chat
 from shared.domain.serving.dialects import upstream_request
-from shared.domain.serving.record import BATCH_ROUTE, StrategyName
+from shared.domain.serving.record import BATCH_ROUTE
 from shared.domain.training.capacity import VmSize
 from shared.domain.training.component import COMPONENT_NAME
 from shared.ports import ScoringTarget, Services
@@ -77,14 +77,7 @@ def planned(services: Services) -> tuple[Run, TrainingPlan]:
     (run_id,) = take_upload(path, container="uploads", settings=SETTINGS, services=services)
     run = services.runs.load(run_id).run
     run = validate_dataset(run, SETTINGS.validation_rules(run.options, 16_384), services)
-    run = plan_training(
-        run,
-        allow_retired_model=True,
-        default_size=A100,
-        serving=StrategyName,
-        most_tokens=None,
-        services=services,
-    )
+    run = plan_training(run, msgspec.structs.replace(SETTINGS, allow_retired_model=True), services)
     assert run.plan is not None
     services.workspace.create_compute(run.plan.compute, run.plan.compute_size, max_nodes=1)
     return run, run.plan
@@ -140,7 +133,7 @@ def test_a_cluster_is_made_once(services: Services) -> None:
 def test_sizes_are_known_by_their_gpus(services: Services) -> None:
     """Whatever the case; a CPU size has none, an unknown one is None."""
     sizes = services.workspace.vm_sizes()
-    assert sizes[A100.lower()] == VmSize(1, 24, A100_FAMILY)
+    assert sizes[A100.lower()] == VmSize(1, 24, A100_FAMILY, A100)
     assert sizes["standard_ds3_v2"].gpus == 0
     assert "standard_nonsense" not in sizes
     quota = services.workspace.quotas().get(A100_FAMILY.lower())

@@ -12,7 +12,6 @@ from shared.domain.run.observation import ComputeStatus, Provisioning
 from shared.domain.run.parts import Requests
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
-from shared.domain.serving.record import StrategyName
 from shared.domain.training.capacity import Quota
 from shared.domain.training.combinations import lora_config
 from shared.workflow.steps.claim_content import claim_content
@@ -21,6 +20,7 @@ from tests.app.builders import NOW, OPTIONS, PLAN, RUN_ID, a_run, report
 from tests.app.catalogue import PHI_3
 from tests.app.fake_azure_ml import A100_FAMILY
 from tests.app.fakes import World
+from tests.app.worlds import SETTINGS
 
 A100 = "Standard_NC24ads_A100_v4"
 OTHER = "ft-other-0123456789"
@@ -29,14 +29,8 @@ OTHER = "ft-other-0123456789"
 def plan(world: World, *, allow: bool = False, **options: Any) -> Run:
     """Plan a validated run with some options changed."""
     run = a_run(Stage.VALIDATED, options=msgspec.structs.replace(OPTIONS, **options))
-    return plan_training(
-        run,
-        allow_retired_model=allow,
-        default_size=OPTIONS.compute_size,
-        serving=StrategyName,
-        most_tokens=None,
-        services=world.services,
-    )
+    settings = msgspec.structs.replace(SETTINGS, allow_retired_model=allow, context_window=None)
+    return plan_training(run, settings, world.services)
 
 
 def test_a_plan_has_everything_that_is_submitted() -> None:

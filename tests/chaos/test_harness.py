@@ -13,7 +13,7 @@ from chaos.guards import guards
 from chaos.harness import Harness, Verdict
 from chaos.races import canceled
 from chaos.table import Table
-from chaos.wire import FaultKind, Injection
+from chaos.wire import FaultKind
 from shared.domain.run.stages import Stage
 
 DELETED = frozenset({Stage.DELETED})
@@ -60,9 +60,7 @@ def test_a_sound_app_survives_being_killed_around_the_call_that_costs_most(
     submission = next(
         index for index, (_, call) in enumerate(calls) if call.startswith("PUT") and "/jobs/" in call
     )
-    verdicts = [
-        killed(harness, MAIN, Injection(kill, call=submission)) for kill in kills_of(calls[submission])
-    ]
+    verdicts = [killed(harness, MAIN, submission, kill) for kill in kills_of(calls[submission])]
     table = _table("kill", *verdicts)
     assert table.clean, table.notes
     assert all("/jobs/" in call for verdict in verdicts for call in verdict.hit_calls)
@@ -78,8 +76,18 @@ def test_a_run_is_held_for_its_caller_by_the_worker_that_comes_after_a_killed_on
     calls = record(harness, scenario).calls
     held = next(number for number, (stage, _) in enumerate(calls) if stage == scenario.since)
     assert "/jobs/" in calls[held][1]
-    verdict = killed(harness, scenario, Injection(FaultKind.KILL_AFTER, call=held))
+    verdict = killed(harness, scenario, held, FaultKind.KILL_AFTER)
     assert (verdict.injected, verdict.expected) == (1, 1), verdict.note
+
+
+def test_a_run_that_is_over_before_the_call_is_killed_at_its_last_ones(
+    harness: Harness, broken: Callable[[str], None]
+) -> None:
+    """A run that waits for nobody makes a few calls fewer than the recorded one; it is killed anyway."""
+    broken("nothing")
+    beyond = len(record(harness, MAIN).calls) + 2
+    verdict = killed(harness, MAIN, beyond, FaultKind.KILL_BEFORE)
+    assert (verdict.injected, verdict.runs, verdict.expected) == (1, 1, 1), verdict.note
 
 
 def test_every_stage_of_a_run_makes_calls_that_are_seen(

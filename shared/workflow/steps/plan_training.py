@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 
+from shared.config import Settings
 from shared.domain.errors import InvalidRunError, ServiceRefusedError
 from shared.domain.run.cost import nodes_of
 from shared.domain.run.observation import Provisioning
 from shared.domain.run.options import SERVERLESS, RunOptions, choose_another
 from shared.domain.run.parts import TrainingPlan
+from shared.domain.run.quote import Quote
 from shared.domain.run.run import Run
-from shared.domain.serving.record import StrategyName
 from shared.domain.serving.strategies.catalogue import finetune_config
 from shared.domain.training.base_model import check_base_model, check_deployment_size, check_training_size
-from shared.domain.training.capacity import Quota, choose_size, cores_for_endpoint
+from shared.domain.training.capacity import Choice, Quota, VmSize, choose_size, cores_for_endpoint
 from shared.domain.training.combinations import check_combination, lora_config
 from shared.domain.training.component import (
     COMPONENT_NAME,
@@ -29,41 +31,89 @@ from shared.domain.training.component import (
 from shared.domain.training.display_name import display_name
 from shared.logs import get_logger
 from shared.ports import Services
+from shared.workflow.quote import Settled, amount_of, make_quote
 from shared.workflow.steps.vm_sizes import after_choice
 
 _log = get_logger(__name__)
 
 
-def plan_training(
-    run: Run,
-    *,
-    allow_retired_model: bool,
-    default_size: str,
-    serving: Iterable[StrategyName],
-    most_tokens: int | None,
-    services: Services,
-) -> Run:
-    """Settle what will be submitted, and refuse what cannot work.
+class Preflight(NamedTuple):
+    """What preflight settled.
+
+    Attributes:
+        plan: What would be submitted.
+        workspace_id: The workspace that it was settled for.
+        training: The VM size to train on, and why not those before it.
+        serving: The same for the deployment.
+        sizes: Those of the region, by name in lower case.
+    """
+
+    plan: TrainingPlan
+    workspace_id: str
+    training: Choice
+    serving: Choice
+    sizes: Mapping[str, VmSize]
+
+    @property
+    def for_quote(self) -> Settled:
+        """What an estimate needs of this."""
+        return Settled(self.plan, self.serving.size, self.name_of)
+
+    def name_of(self, size: str) -> str:
+        """A size as Azure spells it."""
+        found = self.sizes.get(size.lower())
+        return (found.name if found is not None else "") or size
+
+
+def plan_training(run: Run, settings: Settings, services: Services) -> Run:
+    """Settle what will be submitted and estimate what it costs, and refuse what cannot work.
 
     Raises:
         InvalidRunError: Saying what is wrong with the model, the compute or the parameters.
         ServiceRefusedError: If the registry or the workspace may not be read.
         TransientServiceError: If either could not be reached.
     """
-    options = run.options
+    settled = preflight(run.options, run.dataset, settings, services)
+    quote = quote_of(run, settled, settings, services)
+    run = after_choice(run, settled.training, settled.serving, services.now())
+    services.workspace.ensure_datastore()
+    return msgspec.structs.replace(run, plan=settled.plan, quote=quote, workspace_id=settled.workspace_id)
+
+
+def quote_of(run: Run, settled: Preflight, settings: Settings, services: Services) -> Quote | None:
+    """The estimate of a validated run; None if it lacks the report that says how much data there is."""
+    if run.report is None:
+        return None
+    return make_quote(run.options, settled.for_quote, amount_of(run.report), settings, services)
+
+
+def preflight(options: RunOptions, dataset: str, settings: Settings, services: Services) -> Preflight:
+    """Make every check that is possible before a run costs anything; nothing is written or created.
+
+    Args:
+        options: The run's options, within the operator's bounds.
+        dataset: The dataset's name, which becomes part of the job's display name.
+        settings: The app's settings.
+        services: The ports.
+
+    Raises:
+        InvalidRunError: Saying what is wrong with the model, the compute or the parameters.
+        ServiceRefusedError: If the registry or the workspace may not be read.
+        TransientServiceError: If either could not be reached.
+    """
     workspace_id = services.workspace.id()
     model = services.registry.base_model(options.base_model)
-    check_base_model(model, allow_retired=allow_retired_model, now=services.now())
+    check_base_model(model, allow_retired=settings.allow_retired_model, now=services.now())
     component = services.registry.component(COMPONENT_NAME)
     check_model_input(component, model.input)
     parameters = plan_parameters(component, model.defaults, options.parameters)
     check_combination(parameters)
-    window = context_window(model.context_window, most_tokens, model.defaults, options.parameters)
+    window = context_window(model.context_window, settings.context_window, model.defaults, options.parameters)
     if MAX_SEQ_LENGTH in component.inputs:
         # Otherwise the trainer would take the tokenizer's own, whatever validation counted with.
         parameters[MAX_SEQ_LENGTH] = window
     sizes, quotas = services.workspace.vm_sizes(), _quotas(services)
-    wanted, exists = _training_compute(options, default_size, services)
+    wanted, exists = _training_compute(options, settings.compute_size[0], services)
     nodes = nodes_of(parameters)
     training = choose_size(
         wanted,
@@ -74,7 +124,7 @@ def plan_training(
         cores=lambda size: nodes * size.cores,
         with_gpu=True,
     )
-    serving_size = choose_size(
+    serving = choose_size(
         (options.instance_type, *options.other_instance_types),
         "instance_type",
         sizes,
@@ -82,11 +132,10 @@ def plan_training(
         check=lambda size: check_deployment_size(model, size),
         cores=lambda size: cores_for_endpoint(size, options.instance_count),
     )
-    run = after_choice(run, training, serving_size, services.now())
     gpus = sizes[training.size.lower()].gpus
     takes_config = FINETUNE_CONFIG in component.inputs
     lora = lora_config(model.name, parameters, offered=takes_config, vouched=model.defaults)
-    services.workspace.ensure_datastore()
+    order = settings.serving_options(options).order
     plan = TrainingPlan(
         base_model_id=model.id,
         base_model_name=model.name,
@@ -97,13 +146,13 @@ def plan_training(
         compute=options.compute,
         compute_size=training.size,
         gpus_per_node=gpus,
-        display_name=display_name(model.name, run.dataset, parameters, gpus),
+        display_name=display_name(model.name, dataset, parameters, gpus),
         create_compute=not exists,
         base_model_input=model.input,
         context_window=window,
-        finetune_config={**finetune_config(serving), **lora} if takes_config else None,
+        finetune_config={**finetune_config(order), **lora} if takes_config else None,
     )
-    return msgspec.structs.replace(run, plan=plan, workspace_id=workspace_id)
+    return Preflight(plan, workspace_id, training, serving, sizes)
 
 
 def content_digest(run: Run, plan: TrainingPlan) -> str:

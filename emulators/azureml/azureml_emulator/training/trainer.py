@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from azureml_emulator.training.conversation import Example
+from azureml_emulator.training.conversation import Example, tokens
 from azureml_emulator.training.language_model import Gradients, LanguageModel
 
 LEARNING_RATE_SCALE = 3000.0
@@ -67,6 +67,15 @@ class Options:
             * max(1, self.whole("gradient_accumulation_steps"))
             * devices
         )
+
+
+def passed_tokens(training: list[Example], options: Options) -> int:
+    """How many tokens a training goes through, all of its examples in each epoch, sampled or not."""
+    count = sum(len(example.question) + len(tokens(example.answer)) for example in training)
+    steps = options.whole("max_steps")
+    if steps > 0:
+        return round(count * steps * options.batch / max(1, len(training)))
+    return round(count * options.number("num_train_epochs"))
 
 
 class AdamW:
