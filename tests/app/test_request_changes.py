@@ -12,6 +12,7 @@ import pytest
 from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run, start_run
 from handlers.http.responses import Response
 from shared.domain.errors import CorruptRunError, RequestError
+from shared.domain.limits import Limits
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from tests.app.builders import NOW, RUN_ID, a_run
@@ -21,7 +22,7 @@ from tests.app.worlds import SETTINGS
 
 def extend(run_id: str, services: Services, hours: Any = 1) -> Response:
     """Extend with the settings' usual limit."""
-    return extend_endpoint(run_id, {"hours": hours}, most_hours=168, services=services)
+    return extend_endpoint(run_id, {"hours": hours}, limits=Limits(), services=services)
 
 
 def start(run_id: str, services: Services) -> Response:

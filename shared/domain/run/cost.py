@@ -3,8 +3,8 @@
 Hours come from the record's own times, so that they are known for every run at any moment, ended or not:
 
 - Training counts from the job's submission to when its end was seen; that of a job that is stopped, to when
-  the run was over. Waiting for a node and the seconds between two looks are in it, so that it is the most
-  that the nodes can have run.
+  the run was over. Where MLflow says when the first node started, it counts from then; until then waiting for
+  a node is in it, so that it is the most that the nodes can have run.
 - An endpoint counts from when its deployment was begun, since its nodes cost from then on, to when it was
   seen to be gone.
 - Saved is what the same endpoint would have used since then, each time, had nobody deleted it: the Azure ML
@@ -21,12 +21,13 @@ import msgspec
 from msgspec import Meta
 
 from shared.domain.run.bounds import NODES_PARAMETER
+from shared.domain.run.job_status import QUEUED
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 
 ASSUMPTION = (
-    "Times are those of the stages: training includes waiting for nodes. Saved is against the same endpoint"
-    " left running until now."
+    "Times are those of the stages, but training counts from its first node where that is known. Saved is"
+    " against the same endpoint left running until now."
 )
 
 NodeHours = Annotated[float, Meta(ge=0)] | None
@@ -96,15 +97,14 @@ def run_cost(run: Run, prices: Prices, now: datetime) -> RunCost:
         now: UTC; what has not ended counts until then.
     """
     live = _hours(_span(run, Stage.LIVE, Stage.DELETING, now), 1)
-    training = _hours(
-        _span(run, Stage.TRAINING, Stage.TRAINED, now), nodes_of(run.plan.parameters if run.plan else {})
-    )
+    training = training_hours(run, now)
     endpoint = _hours(_span(run, Stage.DEPLOYING, Stage.DELETED, now), run.options.instance_count)
     saved = _hours(_span_at_rest(run, now), run.options.instance_count)
-    training_price = prices.of(run.plan.compute_size) if run.plan else None
-    endpoint_price = prices.of(run.options.instance_type)
+    known = prices_of(run, prices)
+    training_price = known.of(run.plan.compute_size) if run.plan else None
+    endpoint_price = known.of(run.options.instance_type)
     return RunCost(
-        currency=prices.currency,
+        currency=known.currency,
         training_price_per_hour=training_price,
         endpoint_price_per_hour=endpoint_price,
         training_node_hours=training,
@@ -117,6 +117,36 @@ def run_cost(run: Run, prices: Prices, now: datetime) -> RunCost:
     )
 
 
+def prices_of(run: Run, prices: Prices) -> Prices:
+    """The prices that the run was quoted with, and others of the settings."""
+    if run.quote is None:
+        return prices
+    own = {size.lower(): price for size, price in prices.per_hour.items()}
+    return Prices({**own, **run.quote.prices}, run.quote.currency or prices.currency)
+
+
+def training_hours(run: Run, now: datetime) -> float | None:
+    """Node hours of the training job, its wait for nodes left out where it is known; None before it."""
+    span = _span(run, Stage.TRAINING, Stage.TRAINED, now)
+    return _hours(span, nodes_of(run.plan.parameters if run.plan else {}))
+
+
+def began_computing(run: Run, entered: datetime, until: datetime) -> datetime:
+    """When the job that a run trains with from `entered` on got its first node, as far as MLflow said it.
+
+    Until that was read, it counts from the start, unless the job was seen to wait. Of a job that took the
+    place of another only the second one's nodes are known: it counts from the start.
+    """
+    if run.job_number > 1:
+        return entered
+    if run.metrics is not None and run.metrics.began is not None:
+        return min(max(entered, run.metrics.began), until)
+    if run.progress is None:
+        waits = run.stage is Stage.TRAINING and run.job is not None and run.job.status in QUEUED
+        return until if waits else entered
+    return min(max(entered, run.progress.began or until), until)
+
+
 def _span(run: Run, start: Stage, end: Stage, now: datetime) -> timedelta | None:
     """From each entry into a stage to that into another, or else to rest or now; None if it never began."""
     total, begun = None, None
@@ -124,10 +154,14 @@ def _span(run: Run, start: Stage, end: Stage, now: datetime) -> timedelta | None
         if entry.stage is start:
             begun = entry.at
         elif begun is not None and (entry.stage is end or entry.stage.at_rest):
-            total, begun = (total or timedelta()) + _elapsed(begun, entry.at), None
+            total, begun = (total or timedelta()) + _used(run, start, begun, entry.at), None
     if begun is not None:
-        total = (total or timedelta()) + _elapsed(begun, now)
+        total = (total or timedelta()) + _used(run, start, begun, now)
     return total
+
+
+def _used(run: Run, stage: Stage, start: datetime, end: datetime) -> timedelta:
+    return _elapsed(began_computing(run, start, end) if stage is Stage.TRAINING else start, end)
 
 
 def _span_at_rest(run: Run, now: datetime) -> timedelta | None:

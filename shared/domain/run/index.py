@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
+from shared.domain.run.budget import committed
 from shared.domain.run.names import numbered_name
 from shared.domain.run.run import SCHEMA_VERSION, Run
 from shared.domain.run.slot_kind import SlotKind
@@ -42,6 +44,9 @@ _STAGES = {stage.value: stage for stage in Stage}
 _KINDS = {kind.value: kind for kind in SlotKind}
 
 
+NOTHING: Mapping[str, float] = MappingProxyType({})
+
+
 class IndexEntry(NamedTuple):
     """One run as the index shows it.
 
@@ -69,6 +74,7 @@ class IndexEntry(NamedTuple):
         job_number, endpoint_number: See `Run`.
         newer: A newer version of the app wrote it: this one leaves the run and what it has alone.
         asked: A caller asked for the run to end, and it has not ended yet.
+        cost: See `committed`.
     """
 
     run_id: str
@@ -97,6 +103,7 @@ class IndexEntry(NamedTuple):
     endpoint_number: int = 1
     newer: bool = False
     asked: bool = False
+    cost: Mapping[str, float] = NOTHING
 
     @property
     def job_name(self) -> str:
@@ -164,6 +171,7 @@ def to_metadata(run: Run) -> dict[str, str]:
         "content": content_key(run.source.files[0]),
         "parts": parts_key(run.source.parts),
         "schema": str(run.schema_version),
+        "cost": " ".join(f"{month}={amount:.2f}" for month, amount in sorted(committed(run).items())[-3:]),
         "asked": "1" if not run.at_rest and (run.requests.cancel_at or run.requests.delete_at) else "",
         "job_number": str(run.job_number) if run.job_number > 1 else "",
         "endpoint_number": str(run.endpoint_number) if run.endpoint_number > 1 else "",
@@ -211,6 +219,7 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
         endpoint_number=_count(facts.get("endpoint_number")),
         newer=_is_newer(facts.get("schema", "")),
         asked=facts.get("asked") == "1",
+        cost=_costs(facts.get("cost", "")),
     )
 
 
@@ -221,6 +230,11 @@ def entry_of(run: Run, suspended: str | None = None) -> IndexEntry:
 
 def _count(text: str | None) -> int:
     return int(text) if text and re.fullmatch("[1-9][0-9]?", text) else 1
+
+
+def _costs(text: str) -> dict[str, float]:
+    found = (re.fullmatch(r"([0-9]{4}-[0-9]{2})=([0-9]{1,12}\.[0-9]{2})", part) for part in text.split())
+    return {match[1]: float(match[2]) for match in found if match is not None}
 
 
 def _is_newer(schema: str) -> bool:
