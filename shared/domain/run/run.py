@@ -37,7 +37,7 @@ from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import TRANSITIONS, Stage
 from shared.domain.serving.attempts import ServingProgress
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Of a record: changes with each field that is added, renamed or given another meaning, along with a step in
 `shared.domain.run.migrations`."""
 
@@ -143,6 +143,21 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return (
             f"{late} came after training had started, and is not used; to train with it, upload {train} again"
         )
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether somebody took note of how the run ended; another end asks for another note."""
+        noted = self.requests.acknowledged_at
+        return noted is not None and noted >= self.history[-1].at
+
+    @property
+    def end_note(self) -> str | None:
+        """Why the run ended or stopped, or is about to: its error, its twin, or what was asked for."""
+        if self.error is not None:
+            return f"{self.error.code}: {self.error.message}"
+        if self.duplicate_of is not None:
+            return f"The same content as {self.duplicate_of}"
+        return self.end_reason
 
     @property
     def job_name(self) -> str:

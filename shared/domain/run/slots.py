@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from shared.domain.run.index import BEFORE_USE, IndexEntry, entry_of
+from shared.domain.run.index import BEFORE_USE, IndexEntry
+from shared.domain.run.index_metadata import entry_of
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 
