@@ -30,6 +30,7 @@ from handlers.http.route import AuthScheme, Content, Route, Success
 from handlers.http.run_views import RunView
 from handlers.http.score_endpoint import score_endpoint
 from handlers.http.show_run import show_report, show_run
+from handlers.http.show_slots import SlotsView, show_slots
 from shared.domain.dataset import DatasetReport
 from shared.domain.serving.openai_reply import ChatCompletion
 from shared.domain.serving.score_payload import ScoreMessages, ScorePayload
@@ -50,7 +51,7 @@ RUNS = (
         handle=lambda request, app: list_runs(
             request.query,
             app().services,
-            prices=app().settings.prices,
+            prices=app().settings.own_prices,
             if_none_match=request.if_none_match,
         ),
         summary="List runs",
@@ -155,6 +156,20 @@ RUNS = (
         tag="runs",
         successes={200: Success("The run.", (_RUN_BODY,))},
         errors=(404, 409, *_BUSY),
+    ),
+)
+
+SLOTS = (
+    Route(
+        function="show_slots",
+        method="GET",
+        path="slots",
+        handle=lambda _request, app: show_slots(app().settings, app().services),
+        summary="Show the slots in use",
+        description="How many runs train or have an endpoint at once, of how many that may, and who waits.",
+        tag="runs",
+        successes={200: Success("The slots of each kind.", (Content((SlotsView,)),))},
+        errors=_BUSY,
     ),
 )
 
@@ -344,4 +359,4 @@ APP = (
     ),
 )
 
-ROUTES: tuple[Route, ...] = (*RUNS, *UPLOADS, *ENDPOINTS, *OPENAI, *APP)
+ROUTES: tuple[Route, ...] = (*RUNS, *SLOTS, *UPLOADS, *ENDPOINTS, *OPENAI, *APP)

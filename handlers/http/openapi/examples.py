@@ -95,6 +95,10 @@ IGNORED_UPLOADS = {
 START = {"instance_type": "Standard_NC48ads_A100_v4", "lifetime_hours": 8}
 EXTENSION = {"hours": 4}
 HEALTH = {"status": "ok"}
+SLOTS = {
+    "training": {"in_use": 4, "limit": 4, "waiting": 2},
+    "endpoint": {"in_use": 3, "limit": None, "waiting": 0},
+}
 
 JSON = "application/json"
 _ASKED = {JSON: {"run": ASKED_RUN}}
@@ -109,6 +113,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("start_run", "202"): _ASKED,
     ("retry_run", "202"): {JSON: {"run": ASKED_RUN, "unreadable": {"run_id": RUN_ID}}},
     ("acknowledge_run", "200"): _ASKED,
+    ("show_slots", "200"): {JSON: {"slots": SLOTS}},
     ("score", "request"): {JSON: {"short": SCORE_SHORT, "azure": SCORE_AZURE}},
     ("score", "200"): {
         JSON: {"short": SCORED, "azure": SCORED_AZURE},

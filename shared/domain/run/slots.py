@@ -85,6 +85,12 @@ def in_turn(kind: SlotKind, holders: frozenset[str], entries: Iterable[IndexEntr
     return _shares(kind, holders, entries)[1]
 
 
+def usage(kind: SlotKind, holders: frozenset[str], entries: Iterable[IndexEntry]) -> tuple[int, int]:
+    """How many slots are in use, and how many runs wait for one."""
+    held, turns = _shares(kind, holders, entries)
+    return held.total(), len(turns)
+
+
 def fair_share_name(dataset: str) -> str:
     """What a dataset counts as when slots are shared: `support`, `support-2` and `Support_2026-3` are one."""
     name = dataset.casefold()
