@@ -40,7 +40,7 @@ def show_slots(settings: Settings, services: Services) -> Response:
     """
     listed = {kind: services.slots.holders(kind).runs for kind in SlotKind}
     # Read after the lists: a run that is on a list and not in the index no longer exists.
-    entries = list(services.runs.entries())
+    entries = services.runs.entries()
 
     def count(kind: SlotKind, limit: int) -> SlotsOfKind:
         in_use, waiting = usage(kind, current_holders(kind, listed[kind], entries), entries)

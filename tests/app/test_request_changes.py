@@ -188,13 +188,13 @@ def test_only_an_end_can_be_acknowledged(stage: Stage) -> None:
             acknowledge_run(RUN_ID, world.services)
         assert refused.value.status == 409
         return
-    assert next(world.runs.entries()).needs_attention(NOW)
+    assert world.runs.entries()[0].needs_attention(NOW)
     answer = acknowledge_run(RUN_ID, world.services)
     assert (answer.status, answer.advance) == (200, ())
     assert msgspec.json.decode(answer.body)["acknowledged"]
     first = world.runs.load(RUN_ID)
     assert first.run.due is None
-    assert not next(world.runs.entries()).needs_attention(NOW)
+    assert not world.runs.entries()[0].needs_attention(NOW)
     world.now += timedelta(hours=1)
     acknowledge_run(RUN_ID, world.services)
     assert world.runs.load(RUN_ID) == first
