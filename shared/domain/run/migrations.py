@@ -37,7 +37,7 @@ def _serving_has_what_is_used(record: Document) -> Document:
 
 
 def _runs_have_quotes(record: Document) -> Document:
-    """4 to 5: a run that was planned before has none, and no bound on its cost is held against it."""
+    """4 to 5: a run that was planned before has no quote, and nobody took note of its end."""
     return record
 
 
