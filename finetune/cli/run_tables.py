@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from finetune.client import AT_REST, Run, RunEntry
-from finetune.client.types import Cost, Metrics
+from finetune.client.types import Cost, Evaluation, Interval, Metrics
 
 GOOD, BAD, MOVING, CALM, WARN = "green", "red", "blue", "dim", "yellow"
 STYLES = {
@@ -78,6 +78,7 @@ def run_details(run: Run, now: datetime) -> RenderableType:
         ),
         ("time left", _left(endpoint.expires_at, now) if endpoint and live else None),
         ("smoke test", f"{len(run.smoke_test)} answered" if run.smoke_test else None),
+        *evaluation_rows(run.evaluation),
         *money_rows(run.cost),
         ("job", run.job and run.job.studio_url),
         ("same as run", run.duplicate_of),
@@ -91,6 +92,32 @@ def run_details(run: Run, now: datetime) -> RenderableType:
     ]
     head = Text.assemble((run.run_id, "bold"), "  ", stage_text(run.stage))
     return Group(head, "", timeline(run, now), "", *lines, *_faults(run))
+
+
+def evaluation_rows(evaluation: Evaluation | None) -> list[tuple[str, str]]:
+    """How far the evaluation is; its main measures once it is complete."""
+    if evaluation is None:
+        return []
+    if evaluation.ended is None:
+        return [("evaluation", f"{evaluation.asked} of {evaluation.rows} test rows answered")]
+    shown = [
+        f"{label} {_span(evaluation.metrics[name])}{unit}"
+        for name, (label, unit) in _MEASURES.items()
+        if name in evaluation.metrics
+    ]
+    return [("evaluation", ", ".join([f"{evaluation.asked} of {evaluation.rows} rows", *shown]))]
+
+
+_MEASURES = {
+    "chrf": ("chrF", ""),
+    "rouge_l": ("ROUGE-L", ""),
+    "exact_match": ("exact", " %"),
+    "latency_p95": ("p95", " s"),
+}
+
+
+def _span(measured: Interval) -> str:
+    return f"{measured.value:.3g} ({measured.low:.3g} to {measured.high:.3g})"
 
 
 def money_rows(cost: Cost | None) -> list[tuple[str, str]]:

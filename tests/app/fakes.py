@@ -21,6 +21,7 @@ from tests.app.fake_azure_ml import MemoryCloud
 from tests.app.fake_storage import (
     MemoryContentIndex,
     MemoryDatasets,
+    MemoryEvaluations,
     MemoryIgnoredUploads,
     MemoryReports,
     MemoryRunLock,
@@ -96,6 +97,7 @@ class World:
     ignored_uploads: MemoryIgnoredUploads = field(default_factory=MemoryIgnoredUploads)
     datasets: MemoryDatasets = field(default_factory=MemoryDatasets)
     reports: MemoryReports = field(default_factory=MemoryReports)
+    evaluations: MemoryEvaluations = field(default_factory=MemoryEvaluations)
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
     advance_queue: MemoryAdvanceQueue = field(default_factory=MemoryAdvanceQueue)
@@ -114,6 +116,7 @@ class World:
             ignored_uploads=self.ignored_uploads,
             datasets=self.datasets,
             reports=self.reports,
+            evaluations=self.evaluations,
             registry=self.cloud,
             workspace=self.cloud,
             training=self.cloud,

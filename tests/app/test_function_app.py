@@ -35,6 +35,7 @@ FUNCTIONS = {
     "list_runs": "httpTrigger",
     "list_uploads": "httpTrigger",
     "get_run": "httpTrigger",
+    "get_evaluation": "httpTrigger",
     "get_report": "httpTrigger",
     "cancel_run": "httpTrigger",
     "retry_run": "httpTrigger",

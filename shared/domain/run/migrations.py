@@ -36,10 +36,16 @@ def _serving_has_what_is_used(record: Document) -> Document:
     return {**record, "endpoint": {**endpoint, "serving": kept}}
 
 
+def _models_are_evaluated(record: Document) -> Document:
+    """4 to 5: until then no model was measured before it got traffic: the defaults."""
+    return record
+
+
 MIGRATIONS: dict[int, Callable[[Document], Document]] = {
     1: _endpoints_say_whether_they_are_public,
     2: _runs_may_start_again,
     3: _serving_has_what_is_used,
+    4: _models_are_evaluated,
 }
 """What makes a record of that version one of the next."""
 
