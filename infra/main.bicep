@@ -196,6 +196,7 @@ var defaultSettings = {
   RECONCILE_SCHEDULE: '0 */15 * * * *'
   RECONCILE_DRY_RUN: 'false'
   API_KEYS: apiKeyVault.outputs.setting
+  PRICES: 'settings'
   PRICES_PER_HOUR: '{}'
   PRICE_CURRENCY: ''
   DASHBOARD_URL: ''

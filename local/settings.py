@@ -25,6 +25,7 @@ FOREIGN_PREFIXES = (
     "OTEL_",
     "PYTHON_APPLICATIONINSIGHTS_",
     "REGISTRY_DISCOVERY_",
+    "RETAIL_PRICES_",
     "TrainingStorage",
 )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.app import App
@@ -55,8 +56,10 @@ def build_services(
     from shared.adapters.azureml.scoring import EndpointScoring
     from shared.adapters.azureml.training import AzureMlTraining
     from shared.adapters.azureml.workspace import AzureMlWorkspace
+    from shared.adapters.fixed_prices import FixedPrices
     from shared.adapters.http.trusted_hosts import TrustedHosts
     from shared.adapters.http.webhook import HttpWebhook
+    from shared.adapters.retail_prices import RetailPrices, price_list_url
     from shared.adapters.storage import advance_queue, notification_queue, upload_queue
     from shared.adapters.storage.account import blob_service, datastore_address, installation_name
     from shared.adapters.storage.advance_queue import StorageAdvanceQueue
@@ -75,6 +78,7 @@ def build_services(
     from shared.adapters.telemetry import OpenTelemetry
 
     telemetry = telemetry or OpenTelemetry()
+    now = partial(datetime.now, UTC)
     blobs = blob_service(settings.storage, credential)
     base_url = arm_base_url()
     trusted = TrustedHosts(base_url, [registry_discovery_url()])
@@ -112,6 +116,15 @@ def build_services(
             workspace=workspace_id,
         ),
         workspace=workspace,
+        prices=RetailPrices(
+            price_list_url(),
+            lambda: workspace.location,
+            now,
+            currency=settings.price_currency,
+            own=settings.prices_per_hour,
+        )
+        if settings.prices == "azure"
+        else FixedPrices(settings.own_prices),
         training=AzureMlTraining(
             arm,
             credential,
@@ -132,7 +145,7 @@ def build_services(
         else NoNotifications(),
         webhook=HttpWebhook(settings.webhook_url or ""),
         telemetry=telemetry,
-        now=lambda: datetime.now(UTC),
+        now=now,
         jitter=random.random,
     )
     return telemetry.traced(plain)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from shared.domain.dataset import Sink, Split
+from shared.domain.run.cost import Prices
 from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.notifications import IgnoredNotification, Notification
@@ -244,6 +245,16 @@ class Workspace(Protocol):
         """Make sure that training can reach the snapshot."""
 
 
+class PriceList(Protocol):
+    """What VM sizes cost."""
+
+    def of(self, sizes: Iterable[str]) -> Prices:
+        """Prices per hour of these sizes, each named as `Workspace.vm_sizes` does; unknown ones are left out.
+
+        Raises TransientServiceError.
+        """
+
+
 class Training(Protocol):
     """Training jobs and the models that come of them."""
 
@@ -422,6 +433,7 @@ class Services:
     evaluations: Evaluations
     registry: Registry
     workspace: Workspace
+    prices: PriceList
     training: Training
     metrics: MetricsReader
     endpoints: Endpoints

@@ -64,7 +64,7 @@ RUNS = (
             request.path["id"],
             if_none_match=request.if_none_match,
             services=app().services,
-            prices=app().settings.prices,
+            prices=app().settings.own_prices,
         ),
         summary="Show a run",
         description="Stages with times, report in short, metrics, model, evaluation, endpoint, error, cost.",

@@ -379,12 +379,22 @@ class ApiSettings(PaceSettings, frozen=True, kw_only=True):
         str | None,
         Meta(description="Keys of `/api/v1`, e.g. the function key, comma-separated; empty accepts none."),
     ] = None
+    prices: Annotated[
+        Literal["settings", "azure"],
+        Meta(
+            description="What VMs cost: `settings` knows PRICES_PER_HOUR alone; `azure` also reads Azure's "
+            "public price list for the workspace's region, once a day."
+        ),
+    ] = "settings"
     prices_per_hour: Annotated[
         dict[str, Annotated[float, Meta(ge=0)]],
-        Meta(description="JSON object, VM size to price per hour: runs then show cost. None is built in."),
+        Meta(description="JSON object, VM size to price per hour: what you pay, before any list price."),
     ] = {}
     price_currency: Annotated[
-        str | None, Meta(description="Currency of these prices, as costs show it, e.g. `EUR`.")
+        str | None,
+        Meta(
+            description="Currency of prices, e.g. `EUR`; with `PRICES=azure` an ISO code, by default `USD`."
+        ),
     ] = None
     dashboard_url: Annotated[
         Annotated[str, Meta(pattern=r"^https?://[^/\s<>|#]+[^\s<>|#]*$")] | None,

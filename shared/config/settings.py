@@ -123,8 +123,8 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
         )
 
     @property
-    def prices(self) -> Prices:
-        """What VM sizes cost."""
+    def own_prices(self) -> Prices:
+        """What VM sizes cost, as far as the settings say."""
         return Prices(self.prices_per_hour, self.price_currency)
 
     @property

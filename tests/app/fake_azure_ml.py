@@ -42,10 +42,10 @@ def said(text: str, body: Mapping[str, Any]) -> Any:
 LOGGED = Metrics(latest={"eval_loss": 1.5}, history={}, train_loss=1.0, eval_loss=1.5)
 A100_FAMILY = "standardNCADSA100v4Family"
 SIZES = {
-    "standard_nc24ads_a100_v4": VmSize(1, 24, A100_FAMILY),
-    "standard_nc48ads_a100_v4": VmSize(2, 48, A100_FAMILY),
-    "standard_nc40ads_h100_v5": VmSize(1, 40, "StandardNCadsH100v5Family"),
-    "standard_ds3_v2": VmSize(0, 4, "standardDSv2Family"),
+    "standard_nc24ads_a100_v4": VmSize(1, 24, A100_FAMILY, "Standard_NC24ads_A100_v4"),
+    "standard_nc48ads_a100_v4": VmSize(2, 48, A100_FAMILY, "Standard_NC48ads_A100_v4"),
+    "standard_nc40ads_h100_v5": VmSize(1, 40, "StandardNCadsH100v5Family", "Standard_NC40ads_H100_v5"),
+    "standard_ds3_v2": VmSize(0, 4, "standardDSv2Family", "Standard_DS3_v2"),
 }
 
 

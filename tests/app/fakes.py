@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from shared.adapters.fixed_prices import FixedPrices
 from shared.adapters.telemetry import OpenTelemetry
 from shared.domain.errors import FinetuneError, TransientServiceError
+from shared.domain.run.cost import Prices
 from shared.domain.run.notifications import IgnoredNotification, Notification
 from shared.domain.run.uploads import UploadCheck
 from shared.ports import Services
@@ -101,6 +103,7 @@ class World:
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
     advance_queue: MemoryAdvanceQueue = field(default_factory=MemoryAdvanceQueue)
+    prices: Prices = field(default_factory=Prices)
     now: datetime = NOW
 
     @property
@@ -119,6 +122,7 @@ class World:
             evaluations=self.evaluations,
             registry=self.cloud,
             workspace=self.cloud,
+            prices=FixedPrices(self.prices),
             training=self.cloud,
             metrics=self.cloud,
             endpoints=self.cloud,

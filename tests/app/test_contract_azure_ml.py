@@ -133,7 +133,7 @@ def test_a_cluster_is_made_once(services: Services) -> None:
 def test_sizes_are_known_by_their_gpus(services: Services) -> None:
     """Whatever the case; a CPU size has none, an unknown one is None."""
     sizes = services.workspace.vm_sizes()
-    assert sizes[A100.lower()] == VmSize(1, 24, A100_FAMILY)
+    assert sizes[A100.lower()] == VmSize(1, 24, A100_FAMILY, A100)
     assert sizes["standard_ds3_v2"].gpus == 0
     assert "standard_nonsense" not in sizes
     quota = services.workspace.quotas().get(A100_FAMILY.lower())

@@ -67,6 +67,7 @@ def test_python_reads_no_setting_that_is_not_declared() -> None:
         "ARM_CLOUD_METADATA_URL",
         "AZUREML_CURRENT_CLOUD",
         "REGISTRY_DISCOVERY_ENDPOINT_URL",
+        "RETAIL_PRICES_URL",
     }
 
 

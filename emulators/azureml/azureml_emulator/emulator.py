@@ -95,11 +95,13 @@ class Emulator(Controls):
     def environment(self) -> dict[str, str]:
         """The environment variables that point azure-ai-ml, azure-identity, MLflow and HTTP clients here.
 
-        `SCORING_DOMAIN` is for clients that send credentials to endpoints of one domain only.
+        `SCORING_DOMAIN` is for clients that send credentials to endpoints of one domain only, and
+        `RETAIL_PRICES_URL` for those that read Azure's price list.
         """
         return {
             "ARM_CLOUD_METADATA_URL": f"{self.url}/metadata/endpoints?api-version=2022-09-01",
             "REGISTRY_DISCOVERY_ENDPOINT_URL": f"{self.url}/",
+            "RETAIL_PRICES_URL": f"{self.url}/api/retail/prices",
             "REQUESTS_CA_BUNDLE": self.ca_bundle,
             "SSL_CERT_FILE": self.ca_bundle,
             "IDENTITY_ENDPOINT": f"{self.url}/msi/token",

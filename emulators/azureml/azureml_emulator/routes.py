@@ -16,6 +16,7 @@ from azureml_emulator.arm import (
     operation_status,
     registry,
     registry_assets,
+    retail_prices,
     vm_sizes,
     workspaces,
 )
@@ -26,6 +27,7 @@ ROUTES = (
     *identity.ROUTES,
     *workspaces.ROUTES,
     *vm_sizes.ROUTES,
+    *retail_prices.ROUTES,
     *operation_status.ROUTES,
     *computes.ROUTES,
     *datastores.ROUTES,

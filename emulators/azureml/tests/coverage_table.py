@@ -32,7 +32,7 @@ def known(route: Route, half: str) -> str:
     if found:
         return min(found, key=lambda one: (ORDER.index(one.split()[0]), _newest_first(one)))
     if half == "answer" and route.evidence is not Evidence.CHOSEN:
-        return f"{route.evidence} {SDK_DATE}"
+        return f"{route.evidence} {SDK_DATE if route.evidence is Evidence.SDK_VERIFIED else CHOICE_DATE}"
     if half == "refusal" and route.operation in DOCUMENTED:
         return f"{Evidence.DOCUMENTED} {DOCUMENTED[route.operation]}"
     return f"{Evidence.CHOSEN} {CHOICE_DATE}"

@@ -208,7 +208,10 @@ def _read_compute(body: Any) -> ComputeStatus:
 def _read_sizes(body: Any) -> dict[str, VmSize]:
     return {
         str(item["name"]).lower(): VmSize(
-            int(item.get("gpus") or 0), int(item.get("vCPUs") or 0), str(item.get("family") or "")
+            int(item.get("gpus") or 0),
+            int(item.get("vCPUs") or 0),
+            str(item.get("family") or ""),
+            str(item["name"]),
         )
         for item in body["value"]
     }

@@ -11,11 +11,19 @@ from shared.domain.run.options import choose_another
 
 
 class VmSize(NamedTuple):
-    """A VM size of the region: GPUs and vCPUs of one VM, and the family whose quota it uses."""
+    """A VM size of the region.
+
+    Attributes:
+        gpus: Of one VM.
+        cores: Its vCPUs.
+        family: The family whose quota it uses.
+        name: As Azure spells it, which compares names by case in places.
+    """
 
     gpus: int
     cores: int
     family: str
+    name: str = ""
 
 
 class Quota(NamedTuple):
