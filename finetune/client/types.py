@@ -77,6 +77,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     lifetime_hours: float = 0
     idle_minutes: float = 0
     row_policy: str = ""
+    evaluation_rows: int = 0
     serving_concurrency: int = 0
     force: bool = False
     start_on_request: bool = False
@@ -213,6 +214,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     asked: int
     ended: datetime | None = None
     refused: int = 0
+    fingerprint: str = ""
     metrics: dict[str, Interval] = {}
 
 
