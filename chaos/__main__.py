@@ -26,6 +26,7 @@ from chaos.isolation import isolation
 from chaos.races import duplicates, races
 from chaos.schedules import schedules
 from chaos.table import RUNS, Table
+from chaos.uploads import uploads
 from chaos.wrong_workspace import wrong_workspace
 
 BATCH = 60
@@ -39,6 +40,7 @@ PARTS = (
     "service_faults",
     "refusals",
     "isolation",
+    "uploads",
     "wrong_workspace",
     "drift",
     "greed",
@@ -70,6 +72,7 @@ def main() -> int:
             "service_faults": lambda: service_faults(harness),
             "refusals": lambda: refusals(harness),
             "isolation": lambda: isolation(harness),
+            "uploads": lambda: uploads(harness, arguments.every),
             "wrong_workspace": lambda: wrong_workspace(harness),
             "drift": lambda: drift(harness),
             "greed": lambda: greed(harness, arguments.alter),
@@ -78,7 +81,7 @@ def main() -> int:
         }
         for name in arguments.only or PARTS:
             # Calls are numbered in the scenarios that were recorded, which must not wait.
-            harness.set_pace(INSTANT if name in {"crashes", "races"} else BRISK)
+            harness.set_pace(INSTANT if name in {"crashes", "races", "uploads"} else BRISK)
             _try_all(harness, parts[name](), table, arguments.lanes)
             _say(f"{name}: {time.monotonic() - began:.0f} s")
     print(table.render())

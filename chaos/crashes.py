@@ -41,6 +41,7 @@ class Scenario:
         since: The stage from which it differs from the main scenario: earlier calls are that one's.
         stall: Whether a busy service keeps the run in that stage until the next tick.
         request: The function that a caller calls once the run is found in that stage.
+        started: Whether a caller has the stopped run's model deployed again; only calls from then on count.
         faults: What Azure ML is told to do to the run of a name.
     """
 
@@ -49,6 +50,7 @@ class Scenario:
     since: Stage = Stage.RECEIVED
     stall: bool = False
     request: str | None = None
+    started: bool = False
     faults: Callable[[str], list[dict[str, Any]]] = lambda _run_id: []
 
 
@@ -69,6 +71,7 @@ SCENARIOS = (
     Scenario("cancel while deploying", Stage.CANCELED, Stage.DEPLOYING, stall=True, request="cancel_run"),
     Scenario("delete while live", Stage.DELETED, Stage.LIVE, request="delete_endpoint"),
     Scenario("job fails", Stage.FAILED, Stage.TRAINING, faults=_failing_job),
+    Scenario("stopped and started again", Stage.STOPPED, started=True),
     Scenario("every deployment fails", Stage.STOPPED, Stage.DEPLOYING, faults=_crashing_deployments),
     # The last one: the strategy that works then is tried first from then on.
     Scenario(
@@ -111,7 +114,8 @@ def crashes(harness: Harness, main: list[tuple[str, str]], every: int = 1) -> It
     yield from _kills(harness, MAIN, main, 0, every)
     for scenario in SCENARIOS:
         calls, requested = record(harness, scenario)
-        yield from _kills(harness, scenario, calls, requested or _parting(main, calls), every)
+        first = 0 if scenario.started else requested or _parting(main, calls)
+        yield from _kills(harness, scenario, calls, first, every)
 
 
 def _kills(
@@ -139,7 +143,9 @@ def killed(harness: Harness, scenario: Scenario, call: int, fault: FaultKind) ->
     for _ in range(MOST_TRIES):
         injection = Injection(fault, call=call)
         # Who comes after a worker that died early is held, too: the request is for that stage.
-        host = harness.host(chain([[injection, *_stall(scenario)]], repeat(_stall(scenario))))
+        unharmed: list[list[Injection]] = [[]] if scenario.started else []
+        plans = chain(unharmed, [[injection, *_stall(scenario)]], repeat(_stall(scenario)))
+        host = harness.host(plans)
         verdict, _ = _carry(harness, scenario, host)
         if host.deaths or verdict.note:
             break
@@ -174,7 +180,10 @@ def _carry(
             host.deliver(scenario.request, host.upload.run_id)
 
     end = host.carry(request)
-    return harness.assess(host, end, frozenset({scenario.end}), injected=injected), requested
+    if scenario.started and end is not None:
+        end = host.resume("start_run")
+    ends, started = frozenset({scenario.end}), int(scenario.started)
+    return harness.assess(host, end, ends, injected=injected, started=started), requested
 
 
 def _stall(scenario: Scenario) -> list[Injection]:

@@ -16,7 +16,7 @@ from emulators.functions.bindings import (
     timer_request,
 )
 from emulators.functions.worker import Worker
-from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run
+from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run, start_run
 from handlers.http.responses import Response
 from shared import bootstrap
 from shared.app import App
@@ -30,6 +30,7 @@ REQUESTS: dict[str, Callable[[str, App], Response]] = {
         most_hours=app.settings.endpoint_max_lifetime_hours,
         services=app.services,
     ),
+    "start_run": lambda run_id, app: start_run(run_id, {}, settings=app.settings, services=app.services),
     "retry_run": lambda run_id, app: retry_run(run_id, app.services),
 }
 """What people ask for over HTTP. No event of a host starts these, and their handlers are called directly."""

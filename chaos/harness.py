@@ -115,6 +115,7 @@ class Harness:
         faults: Sequence[FaultHandle] = (),
         holds: bool = True,
         redeployed: int = 0,
+        started: int = 0,
     ) -> Verdict:
         """Compare the end with what it should be.
 
@@ -127,22 +128,23 @@ class Harness:
             faults: Those faults.
             holds: Whether everything else that the case looks at was right.
             redeployed: Deployments that had to be created once more, since somebody else deleted them.
+            started: How often somebody had the run's model deployed again.
         """
-        audit = self.world.audit(host.upload)
+        audit = host.world.audit(host.upload)
         audit = replace(audit, deployments=audit.deployments - redeployed)
         right = end in expected and holds
         at_end = end in {Stage.STOPPED, Stage.DELETED}
-        record = self.world.record(host.upload.run_id) if at_end else None
+        record = host.world.record(host.upload.run_id) if at_end else None
         if record is not None and record.error is None:
             # It went all the way: then there was one of everything, and only what had failed was made again.
             right = right and (audit.jobs, audit.models, audit.endpoints - audit.replaced) == (1, 1, 1)
             right = right and 1 <= audit.deployments <= audit.attempts + audit.replaced
             failed = record.last_fault is not None and record.last_fault.code == "EndpointFailed"
-            right = right and (failed or audit.replaced == 0)
+            right = right and (failed or audit.replaced == started)
         wrong = not right or audit.duplicates or audit.running or end is None
         note = self._explain(host, end) if wrong else ""
         if not wrong:
-            self.world.forget(host.upload)
+            host.world.forget(host.upload)
         met = len(host.hit_calls) + sum(fault.hits for fault in faults) if injected is None else injected
         hit_calls = tuple(host.hit_calls)
         lost = int(end is None)
@@ -151,15 +153,15 @@ class Harness:
         )
 
     def _explain(self, host: Host, end: Stage | None) -> str:
-        entry = self.world.entry(host.upload.run_id)
+        entry = host.world.entry(host.upload.run_id)
         why = ""
         if entry is not None and entry.stage is not None:
-            record = self.world.record(host.upload.run_id)
+            record = host.world.record(host.upload.run_id)
             failure = record.error or record.last_fault
             why = f"; {failure.code}: {failure.message}" if failure else ""
         hits = ", ".join(_short(call) for call in host.hit_calls[:6])
         return (
-            f"{host.upload.run_id} ended as {end}; {self.world.audit(host.upload)}{why}; "
+            f"{host.upload.run_id} ended as {end}; {host.world.audit(host.upload)}{why}; "
             f"hit: {hits or 'nothing'}; deaths: {host.deaths}; raised: {dict(host.faults)}"
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -47,7 +47,14 @@ class Host:
     """
 
     def __init__(
-        self, world: World, fleet: Fleet, upload: Upload, plans: Plans | None = None, *, warm: bool = False
+        self,
+        world: World,
+        fleet: Fleet,
+        upload: Upload,
+        plans: Plans | None = None,
+        *,
+        warm: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Begin with a worker that has done nothing yet.
 
@@ -58,6 +65,7 @@ class Host:
             plans: A plan for the wire of each worker in turn; none when they run out.
             warm: Whether to take workers that have served other runs, as a busy host would, instead of
                 new ones, which make all the calls that there are.
+            environment: Variables of this host's workers, if they are not the fleet's; such workers are new.
         """
         self.world, self.fleet, self.upload = world, fleet, upload
         self.now = datetime.now(UTC)
@@ -69,38 +77,57 @@ class Host:
         self.suspended = 0
         self.drops = 0
         self.on_pause: Callable[[], None] = lambda: None
-        self._warm = warm
+        self._warm = warm and environment is None
+        self._environment = dict(environment or {})
         self._plans = plans or iter(())
         self._worker: Worker | None = None
         self._seen: set[Stage] = set()
 
-    def carry(self, at_stage: Callable[[Stage], None] = lambda _stage: None) -> Stage | None:
+    def carry(
+        self, at_stage: Callable[[Stage], None] = lambda _stage: None, *, opened_by: str | None = None
+    ) -> Stage | None:
         """Deliver the upload and everything that follows from it, until the run is over.
 
         Args:
             at_stage: Called before the first tick that finds the run in a stage: where people interfere.
+            opened_by: The timer that is to find the upload, whose event is lost.
 
         Returns:
             The stage that the run ended in, or None if it is lost.
         """
         try:
-            self.deliver("dataset_uploaded", self.upload.path)
-            for _ in range(MOST_TICKS):
-                entry = self.world.entry(self.upload.run_id)
-                if entry is None or entry.stage is None:
-                    return None
-                if entry.stage.at_rest:
-                    return entry.stage
-                if entry.stage not in self._seen:
-                    self._seen.add(entry.stage)
-                    at_stage(entry.stage)
-                if entry.suspended is not None:
-                    self.suspended += 1
-                    self.deliver("retry_run", self.upload.run_id)
-                self.tick(entry.due)
-            return None
+            if opened_by is None:
+                self.deliver("dataset_uploaded", self.upload.path)
+            else:
+                self.deliver(opened_by)
+            return self._follow(at_stage)
         finally:
             self.close()
+
+    def resume(self, request: str) -> Stage | None:
+        """Deliver a caller's request to a run at rest, and everything that follows from it."""
+        try:
+            for message in self.deliver(request, self.upload.run_id):
+                self.deliver("advance_run", message)
+            return self._follow(lambda _stage: None)
+        finally:
+            self.close()
+
+    def _follow(self, at_stage: Callable[[Stage], None]) -> Stage | None:
+        for _ in range(MOST_TICKS):
+            entry = self.world.entry(self.upload.run_id)
+            if entry is None or entry.stage is None:
+                return None
+            if entry.stage.at_rest:
+                return entry.stage
+            if entry.stage not in self._seen:
+                self._seen.add(entry.stage)
+                at_stage(entry.stage)
+            if entry.suspended is not None:
+                self.suspended += 1
+                self.deliver("retry_run", self.upload.run_id)
+            self.tick(entry.due)
+        return None
 
     def tick(self, due: datetime | None) -> None:
         """Let the time come at which the run is due, and the timer and the queue do what they do then."""
@@ -152,7 +179,7 @@ class Host:
         if self._warm:
             return self.fleet.acquire()
         # A datastore of its own, so that its creation is part of the run.
-        return self.fleet.spawn(DATASTORE_NAME=f"s_{self.upload.dataset}")
+        return self.fleet.spawn(**{"DATASTORE_NAME": f"s_{self.upload.dataset}", **self._environment})
 
     def _attempt(self, invocation: Invocation) -> Outcome | None:
         if self._worker is None:

@@ -16,10 +16,12 @@ from typing import Any
 import msgspec
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobLeaseClient, BlobServiceClient
+from azure.storage.queue import QueueServiceClient
 from azureml_emulator import Emulator
 
-from local.azurite import Azurite
+from local.azurite import ACCOUNT, Azurite
 from shared.adapters.storage.account import CONTAINERS
+from shared.adapters.storage.upload_queue import QUEUE as UPLOADS
 from shared.domain.run.index import IndexEntry, from_metadata
 from shared.domain.run.names import run_id_for
 from shared.domain.run.run import Run
@@ -28,6 +30,8 @@ from shared.domain.run.stages import Stage
 ROOT = Path(__file__).parents[1]
 ROWS = {"test": 2, "validation": 2, "train": 12}
 """Rows of each split: as few as training takes, since it is not what is tested. `train` opens the run."""
+
+OTHER_ACCOUNT = "otherinstallation"
 
 QUEUE = timedelta(hours=1)
 
@@ -79,15 +83,17 @@ class Audit:
 class World:
     """Azurite and the Azure ML emulator."""
 
-    def __init__(self, azurite: Azurite, emulator: Emulator) -> None:
-        """Create the containers."""
+    def __init__(self, azurite: Azurite, emulator: Emulator, account: str = ACCOUNT) -> None:
+        """Create the containers, and the queue whose messages all get lost."""
         self.emulator = emulator
         self._spoilt: dict[str, bytes] = {}
-        self._connection = azurite.connection_string
+        self._azurite = azurite
+        self._connection = azurite.connection_string_of(account)
         self._blobs = BlobServiceClient.from_connection_string(self._connection)
         for name in CONTAINERS:
             if not self._blobs.get_container_client(name).exists():
                 self._blobs.create_container(name)
+        QueueServiceClient.from_connection_string(self._connection).create_queue(UPLOADS)
         # Every run puts the environment of its deployment, and not only the first.
         absent = {"error": {"code": "NotFound", "message": "There is no such environment."}}
         emulator.add_fault(match={"operation": "environments.get"}, status=404, body=absent, count=None)
@@ -113,6 +119,10 @@ class World:
         system = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return {**system, **example, **self.emulator.environment, **chosen, **changes}
 
+    def beside(self) -> World:
+        """The same workspace with another storage account."""
+        return World(self._azurite, self.emulator, OTHER_ACCOUNT)
+
     def upload(self, dataset: str | None = None) -> Upload:
         """Drop a dataset of its own content, and of its own name if none is given."""
         self._forget_strategies()
@@ -126,6 +136,12 @@ class World:
             blob.upload_blob(_rows(f"{dataset} {split}", rows))
         etag = str(blob.get_blob_properties().etag)
         return Upload(dataset, path, run_id_for("uploads", path, etag))
+
+    def upload_again(self, upload: Upload, rows: int) -> Upload:
+        """Drop other training data of so many rows in the place of an upload's."""
+        blob = self._blobs.get_blob_client("uploads", upload.path)
+        etag = str(blob.upload_blob(_rows(f"{upload.dataset} anew", rows), overwrite=True)["etag"])
+        return Upload(upload.dataset, upload.path, run_id_for("uploads", upload.path, etag))
 
     def upload_file(self, content: bytes, suffix: str) -> Upload:
         """Drop a dataset of one file, whatever is in it."""
@@ -238,8 +254,11 @@ class World:
         return max(accumulate(change for _, change in sorted(moments)), default=0)
 
     def forget(self, upload: Upload) -> None:
-        """Remove a finished run's record, so that later listings are not slower for it."""
+        """Remove a finished run's record, so that later listings are not slower for it, and its upload."""
         self._blobs.get_blob_client("runs", f"{upload.run_id}.json").delete_blob()
+        uploads = self._blobs.get_container_client("uploads")
+        for name in uploads.list_blob_names(name_starts_with=upload.dataset):
+            uploads.delete_blob(name)
 
 
 def _tags(properties: Mapping[str, Any]) -> Mapping[str, str]:
@@ -266,7 +285,8 @@ def _rows(content: str, rows: int) -> bytes:
 @contextmanager
 def world() -> Iterator[World]:
     """Start both emulators."""
-    with Azurite() as azurite:
-        storage = {"devstoreaccount1": azurite.connection_string}
+    accounts = (ACCOUNT, OTHER_ACCOUNT)
+    with Azurite(accounts=accounts) as azurite:
+        storage = {account: azurite.connection_string_of(account) for account in accounts}
         with Emulator(pace="instant", strict=True, storage=storage, default_quota=CORES) as emulator:
             yield World(azurite, emulator)

@@ -1,7 +1,9 @@
 """Azurite, Microsoft's storage emulator, from this checkout's `node_modules`."""
 
+import os
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,22 +24,26 @@ class Azurite:
     """A context manager around one Azurite on free ports of 127.0.0.1.
 
     Attributes:
-        connection_string: Reaches its blobs, queues and tables; set once it is running.
+        connection_string: Reaches the blobs, queues and tables of its first account; set once it is running.
         pid: Its process id.
     """
 
     connection_string: str
     pid: int
 
-    def __init__(self, folder: Path | None = None, log: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path | None = None, log: Path | None = None, accounts: Sequence[str] = (ACCOUNT,)
+    ) -> None:
         """Describe the emulator; entering the context starts it.
 
         Args:
             folder: Where data is kept from one start to the next; in memory when left out.
             log: Where its output goes; a temporary file when left out.
+            accounts: Names of its storage accounts, all with the same key.
         """
         self._folder = folder
         self._log = log
+        self._accounts = accounts
         self._process: ChildProcess | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
@@ -53,7 +59,11 @@ class Azurite:
         self._scratch = tempfile.TemporaryDirectory(prefix="azurite-")
         scratch = Path(self._scratch.name)
         process = ChildProcess(
-            "Azurite", self._command(), self._log or scratch / "azurite.log", folder=scratch
+            "Azurite",
+            self._command(),
+            self._log or scratch / "azurite.log",
+            {**os.environ, "AZURITE_ACCOUNTS": ";".join(f"{name}:{ACCOUNT_KEY}" for name in self._accounts)},
+            folder=scratch,
         )
         self._process = process
         try:
@@ -62,18 +72,15 @@ class Azurite:
             self.stop()
             raise
         self.pid = process.pid
-        self.connection_string = ";".join(
-            [
-                "DefaultEndpointsProtocol=http",
-                f"AccountName={ACCOUNT}",
-                f"AccountKey={ACCOUNT_KEY}",
-                *(
-                    f"{service}Endpoint={url}/{ACCOUNT}"
-                    for service, url in LISTENING.findall(process.output())
-                ),
-            ]
-        )
+        self._addresses = LISTENING.findall(process.output())
+        self.connection_string = self.connection_string_of(self._accounts[0])
         return self
+
+    def connection_string_of(self, account: str) -> str:
+        """Reaches the blobs, queues and tables of one of its accounts."""
+        parts = ["DefaultEndpointsProtocol=http", f"AccountName={account}", f"AccountKey={ACCOUNT_KEY}"]
+        parts += [f"{service}Endpoint={url}/{account}" for service, url in self._addresses]
+        return ";".join(parts)
 
     def stop(self) -> None:
         """Stop it. Stopping twice is fine."""

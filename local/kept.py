@@ -55,7 +55,7 @@ class Kept:
         """The key and the port of last time, or new ones; a port that is taken by now is replaced."""
         file = self._folder / "identity.json"
         known = Identity(**json.loads(file.read_text())) if file.exists() else None
-        key = known.function_key if known else secrets.token_urlsafe(24)
+        key = known.function_key if known else secrets.token_hex(24)
         port = known.azureml_port if known and is_free(known.azureml_port) else free_port()
         identity = Identity(key, port)
         self._folder.mkdir(parents=True, exist_ok=True)

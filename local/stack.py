@@ -172,7 +172,7 @@ class Stack:
             # Core Tools ask for no key locally.
             self.function_key = "not-asked-for-by-func-start"
         elif not self.keep:
-            self.function_key = secrets.token_urlsafe(24)
+            self.function_key = secrets.token_hex(24)
 
     def _claim_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -67,6 +67,7 @@ def build_services(
     from shared.adapters.storage.datasets import BlobDatasets, BlobUploads
     from shared.adapters.storage.evaluations import BlobEvaluations
     from shared.adapters.storage.ignored_uploads import BlobIgnoredUploads
+    from shared.adapters.storage.job_times import BlobJobTimes
     from shared.adapters.storage.notification_queue import NoNotifications, NotificationQueue
     from shared.adapters.storage.queues import open_queue
     from shared.adapters.storage.reports import BlobReports
@@ -138,6 +139,7 @@ def build_services(
         metrics=MlflowMetrics(credential, workspace, settings.experiment_name, trusted),
         endpoints=endpoints,
         scoring=EndpointScoring(credential, endpoints, domain=settings.scoring_domain),
+        job_times=BlobJobTimes(blobs),
         serving_memory=BlobServingMemory(blobs),
         advance_queue=StorageAdvanceQueue(open_queue(settings.storage, credential, advance_queue.QUEUE)),
         notifications=NotificationQueue(open_queue(settings.storage, credential, notification_queue.QUEUE))

@@ -6,7 +6,7 @@ ServiceRefusedError where it will not. Times are UTC throughout.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from shared.domain.dataset import Sink, Split
 from shared.domain.run.cost import Prices
 from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry
+from shared.domain.run.job_time import JobTime
 from shared.domain.run.notifications import IgnoredNotification, Notification
 from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
 from shared.domain.run.parts import Metrics, ModelRecord, SourceFile, TrainingPlan
@@ -65,8 +66,11 @@ class RunStore(Protocol):
     def replace(self, run: Run, etag: str) -> str | None:
         """Write over the version `etag`; the new ETag, or None if that version is no longer there."""
 
-    def entries(self) -> Iterator[IndexEntry]:
-        """Every run, from one listing of 5,000 a page, without reading a record."""
+    def entries(self, *, max_age: timedelta = timedelta()) -> Sequence[IndexEntry]:
+        """Every run, from one listing of 1,000 a page, without reading a record.
+
+        With `max_age`, one that this process began so long ago at most will do.
+        """
 
     def page(self, *, limit: int, cursor: str | None) -> RunPage:
         """A page of the index in order of run id. Raises RequestError for a cursor that is not ours."""
@@ -347,6 +351,16 @@ class Scoring(Protocol):
         """An answer's bytes as they come; closing the generator ends the request. Raises ScoringError."""
 
 
+class JobTimes(Protocol):
+    """How long the training jobs of earlier runs took."""
+
+    def recall(self, key: str) -> tuple[JobTime, ...]:
+        """The newest times under a `time_key`, oldest first."""
+
+    def remember(self, key: str, job: JobTime) -> None:
+        """Keep a time, instead of an earlier one of the same run."""
+
+
 class ServingMemory(Protocol):
     """Which strategy served a base model last."""
 
@@ -438,6 +452,7 @@ class Services:
     metrics: MetricsReader
     endpoints: Endpoints
     scoring: Scoring
+    job_times: JobTimes
     serving_memory: ServingMemory
     notifications: Notifications
     advance_queue: AdvanceQueue

@@ -51,7 +51,7 @@ def _options() -> argparse.Namespace:
     lease = "a message whose host died is delivered again after this time (default: 30; Azure: 600)"
     add("--message-lease", type=float, default=30.0, metavar="SECONDS", help=lease)
     options = parser.parse_args()
-    options.key = os.environ.pop(KEY_SETTING, "") or secrets.token_urlsafe(24)
+    options.key = os.environ.pop(KEY_SETTING, "") or secrets.token_hex(24)
     return options
 
 

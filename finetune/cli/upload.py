@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-import msgspec
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from finetune.cli.commands import watch
+from finetune.cli.option_checks import check_options
 from finetune.cli.target import STORAGE_SETTING, Storage, connect, storage
 from finetune.cli.terminal import Exit, Terminal
-from finetune.cli.upload_arguments import OF_VALIDATION, OptionsError, run_options, validation_rules
+from finetune.cli.upload_arguments import run_options, validation_rules
 from finetune.client import Client, reason_of, went_live
-from finetune.dataset.published_component import faults_of_parameters
 from finetune.dataset.sending import Uploaded, UploadError, blob_service, send_source, upload_path
 from finetune.dataset.source import Selection, Source, open_source
 from finetune.dataset.validation import public_report, save_report, show_report, validate_source
@@ -59,30 +58,17 @@ def _check_and_send(
     options: argparse.Namespace, target: Storage | None, terminal: Terminal
 ) -> Uploaded | Exit:
     """What was sent, or how it ended if nothing was."""
-    rules = validation_rules(options)
+    validation_rules(options)  # what is wrong with it is told before anything is read
     with _progress(terminal) as shown, open_source(options.dataset, _selection(options), shown) as source:
         name, of_run = options.name or source.name, run_options(options, source.options)
         upload_path(source, name, of_run)
-        _check_parameters(of_run, terminal, only=target is None)
-        if not _passes(source, _with_options(rules, of_run), options, terminal, shown):
+        rules = check_options(options, of_run, terminal)
+        if not _passes(source, rules, options, terminal, shown):
             return Exit.REFUSED
         if target is None:
             return Exit.DONE
         with blob_service(target.connection_string, target.account_url) as service:
             return send_source(service, source, name, of_run, replace=options.replace, sent=shown)
-
-
-def _check_parameters(of_run: dict[str, Any], terminal: Terminal, *, only: bool) -> None:
-    """Hold the run's parameters against the training component, as far as that is known here.
-
-    Raises:
-        OptionsError: It would refuse them, and nothing but this check was asked for.
-    """
-    fault = faults_of_parameters(of_run.get("parameters", {}))
-    if fault is not None and only:
-        raise OptionsError(fault)
-    if fault is not None:  # the app's component may be another
-        terminal.say(f"[yellow]warning[/]: {escape(fault)}")
 
 
 def _without_following(sent: Uploaded, terminal: Terminal) -> Exit:
@@ -112,11 +98,6 @@ def _selection(options: argparse.Namespace) -> Selection:
     }
     splits = {split: name for split, name in names.items() if name}
     return Selection(splits, options.config, options.percent)
-
-
-def _with_options(rules: ValidationRules, of_run: dict[str, Any]) -> ValidationRules:
-    own = {option: of_run[option] for option in OF_VALIDATION if option in of_run}
-    return msgspec.convert({**msgspec.structs.asdict(rules), **own}, ValidationRules)
 
 
 def _passes(

@@ -51,6 +51,9 @@ _ANY_OPTIONS = RunOptions(
 )
 
 
+DEFAULT_RULES = ValidationRules()
+
+
 class OptionsError(Exception):
     """The command line asks for something that the cloud would refuse or ignore."""
 
@@ -67,7 +70,7 @@ def add_upload_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name", type=_name, help="its name in the cloud (default: from the file or dataset)"
     )
-    parser.add_argument("--check-only", action="store_true", help="check, send nothing")
+    parser.add_argument("--check-only", action="store_true", help="check options and dataset, send nothing")
     parser.add_argument(
         "--report", type=report_path, metavar="FILE", help="write the report as .html or .json"
     )
@@ -116,7 +119,9 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
 
 def _add_rules(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "the check", "It holds the dataset to the app's default settings; here is where yours differ."
+        "the check",
+        "It holds the dataset to the rules of the app where the app can be asked, else to the default ones;"
+        " here is where yours differ.",
     )
     group.add_argument("--context-window", type=int, help="tokens of a row that the trainer keeps")
     group.add_argument(
@@ -155,8 +160,12 @@ def _add_run_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def validation_rules(parsed: argparse.Namespace) -> ValidationRules:
-    """The app's default rules, with those that the command line gives over them.
+def validation_rules(parsed: argparse.Namespace, known: ValidationRules = DEFAULT_RULES) -> ValidationRules:
+    """The rules that are known of the app, with those that the command line gives over them.
+
+    Args:
+        parsed: The command line.
+        known: The app's own rules, or the default ones.
 
     Raises:
         OptionsError: One of them is none, or has no such value.
@@ -164,15 +173,15 @@ def validation_rules(parsed: argparse.Namespace) -> ValidationRules:
     given: dict[str, Any] = dict(parsed.rule)
     if parsed.context_window is not None:
         given["context_window"] = parsed.context_window
-    known = [field.name for field in msgspec.structs.fields(ValidationRules)]
-    for name in given.keys() - set(known):
-        hint = nearest(name, known) or f"; the rules are {', '.join(known)}"
+    names = [field.name for field in msgspec.structs.fields(ValidationRules)]
+    for name in given.keys() - set(names):
+        hint = nearest(name, names) or f"; the rules are {', '.join(names)}"
         raise OptionsError(f"--rule: there is no rule {name!r}{hint}")
     rules, problems = convert_fields(ValidationRules, given, strict=False)
     if problems:
         raise OptionsError("; ".join(f"--rule {problem}" for problem in problems))
     try:
-        return ValidationRules(**rules)
+        return ValidationRules(**{**msgspec.structs.asdict(known), **rules})
     except ValueError as error:
         raise OptionsError(f"--rule: {error}") from error
 

@@ -15,7 +15,7 @@ Errors:
 from finetune.client.client import Client
 from finetune.client.errors import AppError, RefusedError, UnreachableError
 from finetune.client.follow import arrived_live, follow, reason_of, went_live
-from finetune.client.types import AT_REST, ENDED, STAGES, Chunk, Report, Run, RunEntry
+from finetune.client.types import AT_REST, ENDED, STAGES, Chunk, Preflight, Report, Run, RunEntry
 
 __all__ = [
     "AT_REST",
@@ -24,6 +24,7 @@ __all__ = [
     "AppError",
     "Chunk",
     "Client",
+    "Preflight",
     "RefusedError",
     "Report",
     "Run",

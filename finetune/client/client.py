@@ -9,7 +9,7 @@ import httpx
 import msgspec
 
 from finetune.client.errors import RefusedError, UnreachableError, refusal
-from finetune.client.types import Chunk, Report, Run, RunEntry, RunPage
+from finetune.client.types import Chunk, Preflight, Report, Run, RunEntry, RunPage
 
 PATIENCE_SECONDS = 30.0
 SCORING_SECONDS = 240.0
@@ -129,6 +129,14 @@ class Client:
     def report_page(self, run_id: str) -> bytes:
         """The report as a page of HTML."""
         return self._request("GET", f"runs/{run_id}/report", headers={"Accept": "text/html"}).content
+
+    def preflight(self, options: Mapping[str, Any]) -> Preflight:
+        """Have the options of a run checked without a run.
+
+        Raises:
+            RefusedError: 422 if such a run would be refused, in the words of its error.
+        """
+        return self._ask(Preflight, "POST", "preflight", json=dict(options))
 
     def cancel(self, run_id: str) -> Run:
         """Have a run stopped."""

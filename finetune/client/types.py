@@ -56,6 +56,23 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class Preflight(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run with some options would train, and what its dataset would be held to."""
+
+    base_model_id: str
+    base_model_name: str
+    base_model_version: str
+    component_id: str
+    component_version: str
+    parameters: dict[str, ParameterValue]
+    compute_size: str
+    instance_type: str
+    options: Options
+    rules: dict[str, Any]
+    gpus_per_node: int = 0
+    create_compute: bool = False
+
+
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
     """The upload that opened the run."""
 
@@ -244,6 +261,40 @@ class SizeChange(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """An amount of money: at least, likely, at most."""
+
+    low: float
+    likely: float
+    high: float
+
+
+class HoursEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    """The same of hours, by those of `runs` earlier runs."""
+
+    low: float
+    likely: float
+    high: float
+    runs: int = 0
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is estimated to take and to cost; what is not known is None."""
+
+    at: datetime | None = None
+    trained_tokens: int = 0
+    training_size: str = ""
+    training_nodes: int = 1
+    training_hours: HoursEstimate | None = None
+    training_cost: Span | None = None
+    endpoint_size: str = ""
+    endpoint_nodes: int = 1
+    endpoint_hours: float = 0
+    endpoint_cost: float | None = None
+    total_cost: Span | None = None
+    currency: str | None = None
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One run, whole; `suspended`, `needs_attention` and `cost` are known of a run that was asked for."""
 
@@ -278,6 +329,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     smoke_test: list[SmokeTest] | None = None
     evaluation: Evaluation | None = None
     plan: Plan | None = None
+    quote: Quote | None = None
     suspended: str | None = None
     needs_attention: bool = False
     cost: Cost | None = None

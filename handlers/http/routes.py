@@ -27,6 +27,7 @@ from handlers.http.responses import Response
 from handlers.http.route import AuthScheme, Content, Route, Success
 from handlers.http.run_views import RunPageView, RunView
 from handlers.http.score_endpoint import score_endpoint
+from handlers.http.show_preflight import PreflightView, RunJson, show_preflight
 from handlers.http.show_run import JSON_LINES, show_evaluation, show_report, show_run
 from shared.domain.dataset import DatasetReport
 from shared.domain.serving.openai_reply import ChatCompletion
@@ -154,6 +155,20 @@ RUNS = (
 )
 
 UPLOADS = (
+    Route(
+        function="preflight",
+        method="POST",
+        path="preflight",
+        handle=lambda request, app: show_preflight(request.body or b"{}", app().settings, app().services),
+        summary="Check a run's options",
+        description="Takes what a `run.json` would hold and makes the checks of a run before its job: the "
+        "operator's bounds, base model, VM sizes, quota, parameters. Nothing is created.",
+        tag="runs",
+        successes={200: Success("A run with these options would be accepted.", (Content((PreflightView,)),))},
+        errors=(400, 413, 422, 502, *_BUSY),
+        request=Content((RunJson,)),
+        body_optional=True,
+    ),
     Route(
         function="list_uploads",
         method="GET",

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from handlers.http.quote_view import QuoteView, quote_view
 from shared.domain.dataset import Split, Verdict
 from shared.domain.run.cost import Prices, RunCost, run_cost
 from shared.domain.run.index import IndexEntry, entry_of
-from shared.domain.run.options import ParameterValue
+from shared.domain.run.options import ParameterValue, RunOptions
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.domain.run.waiting import waiting_for
@@ -281,6 +282,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     smoke_test: list[SmokeTestView] | None
     evaluation: EvaluationView | None
     plan: PlanView | None
+    quote: QuoteView | None
     size_changes: list[SizeChangeView]
     suspended: _Suspended | UnsetType = UNSET
     needs_attention: bool | UnsetType = UNSET
@@ -292,7 +294,7 @@ def run_view(run: Run, now: datetime) -> RunView:
     return RunView(
         run_id=run.run_id,
         dataset=run.dataset,
-        options=_public(run.options, OptionsView),
+        options=options_view(run.options),
         stage=run.stage,
         history=[_public(entry, StageView) for entry in run.history],
         due=run.due,
@@ -320,8 +322,15 @@ def run_view(run: Run, now: datetime) -> RunView:
         smoke_test=_public(run.smoke_tests, list[SmokeTestView] | None),
         evaluation=_public(run.evaluation, EvaluationView | None),
         plan=_public(run.plan, PlanView | None),
+        quote=quote_view(run.quote),
         size_changes=_public(run.size_changes, list[SizeChangeView]),
     )
+
+
+def options_view(options: RunOptions) -> OptionsView:
+    """What is public of a run's options."""
+    view: OptionsView = _public(options, OptionsView)
+    return view
 
 
 def _public(record: Any, view: Any) -> Any:

@@ -297,7 +297,17 @@ class BoundSettings(ServingSettings, frozen=True, kw_only=True):
     ] = 64
     max_run_cost: Annotated[
         Annotated[float, Meta(gt=0)] | None,
-        Meta(description="Most that a run may cost if it uses all its time; empty is no limit."),
+        Meta(
+            description="Most that a run may cost: rejected if its quote is over it, and its training is "
+            "canceled before it passes it; empty is no limit."
+        ),
+    ] = None
+    max_monthly_cost: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(
+            description="Most that all runs may cost in a calendar month (UTC), by what was used and is "
+            "committed; empty is no limit."
+        ),
     ] = None
     allowed_computes: Annotated[
         Names,

@@ -123,6 +123,11 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
         )
 
     @property
+    def caps_cost(self) -> bool:
+        """Whether there is a cap on cost, which is nothing without prices."""
+        return self.max_run_cost is not None or self.max_monthly_cost is not None
+
+    @property
     def own_prices(self) -> Prices:
         """What VM sizes cost, as far as the settings say."""
         return Prices(self.prices_per_hour, self.price_currency)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from shared.domain.errors import (
 )
 from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
+from shared.domain.run.job_time import KEPT, JobTime
 from shared.domain.run.names import is_run_id
 from shared.domain.run.parts import SourceFile
 from shared.domain.run.record import read_record
@@ -76,9 +77,9 @@ class MemoryRuns:
             self.blobs[run.run_id] = self._blob(run)
             return self.blobs[run.run_id].etag
 
-    def entries(self) -> Iterator[IndexEntry]:
-        """See `RunStore.entries`."""
-        return iter([from_metadata(run_id, blob.metadata) for run_id, blob in sorted(self.blobs.items())])
+    def entries(self, *, max_age: timedelta = timedelta()) -> Sequence[IndexEntry]:
+        """See `RunStore.entries`; nothing is kept."""
+        return [from_metadata(run_id, blob.metadata) for run_id, blob in sorted(self.blobs.items())]
 
     def page(self, *, limit: int, cursor: str | None) -> RunPage:
         """See `RunStore.page`."""
@@ -330,6 +331,22 @@ class MemoryDatasets:
     def uri(self, run_id: str, split: Split) -> str:
         """See `Datasets.uri`."""
         return f"azureml://datastores/finetune_datasets/paths/{run_id}/{split}.jsonl"
+
+
+class MemoryJobTimes:
+    """Times by key."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, tuple[JobTime, ...]] = {}
+
+    def recall(self, key: str) -> tuple[JobTime, ...]:
+        """See `JobTimes.recall`."""
+        return self.kept.get(key, ())
+
+    def remember(self, key: str, job: JobTime) -> None:
+        """See `JobTimes.remember`."""
+        others = (one for one in self.recall(key) if one.run_id != job.run_id)
+        self.kept[key] = (*others, job)[-KEPT:]
 
 
 class MemoryServingMemory:

@@ -17,7 +17,7 @@ from shared.domain.errors import FinetuneError, TransientServiceError
 from shared.domain.run.cost import Prices
 from shared.domain.run.notifications import IgnoredNotification, Notification
 from shared.domain.run.uploads import UploadCheck
-from shared.ports import Services
+from shared.ports import PriceList, Services
 from tests.app.builders import NOW
 from tests.app.fake_azure_ml import MemoryCloud
 from tests.app.fake_storage import (
@@ -25,6 +25,7 @@ from tests.app.fake_storage import (
     MemoryDatasets,
     MemoryEvaluations,
     MemoryIgnoredUploads,
+    MemoryJobTimes,
     MemoryReports,
     MemoryRunLock,
     MemoryRuns,
@@ -93,6 +94,7 @@ class World:
     run_lock: MemoryRunLock = field(default_factory=MemoryRunLock)
     content_index: MemoryContentIndex = field(default_factory=MemoryContentIndex)
     slots: MemorySlots = field(default_factory=MemorySlots)
+    job_times: MemoryJobTimes = field(default_factory=MemoryJobTimes)
     serving_memory: MemoryServingMemory = field(default_factory=MemoryServingMemory)
     uploads: MemoryUploads = field(default_factory=MemoryUploads)
     upload_checks: MemoryUploadChecks = field(default_factory=MemoryUploadChecks)
@@ -104,6 +106,7 @@ class World:
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
     advance_queue: MemoryAdvanceQueue = field(default_factory=MemoryAdvanceQueue)
     prices: Prices = field(default_factory=Prices)
+    price_list: PriceList | None = None
     now: datetime = NOW
 
     @property
@@ -122,11 +125,12 @@ class World:
             evaluations=self.evaluations,
             registry=self.cloud,
             workspace=self.cloud,
-            prices=FixedPrices(self.prices),
+            prices=self.price_list or FixedPrices(self.prices),
             training=self.cloud,
             metrics=self.cloud,
             endpoints=self.cloud,
             scoring=self.cloud,
+            job_times=self.job_times,
             serving_memory=self.serving_memory,
             notifications=self.notifications,
             advance_queue=self.advance_queue,

@@ -34,6 +34,7 @@ FUNCTIONS = {
     "reconcile_uploads": "timerTrigger",
     "list_runs": "httpTrigger",
     "list_uploads": "httpTrigger",
+    "preflight": "httpTrigger",
     "get_run": "httpTrigger",
     "get_evaluation": "httpTrigger",
     "get_report": "httpTrigger",

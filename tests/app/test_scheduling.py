@@ -88,7 +88,7 @@ def test_a_request_of_a_run_that_waits_is_found_though_its_message_is_lost() -> 
     (entry,) = world.runs.entries()
     assert entry.asked
     entries = [waiting(number) for number in range(MANY)]
-    world.runs.entries = lambda: iter([*entries, entry])  # type: ignore[method-assign]
+    world.runs.entries = lambda: [*entries, entry]  # type: ignore[method-assign]
     world.now += HOUR
     assert schedule_due_runs(world.services)[0] == last.run_id
 

@@ -25,10 +25,10 @@ from shared.domain.run.slots import current_holders, may_acquire
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.save_progress import update_run
-from shared.workflow.slots import ATTEMPTS, request_slot
+from shared.workflow.slots import ATTEMPTS, pass_on_slots, request_slot
 from tests.app.builders import NOW, PLAN, RUN_ID, a_run
 from tests.app.fakes import World
-from tests.app.worlds import SETTINGS, advance
+from tests.app.worlds import SETTINGS, advance, drive, rows, upload
 
 ONE = msgspec.structs.replace(SETTINGS, max_training_runs=1, max_live_endpoints=1)
 OTHER = "ft-b-0123456789"
@@ -303,11 +303,11 @@ def interfering(world: World, act: Callable[[], None]) -> Services:
     once = iter([True])
     real = world.runs.entries
 
-    def entries() -> Any:
-        listing = list(real())
-        if next(once, False):
+    def entries(*, max_age: timedelta = timedelta()) -> Any:
+        listing = real(max_age=max_age)
+        if not max_age and next(once, False):
             act()
-        return iter(listing)
+        return listing
 
     world.runs.entries = entries  # type: ignore[method-assign]
     return world.services
@@ -435,3 +435,32 @@ class Guarded(RuleBasedStateMachine):
 
 TestGuarded = Guarded.TestCase
 TestGuarded.settings = settings(stateful_step_count=20)
+
+
+@pytest.mark.parametrize("kind", SlotKind)
+def test_a_free_slot_wakes_the_next_in_turn_alone(kind: SlotKind) -> None:
+    """Whoever was done with it sends one message; a run that goes on with its slot sends none."""
+    world = World()
+    before = a_run(USING[kind], plan=PLAN, slot=SlotRequest(kind=kind, acquired=True, at=NOW))
+    ended = enter(enter(before, Stage.DELETING, NOW), Stage.CANCELED, NOW)
+    for run in (ended, *waiting(kind, 50)):
+        world.runs.create(run)
+    pass_on_slots(before, msgspec.structs.replace(before, failures=1), ONE, world.services)
+    assert [*world.advance_queue.waiting] == []
+    pass_on_slots(before, ended, ONE, world.services)
+    assert [message for message, _ in world.advance_queue.waiting] == ["ft-a-0000000000"]
+
+
+def test_a_job_that_ends_passes_its_slot_on() -> None:
+    """The next run trains at once, without the timer, and those behind it are left alone."""
+    world = World()
+    world.cloud.slow = True
+    first, second, third = (upload(world, f"{name}.jsonl", rows(tag=name)) for name in "abc")
+    drive(world, first, Stage.TRAINING, ONE)
+    for run_id in (second, third):
+        assert not advance(world, run_id, ONE).holds_slot(SlotKind.TRAINING)
+    world.advance_queue.waiting.clear()
+    drive(world, first, Stage.LIVE, ONE)
+    woken = [message for message, delay in world.advance_queue.waiting if not delay]
+    assert woken == [second]
+    assert advance(world, second, ONE).stage is Stage.TRAINING

@@ -52,6 +52,7 @@ class App:
         self.entries = [dict(ENTRY)]
         self.refusal: httpx.Response | None = None
         self.looks: list[httpx.Response] = []
+        self.preflight: Callable[[httpx.Request], httpx.Response] | None = None
         self.scores: list[httpx.Response | None] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -61,6 +62,8 @@ class App:
             return httpx.Response(401)
         if self.refusal is not None and request.method != "GET":
             return self.refusal
+        if request.url.path == "/api/preflight" and self.preflight is not None:
+            return self.preflight(request)
         if request.url.path == "/api/runs":
             wanted = request.url.params.get("dataset")
             found = [entry for entry in self.entries if wanted in {None, entry["dataset"]}]

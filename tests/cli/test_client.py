@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from finetune.client import STAGES, types
-from handlers.http import run_views
+from handlers.http import run_views, show_preflight
 from shared.domain.run.cost import RunCost
 from shared.domain.run.stages import Stage
 
@@ -19,6 +19,7 @@ PAIRS = [
     *((types.Options, run_views.OptionsView), (types.StageEntry, run_views.StageView)),
     *((types.Failure, run_views.FailureView), (types.ReportSummary, run_views.ReportSummaryView)),
     (types.SizeChange, run_views.SizeChangeView),
+    (types.Preflight, show_preflight.PreflightView),
     *((types.Plan, run_views.PlanView), (types.Job, run_views.JobView), (types.Model, run_views.ModelView)),
     *((types.Metrics, run_views.MetricsView), (types.MetricPoint, run_views.MetricPointView)),
     *((types.Serving, run_views.ServingView), (types.FailedAttempt, run_views.FailedAttemptView)),

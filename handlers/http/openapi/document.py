@@ -37,7 +37,7 @@ _MEANINGS = {
     409: "Not in the stage that the run is in.",
     410: "The endpoint is gone.",
     413: "The body is over 1 MiB, or over what the endpoint takes.",
-    422: "Past the longest lifetime.",
+    422: "What is asked for is impossible, or over a bound of the operator; the error names it.",
     429: "The endpoint has more requests than it can take.",
     500: "The app failed unexpectedly; its log tells why.",
     502: "The endpoint, or Azure ML, failed; its own status and request id are given.",

@@ -80,6 +80,19 @@ IGNORED_UPLOADS = {
     ],
     "more": 0,
 }
+RUN_JSON = {"base_model": "Phi-4-mini-instruct:4", "parameters": {"num_train_epochs": 3}}
+PREFLIGHT = {
+    **{
+        name: RUN["plan"][name]
+        for name in (
+            *("base_model_id", "base_model_name", "base_model_version", "component_id", "component_version"),
+            *("parameters", "compute_size", "gpus_per_node", "create_compute"),
+        )
+    },
+    "instance_type": RUN["options"]["instance_type"],
+    "options": RUN["options"],
+    "rules": REPORT["rules"],
+}
 START = {"instance_type": "Standard_NC48ads_A100_v4", "lifetime_hours": 8}
 EXTENSION = {"hours": 4}
 HEALTH = {"status": "ok"}
@@ -90,6 +103,8 @@ _ASKED = {JSON: {"run": ASKED_RUN}}
 EXAMPLES: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("list_runs", "200"): {JSON: {"page": RUN_PAGE}},
     ("list_uploads", "200"): {JSON: {"ignored": IGNORED_UPLOADS}},
+    ("preflight", "request"): {JSON: {"chosen": RUN_JSON, "the app's own": {}}},
+    ("preflight", "200"): {JSON: {"accepted": PREFLIGHT}},
     ("get_run", "200"): {JSON: {"run": RUN}},
     ("get_report", "200"): {JSON: {"rejected": REPORT}},
     ("cancel_run", "202"): _ASKED,

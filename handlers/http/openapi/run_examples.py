@@ -12,6 +12,20 @@ RUN_ID = "ft-support-0123456789"
 _SIZE = "Standard_NC24ads_A100_v4"
 _MODELS = "azureml://registries/azureml/models/Phi-4-mini-instruct"
 _PIPELINE = "azureml://registries/azureml/components/chat_completion_pipeline"
+QUOTE: dict[str, Any] = {
+    "at": "2026-03-01T12:00:05Z",
+    "trained_tokens": 576000,
+    "training_size": _SIZE,
+    "training_nodes": 1,
+    "training_hours": {"low": 2.2, "likely": 2.5, "high": 3.1, "runs": 4},
+    "training_cost": {"low": 9.9, "likely": 11.25, "high": 13.95},
+    "endpoint_size": _SIZE,
+    "endpoint_nodes": 1,
+    "endpoint_hours": 24,
+    "endpoint_cost": 108.0,
+    "total_cost": {"low": 117.9, "likely": 119.25, "high": 121.95},
+    "currency": "EUR",
+}
 _STAGES = {
     "received": "2026-03-01T12:00:00Z",
     "validated": "2026-03-01T12:00:04Z",
@@ -87,6 +101,7 @@ ASKED_RUN: dict[str, Any] = {
         "display_name": "Phi-4-mini-instruct-support",
         "create_compute": False,
     },
+    "quote": QUOTE,
     "job": {
         "name": RUN_ID,
         "status": "Completed",

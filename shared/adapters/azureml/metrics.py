@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from azure.core.credentials import TokenCredential
@@ -27,6 +28,10 @@ HISTORY_POINTS = 200
 
 HISTORIES = 12
 """Metrics whose history is kept; the losses come first."""
+
+PARENT = "mlflow.parentRunId"
+WAITING = frozenset({"SCHEDULED"})
+"""MLflow's word for runs that wait for compute."""
 
 TRAIN_LOSS = ("train_loss", "loss")
 EVAL_LOSS = ("eval_loss",)
@@ -82,7 +87,10 @@ class MlflowMetrics:
             except ParseError as fault:
                 message = f"reading the metrics of job {job}: {fault}"
                 raise TransientServiceError(message, code=INVALID_RESPONSE) from fault
+        began, ended = _span(runs)
         return Metrics(
+            began=began,
+            ended=ended,
             latest=latest,
             history=history,
             train_loss=_last(latest, history, TRAIN_LOSS),
@@ -102,6 +110,27 @@ class MlflowMetrics:
                 filter_string=f"tags.mlflow.rootRunId='{job}'",
             ),
         )
+
+
+def _span(runs: Iterable[Any]) -> tuple[datetime | None, datetime | None]:
+    """When the first child run of a job began to compute, and when the last one of them ended by now.
+
+    Those that are parents of others, the job and a pipeline within it, use no compute themselves.
+    """
+    found = list(runs)
+    parents = {run.data.tags.get(PARENT) for run in found}
+    nodes = [
+        run.info
+        for run in found
+        if run.info.run_id not in parents and PARENT in run.data.tags and run.info.status not in WAITING
+    ]
+    begins = [node.start_time for node in nodes if node.start_time]
+    ends = [node.end_time for node in nodes if node.end_time]
+    return (_moment(min(begins)) if begins else None), (_moment(max(ends)) if ends else None)
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _sign_in_with(credential: TokenCredential, client: Any) -> None:

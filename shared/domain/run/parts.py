@@ -129,12 +129,16 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         history: Points over training of each metric that has more than one, thinned to a cap.
         train_loss: Last training loss, nats per token; None when none was logged.
         eval_loss: Last evaluation loss, nats per token; None when none was logged.
+        began: When the first node of the job started (UTC); None where MLflow does not say it.
+        ended: When the last one ended.
     """
 
     latest: dict[str, float]
     history: dict[str, tuple[MetricPoint, ...]]
     train_loss: float | None = None
     eval_loss: float | None = None
+    began: Moment | None = None
+    ended: Moment | None = None
 
 
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

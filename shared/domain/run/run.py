@@ -34,6 +34,7 @@ from shared.domain.run.parts import (
     StartRequest,
     TrainingPlan,
 )
+from shared.domain.run.quote import Quote
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import TRANSITIONS, Stage
 from shared.domain.serving.attempts import ServingProgress
@@ -62,6 +63,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         sizes_refused: VM sizes for the deployment that Azure ML refused one after the other.
         superseded: A newer version of the upload was seen before training started.
         settles_at: When an upload that changed may be read anew, if that is waited for (UTC).
+        quote: What the run is estimated to take and to cost, from when it was planned.
         slot: The newest request for a concurrency slot; a run that was refused waits and asks again.
         compute_requested_at: Since when a cluster is on its way that is not up yet (UTC).
         job_submitted_at: When Azure ML first accepted the job (UTC).
@@ -112,6 +114,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     superseded: bool = False
     settles_at: Moment | None = None
     plan: TrainingPlan | None = None
+    quote: Quote | None = None
     slot: SlotRequest | None = None
     compute_requested_at: Moment | None = None
     job_submitted_at: Moment | None = None

@@ -19,6 +19,7 @@ from shared.domain.training.component import context_window
 from shared.logs import get_logger
 from shared.ports import Services
 from shared.workflow.audit import audit
+from shared.workflow.quote import remember_job_time
 from shared.workflow.slots import request_slot
 from shared.workflow.steps.claim_content import claim_content
 from shared.workflow.steps.deploy_model import (
@@ -124,7 +125,8 @@ def _replace_job(run: Run, seen: Observation, _settings: Settings, services: Ser
 
 def _collect_metrics(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
     try:
-        return msgspec.structs.replace(run, metrics=services.metrics.read(run.job_name))
+        measured = msgspec.structs.replace(run, metrics=services.metrics.read(run.job_name))
+        remember_job_time(measured, services)
     except FinetuneError as fault:
         limits, now = settings.limits(), services.now()
         lasted = run.faulty_since is not None and now - run.faulty_since >= limits.refusal_deadline
@@ -133,6 +135,7 @@ def _collect_metrics(run: Run, _seen: Observation, settings: Settings, services:
         # Nothing depends on them but MAX_EVAL_LOSS: the model is deployed without.
         _log.warning("metrics cannot be read", extra={"run_id": run.run_id, "code": fault.code})
         return msgspec.structs.replace(run, metrics=Metrics(latest={}, history={}))
+    return measured
 
 
 def _register_model(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
