@@ -22,7 +22,8 @@ from azureml_emulator import Emulator
 from local.azurite import ACCOUNT, Azurite
 from shared.adapters.storage.account import CONTAINERS
 from shared.adapters.storage.upload_queue import QUEUE as UPLOADS
-from shared.domain.run.index import IndexEntry, from_metadata
+from shared.domain.run.index import IndexEntry
+from shared.domain.run.index_metadata import from_metadata
 from shared.domain.run.names import run_id_for
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage

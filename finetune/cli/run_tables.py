@@ -57,7 +57,9 @@ def runs_table(entries: Iterable[RunEntry], now: datetime) -> Table:
 
 def _remark(entry: RunEntry) -> Text:
     if entry.needs_attention:
-        return Text(entry.suspended or "needs attention", style=WARN)
+        return Text(entry.suspended or entry.reason or "needs attention", style=WARN)
+    if entry.stage in {"failed", "rejected"} and entry.reason:
+        return Text(entry.reason, style=CALM)
     return Text(f"waiting for {entry.waiting_for}" if entry.waiting_for else "", style=CALM)
 
 

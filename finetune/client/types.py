@@ -26,6 +26,17 @@ AT_REST = ENDED | {"stopped"}
 ParameterValue = str | int | float | bool
 
 
+class EntryCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run has used; what it uses now grows from `since` on, by `nodes` times `price_per_hour`."""
+
+    currency: str | None = None
+    node_hours: float = 0
+    amount: float | None = None
+    since: datetime | None = None
+    nodes: int = 0
+    price_per_hour: float | None = None
+
+
 class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A run as the list shows it; `stage` is None if its record cannot be read."""
 
@@ -39,6 +50,11 @@ class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
     suspended: str | None = None
     needs_attention: bool = False
     waiting_for: str | None = None
+    reason: str | None = None
+    acknowledged: bool = False
+    base_model: str | None = None
+    eval_loss: float | None = None
+    cost: EntryCost = EntryCost()
 
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -315,6 +331,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     waiting_for: str | None = None
     size_changes: list[SizeChange] = []
     may_be_started: bool = False
+    acknowledged: bool = False
     report: ReportSummary | None = None
     duplicate_of: str | None = None
     compute_requested_at: datetime | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from handlers.http.responses import JSON, Response, conditional_response, weak_etag
 from handlers.http.run_views import RunView, needs_attention, whole_view
 from shared.domain.errors import RequestError
-from shared.domain.run.cost import Prices
+from shared.domain.run.cost import NO_PRICES, Prices
 from shared.ports import Services
 
 HTML = "text/html"
@@ -19,7 +19,6 @@ REPORT_HEADERS = {
     "form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
-NO_PRICES = Prices()
 VIEW = RunView.__struct_fields__
 """Part of the ETag, so that a new version of the app does not call an old form of a run the newest."""
 

@@ -21,7 +21,8 @@ from shared.domain.errors import (
     UploadReplacedError,
 )
 from shared.domain.run.ignored import IgnoredUpload
-from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
+from shared.domain.run.index import IndexEntry
+from shared.domain.run.index_metadata import from_metadata, to_metadata
 from shared.domain.run.job_time import KEPT, JobTime
 from shared.domain.run.names import is_run_id
 from shared.domain.run.parts import SourceFile

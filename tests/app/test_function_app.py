@@ -41,6 +41,8 @@ FUNCTIONS = {
     "cancel_run": "httpTrigger",
     "retry_run": "httpTrigger",
     "start_run": "httpTrigger",
+    "show_slots": "httpTrigger",
+    "acknowledge_run": "httpTrigger",
     "score": "httpTrigger",
     "chat_completions": "httpTrigger",
     "list_models": "httpTrigger",

@@ -74,6 +74,7 @@ ASKED_RUN: dict[str, Any] = {
     "waiting_for": None,
     "size_changes": [],
     "may_be_started": False,
+    "acknowledged": False,
     "last_fault": None,
     "report": {
         "verdict": "accepted",

@@ -215,6 +215,7 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Attributes:
         late_files: Files that were uploaded after training had started, and are not used.
+        acknowledged_at: When somebody took note of how the run ended (UTC).
         extension_keys: Idempotency keys of the newest extensions, so that a repeated write adds hours once.
     """
 
@@ -226,6 +227,7 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retry_at: Moment | None = None
     start: StartRequest | None = None
     late_files: tuple[str, ...] = ()
+    acknowledged_at: Moment | None = None
 
 
 def summarize(report: DatasetReport) -> ReportSummary:

@@ -150,6 +150,21 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         )
 
     @property
+    def acknowledged(self) -> bool:
+        """Whether somebody took note of how the run ended; another end asks for another note."""
+        noted = self.requests.acknowledged_at
+        return noted is not None and noted >= self.history[-1].at
+
+    @property
+    def end_note(self) -> str | None:
+        """Why the run ended or stopped, or is about to: its error, its twin, or what was asked for."""
+        if self.error is not None:
+            return f"{self.error.code}: {self.error.message}"
+        if self.duplicate_of is not None:
+            return f"The same content as {self.duplicate_of}"
+        return self.end_reason
+
+    @property
     def job_name(self) -> str:
         """The name of the run's newest job, whether or not it exists yet."""
         return numbered_name(self.run_id, self.job_number)
