@@ -46,6 +46,7 @@ HEAVY = (
     "azure.ai.ml.entities._job.pipeline._load_component",
     "azure.identity._credentials.app_service",
     "aiohttp",
+    "shared.domain.evaluation.measure",
     *(module.name for module in pkgutil.walk_packages(adapters.__path__, "shared.adapters.")),
 )
 """What a first run imports: once for all workers instead of once in each."""

@@ -65,7 +65,9 @@ def build_services(
     from shared.adapters.storage.advance_queue import StorageAdvanceQueue
     from shared.adapters.storage.content_index import BlobContentIndex
     from shared.adapters.storage.datasets import BlobDatasets, BlobUploads
+    from shared.adapters.storage.evaluations import BlobEvaluations
     from shared.adapters.storage.ignored_uploads import BlobIgnoredUploads
+    from shared.adapters.storage.job_times import BlobJobTimes
     from shared.adapters.storage.notification_queue import NoNotifications, NotificationQueue
     from shared.adapters.storage.queues import open_queue
     from shared.adapters.storage.reports import BlobReports
@@ -106,6 +108,7 @@ def build_services(
         ignored_uploads=BlobIgnoredUploads(blobs),
         datasets=datasets,
         reports=BlobReports(blobs),
+        evaluations=BlobEvaluations(blobs),
         registry=AzureMlRegistries(
             arm,
             registry_discovery_url(),
@@ -136,6 +139,7 @@ def build_services(
         metrics=MlflowMetrics(arm, workspace, settings.experiment_name),
         endpoints=endpoints,
         scoring=EndpointScoring(credential, endpoints, domain=settings.scoring_domain),
+        job_times=BlobJobTimes(blobs),
         serving_memory=BlobServingMemory(blobs),
         advance_queue=StorageAdvanceQueue(open_queue(settings.storage, credential, advance_queue.QUEUE)),
         notifications=NotificationQueue(open_queue(settings.storage, credential, notification_queue.QUEUE))

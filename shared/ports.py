@@ -16,6 +16,7 @@ from shared.domain.dataset import Sink, Split
 from shared.domain.run.cost import Prices
 from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry
+from shared.domain.run.job_time import JobTime
 from shared.domain.run.notifications import IgnoredNotification, Notification
 from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
 from shared.domain.run.parts import Metrics, ModelRecord, SourceFile, TrainingPlan
@@ -199,6 +200,23 @@ class Reports(Protocol):
         """One form of a report, or None if there is none."""
 
 
+class StoredEvaluation(NamedTuple):
+    """The rows of an evaluation as stored, and their ETag."""
+
+    body: bytes
+    etag: str
+
+
+class Evaluations(Protocol):
+    """Test rows and what models answered, one file of JSON Lines a run."""
+
+    def load(self, run_id: str) -> StoredEvaluation | None:
+        """What is stored, or None."""
+
+    def save(self, run_id: str, body: bytes, etag: str | None) -> bool:
+        """Store over the version `etag`, or anew for None; False if another version is there."""
+
+
 class Registry(Protocol):
     """The model and component registry."""
 
@@ -226,6 +244,9 @@ class Workspace(Protocol):
 
     def create_compute(self, name: str, size: str, *, max_nodes: int) -> None:
         """Start creating a cluster that scales to zero."""
+
+    def delete_compute(self, name: str) -> None:
+        """Start deleting a cluster; absence is success."""
 
     def ensure_datastore(self) -> None:
         """Make sure that training can reach the snapshot."""
@@ -333,6 +354,16 @@ class Scoring(Protocol):
         """An answer's bytes as they come; closing the generator ends the request. Raises ScoringError."""
 
 
+class JobTimes(Protocol):
+    """How long the training jobs of earlier runs took."""
+
+    def recall(self, key: str) -> tuple[JobTime, ...]:
+        """The newest times under a `time_key`, oldest first."""
+
+    def remember(self, key: str, job: JobTime) -> None:
+        """Keep a time, instead of an earlier one of the same run."""
+
+
 class ServingMemory(Protocol):
     """Which strategy served a base model last."""
 
@@ -416,6 +447,7 @@ class Services:
     ignored_uploads: IgnoredUploads
     datasets: Datasets
     reports: Reports
+    evaluations: Evaluations
     registry: Registry
     workspace: Workspace
     prices: PriceList
@@ -423,6 +455,7 @@ class Services:
     metrics: MetricsReader
     endpoints: Endpoints
     scoring: Scoring
+    job_times: JobTimes
     serving_memory: ServingMemory
     notifications: Notifications
     advance_queue: AdvanceQueue

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from shared.domain.dataset.rules import SensitivePolicy
 from shared.domain.run.options import (
+    EvaluationRows,
     Hours,
     IgnoredKeys,
     Minutes,
@@ -227,6 +228,13 @@ class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
             description="Test conversations that a deployment must answer before it gets traffic.",
         ),
     ] = 3
+    evaluation_rows: Annotated[
+        EvaluationRows,
+        Meta(
+            description="Test conversations by which a deployment is measured before it gets traffic, "
+            "at most 200; 0 is none. `run.json` may say otherwise."
+        ),
+    ] = 50
 
 
 class ServingSettings(DeploymentSettings, frozen=True, kw_only=True):
@@ -289,13 +297,23 @@ class BoundSettings(ServingSettings, frozen=True, kw_only=True):
     ] = 64
     max_run_cost: Annotated[
         Annotated[float, Meta(gt=0)] | None,
-        Meta(description="Most that a run may cost if it uses all its time; empty is no limit."),
+        Meta(
+            description="Most that a run may cost: rejected if its quote is over it, and its training is "
+            "canceled before it passes it; empty is no limit."
+        ),
+    ] = None
+    max_monthly_cost: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(
+            description="Most that all runs may cost in a calendar month (UTC), by what was used and is "
+            "committed; empty is no limit."
+        ),
     ] = None
     allowed_computes: Annotated[
         Names,
         Meta(
             description="Further clusters that `run.json` may name, comma-separated; "
-            "`a*` matches names that begin with `a`."
+            "`a*` matches existing ones whose names begin with `a`; one that is named in full is created."
         ),
     ] = ()
     allowed_compute_sizes: Annotated[

@@ -93,6 +93,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             available=self.available or "",
             serving_concurrency=self.serving_concurrency,
             settle_seconds=self.settle_seconds,
+            evaluation_rows=self.evaluation_rows,
         )
 
     def serving_options(self, options: RunOptions) -> ServingOptions:
@@ -120,6 +121,11 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             f"/subscriptions/{self.azure_subscription_id}/resourceGroups/{self.azure_resource_group}"
             f"/providers/Microsoft.MachineLearningServices/workspaces/{self.azureml_workspace}"
         )
+
+    @property
+    def caps_cost(self) -> bool:
+        """Whether there is a cap on cost, which is nothing without prices."""
+        return self.max_run_cost is not None or self.max_monthly_cost is not None
 
     @property
     def own_prices(self) -> Prices:
@@ -150,7 +156,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             sensitive_data=self.sensitive_data,
             contact_data=self.contact_data,
             context_window=context_window,
-            smoke_samples=self.smoke_test_rows,
+            smoke_samples=max(self.smoke_test_rows, options.evaluation_rows),
             max_uncompressed_bytes=self.max_dataset_gibibytes * 2**30,
         )
 

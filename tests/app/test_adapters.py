@@ -38,6 +38,7 @@ CALLS: dict[str, Callable[[Services], object]] = {
     "workspace.vm_sizes": lambda services: services.workspace.vm_sizes(),
     "workspace.quotas": lambda services: services.workspace.quotas(),
     "workspace.create_compute": lambda services: services.workspace.create_compute("gpus", A100, max_nodes=1),
+    "workspace.delete_compute": lambda services: services.workspace.delete_compute("gpus"),
     "workspace.ensure_datastore": lambda services: services.workspace.ensure_datastore(),
     "training.job": lambda services: services.training.job(NAME, NAME),
     "training.cancel": lambda services: services.training.cancel(NAME),

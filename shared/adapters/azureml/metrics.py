@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -23,6 +24,10 @@ HISTORY_POINTS = 200
 
 HISTORIES = 12
 """Metrics whose history is kept; the losses come first."""
+
+PARENT = "mlflow.parentRunId"
+WAITING = frozenset({"SCHEDULED"})
+"""MLflow's word for runs that wait for compute."""
 
 MOST_RUNS = 1_000
 """Runs of one job that are read: a pipeline has a handful."""
@@ -41,6 +46,10 @@ class LoggedPoint(NamedTuple):
 
 class _LoggedRun(NamedTuple):
     run_id: str
+    status: str
+    started: datetime | None
+    ended: datetime | None
+    parent: str | None
     metrics: Mapping[str, float]
 
 
@@ -65,7 +74,10 @@ class MlflowMetrics:
         latest = {key: value for run in runs for key, value in run.metrics.items() if math.isfinite(value)}
         chosen = _by_interest(latest)[:HISTORIES]
         history = {key: points for key in chosen if len(points := self._points(api, runs, key, doing)) > 1}
+        began, ended = _span(runs)
         return Metrics(
+            began=began,
+            ended=ended,
             latest=latest,
             history=history,
             train_loss=_last(latest, history, TRAIN_LOSS),
@@ -113,13 +125,36 @@ def _address(tracking_uri: str) -> str:
 
 def _read_runs(body: Any) -> list[_LoggedRun]:
     """JSON of protocol buffers leaves out what is empty, and spells NaN and long integers as text."""
-    return [
-        _LoggedRun(
-            str(run["info"]["run_id"]),
-            {str(metric["key"]): float(metric["value"]) for metric in run.get("data", {}).get("metrics", [])},
-        )
-        for run in body.get("runs", [])
-    ]
+    return [_read_run(run["info"], run.get("data", {})) for run in body.get("runs", [])]
+
+
+def _read_run(info: Any, data: Any) -> _LoggedRun:
+    tags = {str(tag["key"]): str(tag.get("value", "")) for tag in data.get("tags", [])}
+    return _LoggedRun(
+        run_id=str(info["run_id"]),
+        status=str(info.get("status", "")),
+        started=_moment(info.get("start_time")),
+        ended=_moment(info.get("end_time")),
+        parent=tags.get(PARENT),
+        metrics={str(metric["key"]): float(metric["value"]) for metric in data.get("metrics", [])},
+    )
+
+
+def _moment(milliseconds: Any) -> datetime | None:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds else None
+
+
+def _span(runs: Iterable[_LoggedRun]) -> tuple[datetime | None, datetime | None]:
+    """When the first child run of a job began to compute, and when the last one of them ended by now.
+
+    Those that are parents of others, the job and a pipeline within it, use no compute themselves.
+    """
+    found = list(runs)
+    parents = {run.parent for run in found}
+    nodes = [run for run in found if run.run_id not in parents and run.parent and run.status not in WAITING]
+    begins = [node.started for node in nodes if node.started]
+    ends = [node.ended for node in nodes if node.ended]
+    return min(begins, default=None), max(ends, default=None)
 
 
 def _read_history(body: Any) -> list[LoggedPoint]:

@@ -37,6 +37,7 @@ def reopen(run: Run, seen: Observation, settings: Settings, services: Services) 
         report=None,
         smoke_sample=(),
         plan=None,
+        quote=None,
         claimed=False,
     )
 

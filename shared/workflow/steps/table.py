@@ -19,6 +19,7 @@ from shared.domain.training.component import context_window
 from shared.logs import get_logger
 from shared.ports import Services
 from shared.workflow.audit import audit
+from shared.workflow.quote import remember_job_time
 from shared.workflow.slots import request_slot
 from shared.workflow.steps.claim_content import claim_content
 from shared.workflow.steps.deploy_model import (
@@ -29,6 +30,7 @@ from shared.workflow.steps.deploy_model import (
     start_over,
 )
 from shared.workflow.steps.endpoint import create_endpoint, rebuild_endpoint, rename_endpoint
+from shared.workflow.steps.evaluate import evaluate
 from shared.workflow.steps.follow_upload import reopen, supersede
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.smoke_test import smoke_test
@@ -62,7 +64,8 @@ def _validate(run: Run, _seen: Observation, settings: Settings, services: Servic
     window = context_window(
         model.context_window, settings.context_window, model.defaults, run.options.parameters
     )
-    return validate_dataset(run, settings.validation_rules(run.options, window), services)
+    rules = settings.validation_rules(run.options, window)
+    return validate_dataset(run, rules, services, smoke_rows=settings.smoke_test_rows)
 
 
 def _plan(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
@@ -82,6 +85,18 @@ def _create_compute(run: Run, _seen: Observation, settings: Settings, services: 
     except ServiceRefusedError as refusal:
         return _elsewhere(run, refusal, services)
     return msgspec.structs.replace(run, compute_requested_at=run.compute_requested_at or services.now())
+
+
+def _replace_compute(run: Run, seen: Observation, _settings: Settings, services: Services) -> Run:
+    """Delete a cluster of which Azure ML could not create a node, and train on the next VM size."""
+    reason = (seen.compute.failure if seen.compute is not None else None) or "no capacity"
+    moved = train_elsewhere(run, reason, services.now())
+    if moved is None:
+        return run
+    name = _plan_of(run).compute
+    audit("delete cluster", name, run.run_id, f"it failed: {reason}")
+    services.workspace.delete_compute(name)
+    return msgspec.structs.replace(moved, compute_requested_at=None)
 
 
 def _acquire_slot(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
@@ -122,7 +137,8 @@ def _replace_job(run: Run, seen: Observation, _settings: Settings, services: Ser
 
 def _collect_metrics(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
     try:
-        return msgspec.structs.replace(run, metrics=services.metrics.read(run.job_name))
+        measured = msgspec.structs.replace(run, metrics=services.metrics.read(run.job_name))
+        remember_job_time(measured, services)
     except FinetuneError as fault:
         limits, now = settings.limits(), services.now()
         lasted = run.faulty_since is not None and now - run.faulty_since >= limits.refusal_deadline
@@ -131,6 +147,7 @@ def _collect_metrics(run: Run, _seen: Observation, settings: Settings, services:
         # Nothing depends on them but MAX_EVAL_LOSS: the model is deployed without.
         _log.warning("metrics cannot be read", extra={"run_id": run.run_id, "code": fault.code})
         return msgspec.structs.replace(run, metrics=Metrics(latest={}, history={}))
+    return measured
 
 
 def _register_model(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
@@ -184,6 +201,10 @@ def _smoke_test(run: Run, seen: Observation, settings: Settings, services: Servi
     return smoke_test(run, _endpoint_of(seen), settings, services)
 
 
+def _evaluate(run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
+    return evaluate(run, _endpoint_of(seen), settings, services)
+
+
 def _route_traffic(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
     services.endpoints.route_traffic(run.endpoint_name)
     return run
@@ -208,6 +229,7 @@ _STEPS: dict[Step, CarryOut] = {
     Step.PLAN: _plan,
     Step.CLAIM: _claim,
     Step.CREATE_COMPUTE: _create_compute,
+    Step.REPLACE_COMPUTE: _replace_compute,
     Step.ACQUIRE_SLOT: _acquire_slot,
     Step.SUBMIT_JOB: _submit_job,
     Step.COLLECT_METRICS: _collect_metrics,
@@ -224,6 +246,7 @@ _STEPS: dict[Step, CarryOut] = {
     Step.RESTORE_DEPLOYMENT: _restore_deployment,
     Step.TRY_NEXT_SERVING: _try_next_serving,
     Step.SMOKE_TEST: _smoke_test,
+    Step.EVALUATE: _evaluate,
     Step.ROUTE_TRAFFIC: _route_traffic,
     Step.CANCEL_JOB: _cancel_job,
     Step.DELETE_ENDPOINT: _delete_endpoint,
