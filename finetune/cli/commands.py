@@ -91,6 +91,15 @@ class Commands:
             return Exit.DONE
         return self._show(run)
 
+    def acknowledge(self, options: argparse.Namespace) -> Exit:
+        """Take note of how a run ended."""
+        run = self._client.acknowledge(self._client.find(options.run))
+        if self._terminal.as_json:
+            self._terminal.json(run)
+        else:
+            self._terminal.say(f"Acknowledged: {run.run_id} is {run.stage}, and needs attention no longer.")
+        return Exit.DONE
+
     def start(self, options: argparse.Namespace) -> Exit:
         """Deploy the model of a stopped run again."""
         chosen = {name: getattr(options, name) for name in _START}

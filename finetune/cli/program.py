@@ -162,6 +162,7 @@ def build_parser() -> argparse.ArgumentParser:
     extending = command("extend", "let an endpoint live longer")
     extending.add_argument("--hours", type=float, required=True, help="hours to add")
     command("retry", "have a suspended or waiting run advanced now")
+    command("acknowledge", "take note of how a run ended: it needs attention no longer")
     starting = command("start", "deploy the model of a stopped run again, without training")
     starting.add_argument("--instance-type", help="VM size (default: as it was, like the others)")
     starting.add_argument("--instance-count", type=_count, help="VMs")

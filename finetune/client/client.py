@@ -150,6 +150,10 @@ class Client:
         except msgspec.ValidationError:
             return None
 
+    def acknowledge(self, run_id: str) -> Run:
+        """Take note of how a run ended, so that it needs attention no longer."""
+        return self._ask(Run, "POST", f"runs/{run_id}/acknowledge")
+
     def start(self, run_id: str, **options: Any) -> Run:
         """Have the model of a stopped run deployed again, with other options where they are given."""
         given = {name: value for name, value in options.items() if value is not None}

@@ -26,6 +26,17 @@ AT_REST = ENDED | {"stopped"}
 ParameterValue = str | int | float | bool
 
 
+class EntryCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run has used; what it uses now grows from `since` on, by `nodes` times `price_per_hour`."""
+
+    currency: str | None = None
+    node_hours: float = 0
+    amount: float | None = None
+    since: datetime | None = None
+    nodes: int = 0
+    price_per_hour: float | None = None
+
+
 class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A run as the list shows it; `stage` is None if its record cannot be read."""
 
@@ -39,6 +50,11 @@ class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
     suspended: str | None = None
     needs_attention: bool = False
     waiting_for: str | None = None
+    reason: str | None = None
+    acknowledged: bool = False
+    base_model: str | None = None
+    eval_loss: float | None = None
+    cost: EntryCost = EntryCost()
 
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +110,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     lifetime_hours: float = 0
     idle_minutes: float = 0
     row_policy: str = ""
+    evaluation_rows: int = 0
     serving_concurrency: int = 0
     force: bool = False
     start_on_request: bool = False
@@ -214,6 +231,26 @@ class SmokeTest(msgspec.Struct, frozen=True, kw_only=True):
     reply: str
 
 
+class Interval(msgspec.Struct, frozen=True):
+    """A measured value and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the evaluation before traffic is, and what it measured."""
+
+    began: datetime
+    rows: int
+    asked: int
+    ended: datetime | None = None
+    refused: int = 0
+    fingerprint: str = ""
+    metrics: dict[str, Interval] = {}
+
+
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
     """Node hours of what costs money, and their price where it is known."""
 
@@ -294,6 +331,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     waiting_for: str | None = None
     size_changes: list[SizeChange] = []
     may_be_started: bool = False
+    acknowledged: bool = False
     report: ReportSummary | None = None
     duplicate_of: str | None = None
     compute_requested_at: datetime | None = None
@@ -306,6 +344,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     last_used: datetime | None = None
     upload: Upload | None = None
     smoke_test: list[SmokeTest] | None = None
+    evaluation: Evaluation | None = None
     plan: Plan | None = None
     quote: Quote | None = None
     suspended: str | None = None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from handlers.http.acknowledge_run import acknowledge_run
 from handlers.http.dashboard import show_dashboard
+from handlers.http.entry_views import RunPageView
 from handlers.http.health import Health, show_health
 from handlers.http.list_runs import RunQuery, list_runs
 from handlers.http.list_uploads import IgnoredUploadsView, UploadQuery, list_uploads
@@ -25,10 +27,11 @@ from handlers.http.request_changes import (
 from handlers.http.requests import read_object
 from handlers.http.responses import Response
 from handlers.http.route import AuthScheme, Content, Route, Success
-from handlers.http.run_views import RunPageView, RunView
+from handlers.http.run_views import RunView
 from handlers.http.score_endpoint import score_endpoint
 from handlers.http.show_preflight import PreflightView, RunJson, show_preflight
-from handlers.http.show_run import show_report, show_run
+from handlers.http.show_run import JSON_LINES, show_evaluation, show_report, show_run
+from handlers.http.show_slots import SlotsView, show_slots
 from shared.domain.dataset import DatasetReport
 from shared.domain.serving.openai_reply import ChatCompletion
 from shared.domain.serving.score_payload import ScoreMessages, ScorePayload
@@ -47,7 +50,10 @@ RUNS = (
         method="GET",
         path="runs",
         handle=lambda request, app: list_runs(
-            request.query, app().services, if_none_match=request.if_none_match
+            request.query,
+            app().services,
+            prices=app().settings.own_prices,
+            if_none_match=request.if_none_match,
         ),
         summary="List runs",
         description="By id. A filter that matches little may answer an empty page with a `next`.",
@@ -68,7 +74,7 @@ RUNS = (
             prices=app().settings.own_prices,
         ),
         summary="Show a run",
-        description="Stages with times, report in short, metrics, model, smoke test, endpoint, error, cost.",
+        description="Stages with times, report in short, metrics, model, evaluation, endpoint, error, cost.",
         tag="runs",
         successes={200: _RUN, 304: _KNOWN},
         errors=(404, 409, *_BUSY),
@@ -90,6 +96,17 @@ RUNS = (
                 (Content((DatasetReport,)), Content(media="text/html")),
             )
         },
+        errors=(404, 409, *_BUSY),
+    ),
+    Route(
+        function="get_evaluation",
+        method="GET",
+        path="runs/{id}/evaluation",
+        handle=lambda request, app: show_evaluation(request.path["id"], services=app().services),
+        summary="Show the rows of an evaluation",
+        description="One line a test row: conversation, expected answer, each model's reply, its scores.",
+        tag="runs",
+        successes={200: Success("The rows.", (Content(media=JSON_LINES),))},
         errors=(404, 409, *_BUSY),
     ),
     Route(
@@ -140,6 +157,31 @@ RUNS = (
             )
         },
         errors=(404, 409, *_BUSY),
+    ),
+    Route(
+        function="acknowledge_run",
+        method="POST",
+        path="runs/{id}/acknowledge",
+        handle=lambda request, app: acknowledge_run(request.path["id"], app().services),
+        summary="Acknowledge how a run ended",
+        description="A run that failed, was rejected, or that an error stopped needs attention no longer.",
+        tag="runs",
+        successes={200: Success("The run.", (_RUN_BODY,))},
+        errors=(404, 409, *_BUSY),
+    ),
+)
+
+SLOTS = (
+    Route(
+        function="show_slots",
+        method="GET",
+        path="slots",
+        handle=lambda _request, app: show_slots(app().settings, app().services),
+        summary="Show the slots in use",
+        description="How many runs train or have an endpoint at once, of how many that may, and who waits.",
+        tag="runs",
+        successes={200: Success("The slots of each kind.", (Content((SlotsView,)),))},
+        errors=_BUSY,
     ),
 )
 
@@ -343,4 +385,4 @@ APP = (
     ),
 )
 
-ROUTES: tuple[Route, ...] = (*RUNS, *UPLOADS, *ENDPOINTS, *OPENAI, *APP)
+ROUTES: tuple[Route, ...] = (*RUNS, *SLOTS, *UPLOADS, *ENDPOINTS, *OPENAI, *APP)

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from shared.domain.dataset.rules import SensitivePolicy
 from shared.domain.run.options import (
+    EvaluationRows,
     Hours,
     IgnoredKeys,
     Minutes,
@@ -234,6 +235,13 @@ class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
             description="Test conversations that a deployment must answer before it gets traffic.",
         ),
     ] = 3
+    evaluation_rows: Annotated[
+        EvaluationRows,
+        Meta(
+            description="Test conversations by which a deployment is measured before it gets traffic, "
+            "at most 200; 0 is none. `run.json` may say otherwise."
+        ),
+    ] = 50
 
 
 class ServingSettings(DeploymentSettings, frozen=True, kw_only=True):
@@ -312,7 +320,7 @@ class BoundSettings(ServingSettings, frozen=True, kw_only=True):
         Names,
         Meta(
             description="Further clusters that `run.json` may name, comma-separated; "
-            "`a*` matches names that begin with `a`."
+            "`a*` matches existing ones whose names begin with `a`; one that is named in full is created."
         ),
     ] = ()
     allowed_compute_sizes: Annotated[

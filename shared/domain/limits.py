@@ -26,6 +26,7 @@ class Limits(NamedTuple):
         max_run_cost: Most that a run may cost, or None.
         max_monthly_cost: Most that all runs may cost in a calendar month, or None.
         stop_when_diverged: Whether training that cannot get better is stopped.
+        evaluation_budget: Longest that an evaluation goes on asking, from its first row.
         job_poll: How long to leave a running job alone.
         operation_poll: How long to leave a running control-plane operation alone.
     """
@@ -42,5 +43,6 @@ class Limits(NamedTuple):
     max_run_cost: float | None = None
     max_monthly_cost: float | None = None
     stop_when_diverged: bool = False
+    evaluation_budget: timedelta = timedelta(minutes=10)
     job_poll: timedelta = timedelta(seconds=60)
     operation_poll: timedelta = timedelta(seconds=5)

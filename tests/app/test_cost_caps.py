@@ -14,7 +14,7 @@ from shared.config import Settings
 from shared.domain.errors import RequestError
 from shared.domain.run.budget import committed
 from shared.domain.run.cost import Prices
-from shared.domain.run.index import entry_of
+from shared.domain.run.index_metadata import entry_of
 from shared.domain.run.job_time import JobTime, time_key
 from shared.domain.run.observation import JobStatus, Provisioning
 from shared.domain.run.parts import StageEntry

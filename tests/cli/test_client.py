@@ -8,12 +8,13 @@ import msgspec
 import pytest
 
 from finetune.client import STAGES, types
-from handlers.http import run_views, show_preflight
+from handlers.http import entry_views, run_views, show_preflight
 from shared.domain.run.cost import RunCost
 from shared.domain.run.stages import Stage
 
 PAIRS = [
-    *((types.RunEntry, run_views.EntryView), (types.RunPage, run_views.RunPageView)),
+    *((types.RunEntry, entry_views.EntryView), (types.RunPage, entry_views.RunPageView)),
+    (types.EntryCost, entry_views.EntryCostView),
     *((types.Run, run_views.RunView), (types.Cost, RunCost), (types.Endpoint, run_views.EndpointView)),
     *((types.Upload, run_views.UploadView), (types.SourceFile, run_views.SourceFileView)),
     *((types.Options, run_views.OptionsView), (types.StageEntry, run_views.StageView)),
@@ -24,6 +25,7 @@ PAIRS = [
     *((types.Metrics, run_views.MetricsView), (types.MetricPoint, run_views.MetricPointView)),
     *((types.Serving, run_views.ServingView), (types.FailedAttempt, run_views.FailedAttemptView)),
     (types.SmokeTest, run_views.SmokeTestView),
+    *((types.Evaluation, run_views.EvaluationView), (types.Interval, run_views.IntervalView)),
 ]
 
 
@@ -35,8 +37,12 @@ def test_a_type_has_the_fields_of_the_apps(own: Any, view: Any) -> None:
 
 def test_every_view_is_paired() -> None:
     """A new part of a run is not forgotten."""
-    views = {one for one in vars(run_views).values() if isinstance(one, msgspec.StructMeta)}
-    own_views = {one for one in views if one.__module__ == run_views.__name__}
+    own_views = {
+        one
+        for module in (run_views, entry_views)
+        for one in vars(module).values()
+        if isinstance(one, msgspec.StructMeta) and one.__module__ == module.__name__
+    }
     assert own_views <= {view for _, view in PAIRS}
 
 

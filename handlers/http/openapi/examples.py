@@ -23,6 +23,18 @@ RUN_PAGE: dict[str, Any] = {
             "suspended": None,
             "needs_attention": False,
             "waiting_for": None,
+            "reason": None,
+            "acknowledged": False,
+            "base_model": "Phi-4-mini-instruct:4",
+            "eval_loss": 0.97,
+            "cost": {
+                "currency": "EUR",
+                "node_hours": 2.6642,
+                "amount": 11.99,
+                "since": "2026-03-01T14:40:25Z",
+                "nodes": 1,
+                "price_per_hour": 4.5,
+            },
         },
     ],
     "next": None,
@@ -96,6 +108,10 @@ PREFLIGHT = {
 START = {"instance_type": "Standard_NC48ads_A100_v4", "lifetime_hours": 8}
 EXTENSION = {"hours": 4}
 HEALTH = {"status": "ok"}
+SLOTS = {
+    "training": {"in_use": 4, "limit": 4, "waiting": 2},
+    "endpoint": {"in_use": 3, "limit": None, "waiting": 0},
+}
 
 JSON = "application/json"
 _ASKED = {JSON: {"run": ASKED_RUN}}
@@ -111,6 +127,8 @@ EXAMPLES: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("start_run", "request"): {JSON: {"bigger": START, "as it was": {}}},
     ("start_run", "202"): _ASKED,
     ("retry_run", "202"): {JSON: {"run": ASKED_RUN, "unreadable": {"run_id": RUN_ID}}},
+    ("acknowledge_run", "200"): _ASKED,
+    ("show_slots", "200"): {JSON: {"slots": SLOTS}},
     ("score", "request"): {JSON: {"short": SCORE_SHORT, "azure": SCORE_AZURE}},
     ("score", "200"): {
         JSON: {"short": SCORED, "azure": SCORED_AZURE},

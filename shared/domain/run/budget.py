@@ -7,11 +7,9 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from shared.domain.limits import Limits
-from shared.domain.run.cost import began_computing, training_hours
+from shared.domain.run.cost import HOUR, began_computing, training_use
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
-
-HOUR = timedelta(hours=1)
 
 
 class Refusal(NamedTuple):
@@ -98,9 +96,11 @@ def training_passes_cap(run: Run, now: datetime, limits: Limits) -> Refusal | No
         caps.append((left, "MonthlyCostExceeded", allowed))
     if quote is None or not caps:
         return None
-    price, hours = quote.price_of(quote.training_size), training_hours(run, now)
-    if price is None or hours is None:
+    used = training_use(run)
+    price, span = quote.price_of(quote.training_size), used.span.until(now)
+    if price is None or span is None:
         return None
+    hours = span / HOUR * used.nodes
     cap, code, allowed = min(caps)
     spent, endpoint = hours * price, quote.endpoint_cost or 0.0
     if spent + endpoint <= cap:
@@ -135,7 +135,7 @@ def _uses(run: Run) -> Iterator[_Use]:
     reached = run.due or run.history[-1].at
     trained = max(reached, quote.at)
     for start, end in _spans(run, Stage.TRAINING, frozenset({Stage.TRAINED, Stage.DELETING})):
-        begin = began_computing(run, start, end or reached)
+        begin = began_computing(run, start) or end or reached
         trained = end or max(begin + likely, reached)
         yield _Use(begin, trained, trains)
     if run.stage is Stage.VALIDATED:
