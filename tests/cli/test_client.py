@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from finetune.client import STAGES, types
-from handlers.http import entry_views, run_views, show_preflight
+from handlers.http import dataset_views, entry_views, run_views, show_preflight
 from shared.domain.run.cost import RunCost
 from shared.domain.run.stages import Stage
 
@@ -25,6 +25,8 @@ PAIRS = [
     *((types.Metrics, run_views.MetricsView), (types.MetricPoint, run_views.MetricPointView)),
     *((types.Serving, run_views.ServingView), (types.FailedAttempt, run_views.FailedAttemptView)),
     (types.SmokeTest, run_views.SmokeTestView),
+    *((types.Dataset, dataset_views.DatasetView), (types.Switch, dataset_views.SwitchView)),
+    *((types.Comparison, run_views.ComparisonView), (types.Promotion, run_views.PromotionView)),
     *((types.Evaluation, run_views.EvaluationView), (types.Interval, run_views.IntervalView)),
 ]
 
