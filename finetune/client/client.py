@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from finetune.client.errors import RefusedError, UnreachableError, refusal
-from finetune.client.types import Chunk, Preflight, Report, Run, RunEntry, RunPage
+from finetune.client.types import Chunk, Dataset, Preflight, Report, Run, RunEntry, RunPage
 
 PATIENCE_SECONDS = 30.0
 SCORING_SECONDS = 240.0
@@ -161,6 +162,20 @@ class Client:
         """Have the model of a stopped run deployed again, with other options where they are given."""
         given = {name: value for name, value in options.items() if value is not None}
         return self._ask(Run, "POST", f"runs/{run_id}/start", json=given)
+
+    def promote(self, dataset: str, run_id: str, *, by: str, why: str = "") -> Dataset:
+        """Make a run's model the current one of its dataset."""
+        body = {"run_id": run_id, "by": by, "why": why}
+        return self._ask(Dataset, "POST", f"datasets/{quote(dataset, safe='')}/promote", json=body)
+
+    def roll_back(self, dataset: str, *, by: str, why: str = "") -> Dataset:
+        """Go back to the model that had the dataset's name before its current one."""
+        body = {"by": by, "why": why}
+        return self._ask(Dataset, "POST", f"datasets/{quote(dataset, safe='')}/rollback", json=body)
+
+    def dataset(self, name: str) -> Dataset:
+        """A dataset's current model, and how it came to be."""
+        return self._ask(Dataset, "GET", f"datasets/{quote(name, safe='')}")
 
     def extend(self, run_id: str, hours: float) -> Run:
         """Have an endpoint live longer."""

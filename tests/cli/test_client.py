@@ -11,7 +11,7 @@ import pytest
 
 from finetune.client import STAGES, Client, UnreachableError, types
 from finetune.client import client as client_module
-from handlers.http import entry_views, run_views, show_preflight
+from handlers.http import dataset_views, entry_views, run_views, show_preflight
 from shared.domain.run.cost import RunCost
 from shared.domain.run.stages import Stage
 
@@ -28,6 +28,8 @@ PAIRS = [
     *((types.Metrics, run_views.MetricsView), (types.MetricPoint, run_views.MetricPointView)),
     *((types.Serving, run_views.ServingView), (types.FailedAttempt, run_views.FailedAttemptView)),
     (types.SmokeTest, run_views.SmokeTestView),
+    *((types.Dataset, dataset_views.DatasetView), (types.Switch, dataset_views.SwitchView)),
+    *((types.Comparison, run_views.ComparisonView), (types.Promotion, run_views.PromotionView)),
     *((types.Evaluation, run_views.EvaluationView), (types.Interval, run_views.IntervalView)),
 ]
 
