@@ -126,7 +126,7 @@ class Uploads(Protocol):
         """The blobs directly in a folder, whose name ends with a slash, in order of their paths."""
 
     def every(self) -> Iterator[UploadedBlob]:
-        """Every blob in order of its path, from one listing of 5,000 a page; no directories."""
+        """Every blob in order of its path, from one listing of 200 a page; no directories."""
 
     def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """Stream that very version from a byte on. Raises UploadReplacedError once it is no longer there."""
