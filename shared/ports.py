@@ -125,8 +125,11 @@ class Uploads(Protocol):
     def folder(self, folder: str) -> Iterator[UploadedBlob]:
         """The blobs directly in a folder, whose name ends with a slash, in order of their paths."""
 
-    def every(self) -> Iterator[UploadedBlob]:
-        """Every blob in order of its path, from one listing of 200 a page; no directories."""
+    def every(self, *, unlisted: list[str]) -> Iterator[UploadedBlob]:
+        """Every blob in order of its path, from one listing of 200 a page; no directories.
+
+        Where the service fails to list some, `unlisted` is appended the prefixes of those that are left out.
+        """
 
     def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """Stream that very version from a byte on. Raises UploadReplacedError once it is no longer there."""

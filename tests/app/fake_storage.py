@@ -203,6 +203,7 @@ class MemoryUploads:
         self.files: dict[str, tuple[str, bytes]] = {}
         self.facts: dict[str, dict[str, Any]] = {}
         self.modified = LONG_AGO
+        self.unlistable: list[str] = []
         self._versions = itertools.count(1)
 
     def put(self, path: str, body: bytes, **facts: Any) -> None:
@@ -219,11 +220,13 @@ class MemoryUploads:
 
     def folder(self, folder: str) -> Iterator[UploadedBlob]:
         """See `Uploads.folder`."""
-        return (blob for blob in self.every() if blob.path.rpartition("/")[0] + "/" == folder)
+        return (blob for blob in self.every(unlisted=[]) if blob.path.rpartition("/")[0] + "/" == folder)
 
-    def every(self) -> Iterator[UploadedBlob]:
-        """See `Uploads.every`."""
-        return (found for path in sorted(self.files) if (found := self.find(path)) is not None)
+    def every(self, *, unlisted: list[str]) -> Iterator[UploadedBlob]:
+        """See `Uploads.every`; `unlistable` are the prefixes that cannot be listed."""
+        unlisted += self.unlistable
+        listed = (path for path in sorted(self.files) if not path.startswith(tuple(self.unlistable)))
+        return (found for path in listed if (found := self.find(path)) is not None)
 
     def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """See `Uploads.read`."""
