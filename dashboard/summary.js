@@ -11,7 +11,7 @@ import { useItCard } from "./use_it.js";
 export function summaryPage() {
   const parts = [
     [new Part(h("section", { class: "card span" }), (run) => [h("h2", {}, "Stages"), timeline(run)]), ({ history, stage, outcome }) => ({ history, stage, outcome, today: today() })],
-    [new Part(h("section", { class: "card" }), drawLoss), ({ metrics, stage }) => ({ metrics, over: atRest(stage) })],
+    [new Part(h("section", { class: "card" }), drawLoss), ({ metrics, progress, stage }) => ({ metrics, progress: stage === "training" ? progress : null, over: atRest(stage) })],
     [new Part(h("section", { class: "card facts" }), drawFacts), factsOf],
     [new Part(h("section", { class: "card" }), drawSmokeTest), ({ smoke_test: tests, stage, evaluation, promotion }) => ({ tests, over: atRest(stage), evaluation, promotion })],
   ];
@@ -26,11 +26,23 @@ export function summaryPage() {
   }
 }
 
-function drawLoss({ metrics, over }) {
+function drawLoss({ metrics, progress, over }) {
   const title = h("h2", {}, "Loss ", h("small", {}, "nats per token"));
+  if (progress && !metrics) return [title, drawProgress(progress)];
   const curves = metrics && lossCurves(metrics);
   if (curves) return [title, curves];
   return [title, h("p", { class: "empty" }, over ? "Training logged no loss." : "The curves appear when training is complete.")];
+}
+
+/** How far training is; the app reads it every few minutes. */
+function drawProgress({ began, step, epoch, epochs, ends_at: ends, train_losses, eval_losses, eval_loss, diverged }) {
+  if (!began) return h("p", { class: "empty" }, "The training job waits for its first node.");
+  const told = [step && `step ${count(step)}`, epoch !== null && `epoch ${count(Math.round(epoch * 100) / 100)}${epochs ? ` of ${count(epochs)}` : ""}`].filter(Boolean).join(", ");
+  return [
+    h("p", {}, told ? [capital(told), ends && [", about ", until(ends), " to go"], "."] : "Training has logged no loss yet."),
+    diverged && h("p", { class: "note warn" }, `${capital(diverged)}.`),
+    lossCurves({ history: { loss: train_losses, eval_loss: eval_losses }, latest: {}, eval_loss }),
+  ];
 }
 
 function drawSmokeTest({ tests, over, evaluation, promotion }) {
