@@ -40,10 +40,11 @@ function drawSmokeTest({ tests, over, evaluation, promotion }) {
   return [title, evaluation && h("p", { class: "hint", id: "evaluation" }, evaluated(evaluation)), promotion && h("p", { id: "promotion" }, promoted(promotion, evaluation)), h("ol", { class: "exchanges" }, tests.map(exchange))];
 }
 
-function promoted({ promoted: taken, why }, evaluation) {
+function promoted({ promoted: taken, why, approval }, evaluation) {
   const chrf = evaluation?.comparison?.differences.chrf;
   const difference = chrf ? `; chrF ${decimal(chrf.value)} (${decimal(chrf.low)} to ${decimal(chrf.high)}) from it` : "";
-  return `The model ${taken ? "took" : "did not take"} the dataset’s name: ${why}${difference}.`;
+  return [`The model ${taken ? "took" : "did not take"} the dataset’s name: ${why}${difference}. `,
+    approval && h("a", { href: `../${approval.slice(5)}`, target: "_blank", rel: "noreferrer" }, "Say yes or no", h("span", { class: "unseen" }, " (new tab)"))];
 }
 
 const MEASURES = [["chrf", "chrF", ""], ["rouge_l", "ROUGE-L", ""], ["exact_match", "exact match", " %"], ["latency_p95", "p95 latency", " s"]];

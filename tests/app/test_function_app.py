@@ -36,6 +36,8 @@ FUNCTIONS = {
     "list_uploads": "httpTrigger",
     "preflight": "httpTrigger",
     "get_run": "httpTrigger",
+    "show_approval": "httpTrigger",
+    "answer_approval": "httpTrigger",
     "get_dataset": "httpTrigger",
     "promote_model": "httpTrigger",
     "roll_back_model": "httpTrigger",
