@@ -298,6 +298,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     history: list[StageEntry]
     options: Options
+    given_options: dict[str, Any] = {}
     due: datetime | None = None
     billable: bool = False
     outcome: str | None = None

@@ -72,6 +72,7 @@ RUNS = (
             if_none_match=request.if_none_match,
             services=app().services,
             prices=app().settings.own_prices,
+            longest_lifetime=app().settings.limits().longest_lifetime,
         ),
         summary="Show a run",
         description="Stages with times, report in short, metrics, model, smoke test, endpoint, error, cost.",

@@ -48,6 +48,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     Attributes:
         due: When the run should next be looked at (UTC); None once it is over.
+        given_options: What the upload's `run.json` says, as long as it is short.
         workspace_id: Immutable id of the workspace that the run was planned in, and that all of it is in.
         billable: True from before the first call that may cost money. A run that never got there
             can end at once; any other ends through `deleting`, where absence is verified.
@@ -87,6 +88,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     stage: Stage
     history: Annotated[tuple[StageEntry, ...], msgspec.Meta(min_length=1)]
     due: Moment | None
+    given_options: dict[str, Any] = {}
     workspace_id: str | None = None
     billable: bool = False
     outcome: Stage | None = None
