@@ -48,6 +48,7 @@ HEAVY = (
     "azureml.mlflow._store.tracking.store",
     "azureml.mlflow._tracking.request_header.azureml_request_header_provider",
     "aiohttp",
+    "shared.domain.evaluation.measure",
     "mlflow.tracking.request_header.registry",
     *(module.name for module in pkgutil.walk_packages(adapters.__path__, "shared.adapters.")),
 )

@@ -106,6 +106,7 @@ class World:
             "TrainingStorage": self._connection,
             "FINETUNE_PARAMETERS": '{"max_steps": 2}',
             "SMOKE_TEST_ROWS": "1",
+            "EVALUATION_ROWS": "2",
             # Far apart, so that few looks are enough to see a deadline pass.
             "SETTLE_SECONDS": "0",
             "OPERATION_POLL_SECONDS": "300",

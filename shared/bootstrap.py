@@ -65,6 +65,7 @@ def build_services(
     from shared.adapters.storage.advance_queue import StorageAdvanceQueue
     from shared.adapters.storage.content_index import BlobContentIndex
     from shared.adapters.storage.datasets import BlobDatasets, BlobUploads
+    from shared.adapters.storage.evaluations import BlobEvaluations
     from shared.adapters.storage.ignored_uploads import BlobIgnoredUploads
     from shared.adapters.storage.job_times import BlobJobTimes
     from shared.adapters.storage.notification_queue import NoNotifications, NotificationQueue
@@ -107,6 +108,7 @@ def build_services(
         ignored_uploads=BlobIgnoredUploads(blobs),
         datasets=datasets,
         reports=BlobReports(blobs),
+        evaluations=BlobEvaluations(blobs),
         registry=AzureMlRegistries(
             arm,
             registry_discovery_url(),

@@ -200,6 +200,23 @@ class Reports(Protocol):
         """One form of a report, or None if there is none."""
 
 
+class StoredEvaluation(NamedTuple):
+    """The rows of an evaluation as stored, and their ETag."""
+
+    body: bytes
+    etag: str
+
+
+class Evaluations(Protocol):
+    """Test rows and what models answered, one file of JSON Lines a run."""
+
+    def load(self, run_id: str) -> StoredEvaluation | None:
+        """What is stored, or None."""
+
+    def save(self, run_id: str, body: bytes, etag: str | None) -> bool:
+        """Store over the version `etag`, or anew for None; False if another version is there."""
+
+
 class Registry(Protocol):
     """The model and component registry."""
 
@@ -427,6 +444,7 @@ class Services:
     ignored_uploads: IgnoredUploads
     datasets: Datasets
     reports: Reports
+    evaluations: Evaluations
     registry: Registry
     workspace: Workspace
     prices: PriceList

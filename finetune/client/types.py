@@ -110,6 +110,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     lifetime_hours: float = 0
     idle_minutes: float = 0
     row_policy: str = ""
+    evaluation_rows: int = 0
     serving_concurrency: int = 0
     force: bool = False
     start_on_request: bool = False
@@ -230,6 +231,26 @@ class SmokeTest(msgspec.Struct, frozen=True, kw_only=True):
     reply: str
 
 
+class Interval(msgspec.Struct, frozen=True):
+    """A measured value and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the evaluation before traffic is, and what it measured."""
+
+    began: datetime
+    rows: int
+    asked: int
+    ended: datetime | None = None
+    refused: int = 0
+    fingerprint: str = ""
+    metrics: dict[str, Interval] = {}
+
+
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
     """Node hours of what costs money, and their price where it is known."""
 
@@ -324,6 +345,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     last_used: datetime | None = None
     upload: Upload | None = None
     smoke_test: list[SmokeTest] | None = None
+    evaluation: Evaluation | None = None
     plan: Plan | None = None
     quote: Quote | None = None
     suspended: str | None = None

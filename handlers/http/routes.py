@@ -30,7 +30,7 @@ from handlers.http.route import AuthScheme, Content, Route, Success
 from handlers.http.run_views import RunView
 from handlers.http.score_endpoint import score_endpoint
 from handlers.http.show_preflight import PreflightView, RunJson, show_preflight
-from handlers.http.show_run import show_report, show_run
+from handlers.http.show_run import JSON_LINES, show_evaluation, show_report, show_run
 from handlers.http.show_slots import SlotsView, show_slots
 from shared.domain.dataset import DatasetReport
 from shared.domain.serving.openai_reply import ChatCompletion
@@ -75,7 +75,7 @@ RUNS = (
             longest_lifetime=app().settings.limits().longest_lifetime,
         ),
         summary="Show a run",
-        description="Stages with times, report in short, metrics, model, smoke test, endpoint, error, cost.",
+        description="Stages with times, report in short, metrics, model, evaluation, endpoint, error, cost.",
         tag="runs",
         successes={200: _RUN, 304: _KNOWN},
         errors=(404, 409, *_BUSY),
@@ -97,6 +97,17 @@ RUNS = (
                 (Content((DatasetReport,)), Content(media="text/html")),
             )
         },
+        errors=(404, 409, *_BUSY),
+    ),
+    Route(
+        function="get_evaluation",
+        method="GET",
+        path="runs/{id}/evaluation",
+        handle=lambda request, app: show_evaluation(request.path["id"], services=app().services),
+        summary="Show the rows of an evaluation",
+        description="One line a test row: conversation, expected answer, each model's reply, its scores.",
+        tag="runs",
+        successes={200: Success("The rows.", (Content(media=JSON_LINES),))},
         errors=(404, 409, *_BUSY),
     ),
     Route(

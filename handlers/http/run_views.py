@@ -69,6 +69,7 @@ class OptionsView(msgspec.Struct, frozen=True, kw_only=True):
     lifetime_hours: float
     idle_minutes: float
     row_policy: str
+    evaluation_rows: int
     serving_concurrency: int
     force: bool
     start_on_request: bool
@@ -187,6 +188,36 @@ class SmokeTestView(msgspec.Struct, frozen=True, kw_only=True):
     reply: str
 
 
+class IntervalView(msgspec.Struct, frozen=True):
+    """A measured value and its 95 % bootstrap interval over the rows."""
+
+    value: float
+    low: float
+    high: float
+
+
+_Metrics = Annotated[
+    dict[str, IntervalView],
+    Meta(
+        description="`chrf`, `rouge_l`, `token_f1`, `exact_match` in percent; `empty` and `cut` in percent "
+        "of the rows; `length_ratio`: characters of the replies over those expected; `latency_p50` and "
+        "`latency_p95` in seconds; `tokens_per_second` where the server counts tokens."
+    ),
+]
+
+
+class EvaluationView(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the evaluation before traffic is, and what it measured."""
+
+    began: datetime
+    rows: Annotated[int, Meta(description="Test rows that are asked.")]
+    asked: Annotated[int, Meta(description="Of these, how many are answered.")]
+    ended: Annotated[datetime | None, Meta(description="null while it goes on.")]
+    refused: Annotated[int, Meta(description="Rows that the model's server refused; they score 0.")]
+    fingerprint: Annotated[str, Meta(description="The same for the same test rows.")]
+    metrics: _Metrics
+
+
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
     """A run. `GET /api/runs/{id}` alone has `suspended`, `needs_attention`, `cost`."""
 
@@ -226,6 +257,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     last_used: datetime | None
     upload: UploadView
     smoke_test: list[SmokeTestView] | None
+    evaluation: EvaluationView | None
     plan: PlanView | None
     quote: QuoteView | None
     size_changes: list[SizeChangeView]
@@ -267,6 +299,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         last_used=run.last_used,
         upload=_public(run.source, UploadView),
         smoke_test=_public(run.smoke_tests, list[SmokeTestView] | None),
+        evaluation=_public(run.evaluation, EvaluationView | None),
         plan=_public(run.plan, PlanView | None),
         quote=quote_view(run.quote),
         size_changes=_public(run.size_changes, list[SizeChangeView]),

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from shared.domain.dataset.rules import SensitivePolicy
 from shared.domain.run.options import (
+    EvaluationRows,
     Hours,
     IgnoredKeys,
     Minutes,
@@ -227,6 +228,13 @@ class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
             description="Test conversations that a deployment must answer before it gets traffic.",
         ),
     ] = 3
+    evaluation_rows: Annotated[
+        EvaluationRows,
+        Meta(
+            description="Test conversations by which a deployment is measured before it gets traffic, "
+            "at most 200; 0 is none. `run.json` may say otherwise."
+        ),
+    ] = 50
 
 
 class ServingSettings(DeploymentSettings, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.uploads import UploadedBlob
 from shared.domain.serving.record import StrategyName
-from shared.ports import RunPage, SlotHolders, StoredRun
+from shared.ports import RunPage, SlotHolders, StoredEvaluation, StoredRun
 
 LONG_AGO = datetime(2026, 2, 28, tzinfo=UTC)
 """When uploads were written, unless a test says otherwise: the day before the tests' own."""
@@ -378,3 +378,23 @@ class MemoryReports:
     def load(self, run_id: str, *, html: bool) -> bytes | None:
         """See `Reports.load`."""
         return self.saved.get((run_id, html))
+
+
+class MemoryEvaluations:
+    """Evaluations by run."""
+
+    def __init__(self) -> None:
+        self.saved: dict[str, StoredEvaluation] = {}
+        self._versions = itertools.count(1)
+
+    def load(self, run_id: str) -> StoredEvaluation | None:
+        """See `Evaluations.load`."""
+        return self.saved.get(run_id)
+
+    def save(self, run_id: str, body: bytes, etag: str | None) -> bool:
+        """See `Evaluations.save`."""
+        found = self.saved.get(run_id)
+        if (found.etag if found else None) != etag:
+            return False
+        self.saved[run_id] = StoredEvaluation(body, f'"{next(self._versions)}"')
+        return True

@@ -23,6 +23,7 @@ from tests.app.fake_azure_ml import MemoryCloud
 from tests.app.fake_storage import (
     MemoryContentIndex,
     MemoryDatasets,
+    MemoryEvaluations,
     MemoryIgnoredUploads,
     MemoryJobTimes,
     MemoryReports,
@@ -100,6 +101,7 @@ class World:
     ignored_uploads: MemoryIgnoredUploads = field(default_factory=MemoryIgnoredUploads)
     datasets: MemoryDatasets = field(default_factory=MemoryDatasets)
     reports: MemoryReports = field(default_factory=MemoryReports)
+    evaluations: MemoryEvaluations = field(default_factory=MemoryEvaluations)
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
     advance_queue: MemoryAdvanceQueue = field(default_factory=MemoryAdvanceQueue)
@@ -120,6 +122,7 @@ class World:
             ignored_uploads=self.ignored_uploads,
             datasets=self.datasets,
             reports=self.reports,
+            evaluations=self.evaluations,
             registry=self.cloud,
             workspace=self.cloud,
             prices=self.price_list or FixedPrices(self.prices),

@@ -36,6 +36,7 @@ FUNCTIONS = {
     "list_uploads": "httpTrigger",
     "preflight": "httpTrigger",
     "get_run": "httpTrigger",
+    "get_evaluation": "httpTrigger",
     "get_report": "httpTrigger",
     "cancel_run": "httpTrigger",
     "retry_run": "httpTrigger",

@@ -56,6 +56,7 @@ ASKED_RUN: dict[str, Any] = {
         "lifetime_hours": 24,
         "idle_minutes": 60,
         "row_policy": "strict",
+        "evaluation_rows": 50,
         "start_on_request": False,
         "available": "",
         "serving_concurrency": 8,
@@ -126,6 +127,18 @@ ASKED_RUN: dict[str, Any] = {
             "reply": "Boil equal parts of water and vinegar in it, and rinse it twice.",
         },
     ],
+    "evaluation": {
+        "began": "2026-03-01T15:18:40Z",
+        "rows": 50,
+        "asked": 50,
+        "ended": "2026-03-01T15:19:50Z",
+        "refused": 0,
+        "fingerprint": "6b86b273ff34fce19d6b804eff5a3f57",
+        "metrics": {
+            "chrf": {"value": 61.4, "low": 57.2, "high": 65.3},
+            "latency_p50": {"value": 1.9, "low": 1.7, "high": 2.2},
+        },
+    },
     "serving": {
         "order": ["vllm-environment", "vllm-model-image", "mlflow"],
         "failed": [],

@@ -38,6 +38,8 @@ class Step(StrEnum):
     RESTORE_DEPLOYMENT = "restore_deployment"
     TRY_NEXT_SERVING = "try_next_serving"
     SMOKE_TEST = "smoke_test"
+    EVALUATE = "evaluate"
+    # Put some more test rows to the deployment, and measure its answers once it has them all.
     ROUTE_TRAFFIC = "route_traffic"
     CANCEL_JOB = "cancel_job"
     DELETE_ENDPOINT = "delete_endpoint"

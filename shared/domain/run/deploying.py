@@ -1,4 +1,4 @@
-"""Decide what a run in `deploying` does next: endpoint, deployment, smoke test, traffic.
+"""Decide what a run in `deploying` does next: endpoint, deployment, smoke test, evaluation, traffic.
 
 What Azure ML refuses or what fails is tried again with growing pauses, and the next way of serving is tried
 at once, until the one deadline of the stage.
@@ -27,7 +27,8 @@ from shared.domain.serving.deployment import ALL_TRAFFIC
 def deploying(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
     """Say what happens next to a run in `deploying`."""
     decision = _bring_up(run, seen, now, limits)
-    if isinstance(decision, Enter):
+    if isinstance(decision, Enter) or decision == Do(Step.EVALUATE):
+        # An evaluation ends by itself in time, and no run fails for it.
         return decision
     if (overdue := overdue_deployment(run, limits, now)) is not None:
         return overdue
@@ -73,6 +74,7 @@ _STEPS = {
     NextAction.CHOOSE: Step.CHOOSE_SERVING,
     NextAction.CREATE: Step.CREATE_DEPLOYMENT,
     NextAction.TEST: Step.SMOKE_TEST,
+    NextAction.EVALUATE: Step.EVALUATE,
     NextAction.FAIL: Step.FAIL_DEPLOYMENT,
     NextAction.DELETE: Step.DELETE_DEPLOYMENT,
     NextAction.TRY_NEXT: Step.TRY_NEXT_SERVING,

@@ -15,6 +15,7 @@ LEAST_IDLE_MINUTES = 1
 an endpoint that is in constant use."""
 
 SettleSeconds = Annotated[float, Meta(ge=0, le=3600)]
+EvaluationRows = Annotated[int, Meta(ge=0, le=200)]
 ParameterValue = str | int | float | bool
 
 Hours = Annotated[float, Meta(gt=0, le=24 * 365)]
@@ -82,6 +83,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         settle_seconds: Seconds for which the upload must not change before its run opens.
         available: Weekly schedule of when the model answers (`availability`); empty is at all times.
         start_on_request: Whether a request for the stopped model deploys it again.
+        evaluation_rows: Test conversations that are put to a deployment before it gets traffic; 0 is none.
         force: Train even if the same data, parameters and base model were trained before.
     """
 
@@ -107,3 +109,4 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     tools: Literal["reject", "drop_rows"] = "reject"
     pretemplated: Literal["reject", "strip"] = "reject"
     mask: Literal["reject", "split"] = "reject"
+    evaluation_rows: EvaluationRows = 0

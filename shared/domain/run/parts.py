@@ -151,11 +151,16 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class SmokeTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One test conversation, the answer that the data has, and the answer that the deployment gave."""
+    """One test conversation, the answer that the data has, and the answer that the deployment gave.
+
+    Attributes:
+        cut: Whether the reply is not whole: it met the limit of its tokens, or is too long for the record.
+    """
 
     prompt: list[dict[str, str]]
     expected: str
     reply: str
+    cut: bool = False
 
 
 class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

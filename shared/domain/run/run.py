@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from shared.domain.dataset import SmokeSample
+from shared.domain.evaluation.record import Evaluation
 from shared.domain.run.availability import hours_of
 from shared.domain.run.job_status import JobState, job_state
 from shared.domain.run.names import numbered_name
@@ -124,6 +125,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     model: ModelRecord | None = None
     serving: ServingProgress | None = None
     smoke_tests: tuple[SmokeTest, ...] | None = None
+    evaluation: Evaluation | None = None
     endpoint: EndpointRecord | None = None
     requests: Requests = Requests()
     last_used: Moment | None = None
@@ -236,6 +238,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def job_is_over(self) -> bool:
         """Whether the job was seen to have ended."""
         return self.job is not None and job_state(self.job.status).over
+
+    @property
+    def to_be_evaluated(self) -> bool:
+        """Whether the deployment is to answer more test rows before it gets traffic."""
+        ended = self.evaluation is not None and self.evaluation.ended is not None
+        return self.options.evaluation_rows > 0 and not ended
 
     def holds_slot(self, kind: SlotKind) -> bool:
         """Whether the run has acquired a slot of that kind."""

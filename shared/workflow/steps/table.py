@@ -30,6 +30,7 @@ from shared.workflow.steps.deploy_model import (
     start_over,
 )
 from shared.workflow.steps.endpoint import create_endpoint, rebuild_endpoint, rename_endpoint
+from shared.workflow.steps.evaluate import evaluate
 from shared.workflow.steps.follow_upload import reopen, supersede
 from shared.workflow.steps.plan_training import plan_training
 from shared.workflow.steps.smoke_test import smoke_test
@@ -63,7 +64,8 @@ def _validate(run: Run, _seen: Observation, settings: Settings, services: Servic
     window = context_window(
         model.context_window, settings.context_window, model.defaults, run.options.parameters
     )
-    return validate_dataset(run, settings.validation_rules(run.options, window), services)
+    rules = settings.validation_rules(run.options, window)
+    return validate_dataset(run, rules, services, smoke_rows=settings.smoke_test_rows)
 
 
 def _plan(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
@@ -187,6 +189,10 @@ def _smoke_test(run: Run, seen: Observation, settings: Settings, services: Servi
     return smoke_test(run, _endpoint_of(seen), settings, services)
 
 
+def _evaluate(run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
+    return evaluate(run, _endpoint_of(seen), settings, services)
+
+
 def _route_traffic(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
     services.endpoints.route_traffic(run.endpoint_name)
     return run
@@ -227,6 +233,7 @@ _STEPS: dict[Step, CarryOut] = {
     Step.RESTORE_DEPLOYMENT: _restore_deployment,
     Step.TRY_NEXT_SERVING: _try_next_serving,
     Step.SMOKE_TEST: _smoke_test,
+    Step.EVALUATE: _evaluate,
     Step.ROUTE_TRAFFIC: _route_traffic,
     Step.CANCEL_JOB: _cancel_job,
     Step.DELETE_ENDPOINT: _delete_endpoint,
