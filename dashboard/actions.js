@@ -89,8 +89,8 @@ function extend(run, done) {
   });
   const preview = h("p", { id: "new-end", class: "hint", "aria-live": "polite" });
   const limit = h("p", { id: "most-hours", class: "hint" }, possible
-    ? `At most ${most} h, until ${zonedMoment(endpoint.latest_end_at)}: the operator's limit.`
-    : `It cannot be extended: its operator's limit is ${zonedMoment(endpoint.latest_end_at)}.`);
+    ? `At most ${most} h, until ${zonedMoment(endpoint.latest_end_at)}: the operator’s limit.`
+    : `It cannot be extended: its operator’s limit is ${zonedMoment(endpoint.latest_end_at)}.`);
   const show = () => {
     const hours = field.valueAsNumber;
     const over = hours > most;

@@ -69,7 +69,6 @@ export function chatPage(id) {
     if (fresh) log.append(begin);
     else begin.remove();
     talk.classList.toggle("fresh", fresh);
-    suggestions.element.hidden = !fresh || endpoint === null;
     if (message.value !== conversation.draft) message.value = conversation.draft;
     if (!asking && document.activeElement === stop) message.focus();
     send.disabled = asking;
@@ -91,6 +90,7 @@ export function chatPage(id) {
       log.scrollTop = log.scrollHeight;
     }
     composer.hidden = !live;
+    suggestions.element.hidden = kept || !live;
     settings.element.hidden = !live;
     room.classList.toggle("over", !live);
     closed.show(live ? null : { stage, kept });
