@@ -136,7 +136,7 @@ def build_services(
             registry=settings.component_registry,
             experiment=settings.experiment_name,
         ),
-        metrics=MlflowMetrics(credential, workspace, settings.experiment_name, trusted),
+        metrics=MlflowMetrics(arm, workspace, settings.experiment_name),
         endpoints=endpoints,
         scoring=EndpointScoring(credential, endpoints, domain=settings.scoring_domain),
         job_times=BlobJobTimes(blobs),

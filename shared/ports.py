@@ -245,6 +245,9 @@ class Workspace(Protocol):
     def create_compute(self, name: str, size: str, *, max_nodes: int) -> None:
         """Start creating a cluster that scales to zero."""
 
+    def delete_compute(self, name: str) -> None:
+        """Start deleting a cluster; absence is success."""
+
     def ensure_datastore(self) -> None:
         """Make sure that training can reach the snapshot."""
 

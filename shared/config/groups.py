@@ -313,7 +313,7 @@ class BoundSettings(ServingSettings, frozen=True, kw_only=True):
         Names,
         Meta(
             description="Further clusters that `run.json` may name, comma-separated; "
-            "`a*` matches names that begin with `a`."
+            "`a*` matches existing ones whose names begin with `a`; one that is named in full is created."
         ),
     ] = ()
     allowed_compute_sizes: Annotated[

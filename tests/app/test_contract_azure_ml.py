@@ -76,7 +76,8 @@ def planned(services: Services) -> tuple[Run, TrainingPlan]:
     services.uploads.put(path, rows())
     (run_id,) = take_upload(path, container="uploads", settings=SETTINGS, services=services)
     run = services.runs.load(run_id).run
-    run = validate_dataset(run, SETTINGS.validation_rules(run.options, 16_384), services)
+    held_to = SETTINGS.validation_rules(run.options, 16_384)
+    run = validate_dataset(run, held_to, services, smoke_rows=SETTINGS.smoke_test_rows)
     run = plan_training(run, msgspec.structs.replace(SETTINGS, allow_retired_model=True), services)
     assert run.plan is not None
     services.workspace.create_compute(run.plan.compute, run.plan.compute_size, max_nodes=1)

@@ -22,6 +22,7 @@ class Step(StrEnum):
     PLAN = "plan"
     CLAIM = "claim"
     CREATE_COMPUTE = "create_compute"
+    REPLACE_COMPUTE = "replace_compute"
     ACQUIRE_SLOT = "acquire_slot"
     SUBMIT_JOB = "submit_job"
     COLLECT_METRICS = "collect_metrics"

@@ -110,3 +110,9 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     pretemplated: Literal["reject", "strip"] = "reject"
     mask: Literal["reject", "split"] = "reject"
     evaluation_rows: EvaluationRows = 0
+
+    def compute_sizes_besides(self, refused: str) -> Sizes:
+        """The other VM sizes to train on, the preferred one first; none for a size that is not listed."""
+        own = (self.compute_size, *self.other_compute_sizes)
+        rest = tuple(size for size in own if size.lower() != refused.lower())
+        return rest if len(rest) < len(own) else ()

@@ -87,6 +87,18 @@ def _create_compute(run: Run, _seen: Observation, settings: Settings, services: 
     return msgspec.structs.replace(run, compute_requested_at=run.compute_requested_at or services.now())
 
 
+def _replace_compute(run: Run, seen: Observation, _settings: Settings, services: Services) -> Run:
+    """Delete a cluster of which Azure ML could not create a node, and train on the next VM size."""
+    reason = (seen.compute.failure if seen.compute is not None else None) or "no capacity"
+    moved = train_elsewhere(run, reason, services.now())
+    if moved is None:
+        return run
+    name = _plan_of(run).compute
+    audit("delete cluster", name, run.run_id, f"it failed: {reason}")
+    services.workspace.delete_compute(name)
+    return msgspec.structs.replace(moved, compute_requested_at=None)
+
+
 def _acquire_slot(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
     kind = SlotKind.TRAINING if run.stage is Stage.VALIDATED else SlotKind.ENDPOINT
     return msgspec.structs.replace(run, slot=request_slot(run, kind, settings, services))
@@ -217,6 +229,7 @@ _STEPS: dict[Step, CarryOut] = {
     Step.PLAN: _plan,
     Step.CLAIM: _claim,
     Step.CREATE_COMPUTE: _create_compute,
+    Step.REPLACE_COMPUTE: _replace_compute,
     Step.ACQUIRE_SLOT: _acquire_slot,
     Step.SUBMIT_JOB: _submit_job,
     Step.COLLECT_METRICS: _collect_metrics,
