@@ -219,6 +219,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     idle_at: datetime | None = None
     idle_minutes: float = 0
+    latest_end_at: datetime | None = None
     last_used: datetime | None = None
     seconds_left: int | None = None
 
