@@ -16,14 +16,22 @@ const MEASURES = [
 ];
 
 /** Children of the card; none while there is nothing to show. */
-export function drawEvaluation({ tests, evaluation }) {
+export function drawEvaluation({ tests, evaluation, promotion }) {
   const shown = tests?.length > 0;
-  if (!shown && !evaluation) return null;
+  if (!shown && !evaluation && !promotion) return null;
   return [
     h("h2", {}, "Evaluation ", h("small", {}, "on held-out conversations, before the endpoint got traffic")),
+    promotion && h("p", { id: "promotion" }, promoted(promotion, evaluation)),
     evaluation && measured(evaluation),
     shown && [h("h3", { class: "examples" }, `${tests.length === 1 ? "One of them" : `${tests.length} of them`}`), h("ol", { class: "exchanges" }, tests.map(exchange))],
   ];
+}
+
+function promoted({ promoted: taken, why }, evaluation) {
+  const chrf = evaluation?.comparison?.differences.chrf;
+  const signed = (value) => `${value > 0 ? "+" : ""}${short(value)}`;
+  const difference = chrf ? ` (chrF ${signed(chrf.value)}, from ${signed(chrf.low)} to ${signed(chrf.high)})` : "";
+  return `The model ${taken ? "took" : "did not take"} the dataset’s name: ${why}${difference}.`;
 }
 
 function measured({ rows, asked, ended, refused, metrics }) {

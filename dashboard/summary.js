@@ -15,7 +15,7 @@ export function summaryPage() {
     [new Part(h("section", { class: "card span" }), (run) => [h("h2", {}, "Stages"), timeline(run)]), ({ history, stage, outcome }) => ({ history, stage, outcome, today: today() })],
     [new Part(h("section", { class: "card" }), drawTraining), trainingOf],
     [new Part(h("section", { class: "card" }), drawLoss), ({ metrics }) => metrics],
-    [new Part(h("section", { class: "card" }), drawEvaluation), ({ smoke_test: tests, evaluation }) => ({ tests, evaluation })],
+    [new Part(h("section", { class: "card" }), drawEvaluation), ({ smoke_test: tests, evaluation, promotion }) => ({ tests, evaluation, promotion })],
     [new Part(h("section", { class: "card facts" }), drawFacts), factsOf],
   ];
   const [stages, training, loss, evaluation, facts] = parts.map(([part]) => part.element);

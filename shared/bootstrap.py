@@ -64,6 +64,7 @@ def build_services(
     from shared.adapters.storage.account import blob_service, datastore_address, installation_name
     from shared.adapters.storage.advance_queue import StorageAdvanceQueue
     from shared.adapters.storage.content_index import BlobContentIndex
+    from shared.adapters.storage.current_models import BlobCurrentModels
     from shared.adapters.storage.datasets import BlobDatasets, BlobUploads
     from shared.adapters.storage.evaluations import BlobEvaluations
     from shared.adapters.storage.ignored_uploads import BlobIgnoredUploads
@@ -109,6 +110,7 @@ def build_services(
         datasets=datasets,
         reports=BlobReports(blobs),
         evaluations=BlobEvaluations(blobs),
+        current_models=BlobCurrentModels(blobs),
         registry=AzureMlRegistries(
             arm,
             registry_discovery_url(),

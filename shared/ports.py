@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from shared.domain.dataset import Sink, Split
 from shared.domain.run.cost import Prices
+from shared.domain.run.current_model import CurrentModel
 from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.job_time import JobTime
@@ -125,7 +126,7 @@ class Uploads(Protocol):
         """The blobs directly in a folder, whose name ends with a slash, in order of their paths."""
 
     def every(self) -> Iterator[UploadedBlob]:
-        """Every blob in order of its path, from one listing of 5,000 a page; no directories."""
+        """Every blob in order of its path, from one listing of 200 a page; no directories."""
 
     def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """Stream that very version from a byte on. Raises UploadReplacedError once it is no longer there."""
@@ -215,6 +216,26 @@ class Evaluations(Protocol):
 
     def save(self, run_id: str, body: bytes, etag: str | None) -> bool:
         """Store over the version `etag`, or anew for None; False if another version is there."""
+
+
+class StoredCurrent(NamedTuple):
+    """The history of a dataset's name, and the ETag under which it was read."""
+
+    model: CurrentModel
+    etag: str
+
+
+class CurrentModels(Protocol):
+    """What the names of datasets mean."""
+
+    def load(self, dataset: str) -> StoredCurrent | None:
+        """A dataset's history, or None if no candidate was ever decided upon. Raises CorruptRunError."""
+
+    def replace(self, model: CurrentModel, etag: str | None) -> bool:
+        """Write over the version `etag`, or anew for None; False if another version is there."""
+
+    def stacks(self) -> Mapping[str, tuple[str, ...]]:
+        """`CurrentModel.stack` of every dataset that has a history, from one listing."""
 
 
 class Registry(Protocol):
@@ -448,6 +469,7 @@ class Services:
     datasets: Datasets
     reports: Reports
     evaluations: Evaluations
+    current_models: CurrentModels
     registry: Registry
     workspace: Workspace
     prices: PriceList

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from finetune.client.types import Evaluation, Interval
+from finetune.client.types import Evaluation, Interval, Promotion
 
 _MEASURES = {
     "chrf": ("chrF", ""),
@@ -23,7 +23,19 @@ def evaluation_rows(evaluation: Evaluation | None) -> list[tuple[str, str]]:
         for name, (label, unit) in _MEASURES.items()
         if name in evaluation.metrics
     ]
-    return [("evaluation", ", ".join([f"{evaluation.asked} of {evaluation.rows} rows", *shown]))]
+    rows = [("evaluation", ", ".join([f"{evaluation.asked} of {evaluation.rows} rows", *shown]))]
+    if (found := evaluation.comparison) is not None:
+        difference = f"chrF {_span(found.differences['chrf'])}" if "chrf" in found.differences else ""
+        rows.append(("compared", f"{found.words} than {found.against}: {difference}"))
+    return rows
+
+
+def promotion_rows(promotion: Promotion | None) -> list[tuple[str, str]]:
+    """Whether the model took its dataset's name."""
+    if promotion is None:
+        return []
+    taken = "has taken the dataset's name" if promotion.promoted else "has not taken the dataset's name"
+    return [("promotion", f"{taken}: {promotion.why}")]
 
 
 def _span(measured: Interval) -> str:

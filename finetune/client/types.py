@@ -111,6 +111,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     idle_minutes: float = 0
     row_policy: str = ""
     evaluation_rows: int = 0
+    promotion: str = ""
     serving_concurrency: int = 0
     force: bool = False
     start_on_request: bool = False
@@ -240,6 +241,31 @@ class Interval(msgspec.Struct, frozen=True):
     high: float
 
 
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The model and another one on the same rows."""
+
+    against: str
+    rows: int
+    verdict: str
+    metrics: dict[str, Interval] = {}
+    differences: dict[str, Interval] = {}
+    p_value: float = 1
+
+    @property
+    def words(self) -> str:
+        """The verdict in a few words."""
+        rows = f"{self.rows} rows"
+        return f"cannot tell from {rows}" if self.verdict == "cannot tell" else f"{self.verdict} on {rows}"
+
+
+class Promotion(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the model took its dataset's name when it got traffic."""
+
+    promoted: bool
+    why: str
+    at: datetime
+
+
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """How far the evaluation before traffic is, and what it measured."""
 
@@ -249,6 +275,9 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     ended: datetime | None = None
     refused: int = 0
     fingerprint: str = ""
+    against: str | None = None
+    against_asked: int = 0
+    comparison: Comparison | None = None
     metrics: dict[str, Interval] = {}
 
 
@@ -347,11 +376,32 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     upload: Upload | None = None
     smoke_test: list[SmokeTest] | None = None
     evaluation: Evaluation | None = None
+    promotion: Promotion | None = None
     plan: Plan | None = None
     quote: Quote | None = None
     suspended: str | None = None
     needs_attention: bool = False
     cost: Cost | None = None
+
+
+class Switch(msgspec.Struct, frozen=True, kw_only=True):
+    """When a dataset's name came to mean another model, who decided so, and why."""
+
+    kind: str
+    run_id: str
+    at: datetime
+    previous: str | None = None
+    by: str = ""
+    why: str = ""
+
+
+class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset and its current model; the newest switch first."""
+
+    dataset: str
+    current: str | None = None
+    stage: str | None = None
+    history: list[Switch] = []
 
 
 class Issue(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,8 @@ from typing import Any
 
 from handlers.http.acknowledge_run import acknowledge_run
 from handlers.http.dashboard import show_dashboard
+from handlers.http.dataset_views import DatasetView
+from handlers.http.datasets import PromotionRequest, RollbackRequest, promote_run, roll_back, show_dataset
 from handlers.http.entry_views import RunPageView
 from handlers.http.health import Health, show_health
 from handlers.http.list_runs import RunQuery, list_runs
@@ -183,6 +185,56 @@ SLOTS = (
         tag="runs",
         successes={200: Success("The slots of each kind.", (Content((SlotsView,)),))},
         errors=_BUSY,
+    ),
+)
+
+DATASETS = (
+    Route(
+        function="get_dataset",
+        method="GET",
+        path="datasets/{name}",
+        handle=lambda request, app: show_dataset(request.path["name"], app().services),
+        summary="Show a dataset's current model",
+        description="What its name means in the OpenAI API, and the history of that. A slash in the name is "
+        "written as `%2F`.",
+        tag="datasets",
+        successes={200: Success("The dataset.", (Content((DatasetView,)),))},
+        errors=(404, 409, *_BUSY),
+    ),
+    Route(
+        function="promote_model",
+        method="POST",
+        path="datasets/{name}/promote",
+        handle=lambda request, app: promote_run(
+            request.path["name"],
+            read_object(request.body),
+            services=app().services,
+            directory=app().directory,
+        ),
+        summary="Promote a model",
+        description="A run's model becomes what the dataset's name means. Repeating it changes nothing.",
+        tag="datasets",
+        successes={200: Success("The dataset.", (Content((DatasetView,)),))},
+        errors=(400, 404, 409, 413, *_BUSY),
+        request=Content((PromotionRequest,)),
+    ),
+    Route(
+        function="roll_back_model",
+        method="POST",
+        path="datasets/{name}/rollback",
+        handle=lambda request, app: roll_back(
+            request.path["name"],
+            read_object(request.body or b"{}"),
+            services=app().services,
+            directory=app().directory,
+        ),
+        summary="Go back to the model before",
+        description="The dataset's name means the model that had it before the current one.",
+        tag="datasets",
+        successes={200: Success("The dataset.", (Content((DatasetView,)),))},
+        errors=(400, 404, 409, 413, *_BUSY),
+        request=Content((RollbackRequest,)),
+        body_optional=True,
     ),
 )
 
@@ -386,4 +438,4 @@ APP = (
     ),
 )
 
-ROUTES: tuple[Route, ...] = (*RUNS, *SLOTS, *UPLOADS, *ENDPOINTS, *OPENAI, *APP)
+ROUTES: tuple[Route, ...] = (*RUNS, *DATASETS, *SLOTS, *UPLOADS, *ENDPOINTS, *OPENAI, *APP)

@@ -11,7 +11,9 @@ from msgspec import UNSET, Meta, UnsetType
 from handlers.http.entry_views import Suspended, WaitingFor
 from handlers.http.quote_view import QuoteView, quote_view
 from shared.domain.dataset import Split, Verdict
+from shared.domain.evaluation.record import Verdict as BetterOrWorse
 from shared.domain.run.cost import Prices, RunCost, run_cost
+from shared.domain.run.current_model import PromotionPolicy
 from shared.domain.run.index_metadata import entry_of
 from shared.domain.run.options import ParameterValue, RunOptions
 from shared.domain.run.run import Run
@@ -70,6 +72,7 @@ class OptionsView(msgspec.Struct, frozen=True, kw_only=True):
     idle_minutes: float
     row_policy: str
     evaluation_rows: int
+    promotion: PromotionPolicy
     serving_concurrency: int
     force: bool
     start_on_request: bool
@@ -206,6 +209,25 @@ _Metrics = Annotated[
 ]
 
 
+class ComparisonView(msgspec.Struct, frozen=True, kw_only=True):
+    """The model and another one on the same rows."""
+
+    against: Annotated[str, Meta(description="The run whose model it is compared with.")]
+    rows: Annotated[int, Meta(description="Rows that both answered.")]
+    metrics: Annotated[dict[str, IntervalView], Meta(description="The other model's, in percent.")]
+    differences: Annotated[dict[str, IntervalView], Meta(description="This model's less the other's.")]
+    p_value: Annotated[float, Meta(description="Of the difference in chrF, by a paired permutation test.")]
+    verdict: Annotated[BetterOrWorse, Meta(description="Of this model, at the level of 5 %.")]
+
+
+class PromotionView(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the model took its dataset's name when it got traffic."""
+
+    promoted: bool
+    why: str
+    at: datetime
+
+
 class EvaluationView(msgspec.Struct, frozen=True, kw_only=True):
     """How far the evaluation before traffic is, and what it measured."""
 
@@ -216,6 +238,11 @@ class EvaluationView(msgspec.Struct, frozen=True, kw_only=True):
     refused: Annotated[int, Meta(description="Rows that the model's server refused; they score 0.")]
     fingerprint: Annotated[str, Meta(description="The same for the same test rows.")]
     metrics: _Metrics
+    against: Annotated[str | None, Meta(description="The dataset's current model: the run that has it.")]
+    against_asked: Annotated[int, Meta(description="Rows that it has answered.")]
+    comparison: Annotated[
+        ComparisonView | None, Meta(description="With that model, once both have answered.")
+    ]
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,6 +285,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     upload: UploadView
     smoke_test: list[SmokeTestView] | None
     evaluation: EvaluationView | None
+    promotion: PromotionView | None
     plan: PlanView | None
     quote: QuoteView | None
     size_changes: list[SizeChangeView]
@@ -300,6 +328,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         upload=_public(run.source, UploadView),
         smoke_test=_public(run.smoke_tests, list[SmokeTestView] | None),
         evaluation=_public(run.evaluation, EvaluationView | None),
+        promotion=_public(run.promotion, PromotionView | None),
         plan=_public(run.plan, PlanView | None),
         quote=quote_view(run.quote),
         size_changes=_public(run.size_changes, list[SizeChangeView]),

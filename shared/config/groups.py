@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.domain.dataset.rules import SensitivePolicy
+from shared.domain.run.current_model import PromotionPolicy
 from shared.domain.run.options import (
     EvaluationRows,
     Hours,
@@ -235,6 +236,13 @@ class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
             "at most 200; 0 is none. `run.json` may say otherwise."
         ),
     ] = 50
+    promotion: Annotated[
+        PromotionPolicy,
+        Meta(
+            description="Whether a model takes its dataset's name: `if_not_worse` than the current one on "
+            "the test conversations, `always`, or `manual`. `run.json` may say otherwise."
+        ),
+    ] = "if_not_worse"
 
 
 class ServingSettings(DeploymentSettings, frozen=True, kw_only=True):

@@ -94,6 +94,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             serving_concurrency=self.serving_concurrency,
             settle_seconds=self.settle_seconds,
             evaluation_rows=self.evaluation_rows,
+            promotion=self.promotion,
         )
 
     def serving_options(self, options: RunOptions) -> ServingOptions:

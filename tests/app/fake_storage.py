@@ -20,6 +20,7 @@ from shared.domain.errors import (
     UnknownRunError,
     UploadReplacedError,
 )
+from shared.domain.run.current_model import CurrentModel
 from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.index_metadata import from_metadata, to_metadata
@@ -31,7 +32,7 @@ from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.uploads import UploadedBlob
 from shared.domain.serving.record import StrategyName
-from shared.ports import RunPage, SlotHolders, StoredEvaluation, StoredRun
+from shared.ports import RunPage, SlotHolders, StoredCurrent, StoredEvaluation, StoredRun
 
 LONG_AGO = datetime(2026, 2, 28, tzinfo=UTC)
 """When uploads were written, unless a test says otherwise: the day before the tests' own."""
@@ -398,3 +399,29 @@ class MemoryEvaluations:
             return False
         self.saved[run_id] = StoredEvaluation(body, f'"{next(self._versions)}"')
         return True
+
+
+class MemoryCurrentModels:
+    """Histories by dataset."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, StoredCurrent] = {}
+        self._versions = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def load(self, dataset: str) -> StoredCurrent | None:
+        """See `CurrentModels.load`."""
+        return self.kept.get(dataset)
+
+    def replace(self, model: CurrentModel, etag: str | None) -> bool:
+        """See `CurrentModels.replace`."""
+        with self._lock:
+            found = self.kept.get(model.dataset)
+            if (found.etag if found else None) != etag:
+                return False
+            self.kept[model.dataset] = StoredCurrent(model, f'"{next(self._versions)}"')
+            return True
+
+    def stacks(self) -> Mapping[str, tuple[str, ...]]:
+        """See `CurrentModels.stacks`."""
+        return {name: one.model.stack for name, one in self.kept.items()}

@@ -22,6 +22,7 @@ from tests.app.builders import NOW
 from tests.app.fake_azure_ml import MemoryCloud
 from tests.app.fake_storage import (
     MemoryContentIndex,
+    MemoryCurrentModels,
     MemoryDatasets,
     MemoryEvaluations,
     MemoryIgnoredUploads,
@@ -102,6 +103,7 @@ class World:
     datasets: MemoryDatasets = field(default_factory=MemoryDatasets)
     reports: MemoryReports = field(default_factory=MemoryReports)
     evaluations: MemoryEvaluations = field(default_factory=MemoryEvaluations)
+    current_models: MemoryCurrentModels = field(default_factory=MemoryCurrentModels)
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
     advance_queue: MemoryAdvanceQueue = field(default_factory=MemoryAdvanceQueue)
@@ -123,6 +125,7 @@ class World:
             datasets=self.datasets,
             reports=self.reports,
             evaluations=self.evaluations,
+            current_models=self.current_models,
             registry=self.cloud,
             workspace=self.cloud,
             prices=self.price_list or FixedPrices(self.prices),

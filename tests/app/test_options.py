@@ -42,6 +42,7 @@ def test_everything_can_be_overridden() -> None:
         "pretemplated": "strip",
         "mask": "split",
         "evaluation_rows": 20,
+        "promotion": "manual",
         "settle_seconds": 5,
     }
     beside = {"other_compute_sizes", "other_instance_types"}  # the rest of a list of sizes

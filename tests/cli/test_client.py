@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
-from finetune.client import STAGES, types
-from handlers.http import entry_views, run_views, show_preflight
+from finetune.client import STAGES, Client, UnreachableError, types
+from finetune.client import client as client_module
+from handlers.http import dataset_views, entry_views, run_views, show_preflight
 from shared.domain.run.cost import RunCost
 from shared.domain.run.stages import Stage
 
@@ -25,6 +28,8 @@ PAIRS = [
     *((types.Metrics, run_views.MetricsView), (types.MetricPoint, run_views.MetricPointView)),
     *((types.Serving, run_views.ServingView), (types.FailedAttempt, run_views.FailedAttemptView)),
     (types.SmokeTest, run_views.SmokeTestView),
+    *((types.Dataset, dataset_views.DatasetView), (types.Switch, dataset_views.SwitchView)),
+    *((types.Comparison, run_views.ComparisonView), (types.Promotion, run_views.PromotionView)),
     *((types.Evaluation, run_views.EvaluationView), (types.Interval, run_views.IntervalView)),
 ]
 
@@ -57,3 +62,22 @@ def test_what_is_new_or_missing_is_no_error() -> None:
     """An app of another version is read, too."""
     run = {"run_id": "r", "dataset": "d", "stage": "resting", "history": [], "options": {"base_model": "m"}}
     assert msgspec.convert({**run, "new": 1}, types.Run).stage == "resting"
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("ask", ["run", "chat"])
+def test_an_answer_without_end_is_given_up(
+    ask: str, compressed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the address leads to; how long it is when decompressed counts."""
+    monkeypatch.setattr(client_module, "ANSWER_LIMIT_BYTES", 2**20)
+    body = b"x" * (2**20 + 1)
+    headers = {"Content-Encoding": "gzip"} if compressed else {}
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        content = iter([gzip.compress(body) if compressed else body])
+        return httpx.Response(200, headers=headers, content=content)
+
+    client = Client("https://app.example", "key", transport=httpx.MockTransport(answer))
+    with client, pytest.raises(UnreachableError, match="more than 1 MiB"):
+        client.run("r") if ask == "run" else list(client.chat("r", [], {}))

@@ -116,12 +116,32 @@ SLOTS = {
 JSON = "application/json"
 _ASKED = {JSON: {"run": ASKED_RUN}}
 
+DATASET: dict[str, Any] = {
+    "dataset": "support",
+    "current": RUN_ID,
+    "stage": "live",
+    "history": [
+        {
+            "kind": "promoted",
+            "run_id": RUN_ID,
+            "previous": "ft-support-51ce9f6a20",
+            "at": "2026-03-01T15:19:58Z",
+            "by": "the app, by PROMOTION",
+            "why": "better on 50 rows against ft-support-51ce9f6a20",
+        },
+    ],
+}
 EXAMPLES: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("list_runs", "200"): {JSON: {"page": RUN_PAGE}},
     ("list_uploads", "200"): {JSON: {"ignored": IGNORED_UPLOADS}},
     ("preflight", "request"): {JSON: {"chosen": RUN_JSON, "the app's own": {}}},
     ("preflight", "200"): {JSON: {"accepted": PREFLIGHT}},
     ("get_run", "200"): {JSON: {"run": RUN}},
+    ("get_dataset", "200"): {JSON: {"dataset": DATASET}},
+    ("promote_model", "request"): {JSON: {"a run": {"run_id": RUN_ID, "by": "Ada", "why": "reads better"}}},
+    ("promote_model", "200"): {JSON: {"dataset": DATASET}},
+    ("roll_back_model", "request"): {JSON: {"named": {"by": "Ada", "why": "it invents prices"}, "bare": {}}},
+    ("roll_back_model", "200"): {JSON: {"dataset": DATASET}},
     ("get_report", "200"): {JSON: {"rejected": REPORT}},
     ("cancel_run", "202"): _ASKED,
     ("start_run", "request"): {JSON: {"bigger": START, "as it was": {}}},

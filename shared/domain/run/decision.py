@@ -42,6 +42,8 @@ class Step(StrEnum):
     EVALUATE = "evaluate"
     # Put some more test rows to the deployment, and measure its answers once it has them all.
     ROUTE_TRAFFIC = "route_traffic"
+    PROMOTE = "promote"
+    # Decide whether the model takes its dataset's name.
     CANCEL_JOB = "cancel_job"
     DELETE_ENDPOINT = "delete_endpoint"
 

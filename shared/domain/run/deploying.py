@@ -63,7 +63,10 @@ def _of_deployment(run: Run, endpoint: EndpointStatus, now: datetime, limits: Li
         case NextAction.CREATE if run.rebuild_at is not None and run.rebuild_at > now:
             return Wait(run.rebuild_at, _reason(run))
         case NextAction.SERVE:
-            return Enter(Stage.LIVE) if endpoint.traffic == ALL_TRAFFIC else Do(Step.ROUTE_TRAFFIC)
+            if endpoint.traffic != ALL_TRAFFIC:
+                return Do(Step.ROUTE_TRAFFIC)
+            # The name is switched first, and means the run from the moment that it is live.
+            return Enter(Stage.LIVE) if run.promotion is not None else Do(Step.PROMOTE)
         case NextAction.WAIT:
             return Wait(now + limits.operation_poll)
         case action:

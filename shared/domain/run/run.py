@@ -15,6 +15,7 @@ import msgspec
 from shared.domain.dataset import SmokeSample
 from shared.domain.evaluation.record import Evaluation
 from shared.domain.run.availability import hours_of
+from shared.domain.run.current_model import Promotion
 from shared.domain.run.job_status import JobState, job_state
 from shared.domain.run.names import numbered_name
 from shared.domain.run.options import RunOptions
@@ -126,6 +127,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     serving: ServingProgress | None = None
     smoke_tests: tuple[SmokeTest, ...] | None = None
     evaluation: Evaluation | None = None
+    promotion: Promotion | None = None
     endpoint: EndpointRecord | None = None
     requests: Requests = Requests()
     last_used: Moment | None = None

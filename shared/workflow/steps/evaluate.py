@@ -1,4 +1,4 @@
-"""Evaluate a deployment before it gets traffic: put test conversations to it, and measure what it answers.
+"""Evaluate a deployment before it gets traffic: ask it test conversations, and the model it would replace.
 
 Each invocation asks for half a minute, stores every answer, and leaves the rest to the next. A stored answer
 is never asked for again, whoever dies when. A model's faults end the piece and not the run: after the time
@@ -22,6 +22,7 @@ from shared.domain.run.stages import Stage
 from shared.domain.serving.deployment import DEPLOYMENT
 from shared.logs import get_logger
 from shared.ports import ScoringTarget, Services
+from shared.workflow.current_model import history_of, holder_of
 from shared.workflow.steps.ask_rows import Model, answered_before, ask_rows, of_these
 from shared.workflow.steps.deploy_model import serving_of
 
@@ -44,13 +45,19 @@ def evaluate(run: Run, endpoint: EndpointStatus, settings: Settings, services: S
         FinetuneError: If storage cannot be reached.
     """
     stored = services.evaluations.load(run.run_id)
-    models = [_candidate(run, endpoint, settings)]
-    sample = _sample(run, models[0], services)
+    candidate = _candidate(run, endpoint, settings)
+    rows = _sample(run, candidate, services)
+    current = holder_of(history_of(run.dataset, services)[0], services, but=run.run_id)
+    models = [candidate] if current is None else [candidate, _current(current)]
+    if current is not None:
+        rows = _answered_by_current(rows, current, services)
     answers = _answers(stored.body if stored is not None else b"")
-    rows = [of_these(_joined(row, answers), models) for row in sample]
+    rows = [of_these(_joined(row, answers), models) for row in rows]
     evaluation = run.evaluation or Evaluation(
         began=services.now(), rows=len(rows), fingerprint=fingerprint_of(rows)
     )
+    against = current.run_id if current is not None else None
+    evaluation = msgspec.structs.replace(evaluation, against=against)
     over = services.now() >= _ends_at(run, evaluation, settings)
     if not over:
         for model in models:
@@ -62,7 +69,11 @@ def evaluate(run: Run, endpoint: EndpointStatus, settings: Settings, services: S
         etag = stored.etag if stored is not None else None
         if not services.evaluations.save(run.run_id, body, etag):
             raise RunChangedError(f"another worker evaluates {run.run_id}")
-    evaluation = msgspec.structs.replace(evaluation, asked=_asked(rows, Subject.CANDIDATE))
+    evaluation = msgspec.structs.replace(
+        evaluation,
+        asked=_asked(rows, Subject.CANDIDATE),
+        against_asked=_asked(rows, Subject.CURRENT),
+    )
     return msgspec.structs.replace(run, evaluation=evaluation)
 
 
@@ -81,6 +92,27 @@ def _candidate(run: Run, endpoint: EndpointStatus, settings: Settings) -> Model:
         run.endpoint_name, endpoint.scoring_uri or "", settings.endpoint_auth_mode, serving
     )
     return Model(Subject.CANDIDATE, f"{run.run_id} {serving.strategy}", target, DEPLOYMENT)
+
+
+def _current(run: Run) -> Model:
+    """The model that the candidate would replace; one that does not answer has what it answered before."""
+    live = run.endpoint if run.stage is Stage.LIVE else None
+    target = ScoringTarget(live.name, live.scoring_uri, live.auth_mode, live.serving) if live else None
+    return Model(Subject.CURRENT, run.run_id, target)
+
+
+def _answered_by_current(rows: list[Row], current: Run, services: Services) -> list[Row]:
+    """The rows with the answers that the current model gave when it was evaluated itself."""
+    stored = services.evaluations.load(current.run_id)
+    known = _answers(stored.body if stored is not None else b"")
+
+    def answered(row: Row) -> Row:
+        given = known[row.id].answers.get(Subject.CANDIDATE) if row.id in known else None
+        if given is None or not given.counts:
+            return row
+        return row.with_answer(Subject.CURRENT, msgspec.structs.replace(given, by=current.run_id))
+
+    return [answered(row) for row in rows]
 
 
 def _sample(run: Run, candidate: Model, services: Services) -> list[Row]:
@@ -116,7 +148,7 @@ def _joined(row: Row, stored: dict[str, Row]) -> Row:
 
 def _completed(evaluation: Evaluation, rows: list[Row], now: datetime) -> tuple[Evaluation, list[Row]]:
     # The libraries that it needs load in a second, and nothing else needs them.
-    from shared.domain.evaluation.measure import measure, scored
+    from shared.domain.evaluation.measure import compare, measure, scored
 
     rows = [scored(row) for row in rows]
     refused = sum(
@@ -124,8 +156,13 @@ def _completed(evaluation: Evaluation, rows: list[Row], now: datetime) -> tuple[
         for row in rows
         if (answer := row.answers.get(Subject.CANDIDATE)) is not None
     )
+    against = evaluation.against
     ended = msgspec.structs.replace(
-        evaluation, ended=now, metrics=measure(rows, Subject.CANDIDATE), refused=refused
+        evaluation,
+        ended=now,
+        metrics=measure(rows, Subject.CANDIDATE),
+        refused=refused,
+        comparison=compare(rows, Subject.CURRENT, against) if against is not None else None,
     )
     return ended, rows
 

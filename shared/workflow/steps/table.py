@@ -33,6 +33,7 @@ from shared.workflow.steps.endpoint import create_endpoint, rebuild_endpoint, re
 from shared.workflow.steps.evaluate import evaluate
 from shared.workflow.steps.follow_upload import reopen, supersede
 from shared.workflow.steps.plan_training import plan_training
+from shared.workflow.steps.promote import promote
 from shared.workflow.steps.smoke_test import smoke_test
 from shared.workflow.steps.validate_dataset import validate_dataset
 from shared.workflow.steps.vm_sizes import train_elsewhere
@@ -210,6 +211,10 @@ def _route_traffic(run: Run, _seen: Observation, _settings: Settings, services: 
     return run
 
 
+def _promote(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    return promote(run, services)
+
+
 def _cancel_job(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
     audit("cancel job", run.job_name, run.run_id, run.end_reason or "its run is in teardown")
     services.training.cancel(run.job_name)
@@ -248,6 +253,7 @@ _STEPS: dict[Step, CarryOut] = {
     Step.SMOKE_TEST: _smoke_test,
     Step.EVALUATE: _evaluate,
     Step.ROUTE_TRAFFIC: _route_traffic,
+    Step.PROMOTE: _promote,
     Step.CANCEL_JOB: _cancel_job,
     Step.DELETE_ENDPOINT: _delete_endpoint,
 }
