@@ -291,7 +291,7 @@ ENDPOINTS = (
         handle=lambda request, app: extend_endpoint(
             request.path["endpoint"],
             read_object(request.body),
-            most_hours=app().settings.endpoint_max_lifetime_hours,
+            limits=app().settings.limits(),
             services=app().services,
         ),
         advances=True,
