@@ -150,6 +150,8 @@ def test_these_routes_are_open_for_the_host() -> None:
     assert {route.function: route.auth for route in ROUTES if route.auth is not AuthScheme.HOST} == {
         "home": AuthScheme.NONE,
         "dashboard": AuthScheme.NONE,
+        "show_approval": AuthScheme.NONE,
+        "answer_approval": AuthScheme.NONE,
         "openapi": AuthScheme.NONE,
         "health": AuthScheme.NONE,
         "chat_completions": AuthScheme.OWN,
@@ -185,6 +187,7 @@ def test_there_are_four_queues(functions: dict[str, list[dict[str, object]]]) ->
         "upload_renamed",
         "reconcile_resources",
         "reconcile_uploads",
+        "answer_approval",
         "cancel_run",
         "retry_run",
         "start_run",
