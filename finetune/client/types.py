@@ -220,6 +220,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     idle_at: datetime | None = None
     idle_minutes: float = 0
+    latest_end_at: datetime | None = None
     last_used: datetime | None = None
     seconds_left: int | None = None
 
@@ -348,6 +349,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     history: list[StageEntry]
     options: Options
+    given_options: dict[str, Any] = {}
     due: datetime | None = None
     billable: bool = False
     outcome: str | None = None

@@ -74,6 +74,7 @@ RUNS = (
             if_none_match=request.if_none_match,
             services=app().services,
             prices=app().settings.own_prices,
+            longest_lifetime=app().settings.limits().longest_lifetime,
         ),
         summary="Show a run",
         description="Stages with times, report in short, metrics, model, evaluation, endpoint, error, cost.",
@@ -290,7 +291,7 @@ ENDPOINTS = (
         handle=lambda request, app: extend_endpoint(
             request.path["endpoint"],
             read_object(request.body),
-            most_hours=app().settings.endpoint_max_lifetime_hours,
+            limits=app().settings.limits(),
             services=app().services,
         ),
         advances=True,

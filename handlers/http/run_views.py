@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -32,6 +32,10 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     idle_at: Annotated[datetime | None, Meta(description="When it will have been unused for too long.")]
     idle_minutes: float
+    latest_end_at: Annotated[
+        datetime | UnsetType,
+        Meta(description="How far it may be extended; `GET /api/runs/{id}` has it."),
+    ] = UNSET
     last_used: Annotated[datetime | None, Meta(description="To within a minute.")]
     seconds_left: Annotated[
         Annotated[int, Meta(ge=0)] | None, Meta(description="Until it is deleted; null once its run is over.")
@@ -247,6 +251,9 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     dataset: str
     options: OptionsView
+    given_options: Annotated[
+        dict[str, Any], Meta(description="What the upload's `run.json` says; empty if that is over 4 KiB.")
+    ]
     stage: Stage
     history: list[StageView]
     due: datetime | None
@@ -293,6 +300,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         run_id=run.run_id,
         dataset=run.dataset,
         options=options_view(run.options),
+        given_options=run.given_options,
         stage=run.stage,
         history=[_public(entry, StageView) for entry in run.history],
         due=run.due,
@@ -338,10 +346,16 @@ def _public(record: Any, view: Any) -> Any:
     return msgspec.convert(record, view, from_attributes=True)
 
 
-def whole_view(stored: StoredRun, now: datetime, prices: Prices) -> RunView:
+def whole_view(stored: StoredRun, now: datetime, prices: Prices, longest_lifetime: timedelta) -> RunView:
     """A run with what is known besides its record."""
+    view = run_view(stored.run, now)
+    endpoint = view.endpoint
+    if endpoint is not None:
+        latest = endpoint.live_since + longest_lifetime
+        endpoint = msgspec.structs.replace(endpoint, latest_end_at=latest)
     return msgspec.structs.replace(
-        run_view(stored.run, now),
+        view,
+        endpoint=endpoint,
         suspended=stored.suspended,
         needs_attention=needs_attention(stored, now),
         cost=run_cost(stored.run, prices, now),

@@ -63,6 +63,7 @@ ASKED_RUN: dict[str, Any] = {
         "serving_concurrency": 8,
         "force": False,
     },
+    "given_options": {"lifetime_hours": 24, "parameters": {"num_train_epochs": 3}},
     "history": [{"stage": stage, "at": at} for stage, at in _STAGES.items()],
     "due": "2026-03-01T16:20:00Z",
     "billable": True,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, unquote
 
+from shared.domain.run.budget import committed
 from shared.domain.run.cost import NO_USE, Span, Use, endpoint_use, training_use
 from shared.domain.run.index import MANY_FAILURES, IndexEntry
 from shared.domain.run.run import SCHEMA_VERSION, Run
@@ -57,6 +58,7 @@ def to_metadata(run: Run) -> dict[str, str]:
         "training_use": _render_use(training_use(run)),
         "endpoint_use": _render_use(endpoint_use(run)),
         "eval_loss": repr(run.metrics.eval_loss) if run.metrics and run.metrics.eval_loss is not None else "",
+        "cost": " ".join(f"{month}={amount:.2f}" for month, amount in sorted(committed(run).items())[-3:]),
         "again": "1" if run.starts_again else "",
         "workspace": run.workspace_id or "",
         "content": content_key(run.source.files[0]),
@@ -115,6 +117,7 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
         training_use=_read_use(facts.get("training_use", "")),
         endpoint_use=_read_use(facts.get("endpoint_use", "")),
         eval_loss=_number(facts.get("eval_loss")),
+        cost=_costs(facts.get("cost", "")),
     )
 
 
@@ -152,6 +155,11 @@ def _read_use(text: str) -> Use:
     size, nodes, seconds, since = found.groups()
     ended = timedelta(seconds=float(seconds)) if seconds else None
     return Use(size or None, int(nodes), Span(ended, _parse(since)))
+
+
+def _costs(text: str) -> dict[str, float]:
+    found = (re.fullmatch(r"([0-9]{4}-[0-9]{2})=([0-9]{1,12}[.][0-9]{2})", part) for part in text.split())
+    return {match[1]: float(match[2]) for match in found if match is not None}
 
 
 def _number(text: str | None) -> float | None:

@@ -141,6 +141,56 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ended: Moment | None = None
 
 
+class TrainingProgress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far a job is that is still at work, as MLflow showed it last.
+
+    Attributes:
+        read_at: When that was (UTC).
+        began: When the first node of the job started; None while it waits for one.
+        step: Of the optimizer, as last logged; None where none was logged, as when logging by epoch.
+        epoch: How often training has gone through its rows, as last logged.
+        epochs: How often it will.
+        ends_at: When training is estimated to end, its conversion and the like not included.
+        train_loss: As last logged, nats per token.
+        eval_loss: The same of the evaluation.
+        train_losses: Points over training, thinned to a cap.
+        eval_losses: The same of the evaluation.
+        diverged: Why it cannot get better, or None.
+    """
+
+    read_at: Moment
+    began: Moment | None = None
+    step: int | None = None
+    epoch: float | None = None
+    epochs: float | None = None
+    ends_at: Moment | None = None
+    train_loss: float | None = None
+    eval_loss: float | None = None
+    train_losses: tuple[MetricPoint, ...] = ()
+    eval_losses: tuple[MetricPoint, ...] = ()
+    diverged: str | None = None
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The newest answer to a run's request for its share of MAX_MONTHLY_COST.
+
+    Attributes:
+        at: When it was given (UTC).
+        month: The calendar month, as `2026-11`.
+        reserved: Whether the run may cost what it would.
+        mine: What it would likely cost in that month.
+        others: What other runs have used or committed in it.
+        cap: The most that all may cost.
+    """
+
+    at: Moment
+    month: str
+    reserved: bool
+    mine: float
+    others: float
+    cap: float
+
+
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The registered model version; `folder` is the last folder of its path."""
 
