@@ -40,13 +40,17 @@ export async function get(path) {
   return data;
 }
 
-/** Every run, newest knowledge; `more` when there are too many to show. */
-export async function runs() {
+/** The runs of a dataset, in order of their ids. */
+export const runsOf = async (dataset) => (await runs(dataset)).runs;
+
+/** Every run, newest knowledge, or those of a dataset; `more` when there are too many to show. */
+export async function runs(dataset = "") {
+  const of = dataset && `&dataset=${encodeURIComponent(dataset)}`;
   const found = [];
   let cursor = null;
   for (let page = 0; page < PAGES; page += 1) {
     const after = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
-    const answer = await get(`runs?limit=1000${after}`);
+    const answer = await get(`runs?limit=1000${of}${after}`);
     found.push(...answer.runs);
     cursor = answer.next;
     if (!cursor) break;

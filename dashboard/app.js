@@ -12,6 +12,7 @@ import { signIn } from "./sign_in.js";
 
 const main = document.getElementById("main");
 const connection = document.getElementById("connection");
+const problem = document.getElementById("problem");
 const signOut = document.getElementById("sign-out");
 const PASSING = new Set([408, 425, 429]); // refusals of this moment, not of the question
 
@@ -50,9 +51,20 @@ function tell({ online, fault, again }, view) {
   if (refused) view.refuse(fault);
   const away = !online && !refused;
   if (away) view.away?.(fault);
+  tellProblem(away && fault.code === "Settings" ? fault.message : "");
   connection.dataset.state = away ? "away" : "live";
-  const words = away ? `${fault.message} Next try in ${again} s.` : "Connected";
+  const short = fault?.code === "Settings" ? "The app is misconfigured." : fault?.message;
+  const words = away ? `${short} Next try in ${again} s.` : "Connected";
   if (connection.textContent !== words) connection.replaceChildren(h("span", { class: "lamp", "aria-hidden": "true" }), h("span", { class: "words" }, words));
+}
+
+/** What is wrong with the app's settings: all of it, before anything else. */
+function tellProblem(message) {
+  if (problem.dataset.shown === message) return;
+  problem.dataset.shown = message;
+  problem.replaceChildren(...(message ? [h("div", { class: "note bad" }, h("h2", {}, "The app is misconfigured"),
+    h("ul", { class: "problems" }, message.replace(/^settings: /, "").split(/; (?=[A-Z][A-Za-z_]+ )/).map((one) => h("li", {}, one))),
+    h("p", { class: "hint" }, "Its operator changes the settings of the function app; this page goes on by itself then."))] : []));
 }
 
 function askForKey(refusal) {

@@ -2,6 +2,7 @@
 
 import { keepQuery } from "./address.js";
 import * as api from "./api.js";
+import { codeBlock } from "./copy.js";
 import { announce, h, Part } from "./dom.js";
 import { BLANK, count, until } from "./format.js";
 import { drawIgnored } from "./ignored_uploads.js";
@@ -176,5 +177,5 @@ function emptyStore() {
     h("p", {}, "A run fine-tunes a model on a chat dataset, one conversation a line, and puts it behind an endpoint."),
     h("p", {}, h("a", { class: "button primary", href: "#/upload" }, "Upload a dataset")),
     h("p", { class: "hint" }, "Or in the terminal:"),
-    h("pre", {}, "bin/finetune upload local/samples/ultrachat-sample.jsonl"));
+    codeBlock("bin/finetune upload local/samples/ultrachat-sample.jsonl", "command"));
 }

@@ -109,7 +109,7 @@ def progress_text(run: Run, now: datetime) -> str:
         return "waits for its first node"
     of = f" of {known.epochs:g}" if known.epochs else ""
     told = [
-        f"step {known.step}" if known.step else None,
+        f"step {known.step}{f' of {known.steps}' if known.steps else ''}" if known.step else None,
         f"epoch {known.epoch:.2f}{of}" if known.epoch is not None else None,
         f"loss {known.train_loss:.4g}" if known.train_loss is not None else None,
         f"evaluation loss {known.eval_loss:.4g}" if known.eval_loss is not None else None,

@@ -193,6 +193,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     read_at: datetime
     began: datetime | None = None
     step: int | None = None
+    steps: int | None = None
     epoch: float | None = None
     epochs: float | None = None
     ends_at: datetime | None = None
@@ -236,6 +237,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     idle_at: datetime | None = None
     idle_minutes: float = 0
+    latest_end_at: datetime | None = None
     last_used: datetime | None = None
     seconds_left: int | None = None
 
@@ -274,11 +276,12 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Promotion(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the model took its dataset's name when it got traffic."""
+    """Whether the model took its dataset's name; `approval` is where it is asked for."""
 
     promoted: bool
     why: str
     at: datetime
+    approval: str | None = None
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -364,6 +367,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     history: list[StageEntry]
     options: Options
+    given_options: dict[str, Any] = {}
     due: datetime | None = None
     billable: bool = False
     outcome: str | None = None

@@ -65,7 +65,7 @@ def test_progress_says_how_far_training_is_and_when_it_ends() -> None:
     """The end follows from the share of epochs, or of steps."""
     run = a_run(Stage.TRAINING)
     found = progress_of(run, HALF, NOW)
-    assert (found.step, found.epoch, found.epochs) == (30, 1.5, 3.0)
+    assert (found.step, found.steps, found.epoch, found.epochs) == (30, 60, 1.5, 3.0)
     assert found.ends_at == NOW + timedelta(minutes=20)
     assert (found.train_loss, found.eval_loss, found.diverged) == (1.25, 1.75, None)
     steps = msgspec.structs.replace(PLAN, parameters={"num_train_epochs": 3, "max_steps": 120})
@@ -171,7 +171,7 @@ def test_cost_counts_from_the_first_node() -> None:
     """Waiting for it costs nothing, as soon as MLflow has said when it started."""
     run = a_run(Stage.TRAINING)
     began = NOW + timedelta(hours=3)
-    waits = progress_of(run, TrainingReading(), NOW)
+    waits = progress_of(run, TrainingReading(waits=True), NOW)
     works = progress_of(run, TrainingReading(began=began), NOW)
     later = NOW + timedelta(hours=4)
     for progress, hours in ((None, 4.0), (waits, 0.0), (works, 1.0)):

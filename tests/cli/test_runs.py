@@ -312,7 +312,7 @@ def test_a_run_that_trains_shows_how_far_it_is(app: App, call: Call, monkeypatch
     ends = (NOW + timedelta(minutes=90, seconds=30)).isoformat()
     app.run |= {"stage": "training", "progress": EXAMPLE["progress"] | {"ends_at": ends}}
     _, out, _ = call("show", "faq")
-    assert "step 350, epoch 2.92 of 3, loss 0.83, evaluation loss 0.98, ends in 1 h" in out
+    assert "step 350 of 360, epoch 2.92 of 3, loss 0.83, evaluation loss 0.98, ends in 1 h" in out
     assert "2.50 h (2.20 to 3.10), 11.25 EUR (9.90 to 13.95), by 4 earlier runs" in out
     assert "24 h on 1 x Standard_NC24ads_A100_v4, 108.00 EUR" in out
     app.run["quote"] = EXAMPLE["quote"] | {"training_hours": None, "training_cost": None, "total_cost": None}

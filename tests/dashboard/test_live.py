@@ -54,13 +54,13 @@ def test_changes_seen_at_once_are_all_said(live_run: str, open_page: Callable[..
 def test_a_run_page_asks_for_its_run_alone(
     suspended_run: str, live_run: str, open_page: Callable[..., Page]
 ) -> None:
-    """What it says of a suspended run comes with the run: the list of all runs is not read for it."""
+    """What it says of a suspended run comes with the run: no list but that of its dataset is read for it."""
     page = open_page(f"/runs/{live_run}")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.evaluate("address => { location.hash = address }", f"/runs/{suspended_run}")
     expect(page.get_by_role("heading", name="Suspended: this run needs a person")).to_be_visible()
-    assert [url for url in asked if "/runs?" in url] == []
+    assert [url for url in asked if "/runs?" in url and "dataset=sales-emails" not in url] == []
 
 
 def test_a_list_that_has_not_changed_is_not_sent_again(live_run: str, open_page: Callable[..., Page]) -> None:
@@ -131,9 +131,10 @@ def test_training_shows_its_loss_while_it_goes_on(live_run: str, open_page: Call
     page = open_page("/")
     page.route(f"**/api/runs/{live_run}", answer)
     page.evaluate("address => { location.hash = address }", f"/runs/{live_run}")
-    loss = page.locator(".card").filter(has=page.get_by_role("heading", name="Loss"))
-    expect(loss).to_contain_text(re.compile(r"Step 120, epoch 1.5 of 3, about .* to go"))
-    expect(loss).to_contain_text("The evaluation loss rose 3 times in a row.")
+    loss = page.locator(".card").filter(has=page.get_by_role("heading", name="Training", exact=True))
+    expect(loss).to_contain_text("120 of 240")
+    expect(loss).to_contain_text("1.5 of 3")
+    expect(loss).to_contain_text("the evaluation loss rose 3 times in a row.")
     expect(loss.get_by_role("slider")).to_be_visible()
 
 
@@ -141,6 +142,7 @@ TRAINING = {
     "read_at": "2100-01-01T00:00:00Z",
     "began": "2026-01-01T00:00:00Z",
     "step": 120,
+    "steps": 240,
     "epoch": 1.5,
     "epochs": 3.0,
     "ends_at": "2100-01-01T02:00:00Z",

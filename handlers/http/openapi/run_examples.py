@@ -63,6 +63,7 @@ ASKED_RUN: dict[str, Any] = {
         "serving_concurrency": 8,
         "force": False,
     },
+    "given_options": {"lifetime_hours": 24, "parameters": {"num_train_epochs": 3}},
     "history": [{"stage": stage, "at": at} for stage, at in _STAGES.items()],
     "due": "2026-03-01T16:20:00Z",
     "billable": True,
@@ -113,6 +114,7 @@ ASKED_RUN: dict[str, Any] = {
         "read_at": "2026-03-01T14:36:00Z",
         "began": "2026-03-01T12:14:00Z",
         "step": 350,
+        "steps": 360,
         "epoch": 2.92,
         "epochs": 3.0,
         "ends_at": "2026-03-01T14:39:00Z",
@@ -166,6 +168,7 @@ ASKED_RUN: dict[str, Any] = {
         "promoted": True,
         "why": "better on 50 rows against ft-support-51ce9f6a20",
         "at": "2026-03-01T15:19:58Z",
+        "approval": None,
     },
     "serving": {
         "order": ["vllm-environment", "vllm-model-image", "mlflow"],

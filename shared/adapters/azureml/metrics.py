@@ -98,7 +98,8 @@ class MlflowMetrics:
         began, _ = _span(runs)
         trainer = next((run for run in runs if run.parent and "loss" in run.metrics), None)
         if trainer is None:
-            return TrainingReading(began=began)
+            waits = began is None and any(run.parent and run.status in WAITING for run in runs)
+            return TrainingReading(began=began, waits=waits)
         train, evaluation = (
             sorted(self._logged(api, trainer, key, doing), key=lambda point: (point.step, point.timestamp))
             for key in ("loss", "eval_loss")

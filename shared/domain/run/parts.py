@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -148,6 +148,7 @@ class TrainingProgress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         read_at: When that was (UTC).
         began: When the first node of the job started; None while it waits for one.
         step: Of the optimizer, as last logged; None where none was logged, as when logging by epoch.
+        steps: How many there will be, as far as step and epoch tell.
         epoch: How often training has gone through its rows, as last logged.
         epochs: How often it will.
         ends_at: When training is estimated to end, its conversion and the like not included.
@@ -161,6 +162,7 @@ class TrainingProgress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     read_at: Moment
     began: Moment | None = None
     step: int | None = None
+    steps: int | None = None
     epoch: float | None = None
     epochs: float | None = None
     ends_at: Moment | None = None
@@ -260,6 +262,19 @@ class StartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     idle_minutes: float | None = None
 
 
+class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person's answer to whether the model is to take its dataset's name.
+
+    Attributes:
+        at: When it was given (UTC).
+        by: Who gave it, as the answer says.
+    """
+
+    at: Moment
+    answer: Literal["yes", "no"]
+    by: str
+
+
 class Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What callers asked for; the next advance acts on it.
 
@@ -277,6 +292,7 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retry_at: Moment | None = None
     start: StartRequest | None = None
     late_files: tuple[str, ...] = ()
+    approval: Approval | None = None
     acknowledged_at: Moment | None = None
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from shared.domain.run.parts import MetricPoint, TrainingProgress
 from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
 from shared.domain.sanitize import is_supported_timestamp
 
 POLLS = 3
@@ -36,7 +37,8 @@ class TrainingReading(NamedTuple):
     """What MLflow has of a job that is at work.
 
     Attributes:
-        began: When the first node started (UTC); None while the job waits for one.
+        began: When the first node started (UTC), or None.
+        waits: Whether a node of it is known to wait for compute, and none has started.
         training_since: When the node started that trains; None until it logged a loss.
         logged_at: When it logged its last loss.
         epoch: How often it had gone through the rows by then.
@@ -46,6 +48,7 @@ class TrainingReading(NamedTuple):
     """
 
     began: datetime | None = None
+    waits: bool = False
     training_since: datetime | None = None
     logged_at: datetime | None = None
     epoch: float | None = None
@@ -66,8 +69,9 @@ def progress_of(run: Run, reading: TrainingReading, now: datetime) -> TrainingPr
     train, evaluation = _finite(reading.train), _finite(reading.evaluation)
     return TrainingProgress(
         read_at=now,
-        began=reading.began,
+        began=reading.began or (None if reading.waits else run.entered(Stage.TRAINING)),
         step=step or None,
+        steps=round(step / share) if step and 0 < share <= 1 else None,
         epoch=reading.epoch,
         epochs=epochs,
         ends_at=_end(reading, share),

@@ -52,6 +52,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     Attributes:
         due: When the run should next be looked at (UTC); None once it is over.
+        given_options: What the upload's `run.json` says, as long as it is short.
         workspace_id: Immutable id of the workspace that the run was planned in, and that all of it is in.
         billable: True from before the first call that may cost money. A run that never got there
             can end at once; any other ends through `deleting`, where absence is verified.
@@ -93,6 +94,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     stage: Stage
     history: Annotated[tuple[StageEntry, ...], msgspec.Meta(min_length=1)]
     due: Moment | None
+    given_options: dict[str, Any] = {}
     workspace_id: str | None = None
     billable: bool = False
     outcome: Stage | None = None
@@ -250,6 +252,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Whether the deployment is to answer more test rows before it gets traffic."""
         ended = self.evaluation is not None and self.evaluation.ended is not None
         return self.options.evaluation_rows > 0 and not ended
+
+    @property
+    def approval_given(self) -> bool:
+        """Whether a person has answered, and nothing was done about it yet."""
+        asked = self.promotion is not None and self.promotion.waits
+        return asked and self.requests.approval is not None
 
     def holds_slot(self, kind: SlotKind) -> bool:
         """Whether the run has acquired a slot of that kind."""
