@@ -35,7 +35,7 @@ def a_dataset(scenes: Scenes, dataset: str) -> list[str]:
 def test_a_dataset_has_a_current_model_a_trend_and_its_runs(
     size: tuple[int, int], scenes: Scenes, open_page: Callable[..., Page]
 ) -> None:
-    """Found from the list of datasets; another model is made current and the one before again, by keyboard."""
+    """Found from the list; another model is made current and the one before again, by keyboard."""
     name = f"trend/{size[0]}"
     oldest, middle, newest = a_dataset(scenes, name)
     page = open_page("/datasets", size)
