@@ -27,11 +27,13 @@ export function drawEvaluation({ tests, evaluation, promotion }) {
   ];
 }
 
-function promoted({ promoted: taken, why }, evaluation) {
+function promoted({ promoted: taken, why, approval }, evaluation) {
   const chrf = evaluation?.comparison?.differences.chrf;
   const signed = (value) => `${value > 0 ? "+" : ""}${short(value)}`;
   const difference = chrf ? ` (chrF ${signed(chrf.value)}, from ${signed(chrf.low)} to ${signed(chrf.high)})` : "";
-  return `The model ${taken ? "took" : "did not take"} the dataset’s name: ${why}${difference}.`;
+  // Beside the page; the run names it from the app's own root.
+  const asked = approval && h("a", { href: approval.replace("/api/", ""), target: "_blank", rel: "noreferrer" }, "Say yes or no", h("span", { class: "unseen" }, " (new tab)"));
+  return [`The model ${taken ? "took" : "did not take"} the dataset’s name: ${why}${difference}.`, asked && " ", asked];
 }
 
 function measured({ rows, asked, ended, refused, metrics }) {

@@ -260,11 +260,12 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Promotion(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the model took its dataset's name when it got traffic."""
+    """Whether the model took its dataset's name; `approval` is where it is asked for."""
 
     promoted: bool
     why: str
     at: datetime
+    approval: str | None = None
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from handlers.http.acknowledge_run import acknowledge_run
+from handlers.http.approvals import FORM, answer_approval, show_approval
 from handlers.http.dashboard import show_dashboard
 from handlers.http.dataset_views import DatasetView
 from handlers.http.datasets import PromotionRequest, RollbackRequest, promote_run, roll_back, show_dataset
@@ -397,6 +398,31 @@ OPENAI = (
     ),
 )
 
+APPROVALS = tuple(
+    Route(
+        function=f"{name}_approval",
+        method=method,
+        path="approvals/{token}",
+        handle=handle,
+        advances=method == "POST",
+        summary="Say yes or no to a model",
+        description="The page that a notification links to. GET asks, POST takes the answer.",
+        tag="app",
+        successes={},
+        auth=AuthScheme.NONE,
+        described=False,
+        request=Content(media=FORM) if method == "POST" else None,
+    )
+    for name, method, handle in (
+        ("show", "GET", lambda request, app: show_approval(request.path["token"], app().services)),
+        (
+            "answer",
+            "POST",
+            lambda request, app: answer_approval(request.path["token"], request.body, app().services),
+        ),
+    )
+)
+
 APP = (
     Route(
         function="home",
@@ -450,4 +476,4 @@ APP = (
     ),
 )
 
-ROUTES: tuple[Route, ...] = (*RUNS, *DATASETS, *SLOTS, *UPLOADS, *ENDPOINTS, *OPENAI, *APP)
+ROUTES: tuple[Route, ...] = (*RUNS, *DATASETS, *SLOTS, *UPLOADS, *ENDPOINTS, *OPENAI, *APPROVALS, *APP)

@@ -12,6 +12,7 @@ from handlers.http.entry_views import Suspended, WaitingFor
 from handlers.http.quote_view import QuoteView, quote_view
 from shared.domain.dataset import Split, Verdict
 from shared.domain.evaluation.record import Verdict as BetterOrWorse
+from shared.domain.run.approval import PATH, approval_token
 from shared.domain.run.cost import Prices, RunCost, run_cost
 from shared.domain.run.current_model import PromotionPolicy
 from shared.domain.run.index_metadata import entry_of
@@ -226,6 +227,9 @@ class PromotionView(msgspec.Struct, frozen=True, kw_only=True):
     promoted: bool
     why: str
     at: datetime
+    approval: Annotated[
+        str | None, Meta(description="Path of the page that asks for a yes or no, while that is waited for.")
+    ]
 
 
 class EvaluationView(msgspec.Struct, frozen=True, kw_only=True):
@@ -328,7 +332,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         upload=_public(run.source, UploadView),
         smoke_test=_public(run.smoke_tests, list[SmokeTestView] | None),
         evaluation=_public(run.evaluation, EvaluationView | None),
-        promotion=_public(run.promotion, PromotionView | None),
+        promotion=_promotion_view(run),
         plan=_public(run.plan, PlanView | None),
         quote=quote_view(run.quote),
         size_changes=_public(run.size_changes, list[SizeChangeView]),
@@ -365,6 +369,18 @@ def whole_view(stored: StoredRun, now: datetime, prices: Prices, longest_lifetim
 def needs_attention(stored: StoredRun, now: datetime) -> bool:
     """Whether a person has to do something about the run."""
     return entry_of(stored.run, stored.suspended).needs_attention(now)
+
+
+def _promotion_view(run: Run) -> PromotionView | None:
+    if run.promotion is None:
+        return None
+    token = approval_token(run)
+    return PromotionView(
+        promoted=run.promotion.promoted,
+        why=run.promotion.why,
+        at=run.promotion.at,
+        approval=f"/api/{PATH}{token}" if token is not None else None,
+    )
 
 
 def _serving_view(progress: ServingProgress | None) -> ServingView | None:

@@ -154,6 +154,7 @@ ASKED_RUN: dict[str, Any] = {
         "promoted": True,
         "why": "better on 50 rows against ft-support-51ce9f6a20",
         "at": "2026-03-01T15:19:58Z",
+        "approval": None,
     },
     "serving": {
         "order": ["vllm-environment", "vllm-model-image", "mlflow"],

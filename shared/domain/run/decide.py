@@ -270,6 +270,8 @@ def _stopped(run: Run, _seen: Observation, now: datetime, _limits: Limits) -> De
 
 
 def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
+    if run.approval_given:
+        return Do(Step.PROMOTE)
     if run.endpoint is None or run.ends_at is None:
         return time_is_up(run, now)
     ends_at = min(run.ends_at, run.endpoint.live_since + limits.longest_lifetime)

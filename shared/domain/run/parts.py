@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -260,6 +260,19 @@ class StartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     idle_minutes: float | None = None
 
 
+class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person's answer to whether the model is to take its dataset's name.
+
+    Attributes:
+        at: When it was given (UTC).
+        by: Who gave it, as the answer says.
+    """
+
+    at: Moment
+    answer: Literal["yes", "no"]
+    by: str
+
+
 class Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What callers asked for; the next advance acts on it.
 
@@ -277,6 +290,7 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retry_at: Moment | None = None
     start: StartRequest | None = None
     late_files: tuple[str, ...] = ()
+    approval: Approval | None = None
     acknowledged_at: Moment | None = None
 
 

@@ -253,6 +253,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         ended = self.evaluation is not None and self.evaluation.ended is not None
         return self.options.evaluation_rows > 0 and not ended
 
+    @property
+    def approval_given(self) -> bool:
+        """Whether a person has answered, and nothing was done about it yet."""
+        asked = self.promotion is not None and self.promotion.waits
+        return asked and self.requests.approval is not None
+
     def holds_slot(self, kind: SlotKind) -> bool:
         """Whether the run has acquired a slot of that kind."""
         return self.slot is not None and self.slot.kind is kind and self.slot.acquired
