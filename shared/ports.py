@@ -22,7 +22,7 @@ from shared.domain.run.notifications import IgnoredNotification, Notification
 from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
 from shared.domain.run.parts import Metrics, ModelRecord, SourceFile, TrainingPlan
 from shared.domain.run.run import Run
-from shared.domain.run.slot_kind import SlotKind
+from shared.domain.run.slot_kind import Reservation, SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.run.uploads import UploadCheck, UploadedBlob
 from shared.domain.serving.chat import Upstream
@@ -107,12 +107,12 @@ class ContentIndex(Protocol):
 
 
 class Slots(Protocol):
-    """The runs that hold a concurrency slot."""
+    """The runs that hold a concurrency slot, or a share of the month's budget."""
 
-    def holders(self, kind: SlotKind) -> SlotHolders:
+    def holders(self, kind: SlotKind | Reservation) -> SlotHolders:
         """The list as last written."""
 
-    def replace(self, kind: SlotKind, runs: Iterable[str], etag: str | None) -> bool:
+    def replace(self, kind: SlotKind | Reservation, runs: Iterable[str], etag: str | None) -> bool:
         """Replace the list that was read under `etag`; False if it has changed since."""
 
 

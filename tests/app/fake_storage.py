@@ -29,7 +29,7 @@ from shared.domain.run.names import is_run_id
 from shared.domain.run.parts import SourceFile
 from shared.domain.run.record import read_record
 from shared.domain.run.run import Run
-from shared.domain.run.slot_kind import SlotKind
+from shared.domain.run.slot_kind import Reservation, SlotKind
 from shared.domain.run.uploads import UploadedBlob
 from shared.domain.serving.record import StrategyName
 from shared.ports import RunPage, SlotHolders, StoredCurrent, StoredEvaluation, StoredRun
@@ -179,15 +179,15 @@ class MemorySlots:
     """Holders by kind of slot."""
 
     def __init__(self) -> None:
-        self.listed: dict[SlotKind, SlotHolders] = {}
+        self.listed: dict[SlotKind | Reservation, SlotHolders] = {}
         self._versions = itertools.count(1)
         self._lock = threading.Lock()
 
-    def holders(self, kind: SlotKind) -> SlotHolders:
+    def holders(self, kind: SlotKind | Reservation) -> SlotHolders:
         """See `Slots.holders`."""
         return self.listed.get(kind, SlotHolders(frozenset(), None))
 
-    def replace(self, kind: SlotKind, runs: Iterable[str], etag: str | None) -> bool:
+    def replace(self, kind: SlotKind | Reservation, runs: Iterable[str], etag: str | None) -> bool:
         """See `Slots.replace`."""
         with self._lock:
             if self.holders(kind).etag != etag:
