@@ -36,6 +36,7 @@ FUNCTIONS = {
     "list_datasets": "httpTrigger",
     "list_uploads": "httpTrigger",
     "preflight": "httpTrigger",
+    "create_quote": "httpTrigger",
     "get_run": "httpTrigger",
     "show_approval": "httpTrigger",
     "answer_approval": "httpTrigger",
