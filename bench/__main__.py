@@ -1,4 +1,4 @@
-"""Runs the benchmarks and writes `bench/results.json`: `python -m bench [--megabytes N] [--only NAME]`."""
+"""Runs the benchmarks and writes `bench/results.json`: `python -m bench [--only NAME]`, see `--help`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from bench.chat_cpu import measure_chat_cpu
 from bench.cold_import import measure_cold_import
 from bench.cold_start import measure_cold_start
 from bench.emulator import measure_emulator
+from bench.load import Load, measure_load
 from bench.readiness import measure_readiness
 from bench.scale import measure_scale
 from bench.scoring import measure_scoring
@@ -37,6 +38,7 @@ BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
     "scoring": measure_scoring,
     "slow_webhooks": measure_slow_webhooks,
     "telemetry": measure_telemetry,
+    "load": lambda _megabytes: measure_load(),
     "waiting": measure_waiting,
     "readiness": measure_readiness,
     "emulator": measure_emulator,
@@ -50,7 +52,11 @@ def main() -> None:
         "--megabytes", type=int, default=1_000, help="size of the dataset (default: %(default)s)"
     )
     parser.add_argument("--only", choices=BENCHMARKS, action="append", help="may be repeated")
+    parser.add_argument(
+        "--minutes", type=float, default=Load.minutes, help="of the load (default: %(default)s)"
+    )
     options = parser.parse_args()
+    benchmarks = BENCHMARKS | {"load": lambda _megabytes: measure_load(Load(minutes=options.minutes))}
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     results["machine"] = {
         "python": platform.python_version(),
@@ -59,7 +65,7 @@ def main() -> None:
     }
     for name in options.only or BENCHMARKS:
         load = os.getloadavg()[0]  # a busy machine makes all of them slower, and not all alike
-        results[name] = {"load_average_before": round(load, 1), **BENCHMARKS[name](options.megabytes)}
+        results[name] = {"load_average_before": round(load, 1), **benchmarks[name](options.megabytes)}
         print(name, json.dumps(results[name], indent=2))
         RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 

@@ -51,21 +51,21 @@ def _measure(size: int) -> dict[str, Any]:
         stack.client() as api,
     ):
         rows = SAMPLE.read_bytes()
-        _upload(blobs, api, "trains", rows, "training")
-        waits = _upload(blobs, api, "waits", rows.replace(b" the ", b" that "), "validated")
-        last = _copy(blobs.get_container_client("runs"), waits, size) or waits
+        upload(blobs, api, "trains", rows, "training")
+        waits = upload(blobs, api, "waits", rows.replace(b" the ", b" that "), "validated")
+        last = copy_record(blobs.get_container_client("runs"), waits, size) or waits
         functions = stack._processes["functions"].pid
-        before, began = _cpu_seconds(functions), time.monotonic()
+        before, began = cpu_seconds(functions), time.monotonic()
         latencies = []
         while time.monotonic() - began < MEASURED_SECONDS:
             asked = time.perf_counter()
             api.get("/api/health").raise_for_status()
             latencies.append(time.perf_counter() - asked)
             time.sleep(0.05)
-        cores = (_cpu_seconds(functions) - before) / (time.monotonic() - began)
+        cores = (cpu_seconds(functions) - before) / (time.monotonic() - began)
         asked = time.monotonic()
         api.post(f"/api/runs/{last}/cancel").raise_for_status()
-        _follow(api, last, "canceled")
+        follow(api, last, "canceled")
         return {
             "waiting": size,
             "cores": round(cores, 2),
@@ -75,7 +75,8 @@ def _measure(size: int) -> dict[str, Any]:
         }
 
 
-def _upload(blobs: BlobServiceClient, api: httpx.Client, name: str, rows: bytes, stage: str) -> str:
+def upload(blobs: BlobServiceClient, api: httpx.Client, name: str, rows: bytes, stage: str) -> str:
+    """Upload a dataset, and wait until its run has reached a stage; returns the run."""
     blobs.get_blob_client("uploads", f"{name}.jsonl").upload_blob(rows)
     found: list[str] = []
 
@@ -85,24 +86,26 @@ def _upload(blobs: BlobServiceClient, api: httpx.Client, name: str, rows: bytes,
         return bool(found)
 
     assert wait_until(opened, STAGE_SECONDS), f"no run of {name}"
-    _follow(api, found[0], stage)
+    follow(api, found[0], stage)
     if stage == "validated":
-        asked = wait_until(lambda: bool(_show(api, found[0])["waiting_for"]), STAGE_SECONDS)
+        asked = wait_until(lambda: bool(show(api, found[0])["waiting_for"]), STAGE_SECONDS)
         assert asked, f"{found[0]} does not wait for a slot"
     return found[0]
 
 
-def _follow(api: httpx.Client, run_id: str, stage: str) -> None:
-    reached = wait_until(lambda: _show(api, run_id)["stage"] == stage, STAGE_SECONDS)
-    assert reached, f"{run_id} is {_show(api, run_id)['stage']}"
+def follow(api: httpx.Client, run_id: str, stage: str) -> None:
+    """Wait until a run has reached a stage."""
+    reached = wait_until(lambda: show(api, run_id)["stage"] == stage, STAGE_SECONDS)
+    assert reached, f"{run_id} is {show(api, run_id)['stage']}"
 
 
-def _show(api: httpx.Client, run_id: str) -> dict[str, Any]:
+def show(api: httpx.Client, run_id: str) -> dict[str, Any]:
+    """A run, as the API shows it."""
     shown: dict[str, Any] = api.get(f"/api/runs/{run_id}").raise_for_status().json()
     return shown
 
 
-def _copy(runs: ContainerClient, run_id: str, size: int) -> str | None:
+def copy_record(runs: ContainerClient, run_id: str, size: int) -> str | None:
     """Copy a record with its index entry; returns the last copy."""
     download = runs.get_blob_client(f"{run_id}.json").download_blob()
     record, index = download.readall(), dict(download.properties.metadata)
@@ -117,7 +120,7 @@ def _copy(runs: ContainerClient, run_id: str, size: int) -> str | None:
     return names[-1] if names else None
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """CPU time of a process and of those that it started."""
     ticks, pids = 0, [pid]
     while pids:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, cycle
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from azureml_emulator import Emulator
 from local.azurite import ACCOUNT, Azurite
 from shared.adapters.storage.account import CONTAINERS
 from shared.adapters.storage.upload_queue import QUEUE as UPLOADS
-from shared.domain.run.index import IndexEntry, from_metadata
+from shared.domain.run.index import IndexEntry
+from shared.domain.run.index_metadata import from_metadata
 from shared.domain.run.names import run_id_for
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
@@ -38,6 +39,9 @@ QUEUE = timedelta(hours=1)
 CORES = 100_000
 """Of every VM family: however many runs are tried at a time, a refusal is a fault that was meant."""
 
+CLUSTERS = tuple(f"c-{number}" for number in range(1000))
+"""What run.json may name. Each run takes another one, so that its creation is part of the run."""
+
 ENDED_JOBS = frozenset({"Completed", "Failed", "Canceled"})
 
 
@@ -48,6 +52,7 @@ class Upload:
     dataset: str
     path: str
     run_id: str
+    cluster: str = CLUSTERS[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class World:
         """Create the containers, and the queue whose messages all get lost."""
         self.emulator = emulator
         self._spoilt: dict[str, bytes] = {}
+        self._clusters = cycle(CLUSTERS)
         self._azurite = azurite
         self._connection = azurite.connection_string_of(account)
         self._blobs = BlobServiceClient.from_connection_string(self._connection)
@@ -105,6 +111,7 @@ class World:
             "TrainingStorage": self._connection,
             "FINETUNE_PARAMETERS": '{"max_steps": 2}',
             "SMOKE_TEST_ROWS": "1",
+            "EVALUATION_ROWS": "2",
             # Far apart, so that few looks are enough to see a deadline pass.
             "SETTLE_SECONDS": "0",
             "OPERATION_POLL_SECONDS": "300",
@@ -113,7 +120,7 @@ class World:
             # So high that nobody waits, yet the guards and their calls are there.
             "MAX_TRAINING_RUNS": "1000",
             "MAX_LIVE_ENDPOINTS": "1000",
-            "ALLOWED_COMPUTES": "c-*",
+            "ALLOWED_COMPUTES": ",".join(CLUSTERS),
         }
         system = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return {**system, **example, **self.emulator.environment, **chosen, **changes}
@@ -127,14 +134,14 @@ class World:
         self._forget_strategies()
         dataset = dataset or f"d{uuid.uuid4().hex[:10]}"
         path = f"{dataset}/train.jsonl"
-        # A cluster of its own, so that its creation is part of every run.
-        options = json.dumps({"compute": f"c-{dataset}"})
+        cluster = next(self._clusters)
+        options = json.dumps({"compute": cluster})
         self._blobs.get_blob_client("uploads", f"{dataset}/run.json").upload_blob(options)
         for split, rows in ROWS.items():
             blob = self._blobs.get_blob_client("uploads", f"{dataset}/{split}.jsonl")
             blob.upload_blob(_rows(f"{dataset} {split}", rows))
         etag = str(blob.get_blob_properties().etag)
-        return Upload(dataset, path, run_id_for("uploads", path, etag))
+        return Upload(dataset, path, run_id_for("uploads", path, etag), cluster)
 
     def upload_again(self, upload: Upload, rows: int) -> Upload:
         """Drop other training data of so many rows in the place of an upload's."""

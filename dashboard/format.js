@@ -6,6 +6,7 @@ const counts = new Intl.NumberFormat("en");
 const amounts = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const moments = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const days = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
+const zoned = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short" });
 const clocks = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 
 /** Between a number and what it counts, where no line may break. */
@@ -60,6 +61,9 @@ export const price = (amount, currency) => [amounts.format(amount), currency].fi
 /** Date and time of day, where the reader is. */
 export const moment = (iso) => moments.format(new Date(iso));
 
+/** The same with the name of the time zone, where it is decided upon. */
+export const zonedMoment = (iso) => zoned.format(new Date(iso));
+
 /** The day by the app's clock, where the reader is. */
 export const today = () => dayOf(now());
 
@@ -77,6 +81,22 @@ export const since = (iso, nodes = 1) => ticking(iso, { ticks: "since", rate: no
 /** What something has cost since then, at a price per hour; ticks. */
 export const costSince = (iso, perHour, currency) => ticking(iso, { ticks: "cost", rate: perHour, currency: currency ?? "" });
 
+/** What a listed run has cost until now, or its node hours where a price is not known; null for nothing yet. */
+export function spent({ node_hours: used, amount, currency, since: begun, nodes, price_per_hour: each }) {
+  if (begun === null) return used === 0 ? null : amount === null ? nodeHours(used) : price(amount, currency);
+  const priced = each !== null && (amount !== null || used === 0);
+  const data = priced ? { ticks: "cost", rate: each * nodes, base: amount ?? 0, currency: currency ?? "" } : { ticks: "nodes", rate: nodes, base: used };
+  return ticking(begun, data);
+}
+
+/** The same as a number to sort by: money, or node hours where there is no price. */
+export function spentNow({ node_hours: used, amount, since: begun, nodes, price_per_hour: each }) {
+  const running = begun === null ? 0 : ((now() - Date.parse(begun)) / 3_600_000) * nodes;
+  return each === null && amount === null ? used + running : (amount ?? 0) + running * (each ?? 0);
+}
+
+const nodeHours = (value) => `${value < 10 ? Number(value.toFixed(1)) : Math.round(value)}${BLANK}node h`;
+
 /** How long it is until something; ticks, says `now` when it has come, and stands out in the last `soon` seconds. */
 export const until = (iso, soon = 0) => ticking(iso, { ticks: "until", soon });
 
@@ -88,9 +108,10 @@ function ticking(iso, data) {
 }
 
 function tick(element) {
-  const { ticks, rate = 1, currency, soon } = element.dataset;
+  const { ticks, rate = 1, base = 0, currency, soon } = element.dataset;
   const seconds = ((now() - Date.parse(element.dateTime)) / 1000) * rate;
-  const text = ticks === "cost" ? price(seconds / 3600, currency) : wait(ticks === "until" ? -seconds : seconds);
+  const text = ticks === "cost" ? price(Number(base) + seconds / 3600, currency)
+    : ticks === "nodes" ? nodeHours(Number(base) + seconds / 3600) : wait(ticks === "until" ? -seconds : seconds);
   if (element.textContent !== text) element.textContent = text;
   if (Number(soon)) element.classList.toggle("soon", -seconds < soon);
 }

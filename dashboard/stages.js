@@ -1,5 +1,7 @@
 // The stages of a run: their order, colour and description.
 
+import { capital } from "./format.js";
+
 /** The stages of a successful run, in order. */
 export const PATH = ["received", "validated", "training", "trained", "registered", "deploying", "live", "deleting", "stopped"];
 
@@ -35,9 +37,39 @@ const OVERDUE = {
 
 /** Why a run that is not suspended needs a person, or null. */
 export function lastingOf({ needs_attention, stage }) {
-  if (!needs_attention || stage === "stopped") return null;
+  if (!needs_attention || atRest(stage)) return null;
   return stage === "deleting" ? LONG_TEARDOWN : OVERDUE;
 }
+
+/** Why a run ended, as a sentence: the record has a code and words, or a few words. */
+export function endSentence(stage, reason) {
+  if (reason === "requested" || reason === "canceled") return stage === "canceled" ? "Canceled on request." : "Deleted on request.";
+  const words = reason.replace(/^[A-Z][A-Za-z0-9]+: (?=\S)/, "");
+  return `${capital(words)}${/[.!?…]$/.test(words) ? "" : "."}`;
+}
+
+const JOBS = {
+  NotStarted: "submitted", Queued: "waiting for nodes", Provisioning: "waiting for nodes", Preparing: "preparing its nodes", Starting: "starting",
+  Running: "running", Finalizing: "finishing", CancelRequested: "being canceled", Completed: "completed", Failed: "failed", Canceled: "canceled", NotResponding: "not responding",
+};
+
+/** A job's status in words; one that is new stays as Azure ML writes it. */
+export const jobWords = (status) => (Object.hasOwn(JOBS, status) ? JOBS[status] : status);
+
+/** What failed, in words, by the stage that it failed in. */
+export function failureTitle({ code, stage }) {
+  if (Object.hasOwn(FAILURES, code)) return FAILURES[code];
+  return Object.hasOwn(FAILED, stage) ? FAILED[stage] : "Something failed";
+}
+
+const FAILURES = {
+  DatasetRejected: "The dataset cannot be trained on", InvalidOptions: "The options in run.json cannot be used", JobCanceled: "The job was canceled in Azure ML",
+  EvalLossTooHigh: "The evaluation loss is too high", EvalLossMissing: "Training logged no evaluation loss", DeadlineExceeded: "It took too long", UploadReplaced: "The upload was replaced",
+};
+const FAILED = {
+  received: "Validation failed", validated: "Training could not be started", training: "Training failed", trained: "The model could not be registered",
+  registered: "The deployment could not be started", deploying: "The deployment failed", live: "The endpoint failed", deleting: "The teardown has trouble",
+};
 
 /** Whether nothing happens unless somebody asks for it. */
 export const atRest = (stage) => ENDED.has(stage) || stage === "stopped";
@@ -64,6 +96,9 @@ export function groupOf(entry) {
   if (entry.stage === "live") return "live";
   return atRest(entry.stage) ? "ended" : "moving";
 }
+
+/** The newest first. */
+export const byOpening = (one, other) => (other.opened_at ?? "").localeCompare(one.opened_at ?? "");
 
 const ORDER = ["attention", "moving", "live", "ended"];
 

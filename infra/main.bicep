@@ -156,6 +156,7 @@ var defaultSettings = {
   COMPUTE_IDENTITY_ID: identities.outputs.trainingIdentityId
   FINETUNE_PARAMETERS: '{}'
   MAX_EVAL_LOSS: ''
+  STOP_WHEN_DIVERGED: 'false'
   DEPLOYMENT_INSTANCE_TYPE: deploymentInstanceType
   DEPLOYMENT_INSTANCE_COUNT: '1'
   ENDPOINT_LIFETIME_HOURS: '24'
@@ -163,6 +164,8 @@ var defaultSettings = {
   AVAILABLE: ''
   START_ON_REQUEST: 'false'
   SMOKE_TEST_ROWS: '3'
+  EVALUATION_ROWS: '50'
+  PROMOTION: 'if_not_worse'
   SERVING: 'vllm-environment,vllm-model-image,mlflow'
   SERVING_CONCURRENCY: '8'
   VLLM_IMAGE: 'mcr.microsoft.com/azureml/curated/foundation-model-inference:94'
@@ -178,6 +181,7 @@ var defaultSettings = {
   MAX_STEPS: '100000'
   MAX_BATCH_SIZE: '64'
   MAX_RUN_COST: ''
+  MAX_MONTHLY_COST: ''
   ALLOWED_COMPUTES: ''
   ALLOWED_COMPUTE_SIZES: ''
   ALLOWED_INSTANCE_TYPES: ''

@@ -6,7 +6,7 @@ ServiceRefusedError where it will not. Times are UTC throughout.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,13 +14,15 @@ from typing import Any, NamedTuple, Protocol
 
 from shared.domain.dataset import Sink, Split
 from shared.domain.run.cost import Prices
+from shared.domain.run.current_model import CurrentModel
 from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry
+from shared.domain.run.job_time import JobTime
 from shared.domain.run.notifications import IgnoredNotification, Notification
 from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
 from shared.domain.run.parts import Metrics, ModelRecord, SourceFile, TrainingPlan
 from shared.domain.run.run import Run
-from shared.domain.run.slot_kind import SlotKind
+from shared.domain.run.slot_kind import Reservation, SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.run.uploads import UploadCheck, UploadedBlob
 from shared.domain.serving.chat import Upstream
@@ -65,8 +67,11 @@ class RunStore(Protocol):
     def replace(self, run: Run, etag: str) -> str | None:
         """Write over the version `etag`; the new ETag, or None if that version is no longer there."""
 
-    def entries(self) -> Iterator[IndexEntry]:
-        """Every run, from one listing of 5,000 a page, without reading a record."""
+    def entries(self, *, max_age: timedelta = timedelta()) -> Sequence[IndexEntry]:
+        """Every run, from one listing of 250 a page, without reading a record.
+
+        With `max_age`, one that this process began so long ago at most will do.
+        """
 
     def page(self, *, limit: int, cursor: str | None) -> RunPage:
         """A page of the index in order of run id. Raises RequestError for a cursor that is not ours."""
@@ -102,12 +107,12 @@ class ContentIndex(Protocol):
 
 
 class Slots(Protocol):
-    """The runs that hold a concurrency slot."""
+    """The runs that hold a concurrency slot, or a share of the month's budget."""
 
-    def holders(self, kind: SlotKind) -> SlotHolders:
+    def holders(self, kind: SlotKind | Reservation) -> SlotHolders:
         """The list as last written."""
 
-    def replace(self, kind: SlotKind, runs: Iterable[str], etag: str | None) -> bool:
+    def replace(self, kind: SlotKind | Reservation, runs: Iterable[str], etag: str | None) -> bool:
         """Replace the list that was read under `etag`; False if it has changed since."""
 
 
@@ -120,8 +125,11 @@ class Uploads(Protocol):
     def folder(self, folder: str) -> Iterator[UploadedBlob]:
         """The blobs directly in a folder, whose name ends with a slash, in order of their paths."""
 
-    def every(self) -> Iterator[UploadedBlob]:
-        """Every blob in order of its path, from one listing of 5,000 a page; no directories."""
+    def every(self, *, unlisted: list[str]) -> Iterator[UploadedBlob]:
+        """Every blob in order of its path, from one listing of 200 a page; no directories.
+
+        Where the service fails to list some, `unlisted` is appended the prefixes of those that are left out.
+        """
 
     def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """Stream that very version from a byte on. Raises UploadReplacedError once it is no longer there."""
@@ -196,6 +204,43 @@ class Reports(Protocol):
         """One form of a report, or None if there is none."""
 
 
+class StoredEvaluation(NamedTuple):
+    """The rows of an evaluation as stored, and their ETag."""
+
+    body: bytes
+    etag: str
+
+
+class Evaluations(Protocol):
+    """Test rows and what models answered, one file of JSON Lines a run."""
+
+    def load(self, run_id: str) -> StoredEvaluation | None:
+        """What is stored, or None."""
+
+    def save(self, run_id: str, body: bytes, etag: str | None) -> bool:
+        """Store over the version `etag`, or anew for None; False if another version is there."""
+
+
+class StoredCurrent(NamedTuple):
+    """The history of a dataset's name, and the ETag under which it was read."""
+
+    model: CurrentModel
+    etag: str
+
+
+class CurrentModels(Protocol):
+    """What the names of datasets mean."""
+
+    def load(self, dataset: str) -> StoredCurrent | None:
+        """A dataset's history, or None if no candidate was ever decided upon. Raises CorruptRunError."""
+
+    def replace(self, model: CurrentModel, etag: str | None) -> bool:
+        """Write over the version `etag`, or anew for None; False if another version is there."""
+
+    def stacks(self) -> Mapping[str, tuple[str, ...]]:
+        """`CurrentModel.stack` of every dataset that has a history, from one listing."""
+
+
 class Registry(Protocol):
     """The model and component registry."""
 
@@ -223,6 +268,9 @@ class Workspace(Protocol):
 
     def create_compute(self, name: str, size: str, *, max_nodes: int) -> None:
         """Start creating a cluster that scales to zero."""
+
+    def delete_compute(self, name: str) -> None:
+        """Start deleting a cluster; absence is success."""
 
     def ensure_datastore(self) -> None:
         """Make sure that training can reach the snapshot."""
@@ -330,6 +378,16 @@ class Scoring(Protocol):
         """An answer's bytes as they come; closing the generator ends the request. Raises ScoringError."""
 
 
+class JobTimes(Protocol):
+    """How long the training jobs of earlier runs took."""
+
+    def recall(self, key: str) -> tuple[JobTime, ...]:
+        """The newest times under a `time_key`, oldest first."""
+
+    def remember(self, key: str, job: JobTime) -> None:
+        """Keep a time, instead of an earlier one of the same run."""
+
+
 class ServingMemory(Protocol):
     """Which strategy served a base model last."""
 
@@ -413,6 +471,8 @@ class Services:
     ignored_uploads: IgnoredUploads
     datasets: Datasets
     reports: Reports
+    evaluations: Evaluations
+    current_models: CurrentModels
     registry: Registry
     workspace: Workspace
     prices: PriceList
@@ -420,6 +480,7 @@ class Services:
     metrics: MetricsReader
     endpoints: Endpoints
     scoring: Scoring
+    job_times: JobTimes
     serving_memory: ServingMemory
     notifications: Notifications
     advance_queue: AdvanceQueue

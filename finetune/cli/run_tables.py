@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from finetune.cli.evaluation_rows import evaluation_rows, promotion_rows
 from finetune.client import AT_REST, Run, RunEntry
-from finetune.client.types import Cost, Metrics
+from finetune.client.types import Cost, HoursEstimate, Metrics, Quote, Span
 
 GOOD, BAD, MOVING, CALM, WARN = "green", "red", "blue", "dim", "yellow"
 STYLES = {
@@ -56,7 +57,9 @@ def runs_table(entries: Iterable[RunEntry], now: datetime) -> Table:
 
 def _remark(entry: RunEntry) -> Text:
     if entry.needs_attention:
-        return Text(entry.suspended or "needs attention", style=WARN)
+        return Text(entry.suspended or entry.reason or "needs attention", style=WARN)
+    if entry.stage in {"failed", "rejected"} and entry.reason:
+        return Text(entry.reason, style=CALM)
     return Text(f"waiting for {entry.waiting_for}" if entry.waiting_for else "", style=CALM)
 
 
@@ -78,6 +81,9 @@ def run_details(run: Run, now: datetime) -> RenderableType:
         ),
         ("time left", _left(endpoint.expires_at, now) if endpoint and live else None),
         ("smoke test", f"{len(run.smoke_test)} answered" if run.smoke_test else None),
+        *evaluation_rows(run.evaluation),
+        *promotion_rows(run.promotion),
+        *(quote_rows(run.quote) if not live else ()),
         *money_rows(run.cost),
         ("job", run.job and run.job.studio_url),
         ("same as run", run.duplicate_of),
@@ -93,11 +99,43 @@ def run_details(run: Run, now: datetime) -> RenderableType:
     return Group(head, "", timeline(run, now), "", *lines, *_faults(run))
 
 
+def quote_rows(quote: Quote | None) -> list[tuple[str, str]]:
+    """What a run is estimated to take and to cost."""
+    if quote is None:
+        return []
+    hours, cost = quote.training_hours, quote.training_cost
+    took = "unknown until a run of this model and size has trained"
+    if hours is not None:
+        runs = f"{hours.runs} earlier run{'s' if hours.runs != 1 else ''}"
+        took = f"{_span(hours, ' h')}{_paid(cost, quote.currency)}, by {runs}"
+    serves = f"{quote.endpoint_hours:g} h on {quote.endpoint_nodes} x {quote.endpoint_size}"
+    if quote.endpoint_cost is not None:
+        serves += f", {quote.endpoint_cost:.2f}{_unit(quote.currency)}"
+    rows = [("est. train", took), ("est. serve", serves)]
+    if quote.total_cost is not None:
+        rows.append(("est. total", f"{_span(quote.total_cost, _unit(quote.currency))}"))
+    return rows
+
+
+def _span(span: Span | HoursEstimate, unit: str) -> str:
+    """`2.5 h`, and between what it lies where that is known."""
+    likely = f"{span.likely:.2f}{unit}"
+    return likely if span.low == span.high else f"{likely} ({span.low:.2f} to {span.high:.2f})"
+
+
+def _paid(cost: Span | None, currency: str | None) -> str:
+    return "" if cost is None else f", {_span(cost, _unit(currency))}"
+
+
+def _unit(currency: str | None) -> str:
+    return f" {currency}" if currency else ""
+
+
 def money_rows(cost: Cost | None) -> list[tuple[str, str]]:
     """Node hours of what costs money, and their price where it is known."""
     if cost is None:
         return []
-    currency = f" {cost.currency}" if cost.currency else ""
+    currency = _unit(cost.currency)
     used = (
         ("training", cost.training_node_hours, cost.training_cost),
         ("endpoint", cost.endpoint_node_hours, cost.endpoint_cost),

@@ -26,6 +26,17 @@ AT_REST = ENDED | {"stopped"}
 ParameterValue = str | int | float | bool
 
 
+class EntryCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run has used; what it uses now grows from `since` on, by `nodes` times `price_per_hour`."""
+
+    currency: str | None = None
+    node_hours: float = 0
+    amount: float | None = None
+    since: datetime | None = None
+    nodes: int = 0
+    price_per_hour: float | None = None
+
+
 class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A run as the list shows it; `stage` is None if its record cannot be read."""
 
@@ -39,6 +50,12 @@ class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
     suspended: str | None = None
     needs_attention: bool = False
     waiting_for: str | None = None
+    reason: str | None = None
+    acknowledged: bool = False
+    base_model: str | None = None
+    eval_loss: float | None = None
+    chrf: float | None = None
+    cost: EntryCost = EntryCost()
 
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +111,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     lifetime_hours: float = 0
     idle_minutes: float = 0
     row_policy: str = ""
+    evaluation_rows: int = 0
+    promotion: str = ""
     serving_concurrency: int = 0
     force: bool = False
     start_on_request: bool = False
@@ -202,6 +221,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     idle_at: datetime | None = None
     idle_minutes: float = 0
+    latest_end_at: datetime | None = None
     last_used: datetime | None = None
     seconds_left: int | None = None
 
@@ -212,6 +232,55 @@ class SmokeTest(msgspec.Struct, frozen=True, kw_only=True):
     prompt: list[dict[str, str]]
     expected: str
     reply: str
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """A measured value and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The model and another one on the same rows."""
+
+    against: str
+    rows: int
+    verdict: str
+    metrics: dict[str, Interval] = {}
+    differences: dict[str, Interval] = {}
+    p_value: float = 1
+
+    @property
+    def words(self) -> str:
+        """The verdict in a few words."""
+        rows = f"{self.rows} rows"
+        return f"cannot tell from {rows}" if self.verdict == "cannot tell" else f"{self.verdict} on {rows}"
+
+
+class Promotion(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the model took its dataset's name; `approval` is where it is asked for."""
+
+    promoted: bool
+    why: str
+    at: datetime
+    approval: str | None = None
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the evaluation before traffic is, and what it measured."""
+
+    began: datetime
+    rows: int
+    asked: int
+    ended: datetime | None = None
+    refused: int = 0
+    fingerprint: str = ""
+    against: str | None = None
+    against_asked: int = 0
+    comparison: Comparison | None = None
+    metrics: dict[str, Interval] = {}
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,6 +309,40 @@ class SizeChange(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime
 
 
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """An amount of money: at least, likely, at most."""
+
+    low: float
+    likely: float
+    high: float
+
+
+class HoursEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    """The same of hours, by those of `runs` earlier runs."""
+
+    low: float
+    likely: float
+    high: float
+    runs: int = 0
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run is estimated to take and to cost; what is not known is None."""
+
+    at: datetime | None = None
+    trained_tokens: int = 0
+    training_size: str = ""
+    training_nodes: int = 1
+    training_hours: HoursEstimate | None = None
+    training_cost: Span | None = None
+    endpoint_size: str = ""
+    endpoint_nodes: int = 1
+    endpoint_hours: float = 0
+    endpoint_cost: float | None = None
+    total_cost: Span | None = None
+    currency: str | None = None
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One run, whole; `suspended`, `needs_attention` and `cost` are known of a run that was asked for."""
 
@@ -248,6 +351,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     history: list[StageEntry]
     options: Options
+    given_options: dict[str, Any] = {}
     due: datetime | None = None
     billable: bool = False
     outcome: str | None = None
@@ -260,6 +364,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     waiting_for: str | None = None
     size_changes: list[SizeChange] = []
     may_be_started: bool = False
+    acknowledged: bool = False
     report: ReportSummary | None = None
     duplicate_of: str | None = None
     compute_requested_at: datetime | None = None
@@ -272,10 +377,33 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     last_used: datetime | None = None
     upload: Upload | None = None
     smoke_test: list[SmokeTest] | None = None
+    evaluation: Evaluation | None = None
+    promotion: Promotion | None = None
     plan: Plan | None = None
+    quote: Quote | None = None
     suspended: str | None = None
     needs_attention: bool = False
     cost: Cost | None = None
+
+
+class Switch(msgspec.Struct, frozen=True, kw_only=True):
+    """When a dataset's name came to mean another model, who decided so, and why."""
+
+    kind: str
+    run_id: str
+    at: datetime
+    previous: str | None = None
+    by: str = ""
+    why: str = ""
+
+
+class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset and its current model; the newest switch first."""
+
+    dataset: str
+    current: str | None = None
+    stage: str | None = None
+    history: list[Switch] = []
 
 
 class Issue(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from handlers.http.entry_views import Suspended, WaitingFor
+from handlers.http.quote_view import QuoteView, quote_view
 from shared.domain.dataset import Split, Verdict
+from shared.domain.evaluation.record import Verdict as BetterOrWorse
+from shared.domain.run.approval import PATH, approval_token
 from shared.domain.run.cost import Prices, RunCost, run_cost
-from shared.domain.run.index import IndexEntry, entry_of
+from shared.domain.run.current_model import PromotionPolicy
+from shared.domain.run.index_metadata import entry_of
 from shared.domain.run.options import ParameterValue, RunOptions
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
@@ -28,42 +33,14 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     idle_at: Annotated[datetime | None, Meta(description="When it will have been unused for too long.")]
     idle_minutes: float
+    latest_end_at: Annotated[
+        datetime | UnsetType,
+        Meta(description="How far it may be extended; `GET /api/runs/{id}` has it."),
+    ] = UNSET
     last_used: Annotated[datetime | None, Meta(description="To within a minute.")]
     seconds_left: Annotated[
         Annotated[int, Meta(ge=0)] | None, Meta(description="Until it is deleted; null once its run is over.")
     ]
-
-
-_WaitingFor = Annotated[
-    str | None,
-    Meta(
-        description="What keeps the run from going on: `training slot, 4 of 4 in use, position 3`, cluster, "
-        "quota, capacity, nodes for its job, or a service that is tried again. null while it is at work."
-    ),
-]
-_Suspended = Annotated[str | None, Meta(description="Why the run waits for somebody's retry.")]
-
-
-class EntryView(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as the list shows it."""
-
-    run_id: str
-    dataset: str
-    stage: Annotated[Stage | None, Meta(description="null if the record cannot be read.")]
-    opened_at: datetime | None
-    entered_at: datetime | None
-    due: datetime | None
-    expires_at: datetime | None
-    suspended: _Suspended
-    needs_attention: bool
-    waiting_for: _WaitingFor
-
-
-class RunPageView(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of the list."""
-
-    runs: list[EntryView]
-    next: Annotated[str | None, Meta(description="The next page's cursor; null at the end.")]
 
 
 class SourceFileView(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +72,8 @@ class OptionsView(msgspec.Struct, frozen=True, kw_only=True):
     lifetime_hours: float
     idle_minutes: float
     row_policy: str
+    evaluation_rows: int
+    promotion: PromotionPolicy
     serving_concurrency: int
     force: bool
     start_on_request: bool
@@ -213,12 +192,72 @@ class SmokeTestView(msgspec.Struct, frozen=True, kw_only=True):
     reply: str
 
 
+class IntervalView(msgspec.Struct, frozen=True):
+    """A measured value and its 95 % bootstrap interval over the rows."""
+
+    value: float
+    low: float
+    high: float
+
+
+_Metrics = Annotated[
+    dict[str, IntervalView],
+    Meta(
+        description="`chrf`, `rouge_l`, `token_f1`, `exact_match` in percent; `empty` and `cut` in percent "
+        "of the rows; `length_ratio`: characters of the replies over those expected; `latency_p50` and "
+        "`latency_p95` in seconds; `tokens_per_second` where the server counts tokens."
+    ),
+]
+
+
+class ComparisonView(msgspec.Struct, frozen=True, kw_only=True):
+    """The model and another one on the same rows."""
+
+    against: Annotated[str, Meta(description="The run whose model it is compared with.")]
+    rows: Annotated[int, Meta(description="Rows that both answered.")]
+    metrics: Annotated[dict[str, IntervalView], Meta(description="The other model's, in percent.")]
+    differences: Annotated[dict[str, IntervalView], Meta(description="This model's less the other's.")]
+    p_value: Annotated[float, Meta(description="Of the difference in chrF, by a paired permutation test.")]
+    verdict: Annotated[BetterOrWorse, Meta(description="Of this model, at the level of 5 %.")]
+
+
+class PromotionView(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the model took its dataset's name when it got traffic."""
+
+    promoted: bool
+    why: str
+    at: datetime
+    approval: Annotated[
+        str | None, Meta(description="Path of the page that asks for a yes or no, while that is waited for.")
+    ]
+
+
+class EvaluationView(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the evaluation before traffic is, and what it measured."""
+
+    began: datetime
+    rows: Annotated[int, Meta(description="Test rows that are asked.")]
+    asked: Annotated[int, Meta(description="Of these, how many are answered.")]
+    ended: Annotated[datetime | None, Meta(description="null while it goes on.")]
+    refused: Annotated[int, Meta(description="Rows that the model's server refused; they score 0.")]
+    fingerprint: Annotated[str, Meta(description="The same for the same test rows.")]
+    metrics: _Metrics
+    against: Annotated[str | None, Meta(description="The dataset's current model: the run that has it.")]
+    against_asked: Annotated[int, Meta(description="Rows that it has answered.")]
+    comparison: Annotated[
+        ComparisonView | None, Meta(description="With that model, once both have answered.")
+    ]
+
+
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
     """A run. `GET /api/runs/{id}` alone has `suspended`, `needs_attention`, `cost`."""
 
     run_id: str
     dataset: str
     options: OptionsView
+    given_options: Annotated[
+        dict[str, Any], Meta(description="What the upload's `run.json` says; empty if that is over 4 KiB.")
+    ]
     stage: Stage
     history: list[StageView]
     due: datetime | None
@@ -232,10 +271,11 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     attention: Annotated[
         str | None, Meta(description="Why a person should look, though the run goes on by itself.")
     ]
-    waiting_for: _WaitingFor
+    waiting_for: WaitingFor
     may_be_started: Annotated[
         bool, Meta(description="Whether there is a model that `POST /api/runs/{id}/start` deploys.")
     ]
+    acknowledged: Annotated[bool, Meta(description="Whether somebody took note of how it ended.")]
     report: ReportSummaryView | None
     duplicate_of: str | None
     compute_requested_at: datetime | None
@@ -248,9 +288,12 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     last_used: datetime | None
     upload: UploadView
     smoke_test: list[SmokeTestView] | None
+    evaluation: EvaluationView | None
+    promotion: PromotionView | None
     plan: PlanView | None
+    quote: QuoteView | None
     size_changes: list[SizeChangeView]
-    suspended: _Suspended | UnsetType = UNSET
+    suspended: Suspended | UnsetType = UNSET
     needs_attention: bool | UnsetType = UNSET
     cost: RunCost | UnsetType = UNSET
 
@@ -261,6 +304,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         run_id=run.run_id,
         dataset=run.dataset,
         options=options_view(run.options),
+        given_options=run.given_options,
         stage=run.stage,
         history=[_public(entry, StageView) for entry in run.history],
         due=run.due,
@@ -274,6 +318,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         attention=run.attention or run.late_notice,
         waiting_for=waiting_for(run),
         may_be_started=run.may_be_started,
+        acknowledged=run.acknowledged,
         report=_public(run.report, ReportSummaryView | None),
         duplicate_of=run.duplicate_of,
         compute_requested_at=run.compute_requested_at,
@@ -286,7 +331,10 @@ def run_view(run: Run, now: datetime) -> RunView:
         last_used=run.last_used,
         upload=_public(run.source, UploadView),
         smoke_test=_public(run.smoke_tests, list[SmokeTestView] | None),
+        evaluation=_public(run.evaluation, EvaluationView | None),
+        promotion=_promotion_view(run),
         plan=_public(run.plan, PlanView | None),
+        quote=quote_view(run.quote),
         size_changes=_public(run.size_changes, list[SizeChangeView]),
     )
 
@@ -302,10 +350,16 @@ def _public(record: Any, view: Any) -> Any:
     return msgspec.convert(record, view, from_attributes=True)
 
 
-def whole_view(stored: StoredRun, now: datetime, prices: Prices) -> RunView:
+def whole_view(stored: StoredRun, now: datetime, prices: Prices, longest_lifetime: timedelta) -> RunView:
     """A run with what is known besides its record."""
+    view = run_view(stored.run, now)
+    endpoint = view.endpoint
+    if endpoint is not None:
+        latest = endpoint.live_since + longest_lifetime
+        endpoint = msgspec.structs.replace(endpoint, latest_end_at=latest)
     return msgspec.structs.replace(
-        run_view(stored.run, now),
+        view,
+        endpoint=endpoint,
         suspended=stored.suspended,
         needs_attention=needs_attention(stored, now),
         cost=run_cost(stored.run, prices, now),
@@ -317,19 +371,15 @@ def needs_attention(stored: StoredRun, now: datetime) -> bool:
     return entry_of(stored.run, stored.suspended).needs_attention(now)
 
 
-def entry_view(entry: IndexEntry, now: datetime) -> EntryView:
-    """A run as the list shows it."""
-    return EntryView(
-        run_id=entry.run_id,
-        dataset=entry.dataset,
-        stage=entry.stage,
-        opened_at=entry.opened,
-        entered_at=entry.entered,
-        due=entry.due,
-        expires_at=entry.expires,
-        suspended=entry.suspended,
-        needs_attention=entry.needs_attention(now),
-        waiting_for=entry.waiting,
+def _promotion_view(run: Run) -> PromotionView | None:
+    if run.promotion is None:
+        return None
+    token = approval_token(run)
+    return PromotionView(
+        promoted=run.promotion.promoted,
+        why=run.promotion.why,
+        at=run.promotion.at,
+        approval=f"/api/{PATH}{token}" if token is not None else None,
     )
 
 

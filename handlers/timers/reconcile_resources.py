@@ -34,14 +34,14 @@ def reconcile_resources(*, settings: Settings, services: Services) -> list[str]:
     Returns:
         The runs to advance.
     """
-    entries = list(services.runs.entries())
+    entries = services.runs.entries()
     _report_attention(entries, services)
     workspace = services.workspace.id()
     recovered, found = _look_after_jobs(entries, workspace, settings, services)
     # Endpoints first: a run's record is always older than its endpoint, so that none listed here can
     # lack its record in the listing below.
     endpoints = dict(services.endpoints.list_owned())
-    entries = list(services.runs.entries())
+    entries = services.runs.entries()
     found |= _delete_orphans(endpoints, entries, workspace, settings, services)
     _tell_of_ended_runs(entries, found, services)
     here = [entry for entry in entries if is_in(entry, workspace) and entry.suspended is None]
@@ -54,7 +54,7 @@ def reconcile_resources(*, settings: Settings, services: Services) -> list[str]:
 
 def _report_attention(entries: Iterable[IndexEntry], services: Services) -> None:
     for entry in entries:
-        if entry.needs_attention(services.now()):
+        if entry.is_stuck(services.now()):
             # An alert watches for this line; it ends when the line no longer comes. It must come while
             # Azure ML is down, too: nothing is asked of it before.
             extra = {

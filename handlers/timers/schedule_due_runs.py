@@ -13,6 +13,6 @@ def schedule_due_runs(services: Services) -> list[str]:
 
     This is also what finds a run whose message was lost, and what wakes runs that wait for a slot.
     """
-    entries = list(services.runs.entries())
+    entries = services.runs.entries()
     services.telemetry.counted(Counter(entry.stage or "unreadable" for entry in entries))
     return runs_to_advance(entries, services.now())

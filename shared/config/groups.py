@@ -13,7 +13,9 @@ import msgspec
 from msgspec import Meta
 
 from shared.domain.dataset.rules import SensitivePolicy
+from shared.domain.run.current_model import PromotionPolicy
 from shared.domain.run.options import (
+    EvaluationRows,
     Hours,
     IgnoredKeys,
     Minutes,
@@ -187,6 +189,13 @@ class TrainingSettings(DatasetSettings, frozen=True, kw_only=True):
         Annotated[float, Meta(gt=0)] | None,
         Meta(description="Evaluation loss above which a model is not deployed; empty is no limit."),
     ] = None
+    stop_when_diverged: Annotated[
+        bool,
+        Meta(
+            description="`true` stops training that cannot get better: its loss is not a number, or its "
+            "evaluation loss rose three times in a row; otherwise the run only says so."
+        ),
+    ] = False
 
 
 class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
@@ -227,6 +236,20 @@ class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
             description="Test conversations that a deployment must answer before it gets traffic.",
         ),
     ] = 3
+    evaluation_rows: Annotated[
+        EvaluationRows,
+        Meta(
+            description="Test conversations by which a deployment is measured before it gets traffic, "
+            "at most 200; 0 is none. `run.json` may say otherwise."
+        ),
+    ] = 50
+    promotion: Annotated[
+        PromotionPolicy,
+        Meta(
+            description="Whether a model takes its dataset's name: `if_not_worse` than the current one on "
+            "the test conversations, `always`, or `manual`. `run.json` may say otherwise."
+        ),
+    ] = "if_not_worse"
 
 
 class ServingSettings(DeploymentSettings, frozen=True, kw_only=True):
@@ -289,13 +312,23 @@ class BoundSettings(ServingSettings, frozen=True, kw_only=True):
     ] = 64
     max_run_cost: Annotated[
         Annotated[float, Meta(gt=0)] | None,
-        Meta(description="Most that a run may cost if it uses all its time; empty is no limit."),
+        Meta(
+            description="Most that a run may cost: rejected if its quote is over it, and its training is "
+            "canceled before it passes it; empty is no limit."
+        ),
+    ] = None
+    max_monthly_cost: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(
+            description="Most that all runs may cost in a calendar month (UTC), by what was used and is "
+            "committed; empty is no limit."
+        ),
     ] = None
     allowed_computes: Annotated[
         Names,
         Meta(
             description="Further clusters that `run.json` may name, comma-separated; "
-            "`a*` matches names that begin with `a`."
+            "`a*` matches existing ones whose names begin with `a`; one that is named in full is created."
         ),
     ] = ()
     allowed_compute_sizes: Annotated[

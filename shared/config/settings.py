@@ -70,7 +70,15 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
         problems += faults
         if not problems:
             settings = cls(**converted, storage=storage)
-            problems += check_cost(settings.default_options(), settings.bounds())
+            problems += check_cost(
+                settings.default_options(),
+                settings.bounds(),
+                capped={
+                    "MAX_RUN_COST": settings.max_run_cost,
+                    "MAX_MONTHLY_COST": settings.max_monthly_cost,
+                },
+                listed=settings.prices == "azure",
+            )
         if problems:
             raise SettingsError("settings: " + "; ".join(map(str, sorted(problems))))
         return settings
@@ -93,6 +101,8 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             available=self.available or "",
             serving_concurrency=self.serving_concurrency,
             settle_seconds=self.settle_seconds,
+            evaluation_rows=self.evaluation_rows,
+            promotion=self.promotion,
         )
 
     def serving_options(self, options: RunOptions) -> ServingOptions:
@@ -120,6 +130,11 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             f"/subscriptions/{self.azure_subscription_id}/resourceGroups/{self.azure_resource_group}"
             f"/providers/Microsoft.MachineLearningServices/workspaces/{self.azureml_workspace}"
         )
+
+    @property
+    def caps_cost(self) -> bool:
+        """Whether there is a cap on cost, which is nothing without prices."""
+        return self.max_run_cost is not None or self.max_monthly_cost is not None
 
     @property
     def own_prices(self) -> Prices:
@@ -150,7 +165,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             sensitive_data=self.sensitive_data,
             contact_data=self.contact_data,
             context_window=context_window,
-            smoke_samples=self.smoke_test_rows,
+            smoke_samples=max(self.smoke_test_rows, options.evaluation_rows),
             max_uncompressed_bytes=self.max_dataset_gibibytes * 2**30,
         )
 
@@ -165,6 +180,9 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             refusal_deadline=timedelta(minutes=self.refusal_deadline_minutes),
             max_eval_loss=self.max_eval_loss,
             longest_lifetime=timedelta(hours=self.endpoint_max_lifetime_hours),
+            max_run_cost=self.max_run_cost,
+            max_monthly_cost=self.max_monthly_cost,
+            stop_when_diverged=self.stop_when_diverged,
             resubmissions=self.job_resubmissions,
             job_poll=timedelta(seconds=self.job_poll_seconds),
             operation_poll=timedelta(seconds=self.operation_poll_seconds),

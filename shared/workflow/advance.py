@@ -31,7 +31,7 @@ from shared.ports import Services, StoredRun
 from shared.workflow.notifications import enqueue_stage_changes
 from shared.workflow.observe import observe
 from shared.workflow.save_progress import save_progress
-from shared.workflow.slots import release_slot
+from shared.workflow.slots import pass_on_slots, release_slot
 from shared.workflow.steps.deploy_model import serving_of
 from shared.workflow.steps.table import carry_out
 
@@ -70,12 +70,14 @@ def advance_run(
                 return stored.run
             with services.telemetry.span("advance", stored.run):
                 run = _advance(stored, settings, services)
-            if run.due != stored.run.due:
-                _queue_for_later(run, services)
-            return run
     except RunBusyError:
         _log.info("another worker advances the run", extra={"run_id": run_id})
         return None
+    # Without the lock: the message of a caller that asks for something now finds the run free.
+    if run.due != stored.run.due:
+        _queue_for_later(run, services)
+    pass_on_slots(stored.run, run, settings, services)
+    return run
 
 
 def _queue_for_later(run: Run, services: Services) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from shared.config import Settings
 from shared.domain.errors import FinetuneError
@@ -11,11 +12,24 @@ from shared.domain.run.index import IndexEntry
 from shared.domain.run.orphan_policy import may_cancel_job, outlives_its_run
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
-from shared.domain.run.slots import current_holders, may_acquire, may_still_use, standing
+from shared.domain.run.slots import (
+    current_holders,
+    frees_slot,
+    may_acquire,
+    may_still_use,
+    standing,
+    whose_turn,
+)
+from shared.logs import get_logger
 from shared.ports import Services
+
+_log = get_logger(__name__)
 
 ATTEMPTS = 20
 """How often a run asks again at once when other runs changed the list of holders meanwhile."""
+
+REFUSED_BY = timedelta(seconds=30)
+"""How old the index may be that a run is refused by: two hundred that ask in a minute list it twice."""
 
 
 def request_slot(run: Run, kind: SlotKind, settings: Settings, services: Services) -> SlotRequest:
@@ -37,26 +51,50 @@ def request_slot(run: Run, kind: SlotKind, settings: Settings, services: Service
     """
     now = services.now()
     acquired = SlotRequest(kind=kind, acquired=True, at=now)
-    limit = settings.max_training_runs if kind is SlotKind.TRAINING else settings.max_live_endpoints
+    limit = _limit(kind, settings)
     if limit == 0:
         return acquired
     for _ in range(ATTEMPTS):
         listed, etag = services.slots.holders(kind)
         if run.run_id in listed:
             return acquired
-        # Read after the list: a run that is on the list and not in the index no longer exists.
-        entries = list(services.runs.entries())
-        holders = current_holders(kind, listed, entries)
-        if not may_acquire(run, kind, holders, entries, limit):
-            holders -= _released(kind, holders, entries, settings.limits(), services)
+        # An index that was read a moment ago is enough to be refused by, not to be given a slot by.
+        for max_age in (REFUSED_BY, timedelta()):
+            # Read after the list: a run that is on the list and not in the index no longer exists.
+            entries = services.runs.entries(max_age=max_age)
+            holders = current_holders(kind, listed, entries)
             if not may_acquire(run, kind, holders, entries, limit):
-                in_use, position = standing(run, kind, holders, entries)
-                return SlotRequest(
-                    kind=kind, acquired=False, at=now, in_use=in_use, limit=limit, position=position
-                )
+                holders -= _released(kind, holders, entries, settings.limits(), services)
+                if not may_acquire(run, kind, holders, entries, limit):
+                    in_use, position = standing(run, kind, holders, entries)
+                    return SlotRequest(
+                        kind=kind, acquired=False, at=now, in_use=in_use, limit=limit, position=position
+                    )
         if services.slots.replace(kind, holders | {run.run_id}, etag):
             return acquired
     return SlotRequest(kind=kind, acquired=False, at=now)
+
+
+def pass_on_slots(before: Run, after: Run, settings: Settings, services: Services) -> None:
+    """If a run is done with a slot, wake the runs that are next in turn: no other of those that wait.
+
+    A message that is lost costs time alone: the timer looks at those that are next in turn.
+    """
+    for kind in SlotKind:
+        limit = _limit(kind, settings)
+        if limit == 0 or not frees_slot(kind, before, after):
+            continue
+        try:
+            listed, _ = services.slots.holders(kind)
+            entries = services.runs.entries()
+            for run_id in whose_turn(kind, current_holders(kind, listed, entries), entries, limit):
+                services.advance_queue.enqueue(run_id, delay=timedelta())
+        except FinetuneError as fault:
+            _log.warning("a free slot is left to the timer", extra={"kind": kind.value, "code": fault.code})
+
+
+def _limit(kind: SlotKind, settings: Settings) -> int:
+    return settings.max_training_runs if kind is SlotKind.TRAINING else settings.max_live_endpoints
 
 
 def release_slot(run: Run, kind: SlotKind, services: Services) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -20,16 +20,19 @@ from shared.domain.errors import (
     UnknownRunError,
     UploadReplacedError,
 )
+from shared.domain.run.current_model import CurrentModel
 from shared.domain.run.ignored import IgnoredUpload
-from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
+from shared.domain.run.index import IndexEntry
+from shared.domain.run.index_metadata import from_metadata, to_metadata
+from shared.domain.run.job_time import KEPT, JobTime
 from shared.domain.run.names import is_run_id
 from shared.domain.run.parts import SourceFile
 from shared.domain.run.record import read_record
 from shared.domain.run.run import Run
-from shared.domain.run.slot_kind import SlotKind
+from shared.domain.run.slot_kind import Reservation, SlotKind
 from shared.domain.run.uploads import UploadedBlob
 from shared.domain.serving.record import StrategyName
-from shared.ports import RunPage, SlotHolders, StoredRun
+from shared.ports import RunPage, SlotHolders, StoredCurrent, StoredEvaluation, StoredRun
 
 LONG_AGO = datetime(2026, 2, 28, tzinfo=UTC)
 """When uploads were written, unless a test says otherwise: the day before the tests' own."""
@@ -76,9 +79,9 @@ class MemoryRuns:
             self.blobs[run.run_id] = self._blob(run)
             return self.blobs[run.run_id].etag
 
-    def entries(self) -> Iterator[IndexEntry]:
-        """See `RunStore.entries`."""
-        return iter([from_metadata(run_id, blob.metadata) for run_id, blob in sorted(self.blobs.items())])
+    def entries(self, *, max_age: timedelta = timedelta()) -> Sequence[IndexEntry]:
+        """See `RunStore.entries`; nothing is kept."""
+        return [from_metadata(run_id, blob.metadata) for run_id, blob in sorted(self.blobs.items())]
 
     def page(self, *, limit: int, cursor: str | None) -> RunPage:
         """See `RunStore.page`."""
@@ -176,15 +179,15 @@ class MemorySlots:
     """Holders by kind of slot."""
 
     def __init__(self) -> None:
-        self.listed: dict[SlotKind, SlotHolders] = {}
+        self.listed: dict[SlotKind | Reservation, SlotHolders] = {}
         self._versions = itertools.count(1)
         self._lock = threading.Lock()
 
-    def holders(self, kind: SlotKind) -> SlotHolders:
+    def holders(self, kind: SlotKind | Reservation) -> SlotHolders:
         """See `Slots.holders`."""
         return self.listed.get(kind, SlotHolders(frozenset(), None))
 
-    def replace(self, kind: SlotKind, runs: Iterable[str], etag: str | None) -> bool:
+    def replace(self, kind: SlotKind | Reservation, runs: Iterable[str], etag: str | None) -> bool:
         """See `Slots.replace`."""
         with self._lock:
             if self.holders(kind).etag != etag:
@@ -200,6 +203,7 @@ class MemoryUploads:
         self.files: dict[str, tuple[str, bytes]] = {}
         self.facts: dict[str, dict[str, Any]] = {}
         self.modified = LONG_AGO
+        self.unlistable: list[str] = []
         self._versions = itertools.count(1)
 
     def put(self, path: str, body: bytes, **facts: Any) -> None:
@@ -216,11 +220,13 @@ class MemoryUploads:
 
     def folder(self, folder: str) -> Iterator[UploadedBlob]:
         """See `Uploads.folder`."""
-        return (blob for blob in self.every() if blob.path.rpartition("/")[0] + "/" == folder)
+        return (blob for blob in self.every(unlisted=[]) if blob.path.rpartition("/")[0] + "/" == folder)
 
-    def every(self) -> Iterator[UploadedBlob]:
-        """See `Uploads.every`."""
-        return (found for path in sorted(self.files) if (found := self.find(path)) is not None)
+    def every(self, *, unlisted: list[str]) -> Iterator[UploadedBlob]:
+        """See `Uploads.every`; `unlistable` are the prefixes that cannot be listed."""
+        unlisted += self.unlistable
+        listed = (path for path in sorted(self.files) if not path.startswith(tuple(self.unlistable)))
+        return (found for path in listed if (found := self.find(path)) is not None)
 
     def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """See `Uploads.read`."""
@@ -332,6 +338,22 @@ class MemoryDatasets:
         return f"azureml://datastores/finetune_datasets/paths/{run_id}/{split}.jsonl"
 
 
+class MemoryJobTimes:
+    """Times by key."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, tuple[JobTime, ...]] = {}
+
+    def recall(self, key: str) -> tuple[JobTime, ...]:
+        """See `JobTimes.recall`."""
+        return self.kept.get(key, ())
+
+    def remember(self, key: str, job: JobTime) -> None:
+        """See `JobTimes.remember`."""
+        others = (one for one in self.recall(key) if one.run_id != job.run_id)
+        self.kept[key] = (*others, job)[-KEPT:]
+
+
 class MemoryServingMemory:
     """Strategies by key."""
 
@@ -360,3 +382,49 @@ class MemoryReports:
     def load(self, run_id: str, *, html: bool) -> bytes | None:
         """See `Reports.load`."""
         return self.saved.get((run_id, html))
+
+
+class MemoryEvaluations:
+    """Evaluations by run."""
+
+    def __init__(self) -> None:
+        self.saved: dict[str, StoredEvaluation] = {}
+        self._versions = itertools.count(1)
+
+    def load(self, run_id: str) -> StoredEvaluation | None:
+        """See `Evaluations.load`."""
+        return self.saved.get(run_id)
+
+    def save(self, run_id: str, body: bytes, etag: str | None) -> bool:
+        """See `Evaluations.save`."""
+        found = self.saved.get(run_id)
+        if (found.etag if found else None) != etag:
+            return False
+        self.saved[run_id] = StoredEvaluation(body, f'"{next(self._versions)}"')
+        return True
+
+
+class MemoryCurrentModels:
+    """Histories by dataset."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, StoredCurrent] = {}
+        self._versions = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def load(self, dataset: str) -> StoredCurrent | None:
+        """See `CurrentModels.load`."""
+        return self.kept.get(dataset)
+
+    def replace(self, model: CurrentModel, etag: str | None) -> bool:
+        """See `CurrentModels.replace`."""
+        with self._lock:
+            found = self.kept.get(model.dataset)
+            if (found.etag if found else None) != etag:
+                return False
+            self.kept[model.dataset] = StoredCurrent(model, f'"{next(self._versions)}"')
+            return True
+
+    def stacks(self) -> Mapping[str, tuple[str, ...]]:
+        """See `CurrentModels.stacks`."""
+        return {name: one.model.stack for name, one in self.kept.items()}

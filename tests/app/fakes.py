@@ -17,13 +17,16 @@ from shared.domain.errors import FinetuneError, TransientServiceError
 from shared.domain.run.cost import Prices
 from shared.domain.run.notifications import IgnoredNotification, Notification
 from shared.domain.run.uploads import UploadCheck
-from shared.ports import Services
+from shared.ports import PriceList, Services
 from tests.app.builders import NOW
 from tests.app.fake_azure_ml import MemoryCloud
 from tests.app.fake_storage import (
     MemoryContentIndex,
+    MemoryCurrentModels,
     MemoryDatasets,
+    MemoryEvaluations,
     MemoryIgnoredUploads,
+    MemoryJobTimes,
     MemoryReports,
     MemoryRunLock,
     MemoryRuns,
@@ -92,16 +95,20 @@ class World:
     run_lock: MemoryRunLock = field(default_factory=MemoryRunLock)
     content_index: MemoryContentIndex = field(default_factory=MemoryContentIndex)
     slots: MemorySlots = field(default_factory=MemorySlots)
+    job_times: MemoryJobTimes = field(default_factory=MemoryJobTimes)
     serving_memory: MemoryServingMemory = field(default_factory=MemoryServingMemory)
     uploads: MemoryUploads = field(default_factory=MemoryUploads)
     upload_checks: MemoryUploadChecks = field(default_factory=MemoryUploadChecks)
     ignored_uploads: MemoryIgnoredUploads = field(default_factory=MemoryIgnoredUploads)
     datasets: MemoryDatasets = field(default_factory=MemoryDatasets)
     reports: MemoryReports = field(default_factory=MemoryReports)
+    evaluations: MemoryEvaluations = field(default_factory=MemoryEvaluations)
+    current_models: MemoryCurrentModels = field(default_factory=MemoryCurrentModels)
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
     advance_queue: MemoryAdvanceQueue = field(default_factory=MemoryAdvanceQueue)
     prices: Prices = field(default_factory=Prices)
+    price_list: PriceList | None = None
     now: datetime = NOW
 
     @property
@@ -117,13 +124,16 @@ class World:
             ignored_uploads=self.ignored_uploads,
             datasets=self.datasets,
             reports=self.reports,
+            evaluations=self.evaluations,
+            current_models=self.current_models,
             registry=self.cloud,
             workspace=self.cloud,
-            prices=FixedPrices(self.prices),
+            prices=self.price_list or FixedPrices(self.prices),
             training=self.cloud,
             metrics=self.cloud,
             endpoints=self.cloud,
             scoring=self.cloud,
+            job_times=self.job_times,
             serving_memory=self.serving_memory,
             notifications=self.notifications,
             advance_queue=self.advance_queue,

@@ -12,6 +12,7 @@ from azure.storage.blob import StandardBlobTier
 
 from shared.adapters.storage.account import READ_PIECE
 from shared.adapters.storage.datasets import BLOCK, BlobDatasets, BlobUploads
+from shared.adapters.storage.evaluations import BlobEvaluations
 from shared.adapters.storage.ignored_uploads import BlobIgnoredUploads
 from shared.adapters.storage.reports import BlobReports
 from shared.domain.dataset import Split
@@ -19,10 +20,16 @@ from shared.domain.errors import InvalidRunError, UploadReplacedError
 from shared.domain.run.ignored import IgnoredReason, IgnoredUpload
 from shared.domain.run.parts import SourceFile
 from shared.domain.run.uploads import BlobKind
-from shared.ports import Datasets, IgnoredUploads, Reports, Uploads
+from shared.ports import Datasets, Evaluations, IgnoredUploads, Reports, Uploads
 from tests.app.builders import NOW, RUN_ID
 from tests.app.conftest import OwnContainers
-from tests.app.fake_storage import MemoryDatasets, MemoryIgnoredUploads, MemoryReports, MemoryUploads
+from tests.app.fake_storage import (
+    MemoryDatasets,
+    MemoryEvaluations,
+    MemoryIgnoredUploads,
+    MemoryReports,
+    MemoryUploads,
+)
 
 
 class Files(NamedTuple):
@@ -31,6 +38,7 @@ class Files(NamedTuple):
     uploads: Uploads
     datasets: Datasets
     reports: Reports
+    evaluations: Evaluations
     ignored: IgnoredUploads
     put: Callable[[str, bytes], object]
     remove: Callable[[str], object]
@@ -43,6 +51,7 @@ def _in_memory() -> Files:
         uploads,
         datasets,
         MemoryReports(),
+        MemoryEvaluations(),
         MemoryIgnoredUploads(),
         uploads.put,
         uploads.files.pop,
@@ -64,6 +73,7 @@ def _in_blobs(service: OwnContainers) -> Files:
         BlobUploads(service),
         datasets,
         BlobReports(service),
+        BlobEvaluations(service),
         BlobIgnoredUploads(service),
         put,
         dropped.delete_blob,
@@ -105,7 +115,7 @@ def test_uploads_are_listed_as_they_are_found(files: Files) -> None:
     paths = ["a b#c%20.jsonl", "größe/train.jsonl", "z/y/X.JSONL"]
     for path in reversed(paths):
         files.put(path, path.encode())
-    listed = list(files.uploads.every())
+    listed = list(files.uploads.every(unlisted=[]))
     assert [blob.path for blob in listed] == paths
     assert listed == [files.uploads.find(path) for path in paths]
 
@@ -162,7 +172,7 @@ def test_an_archived_upload_is_seen_to_be_one(containers: OwnContainers) -> None
     file = found(files, "a.jsonl")
     blob = containers.get_container_client("uploads").get_blob_client("a.jsonl")
     blob.set_standard_blob_tier(StandardBlobTier.ARCHIVE)
-    assert [blob.archived for blob in files.uploads.every()] == [True]
+    assert [blob.archived for blob in files.uploads.every(unlisted=[])] == [True]
     assert found(files, "a.jsonl") == file
     for read in (lambda: list(files.uploads.read(file)), lambda: files.uploads.read_small(file, 100)):
         with pytest.raises(InvalidRunError, match="rehydrate it"):
@@ -178,7 +188,7 @@ def test_an_append_blob_is_seen_to_grow(containers: OwnContainers) -> None:
     for _ in range(2):
         blob.append_block(b"row\n")
         versions.append(found(files, "log.jsonl"))
-    (listed,) = files.uploads.every()
+    (listed,) = files.uploads.every(unlisted=[])
     assert (listed.kind, listed.file) == (BlobKind.APPEND, versions[1])
     assert [(file.size, file.md5) for file in versions] == [(4, None), (8, None)]
     assert b"".join(files.uploads.read(versions[1])) == b"row\n" * 2
@@ -238,6 +248,21 @@ def test_a_checkpoint_is_kept_until_it_is_deleted(files: Files) -> None:
     assert files.datasets.load_checkpoint(RUN_ID) is None
 
 
+def test_an_evaluation_is_replaced_under_its_version(files: Files) -> None:
+    """Of two writers of one version one succeeds; whatever is stored is read with the version it has."""
+    assert files.evaluations.load(RUN_ID) is None
+    assert files.evaluations.save(RUN_ID, b"1", None)
+    assert not files.evaluations.save(RUN_ID, b"2", None)
+    stored = files.evaluations.load(RUN_ID)
+    assert stored is not None
+    assert stored.body == b"1"
+    assert files.evaluations.save(RUN_ID, b"2", stored.etag)
+    assert not files.evaluations.save(RUN_ID, b"3", stored.etag)
+    again = files.evaluations.load(RUN_ID)
+    assert again is not None
+    assert again.body == b"2"
+
+
 def test_reports_are_kept_in_both_forms(files: Files) -> None:
     """JSON and page, the newest of each; None before there is one."""
     assert files.reports.load(RUN_ID, html=False) is None
@@ -270,3 +295,21 @@ def test_a_large_copy_is_staged_block_by_block(containers: OwnContainers) -> Non
         assert files.snapshots() == {}
         copy.commit([Split.TRAIN])
     assert files.snapshots() == {f"{RUN_ID}/train.jsonl": b"".join(expected)}
+
+
+def test_a_name_that_cannot_be_listed_hides_no_other(containers: OwnContainers) -> None:
+    """Azurite fails on every page with such a name in it; of a folder all is listed, or nothing."""
+    uploads = containers.get_container_client("uploads")
+    for name in (
+        "aa.jsonl",
+        "x\ufffe.jsonl",
+        "xy.jsonl",
+        "q/\ufffe/train.jsonl",
+        "q/train.jsonl",
+        "zz.jsonl",
+    ):
+        uploads.upload_blob(name, b"{}")
+    unlisted: list[str] = []
+    found = BlobUploads(containers).every(unlisted=unlisted)
+    assert [blob.path for blob in found] == ["aa.jsonl", "xy.jsonl", "zz.jsonl"]
+    assert unlisted == ["", "q", "q/", "x"]

@@ -173,7 +173,8 @@ def test_the_list_is_filtered_and_paged() -> None:
     """By stage, dataset and need; pages of any size lose and repeat nothing under a filter."""
     world = filled()
     assert [run["stage"] for run in listed(world, stage="live")["runs"]] == ["live"]
-    assert len(listed(world, attention="true")["runs"]) == 1
+    wanting = [run["stage"] for run in listed(world, attention="true")["runs"]]
+    assert wanting == ["training", "rejected", "failed"]
     odd = [run["run_id"] for run in listed(world, dataset="d1")["runs"]]
     assert len(odd) == len(Stage) // 2
     for limit in ("1", "2", "3", "1000"):
@@ -291,6 +292,15 @@ def test_a_copy_is_old_when_what_is_shown_is_not_what_it_says() -> None:
     assert show_run(RUN_ID, if_none_match=etag, services=world.services, prices=priced).status == 200
     world.now += timedelta(hours=2)
     assert show_run(RUN_ID, if_none_match=etag, services=world.services).status == 200
+
+
+def test_a_live_run_says_how_far_it_may_be_extended() -> None:
+    """From when it went live, so that extensions do not move it."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    days = {"longest_lifetime": timedelta(days=2)}
+    shown = json.loads(show_run(RUN_ID, if_none_match=None, services=world.services, **days).body)
+    assert shown["endpoint"]["latest_end_at"] == "2026-03-03T12:00:00Z"
 
 
 def test_a_run_says_whether_it_needs_a_person() -> None:

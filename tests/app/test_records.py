@@ -24,7 +24,8 @@ from handlers.http.show_run import show_run
 from handlers.timers.reconcile_resources import reconcile_resources
 from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared.domain.errors import CorruptRunError, FinetuneError
-from shared.domain.run.index import to_metadata
+from shared.domain.limits import Limits
+from shared.domain.run.index_metadata import to_metadata
 from shared.domain.run.migrations import MIGRATIONS
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import DeploymentStatus, EndpointStatus, JobStatus, Provisioning
@@ -231,7 +232,7 @@ def test_no_damaged_record_is_a_fault_of_the_apps_own(case: tuple[Stage, bytes],
     calls: tuple[Callable[[], Response], ...] = (
         lambda: list_runs({}, services),
         lambda: show_run(RUN_ID, if_none_match=None, services=services),
-        lambda: extend_endpoint(RUN_ID, {"hours": 1}, most_hours=168, services=services),
+        lambda: extend_endpoint(RUN_ID, {"hours": 1}, limits=Limits(), services=services),
         lambda: retry_run(RUN_ID, services),
         lambda: cancel_run(RUN_ID, services),
         lambda: delete_endpoint(RUN_ID, services),
@@ -269,7 +270,7 @@ def test_such_times_in_the_index_are_unreadable(name: str) -> None:
             name: time,
         }
         if time in EXTREME_TIMES[:6]:
-            assert getattr(next(world.runs.entries()), name) is None
+            assert getattr(world.runs.entries()[0], name) is None
         assert respond(lambda world=world: list_runs({}, world.services)).status == 200  # type: ignore[misc]
         schedule_due_runs(world.services)
         reconcile_resources(settings=SETTINGS, services=world.services)

@@ -9,7 +9,8 @@ import pytest
 
 from handlers.http.request_changes import cancel_run
 from handlers.timers.schedule_due_runs import schedule_due_runs
-from shared.domain.run.index import IndexEntry, entry_of
+from shared.domain.run.index import IndexEntry
+from shared.domain.run.index_metadata import entry_of
 from shared.domain.run.scheduling import NEXT_IN_TURN, OTHERS_WAITING, runs_to_advance
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import Stage
@@ -88,7 +89,7 @@ def test_a_request_of_a_run_that_waits_is_found_though_its_message_is_lost() -> 
     (entry,) = world.runs.entries()
     assert entry.asked
     entries = [waiting(number) for number in range(MANY)]
-    world.runs.entries = lambda: iter([*entries, entry])  # type: ignore[method-assign]
+    world.runs.entries = lambda: [*entries, entry]  # type: ignore[method-assign]
     world.now += HOUR
     assert schedule_due_runs(world.services)[0] == last.run_id
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,9 +14,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from handlers.http.show_slots import show_slots
 from handlers.timers.reconcile_resources import reconcile_resources
 from shared.config import Settings
-from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
+from shared.domain.run.index import IndexEntry
+from shared.domain.run.index_metadata import from_metadata, to_metadata
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import EndpointStatus, JobStatus, Provisioning
 from shared.domain.run.parts import JobRecord, StageEntry
@@ -25,10 +28,10 @@ from shared.domain.run.slots import current_holders, may_acquire
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.save_progress import update_run
-from shared.workflow.slots import ATTEMPTS, request_slot
+from shared.workflow.slots import ATTEMPTS, pass_on_slots, request_slot
 from tests.app.builders import NOW, PLAN, RUN_ID, a_run
 from tests.app.fakes import World
-from tests.app.worlds import SETTINGS, advance
+from tests.app.worlds import SETTINGS, advance, drive, rows, upload
 
 ONE = msgspec.structs.replace(SETTINGS, max_training_runs=1, max_live_endpoints=1)
 OTHER = "ft-b-0123456789"
@@ -135,6 +138,24 @@ def test_one_dataset_never_holds_all_slots(limit: int) -> None:
     """But the only one that there is."""
     runs = waiting(SlotKind.TRAINING, 20, "a")
     assert len(next_in_turn(SlotKind.TRAINING, runs, limit)) == max(1, limit - 1)
+
+
+def test_slots_in_use_and_waiters_are_counted() -> None:
+    """As the next run would be told; without a limit there is none to tell."""
+    world = World()
+    asks = waiting(SlotKind.TRAINING, 2)
+    trains = a_run(Stage.TRAINING, run_id="ft-c-0123456789", job=JobRecord(name=RUN_ID, status="Running"))
+    serves = msgspec.structs.replace(
+        a_run(Stage.LIVE, run_id="ft-d-0123456789"),
+        options=msgspec.structs.replace(trains.options, instance_count=3),
+    )
+    for run in (*asks, trains, serves):
+        world.runs.create(run)
+    limited = msgspec.structs.replace(SETTINGS, max_training_runs=1, max_live_endpoints=0)
+    assert json.loads(show_slots(limited, world.services).body) == {
+        "training": {"in_use": 1, "limit": 1, "waiting": 2},
+        "endpoint": {"in_use": 3, "limit": None, "waiting": 0},
+    }
 
 
 def test_an_endpoint_counts_by_its_vms() -> None:
@@ -303,11 +324,11 @@ def interfering(world: World, act: Callable[[], None]) -> Services:
     once = iter([True])
     real = world.runs.entries
 
-    def entries() -> Any:
-        listing = list(real())
-        if next(once, False):
+    def entries(*, max_age: timedelta = timedelta()) -> Any:
+        listing = real(max_age=max_age)
+        if not max_age and next(once, False):
             act()
-        return iter(listing)
+        return listing
 
     world.runs.entries = entries  # type: ignore[method-assign]
     return world.services
@@ -435,3 +456,32 @@ class Guarded(RuleBasedStateMachine):
 
 TestGuarded = Guarded.TestCase
 TestGuarded.settings = settings(stateful_step_count=20)
+
+
+@pytest.mark.parametrize("kind", SlotKind)
+def test_a_free_slot_wakes_the_next_in_turn_alone(kind: SlotKind) -> None:
+    """Whoever was done with it sends one message; a run that goes on with its slot sends none."""
+    world = World()
+    before = a_run(USING[kind], plan=PLAN, slot=SlotRequest(kind=kind, acquired=True, at=NOW))
+    ended = enter(enter(before, Stage.DELETING, NOW), Stage.CANCELED, NOW)
+    for run in (ended, *waiting(kind, 50)):
+        world.runs.create(run)
+    pass_on_slots(before, msgspec.structs.replace(before, failures=1), ONE, world.services)
+    assert [*world.advance_queue.waiting] == []
+    pass_on_slots(before, ended, ONE, world.services)
+    assert [message for message, _ in world.advance_queue.waiting] == ["ft-a-0000000000"]
+
+
+def test_a_job_that_ends_passes_its_slot_on() -> None:
+    """The next run trains at once, without the timer, and those behind it are left alone."""
+    world = World()
+    world.cloud.slow = True
+    first, second, third = (upload(world, f"{name}.jsonl", rows(tag=name)) for name in "abc")
+    drive(world, first, Stage.TRAINING, ONE)
+    for run_id in (second, third):
+        assert not advance(world, run_id, ONE).holds_slot(SlotKind.TRAINING)
+    world.advance_queue.waiting.clear()
+    drive(world, first, Stage.LIVE, ONE)
+    woken = [message for message, delay in world.advance_queue.waiting if not delay]
+    assert woken == [second]
+    assert advance(world, second, ONE).stage is Stage.TRAINING

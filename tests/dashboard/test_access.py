@@ -8,19 +8,12 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.dashboard.conftest import PHONE, ROOT, WIDE, take_picture
+from tests.dashboard.accessibility import complaints
+from tests.dashboard.conftest import PHONE, WIDE, take_picture
 from tests.dashboard.scenes import Scenes
 
-AXE = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text()
 LOOKS = [("light", WIDE), ("dark", WIDE), ("light", PHONE), ("dark", PHONE)]
 NAMES = [f"{scheme}-{size[0]}" for scheme, size in LOOKS]
-
-
-def complaints(page: Page) -> list[str]:
-    """What axe-core finds: rule, and the elements that break it."""
-    page.evaluate(AXE)  # by the debugger's door: the page's policy lets no other script in
-    found = page.evaluate("() => axe.run(document)")
-    return [f"{one['id']}: {[node['target'] for node in one['nodes']]}" for one in found["violations"]]
 
 
 @pytest.mark.parametrize(("scheme", "size"), LOOKS, ids=NAMES)
@@ -106,7 +99,9 @@ def test_the_keyboard_reaches_everything(live_run: str, open_page: Callable[...,
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.get_by_label("Search for a dataset or a run").focus()
     page.keyboard.type("support-chat")
-    for _ in range(5):
+    expect(page.locator(".runs tbody tr")).to_have_count(1)
+    tiles, columns = 4, 6
+    for _ in range(tiles + columns + 1):
         page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="support-chat")).to_be_focused()
     page.keyboard.press("Enter")

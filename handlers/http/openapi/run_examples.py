@@ -12,6 +12,20 @@ RUN_ID = "ft-support-0123456789"
 _SIZE = "Standard_NC24ads_A100_v4"
 _MODELS = "azureml://registries/azureml/models/Phi-4-mini-instruct"
 _PIPELINE = "azureml://registries/azureml/components/chat_completion_pipeline"
+QUOTE: dict[str, Any] = {
+    "at": "2026-03-01T12:00:05Z",
+    "trained_tokens": 576000,
+    "training_size": _SIZE,
+    "training_nodes": 1,
+    "training_hours": {"low": 2.2, "likely": 2.5, "high": 3.1, "runs": 4},
+    "training_cost": {"low": 9.9, "likely": 11.25, "high": 13.95},
+    "endpoint_size": _SIZE,
+    "endpoint_nodes": 1,
+    "endpoint_hours": 24,
+    "endpoint_cost": 108.0,
+    "total_cost": {"low": 117.9, "likely": 119.25, "high": 121.95},
+    "currency": "EUR",
+}
 _STAGES = {
     "received": "2026-03-01T12:00:00Z",
     "validated": "2026-03-01T12:00:04Z",
@@ -42,11 +56,14 @@ ASKED_RUN: dict[str, Any] = {
         "lifetime_hours": 24,
         "idle_minutes": 60,
         "row_policy": "strict",
+        "evaluation_rows": 50,
+        "promotion": "if_not_worse",
         "start_on_request": False,
         "available": "",
         "serving_concurrency": 8,
         "force": False,
     },
+    "given_options": {"lifetime_hours": 24, "parameters": {"num_train_epochs": 3}},
     "history": [{"stage": stage, "at": at} for stage, at in _STAGES.items()],
     "due": "2026-03-01T16:20:00Z",
     "billable": True,
@@ -59,6 +76,7 @@ ASKED_RUN: dict[str, Any] = {
     "waiting_for": None,
     "size_changes": [],
     "may_be_started": False,
+    "acknowledged": False,
     "last_fault": None,
     "report": {
         "verdict": "accepted",
@@ -86,6 +104,7 @@ ASKED_RUN: dict[str, Any] = {
         "display_name": "Phi-4-mini-instruct-support",
         "create_compute": False,
     },
+    "quote": QUOTE,
     "job": {
         "name": RUN_ID,
         "status": "Completed",
@@ -109,6 +128,34 @@ ASKED_RUN: dict[str, Any] = {
             "reply": "Boil equal parts of water and vinegar in it, and rinse it twice.",
         },
     ],
+    "evaluation": {
+        "began": "2026-03-01T15:18:40Z",
+        "rows": 50,
+        "asked": 50,
+        "ended": "2026-03-01T15:19:50Z",
+        "refused": 0,
+        "fingerprint": "6b86b273ff34fce19d6b804eff5a3f57",
+        "metrics": {
+            "chrf": {"value": 61.4, "low": 57.2, "high": 65.3},
+            "latency_p50": {"value": 1.9, "low": 1.7, "high": 2.2},
+        },
+        "against": "ft-support-51ce9f6a20",
+        "against_asked": 50,
+        "comparison": {
+            "against": "ft-support-51ce9f6a20",
+            "rows": 50,
+            "metrics": {"chrf": {"value": 55.0, "low": 50.9, "high": 59.2}},
+            "differences": {"chrf": {"value": 6.4, "low": 3.1, "high": 9.8}},
+            "p_value": 0.0004,
+            "verdict": "better",
+        },
+    },
+    "promotion": {
+        "promoted": True,
+        "why": "better on 50 rows against ft-support-51ce9f6a20",
+        "at": "2026-03-01T15:19:58Z",
+        "approval": None,
+    },
     "serving": {
         "order": ["vllm-environment", "vllm-model-image", "mlflow"],
         "failed": [],

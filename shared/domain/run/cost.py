@@ -3,8 +3,8 @@
 Hours come from the record's own times, so that they are known for every run at any moment, ended or not:
 
 - Training counts from the job's submission to when its end was seen; that of a job that is stopped, to when
-  the run was over. Waiting for a node and the seconds between two looks are in it, so that it is the most
-  that the nodes can have run.
+  the run was over. Where MLflow says when the first node started, it counts from then; until then waiting for
+  a node is in it, so that it is the most that the nodes can have run.
 - An endpoint counts from when its deployment was begun, since its nodes cost from then on, to when it was
   seen to be gone.
 - Saved is what the same endpoint would have used since then, each time, had nobody deleted it: the Azure ML
@@ -15,18 +15,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from shared.domain.run.bounds import NODES_PARAMETER
+from shared.domain.run.job_status import QUEUED
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 
+HOUR = timedelta(hours=1)
+
 ASSUMPTION = (
-    "Times are those of the stages: training includes waiting for nodes. Saved is against the same endpoint"
-    " left running until now."
+    "Times are those of the stages, but training counts from its first node where that is known. Saved is"
+    " against the same endpoint left running until now."
 )
 
 NodeHours = Annotated[float, Meta(ge=0)] | None
@@ -53,6 +56,9 @@ class Prices(msgspec.Struct, frozen=True):
     def of(self, size: str) -> float | None:
         """The price of a VM of that size, or None."""
         return {name.lower(): price for name, price in self.per_hour.items()}.get(size.lower())
+
+
+NO_PRICES = Prices()
 
 
 class RunCost(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,16 +101,16 @@ def run_cost(run: Run, prices: Prices, now: datetime) -> RunCost:
         prices: What VM sizes cost.
         now: UTC; what has not ended counts until then.
     """
-    live = _hours(_span(run, Stage.LIVE, Stage.DELETING, now), 1)
-    training = _hours(
-        _span(run, Stage.TRAINING, Stage.TRAINED, now), nodes_of(run.plan.parameters if run.plan else {})
+    live = _hours(_span(run, Stage.LIVE, Stage.DELETING).until(now), 1)
+    training, endpoint = (
+        _hours(used.span.until(now), used.nodes) for used in (training_use(run), endpoint_use(run))
     )
-    endpoint = _hours(_span(run, Stage.DEPLOYING, Stage.DELETED, now), run.options.instance_count)
     saved = _hours(_span_at_rest(run, now), run.options.instance_count)
-    training_price = prices.of(run.plan.compute_size) if run.plan else None
-    endpoint_price = prices.of(run.options.instance_type)
+    known = prices_of(run, prices)
+    training_price = known.of(run.plan.compute_size) if run.plan else None
+    endpoint_price = known.of(run.options.instance_type)
     return RunCost(
-        currency=prices.currency,
+        currency=known.currency,
         training_price_per_hour=training_price,
         endpoint_price_per_hour=endpoint_price,
         training_node_hours=training,
@@ -117,17 +123,84 @@ def run_cost(run: Run, prices: Prices, now: datetime) -> RunCost:
     )
 
 
-def _span(run: Run, start: Stage, end: Stage, now: datetime) -> timedelta | None:
-    """From each entry into a stage to that into another, or else to rest or now; None if it never began."""
+class Span(NamedTuple):
+    """Time in a state that a run was in several times.
+
+    Attributes:
+        ended: Of all the times that are over; None if there was none.
+        since: When the one began that goes on (UTC), or None.
+    """
+
+    ended: timedelta | None
+    since: datetime | None
+
+    def until(self, now: datetime) -> timedelta | None:
+        """All of it until `now`; None if it never began."""
+        if self.since is None:
+            return self.ended
+        return (self.ended or timedelta()) + _elapsed(self.since, now)
+
+
+class Use(NamedTuple):
+    """VMs that cost money: their size, how many there are at once, and for how long."""
+
+    size: str | None
+    nodes: int
+    span: Span
+
+
+NO_USE = Use(None, 1, Span(None, None))
+"""Of a run that has not come so far."""
+
+
+def training_use(run: Run) -> Use:
+    """What the run's training job uses."""
+    size, parameters = (run.plan.compute_size, run.plan.parameters) if run.plan else (None, {})
+    return Use(size, nodes_of(parameters), _span(run, Stage.TRAINING, Stage.TRAINED))
+
+
+def endpoint_use(run: Run) -> Use:
+    """What the run's deployment uses."""
+    span = _span(run, Stage.DEPLOYING, Stage.DELETED)
+    return Use(run.options.instance_type, run.options.instance_count, span)
+
+
+def prices_of(run: Run, prices: Prices) -> Prices:
+    """The prices that the run was quoted with, and others of the settings."""
+    if run.quote is None:
+        return prices
+    own = {size.lower(): price for size, price in prices.per_hour.items()}
+    return Prices({**own, **run.quote.prices}, run.quote.currency or prices.currency)
+
+
+def began_computing(run: Run, entered: datetime) -> datetime | None:
+    """When the job that a run trains with from `entered` on got its first node; None while it waits for one.
+
+    Until MLflow said it, it counts from the start, unless the job was seen to wait. Of a job that took the
+    place of another only the second one's nodes are known: it counts from the start.
+    """
+    known = run.metrics if run.metrics is not None and run.metrics.began is not None else run.progress
+    if run.job_number > 1:
+        return entered
+    if known is None:
+        waits = run.stage is Stage.TRAINING and run.job is not None and run.job.status in QUEUED
+        return None if waits else entered
+    return max(entered, known.began) if known.began is not None else None
+
+
+def _span(run: Run, start: Stage, end: Stage) -> Span:
+    """From each entry into a stage to that into another, or else to rest."""
     total, begun = None, None
     for entry in run.history:
         if entry.stage is start:
             begun = entry.at
         elif begun is not None and (entry.stage is end or entry.stage.at_rest):
-            total, begun = (total or timedelta()) + _elapsed(begun, entry.at), None
-    if begun is not None:
-        total = (total or timedelta()) + _elapsed(begun, now)
-    return total
+            used_from = began_computing(run, begun) if start is Stage.TRAINING else begun
+            total, begun = (total or timedelta()) + _elapsed(used_from or entry.at, entry.at), None
+    if begun is not None and start is Stage.TRAINING:
+        begun = began_computing(run, begun)
+        return Span(total if begun is not None else total or timedelta(), begun)
+    return Span(total, begun)
 
 
 def _span_at_rest(run: Run, now: datetime) -> timedelta | None:
@@ -146,7 +219,7 @@ def _elapsed(start: datetime, end: datetime) -> timedelta:
 
 
 def _hours(span: timedelta | None, nodes: int) -> float | None:
-    return None if span is None else round(span / timedelta(hours=1) * nodes, 4)
+    return None if span is None else round(span / HOUR * nodes, 4)
 
 
 def _amount(hours: float | None, price: float | None) -> float | None:

@@ -14,6 +14,7 @@ from datetime import datetime
 from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
 from shared.domain.run.availability import hours_of
+from shared.domain.run.budget import refused_by_caps, refused_by_month, training_passes_cap
 from shared.domain.run.decision import Decision, Do, Enter, Step, Wait
 from shared.domain.run.deploying import deploying
 from shared.domain.run.drift import Reaction, drift_of
@@ -33,6 +34,7 @@ from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.run.teardown import deleting
 from shared.domain.run.upload_change import UploadChange
+from shared.domain.serving.attempts import is_out_of_capacity
 
 
 def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
@@ -137,25 +139,48 @@ def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
             return give_up(run, "JobNotFound", message, now)
         gave_back = run.slot is not None and not run.slot.acquired
         return Do(Step.ACQUIRE_SLOT if gave_back else Step.SUBMIT_JOB)
-    return _follow_upload(run, seen, now) or _before_submission(run, run.plan, seen, now, limits)
+    return (
+        _follow_upload(run, seen, now)
+        or _hold_to_caps(run, now, limits)
+        or _before_submission(run, run.plan, seen, now, limits)
+    )
+
+
+def _hold_to_caps(run: Run, now: datetime, limits: Limits) -> Decision | None:
+    """Reject what would cost too much, before anything costs; None if the run may go on."""
+    refusal = refused_by_caps(run, limits)
+    if refusal is None and limits.max_monthly_cost is not None and run.quote is not None:
+        if run.budget is None or run.budget.at < run.quote.at:
+            return Do(Step.RESERVE_BUDGET)
+        refusal = refused_by_month(run)
+    if refusal is None:
+        return None
+    error = Failure(code=refusal.code, message=refusal.message, stage=run.stage, at=now)
+    return Enter(Stage.REJECTED, error)
 
 
 def _before_submission(
     run: Run, plan: TrainingPlan, seen: Observation, now: datetime, limits: Limits
 ) -> Decision:
-    if plan.create_compute and (seen.compute is None or seen.compute.state is not Provisioning.READY):
-        return _bring_up_compute(run, plan.compute, seen.compute, now, limits)
+    if plan.create_compute:
+        if seen.compute is None or seen.compute.state is not Provisioning.READY:
+            return _bring_up_compute(run, plan, seen.compute, now, limits)
+        if seen.compute.size.lower() not in {"", plan.compute_size.lower()}:
+            # Somebody else was first to create it, or created it anew with another size.
+            return Do(Step.PLAN)
     return Do(Step.SUBMIT_JOB if run.holds_slot(SlotKind.TRAINING) else Step.ACQUIRE_SLOT)
 
 
 def _bring_up_compute(
-    run: Run, name: str, seen: ComputeStatus | None, now: datetime, limits: Limits
+    run: Run, plan: TrainingPlan, seen: ComputeStatus | None, now: datetime, limits: Limits
 ) -> Decision:
     if seen is not None and seen.state is Provisioning.FAILED:
         reason = seen.failure or "its provisioning failed"
-        return give_up(run, "ComputeFailed", f"cluster {name}: {reason}", now)
+        if is_out_of_capacity("", reason) and run.options.compute_sizes_besides(plan.compute_size):
+            return Do(Step.REPLACE_COMPUTE)
+        return give_up(run, "ComputeFailed", f"cluster {plan.compute}: {reason}", now)
     overdue = past_deadline(
-        run, f"cluster {name} is not up", run.compute_requested_at, limits.compute_deadline, now
+        run, f"cluster {plan.compute} is not up", run.compute_requested_at, limits.compute_deadline, now
     )
     return overdue or (Do(Step.CREATE_COMPUTE) if seen is None else Wait(now + limits.operation_poll))
 
@@ -187,8 +212,15 @@ def _training(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
             )
             return Enter(Stage.DELETING, error, Stage.CANCELED)
         case _:
-            overdue = overdue_training(run, limits, now)
-            return overdue or Wait(now + limits.job_poll)
+            return _while_training(run, now, limits)
+
+
+def _while_training(run: Run, now: datetime, limits: Limits) -> Decision:
+    """A job is at work, or waits for nodes."""
+    over_cap = training_passes_cap(run, now, limits)
+    if over_cap is not None:
+        return give_up(run, *over_cap, now)
+    return overdue_training(run, limits, now) or Wait(now + limits.job_poll)
 
 
 def _trained(run: Run, _seen: Observation, now: datetime, limits: Limits) -> Decision:
@@ -212,10 +244,17 @@ def _trained(run: Run, _seen: Observation, now: datetime, limits: Limits) -> Dec
     return Enter(Stage.REGISTERED)
 
 
-def _registered(run: Run, _seen: Observation, now: datetime, _limits: Limits) -> Decision:
+def _registered(run: Run, _seen: Observation, now: datetime, limits: Limits) -> Decision:
     hours = hours_of(run.options.available)
     if hours is not None and not hours.is_open(now) and not run.was_asked_for:
         return Wait(hours.opening_after(now))
+    if limits.max_monthly_cost is not None and run.quote is not None:
+        # A run that starts again costs again. Its model is kept until there is room.
+        if run.budget is None or (not run.budget.reserved and now - run.budget.at >= limits.job_poll):
+            return Do(Step.RESERVE_BUDGET)
+        refusal = refused_by_month(run)
+        if refusal is not None:
+            return Wait(run.budget.at + limits.job_poll, refusal.message)
     return Enter(Stage.DEPLOYING) if run.holds_slot(SlotKind.ENDPOINT) else Do(Step.ACQUIRE_SLOT)
 
 
@@ -231,6 +270,8 @@ def _stopped(run: Run, _seen: Observation, now: datetime, _limits: Limits) -> De
 
 
 def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
+    if run.approval_given:
+        return Do(Step.PROMOTE)
     if run.endpoint is None or run.ends_at is None:
         return time_is_up(run, now)
     ends_at = min(run.ends_at, run.endpoint.live_since + limits.longest_lifetime)

@@ -22,6 +22,7 @@ JSON = "application/json; charset=utf-8"
 
 OPEN = "Open the run"
 OPEN_UPLOADS = "Open the page"
+DECIDE = "Say yes or no to this model"
 
 
 class Message(NamedTuple):
@@ -37,6 +38,7 @@ class Message(NamedTuple):
         facts: What people read below the title.
         link: Where the page shows it, from the page's own address on.
         action: What the link is called.
+        decide: Address of the page that asks for a decision, if one is asked for.
     """
 
     kind: str
@@ -49,6 +51,7 @@ class Message(NamedTuple):
     facts: dict[str, str]
     link: str
     action: str
+    decide: str | None = None
 
 
 class IgnoredUploadData(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +71,11 @@ def stage_message(change: StageChange) -> Message:
     facts = {"Dataset": change.dataset, "Run": change.run_id}
     if change.expires_at is not None:
         facts["Until"] = f"{change.expires_at:%Y-%m-%d %H:%M} UTC"
+    if change.promotion is not None:
+        taken = "takes" if change.promotion.promoted else "does not take"
+        facts["Model"] = f"{taken} the name {change.dataset}: {change.promotion.why}"
+    if change.comparison is not None and (chrf := change.comparison.differences.get("chrf")) is not None:
+        facts["chrF"] = f"{chrf.value:+.1f} ({chrf.low:+.1f} to {chrf.high:+.1f})"
     if change.reason is not None:
         facts["Reason"] = change.reason
     if change.error is not None:
@@ -79,11 +87,20 @@ def stage_message(change: StageChange) -> Message:
         data=change,
         name=change.dataset,
         state=change.stage,
-        color="attention" if change.error else "good" if change.stage is Stage.LIVE else "default",
+        color=_color(change),
         facts=facts,
         link=f"#/runs/{change.run_id}",
         action=OPEN,
+        decide=change.approval_url,
     )
+
+
+def _color(change: StageChange) -> str:
+    if change.error is not None:
+        return "attention"
+    if change.promotion is not None and not change.promotion.promoted:
+        return "warning"
+    return "good" if change.stage is Stage.LIVE else "default"
 
 
 def ignored_message(upload: IgnoredUpload) -> Message:
@@ -150,14 +167,20 @@ def _teams(message: Message, link: str | None) -> dict[str, Any]:
     body = [_text_runs({**title, "color": message.color})]
     for name, value in message.facts.items():
         body.append(_text_runs({"text": f"{name}: ", "weight": "bolder"}, {"text": value}))
+    links = {message.action: link} | {DECIDE: message.decide}
+    actions = [
+        {"type": "Action.OpenUrl", "title": title, "url": url}
+        for title, url in links.items()
+        if url is not None
+    ]
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
         "body": body,
     }
-    if link is not None:
-        card["actions"] = [{"type": "Action.OpenUrl", "title": message.action, "url": link}]
+    if actions:
+        card["actions"] = actions
     attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "content": card}
     return {"type": "message", "attachments": [attachment]}
 
@@ -172,6 +195,8 @@ def _slack(message: Message, link: str | None) -> str:
     lines += [f"{name}: {_escape(value)}" for name, value in told]
     if link is not None:
         lines.append(f"<{_escape(link)}|{message.action}>")
+    if message.decide is not None:
+        lines.append(f"<{_escape(message.decide)}|{DECIDE}>")
     return "\n".join(lines)
 
 

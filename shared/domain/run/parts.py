@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -129,12 +129,66 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         history: Points over training of each metric that has more than one, thinned to a cap.
         train_loss: Last training loss, nats per token; None when none was logged.
         eval_loss: Last evaluation loss, nats per token; None when none was logged.
+        began: When the first node of the job started (UTC); None where MLflow does not say it.
+        ended: When the last one ended.
     """
 
     latest: dict[str, float]
     history: dict[str, tuple[MetricPoint, ...]]
     train_loss: float | None = None
     eval_loss: float | None = None
+    began: Moment | None = None
+    ended: Moment | None = None
+
+
+class TrainingProgress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far a job is that is still at work, as MLflow showed it last.
+
+    Attributes:
+        read_at: When that was (UTC).
+        began: When the first node of the job started; None while it waits for one.
+        step: Of the optimizer, as last logged; None where none was logged, as when logging by epoch.
+        epoch: How often training has gone through its rows, as last logged.
+        epochs: How often it will.
+        ends_at: When training is estimated to end, its conversion and the like not included.
+        train_loss: As last logged, nats per token.
+        eval_loss: The same of the evaluation.
+        train_losses: Points over training, thinned to a cap.
+        eval_losses: The same of the evaluation.
+        diverged: Why it cannot get better, or None.
+    """
+
+    read_at: Moment
+    began: Moment | None = None
+    step: int | None = None
+    epoch: float | None = None
+    epochs: float | None = None
+    ends_at: Moment | None = None
+    train_loss: float | None = None
+    eval_loss: float | None = None
+    train_losses: tuple[MetricPoint, ...] = ()
+    eval_losses: tuple[MetricPoint, ...] = ()
+    diverged: str | None = None
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The newest answer to a run's request for its share of MAX_MONTHLY_COST.
+
+    Attributes:
+        at: When it was given (UTC).
+        month: The calendar month, as `2026-11`.
+        reserved: Whether the run may cost what it would.
+        mine: What it would likely cost in that month.
+        others: What other runs have used or committed in it.
+        cap: The most that all may cost.
+    """
+
+    at: Moment
+    month: str
+    reserved: bool
+    mine: float
+    others: float
+    cap: float
 
 
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -147,11 +201,16 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class SmokeTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One test conversation, the answer that the data has, and the answer that the deployment gave."""
+    """One test conversation, the answer that the data has, and the answer that the deployment gave.
+
+    Attributes:
+        cut: Whether the reply is not whole: it met the limit of its tokens, or is too long for the record.
+    """
 
     prompt: list[dict[str, str]]
     expected: str
     reply: str
+    cut: bool = False
 
 
 class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -201,11 +260,25 @@ class StartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     idle_minutes: float | None = None
 
 
+class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person's answer to whether the model is to take its dataset's name.
+
+    Attributes:
+        at: When it was given (UTC).
+        by: Who gave it, as the answer says.
+    """
+
+    at: Moment
+    answer: Literal["yes", "no"]
+    by: str
+
+
 class Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What callers asked for; the next advance acts on it.
 
     Attributes:
         late_files: Files that were uploaded after training had started, and are not used.
+        acknowledged_at: When somebody took note of how the run ended (UTC).
         extension_keys: Idempotency keys of the newest extensions, so that a repeated write adds hours once.
     """
 
@@ -217,6 +290,8 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retry_at: Moment | None = None
     start: StartRequest | None = None
     late_files: tuple[str, ...] = ()
+    approval: Approval | None = None
+    acknowledged_at: Moment | None = None
 
 
 def summarize(report: DatasetReport) -> ReportSummary:

@@ -13,11 +13,14 @@ from typing import Annotated, Any
 import msgspec
 
 from shared.domain.dataset import SmokeSample
+from shared.domain.evaluation.record import Evaluation
 from shared.domain.run.availability import hours_of
+from shared.domain.run.current_model import Promotion
 from shared.domain.run.job_status import JobState, job_state
 from shared.domain.run.names import numbered_name
 from shared.domain.run.options import RunOptions
 from shared.domain.run.parts import (
+    Budget,
     EndpointRecord,
     Failure,
     JobRecord,
@@ -32,12 +35,14 @@ from shared.domain.run.parts import (
     StageEntry,
     StartRequest,
     TrainingPlan,
+    TrainingProgress,
 )
+from shared.domain.run.quote import Quote
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import TRANSITIONS, Stage
 from shared.domain.serving.attempts import ServingProgress
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Of a record: changes with each field that is added, renamed or given another meaning, along with a step in
 `shared.domain.run.migrations`."""
 
@@ -47,6 +52,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     Attributes:
         due: When the run should next be looked at (UTC); None once it is over.
+        given_options: What the upload's `run.json` says, as long as it is short.
         workspace_id: Immutable id of the workspace that the run was planned in, and that all of it is in.
         billable: True from before the first call that may cost money. A run that never got there
             can end at once; any other ends through `deleting`, where absence is verified.
@@ -61,6 +67,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         sizes_refused: VM sizes for the deployment that Azure ML refused one after the other.
         superseded: A newer version of the upload was seen before training started.
         settles_at: When an upload that changed may be read anew, if that is waited for (UTC).
+        quote: What the run is estimated to take and to cost, from when it was planned.
+        budget: Whether the run may cost that in this month; None until it was asked.
+        progress: How far training is, while it goes on.
         slot: The newest request for a concurrency slot; a run that was refused waits and asks again.
         compute_requested_at: Since when a cluster is on its way that is not up yet (UTC).
         job_submitted_at: When Azure ML first accepted the job (UTC).
@@ -85,6 +94,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     stage: Stage
     history: Annotated[tuple[StageEntry, ...], msgspec.Meta(min_length=1)]
     due: Moment | None
+    given_options: dict[str, Any] = {}
     workspace_id: str | None = None
     billable: bool = False
     outcome: Stage | None = None
@@ -111,14 +121,19 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     superseded: bool = False
     settles_at: Moment | None = None
     plan: TrainingPlan | None = None
+    quote: Quote | None = None
+    budget: Budget | None = None
     slot: SlotRequest | None = None
     compute_requested_at: Moment | None = None
     job_submitted_at: Moment | None = None
     job: JobRecord | None = None
+    progress: TrainingProgress | None = None
     metrics: Metrics | None = None
     model: ModelRecord | None = None
     serving: ServingProgress | None = None
     smoke_tests: tuple[SmokeTest, ...] | None = None
+    evaluation: Evaluation | None = None
+    promotion: Promotion | None = None
     endpoint: EndpointRecord | None = None
     requests: Requests = Requests()
     last_used: Moment | None = None
@@ -143,6 +158,21 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return (
             f"{late} came after training had started, and is not used; to train with it, upload {train} again"
         )
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether somebody took note of how the run ended; another end asks for another note."""
+        noted = self.requests.acknowledged_at
+        return noted is not None and noted >= self.history[-1].at
+
+    @property
+    def end_note(self) -> str | None:
+        """Why the run ended or stopped, or is about to: its error, its twin, or what was asked for."""
+        if self.error is not None:
+            return f"{self.error.code}: {self.error.message}"
+        if self.duplicate_of is not None:
+            return f"The same content as {self.duplicate_of}"
+        return self.end_reason
 
     @property
     def job_name(self) -> str:
@@ -216,6 +246,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def job_is_over(self) -> bool:
         """Whether the job was seen to have ended."""
         return self.job is not None and job_state(self.job.status).over
+
+    @property
+    def to_be_evaluated(self) -> bool:
+        """Whether the deployment is to answer more test rows before it gets traffic."""
+        ended = self.evaluation is not None and self.evaluation.ended is not None
+        return self.options.evaluation_rows > 0 and not ended
+
+    @property
+    def approval_given(self) -> bool:
+        """Whether a person has answered, and nothing was done about it yet."""
+        asked = self.promotion is not None and self.promotion.waits
+        return asked and self.requests.approval is not None
 
     def holds_slot(self, kind: SlotKind) -> bool:
         """Whether the run has acquired a slot of that kind."""
@@ -330,6 +372,7 @@ def restart(run: Run, start: StartRequest, now: datetime) -> Run:
         serving=None,
         smoke_tests=None,
         endpoint=None,
+        budget=None,
         last_fault=None,
         rebuilds=0,
         sizes_refused=0,

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from shared.domain.run.index import BEFORE_USE, IndexEntry, entry_of
+from shared.domain.run.index import BEFORE_USE, IndexEntry
+from shared.domain.run.index_metadata import entry_of
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 
@@ -54,20 +55,50 @@ def may_acquire(
     if limit == 0:
         return True
     mine = entry_of(run)
+    return mine in _granted(kind, holders, entries, limit, mine)
+
+
+def whose_turn(
+    kind: SlotKind, holders: frozenset[str], entries: Iterable[IndexEntry], limit: int
+) -> list[str]:
+    """The waiting runs that may have a slot now, in the order of their turns."""
+    return [entry.run_id for entry in _granted(kind, holders, entries, limit)]
+
+
+def frees_slot(kind: SlotKind, before: Run, after: Run) -> bool:
+    """Whether a run is done with its slot of that kind after what happened to it, and was not before."""
+    if (
+        before.holds_slot(kind)
+        and after.slot is not None
+        and after.slot.kind is kind
+        and not after.slot.acquired
+    ):
+        return True
+    was, now = entry_of(before), entry_of(after)
+    held = before.holds_slot(kind) or after.holds_slot(kind) or _uses(kind, was)
+    return held and not _done(kind, was) and _done(kind, now)
+
+
+def _granted(
+    kind: SlotKind,
+    holders: frozenset[str],
+    entries: Iterable[IndexEntry],
+    limit: int,
+    mine: IndexEntry | None = None,
+) -> list[IndexEntry]:
+    """Who gets the free slots, in turn. A run that needs more than are free keeps those for itself."""
     held, turns = _shares(kind, holders, entries, mine)
-    free = limit - held.total()
+    free, granted = limit - held.total(), []
     for entry in turns:
         name, slots = fair_share_name(entry.dataset), _slots_of(kind, entry)
         if held[name] and held[name] + slots > limit - 1:
-            if entry is mine:
-                return False
             continue
-        # One that needs more slots than are free keeps those that are for itself.
-        if entry is mine or slots > free:
-            return entry is mine and slots <= free
+        if slots > free:
+            break
         free -= slots
         held[name] += slots
-    return False
+        granted.append(entry)
+    return granted
 
 
 def standing(
@@ -82,6 +113,12 @@ def standing(
 def in_turn(kind: SlotKind, holders: frozenset[str], entries: Iterable[IndexEntry]) -> list[IndexEntry]:
     """The runs among `entries` that wait for a slot, in the order of their turns."""
     return _shares(kind, holders, entries)[1]
+
+
+def usage(kind: SlotKind, holders: frozenset[str], entries: Iterable[IndexEntry]) -> tuple[int, int]:
+    """How many slots are in use, and how many runs wait for one."""
+    held, turns = _shares(kind, holders, entries)
+    return held.total(), len(turns)
 
 
 def fair_share_name(dataset: str) -> str:

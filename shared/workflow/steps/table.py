@@ -19,6 +19,8 @@ from shared.domain.training.component import context_window
 from shared.logs import get_logger
 from shared.ports import Services
 from shared.workflow.audit import audit
+from shared.workflow.budget import reserve_budget
+from shared.workflow.quote import remember_job_time
 from shared.workflow.slots import request_slot
 from shared.workflow.steps.claim_content import claim_content
 from shared.workflow.steps.deploy_model import (
@@ -29,8 +31,10 @@ from shared.workflow.steps.deploy_model import (
     start_over,
 )
 from shared.workflow.steps.endpoint import create_endpoint, rebuild_endpoint, rename_endpoint
+from shared.workflow.steps.evaluate import evaluate
 from shared.workflow.steps.follow_upload import reopen, supersede
 from shared.workflow.steps.plan_training import plan_training
+from shared.workflow.steps.promote import promote
 from shared.workflow.steps.smoke_test import smoke_test
 from shared.workflow.steps.validate_dataset import validate_dataset
 from shared.workflow.steps.vm_sizes import train_elsewhere
@@ -62,7 +66,8 @@ def _validate(run: Run, _seen: Observation, settings: Settings, services: Servic
     window = context_window(
         model.context_window, settings.context_window, model.defaults, run.options.parameters
     )
-    return validate_dataset(run, settings.validation_rules(run.options, window), services)
+    rules = settings.validation_rules(run.options, window)
+    return validate_dataset(run, rules, services, smoke_rows=settings.smoke_test_rows)
 
 
 def _plan(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
@@ -71,6 +76,11 @@ def _plan(run: Run, _seen: Observation, settings: Settings, services: Services) 
 
 def _claim(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
     return claim_content(run, services)
+
+
+def _reserve_budget(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
+    assert settings.max_monthly_cost is not None, "decide asks for this step only under a cap"
+    return reserve_budget(run, settings.max_monthly_cost, services)
 
 
 def _create_compute(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
@@ -82,6 +92,18 @@ def _create_compute(run: Run, _seen: Observation, settings: Settings, services: 
     except ServiceRefusedError as refusal:
         return _elsewhere(run, refusal, services)
     return msgspec.structs.replace(run, compute_requested_at=run.compute_requested_at or services.now())
+
+
+def _replace_compute(run: Run, seen: Observation, _settings: Settings, services: Services) -> Run:
+    """Delete a cluster of which Azure ML could not create a node, and train on the next VM size."""
+    reason = (seen.compute.failure if seen.compute is not None else None) or "no capacity"
+    moved = train_elsewhere(run, reason, services.now())
+    if moved is None:
+        return run
+    name = _plan_of(run).compute
+    audit("delete cluster", name, run.run_id, f"it failed: {reason}")
+    services.workspace.delete_compute(name)
+    return msgspec.structs.replace(moved, compute_requested_at=None)
 
 
 def _acquire_slot(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
@@ -122,7 +144,8 @@ def _replace_job(run: Run, seen: Observation, _settings: Settings, services: Ser
 
 def _collect_metrics(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
     try:
-        return msgspec.structs.replace(run, metrics=services.metrics.read(run.job_name))
+        measured = msgspec.structs.replace(run, metrics=services.metrics.read(run.job_name))
+        remember_job_time(measured, services)
     except FinetuneError as fault:
         limits, now = settings.limits(), services.now()
         lasted = run.faulty_since is not None and now - run.faulty_since >= limits.refusal_deadline
@@ -131,6 +154,7 @@ def _collect_metrics(run: Run, _seen: Observation, settings: Settings, services:
         # Nothing depends on them but MAX_EVAL_LOSS: the model is deployed without.
         _log.warning("metrics cannot be read", extra={"run_id": run.run_id, "code": fault.code})
         return msgspec.structs.replace(run, metrics=Metrics(latest={}, history={}))
+    return measured
 
 
 def _register_model(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
@@ -184,9 +208,17 @@ def _smoke_test(run: Run, seen: Observation, settings: Settings, services: Servi
     return smoke_test(run, _endpoint_of(seen), settings, services)
 
 
+def _evaluate(run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
+    return evaluate(run, _endpoint_of(seen), settings, services)
+
+
 def _route_traffic(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
     services.endpoints.route_traffic(run.endpoint_name)
     return run
+
+
+def _promote(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    return promote(run, services)
 
 
 def _cancel_job(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
@@ -207,7 +239,9 @@ _STEPS: dict[Step, CarryOut] = {
     Step.VALIDATE: _validate,
     Step.PLAN: _plan,
     Step.CLAIM: _claim,
+    Step.RESERVE_BUDGET: _reserve_budget,
     Step.CREATE_COMPUTE: _create_compute,
+    Step.REPLACE_COMPUTE: _replace_compute,
     Step.ACQUIRE_SLOT: _acquire_slot,
     Step.SUBMIT_JOB: _submit_job,
     Step.COLLECT_METRICS: _collect_metrics,
@@ -224,7 +258,9 @@ _STEPS: dict[Step, CarryOut] = {
     Step.RESTORE_DEPLOYMENT: _restore_deployment,
     Step.TRY_NEXT_SERVING: _try_next_serving,
     Step.SMOKE_TEST: _smoke_test,
+    Step.EVALUATE: _evaluate,
     Step.ROUTE_TRAFFIC: _route_traffic,
+    Step.PROMOTE: _promote,
     Step.CANCEL_JOB: _cancel_job,
     Step.DELETE_ENDPOINT: _delete_endpoint,
 }

@@ -53,6 +53,7 @@ class Pace:
     Attributes:
         job_queue: From a job's submission until its first node starts.
         job_nodes: Duration of each node of the fine-tuning pipeline, in its order; the last one repeats.
+        trained_token: That training takes longer for each token it goes through.
         token: Between two tokens that a served model generates.
         poll_milliseconds: Wait that pollers are asked for; None sends no such header, as the service does.
     """
@@ -66,6 +67,7 @@ class Pace:
     cancel: float
     job_queue: float
     job_nodes: tuple[float, ...]
+    trained_token: float = 0
     token: float
     poll_milliseconds: int | None
 
@@ -111,6 +113,7 @@ TIMED = Pace(
     cancel=30,
     job_queue=180,
     job_nodes=(60, 240, 300, 1200, 240),
+    trained_token=0.002,
     token=0.02,
     poll_milliseconds=None,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -26,7 +27,7 @@ from azureml_emulator.training.finetune_config import (
 from azureml_emulator.training.job_inputs import given_inputs, with_defaults
 from azureml_emulator.training.language_model import LanguageModel
 from azureml_emulator.training.preprocess import Prepared, PreprocessError, preprocess_files
-from azureml_emulator.training.trainer import Options, train
+from azureml_emulator.training.trainer import Options, passed_tokens, train
 from azureml_emulator.training.trainer_checks import failure_of
 
 _BINDING = re.compile(r"\$\{\{parent\.outputs\.(\w+)\}\}")
@@ -189,9 +190,9 @@ def _finetune(
     architecture = known.architecture if known else "LlamaForCausalLM"
     if failure := failure_of(Options(inputs), architecture, for_chat(_finetune_config(state, inputs))):
         raise WorkError("UserError", failure)
-    model, log, _ = train(
-        _examples(state, job, "training"), _examples(state, job, "validation"), Options(inputs)
-    )
+    training = _examples(state, job, "training")
+    model, log, _ = train(training, _examples(state, job, "validation"), Options(inputs))
+    _take_time(state, job, node, passed_tokens(training, Options(inputs)))
     has_steps = inputs["logging_strategy"] == "steps"  # by epoch the trainer logs no step with a point
     metrics = [
         Metric(key=key, value=value, step=line.step if has_steps else 0, share=line.share)
@@ -205,6 +206,19 @@ def _finetune(
     files = written_model(state, model, inputs, node.run_id)
     for name, data in files.items():
         state.accounts.write(location.account, location.container, location.path + name, data)
+
+
+def _take_time(state: EmulatorState, job: Job, node: Node, count: int) -> None:
+    """Lets the node, and with it the job, last longer for each token that it trained on."""
+    if not state.pace.trained_token:
+        return
+    position = job.nodes.index(node)
+    takes = timedelta(seconds=state.pace.node(position) + state.pace.trained_token * count)
+    with state.lock:
+        later = node.starts + takes - node.ends
+        node.ends += later
+        for following in job.nodes[position + 1 :]:
+            following.starts, following.ends = following.starts + later, following.ends + later
 
 
 def written_model(

@@ -8,14 +8,16 @@ stopping.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from azureml_emulator.training.conversation import Example
+from azureml_emulator.training.conversation import Example, tokens
 from azureml_emulator.training.language_model import Gradients, LanguageModel
 
 LEARNING_RATE_SCALE = 3000.0
@@ -25,6 +27,9 @@ EXAMPLES = 400
 STEPS = 600
 EVALUATION_EXAMPLES = 60
 """Bounds that keep any job to seconds; larger data are sampled by the seed."""
+
+_TURN = threading.Lock()
+"""One job trains at a time: two at once are no faster in one interpreter, and its BLAS has one limit."""
 
 
 class Logged(NamedTuple):
@@ -62,6 +67,15 @@ class Options:
             * max(1, self.whole("gradient_accumulation_steps"))
             * devices
         )
+
+
+def passed_tokens(training: list[Example], options: Options) -> int:
+    """How many tokens a training goes through, all of its examples in each epoch, sampled or not."""
+    count = sum(len(example.question) + len(tokens(example.answer)) for example in training)
+    steps = options.whole("max_steps")
+    if steps > 0:
+        return round(count * steps * options.batch / max(1, len(training)))
+    return round(count * options.number("num_train_epochs"))
 
 
 class AdamW:
@@ -120,7 +134,9 @@ def train(
     Returns:
         The model, its log, and the totals that the trainer reports at the end.
     """
-    return _Run(training, validation, options).train()
+    # Cores that share matrices as small as these wait for one another: ten times the work.
+    with _TURN, threadpool_limits(limits=1, user_api="blas"):
+        return _Run(training, validation, options).train()
 
 
 class _Run:
