@@ -30,6 +30,10 @@ from shared.workflow.steps.ask_rows import UNAVAILABLE
 ROUTES = (OPENAI_ROUTE, OLD_OPENAI_ROUTE, SCORE_ROUTE, BATCH_ROUTE)
 """Of all servers that Azure ML may choose for a model of a registry, the best first."""
 
+VARIABLES = {"ENGINE_NAME": "vllm", "WORKER_COUNT": "1"}
+"""Azure ML chooses the image by the model: vLLM's knows the engine of some models only, and MLflow's server would
+load the model once for each worker."""
+
 GREETING = ({"role": "user", "content": "Hello!"},)
 
 _log = get_logger(__name__)
@@ -56,7 +60,7 @@ def deploy_base(run: Run, services: Services) -> Run:
     try:
         services.endpoints.deploy(
             run.endpoint_name,
-            Deployment(None, {"WORKER_COUNT": "1"}, 1),
+            Deployment(None, VARIABLES, 1),
             environment_id=None,
             model_id=run.plan.base_model_id,
             instance_type=run.options.instance_type,
