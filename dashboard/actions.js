@@ -113,7 +113,7 @@ function extend(run, done) {
 }
 
 /** Confirm, act, and show the app's error if it refuses. Resolves when the dialog closes. */
-function confirm({ title, body, fields = [], label, danger = false, act, said, possible = true }, done) {
+export function confirm({ title, body, fields = [], label, danger = false, act, said, possible = true }, done) {
   const fault = h("p", { class: "note bad", role: "alert", hidden: true });
   const yes = h("button", { class: danger ? "danger solid" : "primary", type: "submit", value: "yes", disabled: !possible }, label);
   const submit = async (event) => {

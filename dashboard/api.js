@@ -58,6 +58,17 @@ export async function runs(dataset = "") {
   return { runs: found, more: cursor !== null };
 }
 
+/** By dataset, the run whose model its name means now. */
+export const currentModels = async () => new Map((await get("datasets")).datasets.map(({ dataset, current }) => [dataset, current]));
+
+/** A dataset's current model with its history; null if none was ever decided upon. */
+export const dataset = (name) => get(`datasets/${encodeURIComponent(name)}`).catch((fault) => {
+  if (fault.status === 404) return null;
+  throw fault;
+});
+export const promote = (name, body) => change("POST", `datasets/${encodeURIComponent(name)}/promote`, body);
+export const rollBack = (name, body) => change("POST", `datasets/${encodeURIComponent(name)}/rollback`, body);
+
 /** How many runs train and are live at once, of how many that may. */
 export const slots = () => get("slots");
 

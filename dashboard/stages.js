@@ -97,6 +97,9 @@ export function groupOf(entry) {
   return atRest(entry.stage) ? "ended" : "moving";
 }
 
+/** The newest first. */
+export const byOpening = (one, other) => (other.opened_at ?? "").localeCompare(one.opened_at ?? "");
+
 const ORDER = ["attention", "moving", "live", "ended"];
 
 /** Runs that need attention first, then runs in progress, endpoints by remaining time, ended runs. */

@@ -68,7 +68,7 @@ class RunStore(Protocol):
         """Write over the version `etag`; the new ETag, or None if that version is no longer there."""
 
     def entries(self, *, max_age: timedelta = timedelta()) -> Sequence[IndexEntry]:
-        """Every run, from one listing of 1,000 a page, without reading a record.
+        """Every run, from one listing of 250 a page, without reading a record.
 
         With `max_age`, one that this process began so long ago at most will do.
         """

@@ -54,6 +54,7 @@ class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: bool = False
     base_model: str | None = None
     eval_loss: float | None = None
+    chrf: float | None = None
     cost: EntryCost = EntryCost()
 
 

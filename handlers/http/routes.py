@@ -11,6 +11,7 @@ from handlers.http.dataset_views import DatasetView
 from handlers.http.datasets import PromotionRequest, RollbackRequest, promote_run, roll_back, show_dataset
 from handlers.http.entry_views import RunPageView
 from handlers.http.health import Health, show_health
+from handlers.http.list_datasets import DatasetsView, list_datasets
 from handlers.http.list_runs import RunQuery, list_runs
 from handlers.http.list_uploads import IgnoredUploadsView, UploadQuery, list_uploads
 from handlers.http.openai.chat_completions import complete_chat
@@ -190,6 +191,17 @@ SLOTS = (
 )
 
 DATASETS = (
+    Route(
+        function="list_datasets",
+        method="GET",
+        path="datasets",
+        handle=lambda _request, app: list_datasets(app().services),
+        summary="List current models",
+        description="Of each dataset that has a model, the run that its name means now.",
+        tag="datasets",
+        successes={200: Success("The datasets.", (Content((DatasetsView,)),))},
+        errors=_BUSY,
+    ),
     Route(
         function="get_dataset",
         method="GET",

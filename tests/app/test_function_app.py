@@ -33,6 +33,7 @@ FUNCTIONS = {
     "reconcile_resources": "timerTrigger",
     "reconcile_uploads": "timerTrigger",
     "list_runs": "httpTrigger",
+    "list_datasets": "httpTrigger",
     "list_uploads": "httpTrigger",
     "preflight": "httpTrigger",
     "get_run": "httpTrigger",

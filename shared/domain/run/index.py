@@ -64,6 +64,7 @@ class IndexEntry(NamedTuple):
         acknowledged: See `Run.acknowledged`.
         training_use, endpoint_use: What it uses of what costs money (`shared.domain.run.cost`).
         eval_loss: See `Metrics`.
+        chrf: What its evaluation before traffic measured, of 100.
         cost: Money that it used and is committed to, by month: see `committed`.
     """
 
@@ -99,6 +100,7 @@ class IndexEntry(NamedTuple):
     training_use: Use = NO_USE
     endpoint_use: Use = NO_USE
     eval_loss: float | None = None
+    chrf: float | None = None
     cost: Mapping[str, float] = MappingProxyType({})
 
     @property

@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, unquote
 
-from shared.domain.run.budget import committed
 from shared.domain.run.cost import NO_USE, Span, Use, endpoint_use, training_use
 from shared.domain.run.index import MANY_FAILURES, IndexEntry
 from shared.domain.run.run import SCHEMA_VERSION, Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
-from shared.domain.run.upload_change import content_key, parts_key
 from shared.domain.run.waiting import waiting_for
 from shared.domain.sanitize import is_supported_timestamp
 
@@ -57,16 +55,8 @@ def to_metadata(run: Run) -> dict[str, str]:
         "acknowledged": "1" if run.acknowledged else "",
         "training_use": _render_use(training_use(run)),
         "endpoint_use": _render_use(endpoint_use(run)),
-        "eval_loss": repr(run.metrics.eval_loss) if run.metrics and run.metrics.eval_loss is not None else "",
-        "cost": " ".join(f"{month}={amount:.2f}" for month, amount in sorted(committed(run).items())[-3:]),
-        "again": "1" if run.starts_again else "",
-        "workspace": run.workspace_id or "",
-        "content": content_key(run.source.files[0]),
-        "parts": parts_key(run.source.parts),
-        "schema": str(run.schema_version),
-        "asked": "1" if not run.at_rest and (run.requests.cancel_at or run.requests.delete_at) else "",
-        "job_number": str(run.job_number) if run.job_number > 1 else "",
-        "endpoint_number": str(run.endpoint_number) if run.endpoint_number > 1 else "",
+        "eval_loss": _shown(run.metrics.eval_loss if run.metrics else None),
+        "chrf": _shown(_chrf(run)),
     }
     return {name: value for name, value in facts.items() if value}
 
@@ -117,6 +107,7 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
         training_use=_read_use(facts.get("training_use", "")),
         endpoint_use=_read_use(facts.get("endpoint_use", "")),
         eval_loss=_number(facts.get("eval_loss")),
+        chrf=_number(facts.get("chrf")),
         cost=_costs(facts.get("cost", "")),
     )
 
@@ -124,6 +115,15 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
 def entry_of(run: Run, suspended: str | None = None) -> IndexEntry:
     """The index entry of a record."""
     return from_metadata(run.run_id, to_metadata(run))._replace(suspended=suspended)
+
+
+def _chrf(run: Run) -> float | None:
+    measured = run.evaluation.metrics.get("chrf") if run.evaluation is not None else None
+    return None if measured is None else measured.value
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else repr(value)
 
 
 def _base_model(run: Run) -> str:
