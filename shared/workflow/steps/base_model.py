@@ -31,8 +31,8 @@ ROUTES = (OPENAI_ROUTE, OLD_OPENAI_ROUTE, SCORE_ROUTE, BATCH_ROUTE)
 """Of all servers that Azure ML may choose for a model of a registry, the best first."""
 
 VARIABLES = {"ENGINE_NAME": "vllm", "WORKER_COUNT": "1"}
-"""Azure ML chooses the image by the model: vLLM's knows the engine of some models only, and MLflow's server would
-load the model once for each worker."""
+"""Azure ML chooses the image by the model: vLLM's knows the engine of some models only, MLflow's server loads
+the model once for each worker."""
 
 GREETING = ({"role": "user", "content": "Hello!"},)
 
