@@ -21,6 +21,7 @@ from shared.domain.run.job_time import JobTime
 from shared.domain.run.notifications import IgnoredNotification, Notification
 from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
 from shared.domain.run.parts import Metrics, ModelRecord, SourceFile, TrainingPlan
+from shared.domain.run.progress import TrainingReading
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import Reservation, SlotKind
 from shared.domain.run.stages import Stage
@@ -310,6 +311,9 @@ class MetricsReader(Protocol):
 
     def read(self, job: str) -> Metrics:
         """Everything that the job and its children logged."""
+
+    def read_training(self, job: str) -> TrainingReading:
+        """How far the training of a job is that is still at work."""
 
 
 class Endpoints(Protocol):

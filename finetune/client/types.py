@@ -189,6 +189,23 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     eval_loss: float | None = None
 
 
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far training is, as read last while it went on."""
+
+    read_at: datetime
+    began: datetime | None = None
+    step: int | None = None
+    steps: int | None = None
+    epoch: float | None = None
+    epochs: float | None = None
+    ends_at: datetime | None = None
+    train_loss: float | None = None
+    eval_loss: float | None = None
+    train_losses: list[MetricPoint] = []
+    eval_losses: list[MetricPoint] = []
+    diverged: str | None = None
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """The registered model version."""
 
@@ -373,6 +390,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     compute_requested_at: datetime | None = None
     job_submitted_at: datetime | None = None
     job: Job | None = None
+    progress: Progress | None = None
     metrics: Metrics | None = None
     model: Model | None = None
     serving: Serving | None = None

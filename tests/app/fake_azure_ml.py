@@ -17,6 +17,7 @@ from shared.domain.run.observation import (
     Provisioning,
 )
 from shared.domain.run.parts import Metrics, ModelRecord, TrainingPlan
+from shared.domain.run.progress import TrainingReading
 from shared.domain.run.run import Run
 from shared.domain.serving.chat import Upstream
 from shared.domain.serving.deployment import (
@@ -85,6 +86,7 @@ class MemoryCloud:
     jobs: dict[str, JobStatus] = field(default_factory=dict)
     models: dict[str, ModelRecord] = field(default_factory=dict)
     logged: Metrics = LOGGED
+    training: TrainingReading = field(default_factory=TrainingReading)
     folder: str = MODEL_FOLDER
     seen: dict[str, EndpointStatus] = field(default_factory=dict)
     tags: dict[str, Mapping[str, str]] = field(default_factory=dict)
@@ -190,6 +192,12 @@ class MemoryCloud:
         self._meet("read")
         assert job in self.jobs
         return self.logged
+
+    def read_training(self, job: str) -> TrainingReading:
+        """See `MetricsReader.read_training`."""
+        self._meet("read_training")
+        assert job in self.jobs
+        return self.training
 
     def endpoint(self, name: str, run_id: str, *, base: bool = False) -> EndpointStatus | None:
         """See `Endpoints.endpoint`."""

@@ -26,6 +26,7 @@ class Step(StrEnum):
     REPLACE_COMPUTE = "replace_compute"
     ACQUIRE_SLOT = "acquire_slot"
     SUBMIT_JOB = "submit_job"
+    READ_PROGRESS = "read_progress"
     COLLECT_METRICS = "collect_metrics"
     REGISTER_MODEL = "register_model"
     REPLACE_JOB = "replace_job"

@@ -112,7 +112,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ignore_keys: IgnoredKeys = ()
     preference: Literal["reject", "use_chosen"] = "reject"
     vision: Literal["reject", "drop_rows"] = "reject"
-    tools: Literal["reject", "drop_rows"] = "reject"
+    tools: Literal["reject", "drop_rows", "as_text"] = "reject"
     pretemplated: Literal["reject", "strip"] = "reject"
     mask: Literal["reject", "split"] = "reject"
     evaluation_rows: EvaluationRows = 0

@@ -148,6 +148,7 @@ class TrainingProgress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         read_at: When that was (UTC).
         began: When the first node of the job started; None while it waits for one.
         step: Of the optimizer, as last logged; None where none was logged, as when logging by epoch.
+        steps: How many there will be, as far as step and epoch tell.
         epoch: How often training has gone through its rows, as last logged.
         epochs: How often it will.
         ends_at: When training is estimated to end, its conversion and the like not included.
@@ -161,6 +162,7 @@ class TrainingProgress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     read_at: Moment
     began: Moment | None = None
     step: int | None = None
+    steps: int | None = None
     epoch: float | None = None
     epochs: float | None = None
     ends_at: Moment | None = None

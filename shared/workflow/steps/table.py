@@ -11,6 +11,7 @@ from shared.domain.errors import FinetuneError, ServiceRefusedError
 from shared.domain.run.decision import Step
 from shared.domain.run.observation import EndpointStatus, Observation, Provisioning
 from shared.domain.run.parts import Failure, Metrics, TrainingPlan
+from shared.domain.run.progress import progress_of, unread_progress
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
@@ -139,8 +140,24 @@ def _replace_job(run: Run, seen: Observation, _settings: Settings, services: Ser
     lost = seen.job.failure if seen.job is not None else None
     failure = Failure(code="JobPreempted", message=lost or "", stage=run.stage, at=services.now())
     return msgspec.structs.replace(
-        run, job_number=run.job_number + 1, job=None, job_submitted_at=None, last_fault=failure
+        run,
+        job_number=run.job_number + 1,
+        job=None,
+        job_submitted_at=None,
+        progress=None,
+        last_fault=failure,
     )
+
+
+def _read_progress(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    now = services.now()
+    try:
+        progress = progress_of(run, services.metrics.read_training(run.job_name), now)
+    except FinetuneError as fault:
+        # The job goes on, whether or not it can be watched.
+        _log.warning("training cannot be read", extra={"run_id": run.run_id, "code": fault.code})
+        progress = unread_progress(run, run.entered(Stage.TRAINING) or now, now)
+    return msgspec.structs.replace(run, progress=progress)
 
 
 def _collect_metrics(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
@@ -272,6 +289,7 @@ _STEPS: dict[Step, CarryOut] = {
     Step.REPLACE_COMPUTE: _replace_compute,
     Step.ACQUIRE_SLOT: _acquire_slot,
     Step.SUBMIT_JOB: _submit_job,
+    Step.READ_PROGRESS: _read_progress,
     Step.COLLECT_METRICS: _collect_metrics,
     Step.REGISTER_MODEL: _register_model,
     Step.REPLACE_JOB: _replace_job,
