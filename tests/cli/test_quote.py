@@ -76,6 +76,6 @@ def test_what_may_not_cost_so_much_is_told(world: World, call: Call, dataset: st
     code, out, _ = call("quote", dataset, "--lifetime-hours", "30")
     assert code == 0
     assert json.loads(out)["quote"]["endpoint_cost"] == 120
-    code, _, err = call("quote", dataset, "--lifetime-hours", "38")
-    assert code == 2
-    assert "MAX_RUN_COST" in err
+    code, out, _ = call("quote", dataset, "--lifetime-hours", "38")
+    assert code == 1
+    assert json.loads(out)["refusal"]["code"] == "RunCostExceeded"
