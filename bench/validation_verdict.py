@@ -35,7 +35,7 @@ BAD: dict[str, Any] = {
 
 
 def measure_verdict() -> dict[str, Any]:
-    """Bytes that were read of a large file of which every tenth row is bad, and the CPU time until the verdict."""
+    """How much is read of a large file every tenth row of which is bad, and the CPU time until then."""
     found = {}
     for name, row in BAD.items():
         read = 0
