@@ -27,7 +27,7 @@ from shared.domain.run.slot_kind import Reservation, SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.run.uploads import UploadCheck, UploadedBlob
 from shared.domain.serving.chat import Upstream
-from shared.domain.serving.deployment import Deployment, ServingEnvironment
+from shared.domain.serving.deployment import DEPLOYMENT, Deployment, ServingEnvironment
 from shared.domain.serving.record import Serving, StrategyName
 from shared.domain.training.base_model import BaseModel
 from shared.domain.training.capacity import Quota, VmSize
@@ -319,8 +319,11 @@ class MetricsReader(Protocol):
 class Endpoints(Protocol):
     """Online endpoints. Operations are started, never waited for."""
 
-    def endpoint(self, name: str, run_id: str) -> EndpointStatus | None:
-        """An endpoint with its deployment, or None; `foreign` unless it carries the run's tag and ours."""
+    def endpoint(self, name: str, run_id: str, *, base: bool = False) -> EndpointStatus | None:
+        """An endpoint with its deployment, or None; `foreign` unless it carries the run's tag and ours.
+
+        With `base`, the base model's deployment is looked for, too.
+        """
 
     def create(self, name: str, *, auth_mode: str, tags: Mapping[str, str]) -> None:
         """Start creating an endpoint."""
@@ -337,11 +340,12 @@ class Endpoints(Protocol):
         model_id: str,
         instance_type: str,
         instance_count: int,
+        slot: str = DEPLOYMENT,
     ) -> None:
-        """Start creating the endpoint's deployment."""
+        """Start creating a deployment of the endpoint, called `slot`."""
 
-    def delete_deployment(self, name: str) -> None:
-        """Start deleting the endpoint's deployment; one that is gone is left alone."""
+    def delete_deployment(self, name: str, *, slot: str = DEPLOYMENT) -> None:
+        """Start deleting a deployment of the endpoint; one that is gone is left alone."""
 
     def route_traffic(self, name: str) -> None:
         """Start sending all traffic to the deployment."""

@@ -113,6 +113,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     row_policy: str = ""
     evaluation_rows: int = 0
     promotion: str = ""
+    evaluate_base: bool = False
     serving_concurrency: int = 0
     force: bool = False
     start_on_request: bool = False
@@ -297,6 +298,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     against: str | None = None
     against_asked: int = 0
     comparison: Comparison | None = None
+    base_asked: int = 0
+    base_comparison: Comparison | None = None
     metrics: dict[str, Interval] = {}
 
 

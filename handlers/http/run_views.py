@@ -74,6 +74,7 @@ class OptionsView(msgspec.Struct, frozen=True, kw_only=True):
     row_policy: str
     evaluation_rows: int
     promotion: PromotionPolicy
+    evaluate_base: bool
     serving_concurrency: int
     force: bool
     start_on_request: bool
@@ -264,6 +265,8 @@ class EvaluationView(msgspec.Struct, frozen=True, kw_only=True):
     comparison: Annotated[
         ComparisonView | None, Meta(description="With that model, once both have answered.")
     ]
+    base_asked: Annotated[int, Meta(description="Rows that the base model has answered.")]
+    base_comparison: Annotated[ComparisonView | None, Meta(description="With the base model, if asked.")]
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):

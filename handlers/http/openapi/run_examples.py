@@ -58,6 +58,7 @@ ASKED_RUN: dict[str, Any] = {
         "row_policy": "strict",
         "evaluation_rows": 50,
         "promotion": "if_not_worse",
+        "evaluate_base": False,
         "start_on_request": False,
         "available": "",
         "serving_concurrency": 8,
@@ -163,6 +164,8 @@ ASKED_RUN: dict[str, Any] = {
             "p_value": 0.0004,
             "verdict": "better",
         },
+        "base_asked": 0,
+        "base_comparison": None,
     },
     "promotion": {
         "promoted": True,

@@ -10,7 +10,7 @@ import msgspec
 from shared.domain.dataset import DatasetReport, Split, Verdict
 from shared.domain.run.options import Name
 from shared.domain.run.stages import Stage
-from shared.domain.serving.record import Serving
+from shared.domain.serving.record import Route, Serving
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with its zone; a record without one cannot be compared with the clock, and counts as corrupt."""
@@ -229,6 +229,24 @@ class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     live_since: Moment
     expires_at: Moment
     public: bool
+
+
+class BaseDeployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base model, deployed beside the run's own while both are evaluated.
+
+    Attributes:
+        at: When it was decided upon (UTC).
+        route: How its server is asked, once that is known.
+        why: Why it is not asked, or no longer.
+        over: Whether it is to go.
+        gone: Whether it was seen to be gone; the run gets no traffic before.
+    """
+
+    at: Moment
+    route: Route | None = None
+    why: str | None = None
+    over: bool = False
+    gone: bool = False
 
 
 class SizeChange(msgspec.Struct, frozen=True, kw_only=True):
