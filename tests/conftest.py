@@ -55,6 +55,7 @@ KINDS = {
     "infra/test_package.py": "integration",
     "notifications": "unit",
     "notifications/test_over_the_wire.py": "integration",
+    "notifications/test_slow_receiver.py": "integration",
     "openai": "unit",
     "openai/test_clients.py": "e2e",
     "openapi": "unit",
