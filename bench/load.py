@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median, quantiles
@@ -27,7 +27,8 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 from azureml_emulator import TIMED
 
 from bench.load_generator import Done, Plan, generate
-from bench.waiting import copy_record, cpu_seconds, follow, show, upload
+from bench.waiting import copy_record, cpu_seconds, follow, upload
+from local.processes import wait_until
 from local.settings import LOCAL_PACE, ROOT, example_settings
 from local.stack import Stack
 
@@ -37,7 +38,9 @@ MODEL_SECONDS = 2.0
 
 PROBE_SECONDS = 0.05
 LIST_SECONDS = 0.5
-TAKEN_SECONDS = 150.0
+TAKEN_SECONDS = 90.0
+"""A tick of the timer and a little more."""
+
 MEMORY_MINUTES = (1, 5, 10)
 SHARES = (0.2, 0.4, 0.6)
 """When, of the whole time, somebody deletes a live endpoint, and then cancels a run that trains."""
@@ -74,8 +77,9 @@ class Seen:
     Attributes:
         health: Seconds of each answer, and so of `runs`.
         deleting: Seconds from somebody's DELETE to its beginning.
-        taken: Seconds from the end of a training job to the next run's training.
+        taken: Seconds from the end of a training job to the submission of the next run's.
         rss: Resident memory of the app with its host in MiB, by minute.
+        cores: How many each process of the stack kept busy; `functions` is the app with its host.
     """
 
     health: list[float] = field(default_factory=list)
@@ -83,6 +87,7 @@ class Seen:
     deleting: list[float] = field(default_factory=list)
     taken: list[float] = field(default_factory=list)
     rss: dict[float, float] = field(default_factory=dict)
+    cores: dict[str, float] = field(default_factory=dict)
 
 
 def measure_load(load: Load = Load()) -> dict[str, Any]:
@@ -97,17 +102,14 @@ def measure_load(load: Load = Load()) -> dict[str, Any]:
         before = Seen()
         with _probing(stack, before):
             time.sleep(20)
-        seen, pids = Seen(), stack.pids
-        cpu, began = {name: cpu_seconds(pid) for name, pid in pids.items()}, time.monotonic()
+        seen = Seen()
         done = _under_load(stack, api, load, seen)
-        seconds = time.monotonic() - began
-        cores = {name: round((cpu_seconds(pid) - cpu[name]) / seconds, 2) for name, pid in stack.pids.items()}
         opened = _opened(blobs.get_container_client("runs"), done)
     return {
         **asdict(load),
         "idle": _latencies(before),
         "under_load": _latencies(seen),
-        "cores": cores,
+        "cores": {name: round(cores, 2) for name, cores in seen.cores.items()},
         "rss_mib": {f"{minute:g} min": round(size) for minute, size in seen.rss.items()},
         "delete_begins_seconds": [round(taken, 1) for taken in seen.deleting],
         "freed_slot_taken_seconds": [round(taken, 1) for taken in seen.taken],
@@ -169,15 +171,19 @@ def _under_load(stack: Stack, api: httpx.Client, load: Load, seen: Seen) -> Done
         stack.blob_connection_string,
         stack._webhook("blobs", "Host.Functions.dataset_uploaded"),
     )
-    began = time.monotonic()
+    cpu = {name: cpu_seconds(pid) for name, pid in stack.pids.items()}
+    moment, began = datetime.now(UTC), time.monotonic()
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
         generating = processes.submit(generate, plan)
         with _probing(stack, seen):
             for share, ends, canceled in zip(SHARES, ENDING, CANCELED, strict=True):
                 _sleep_until(began + share * seconds)
                 _delete(api, ids[ends], seen)
-                _cancel(api, ids[canceled], seen)
+                api.post(f"/api/runs/{ids[canceled]}/cancel").raise_for_status()
             done = generating.result()
+        seconds = time.monotonic() - began
+        seen.cores = {name: (cpu_seconds(pid) - cpu[name]) / seconds for name, pid in stack.pids.items()}
+    seen.taken = _taken(stack, moment)
     return done
 
 
@@ -188,23 +194,18 @@ def _delete(api: httpx.Client, run_id: str, seen: Seen) -> None:
     seen.deleting.append(time.monotonic() - asked)
 
 
-def _cancel(api: httpx.Client, run_id: str, seen: Seen) -> None:
-    """Have a training slot become free, and see how soon somebody has it."""
+def _taken(stack: Stack, began: datetime) -> list[float]:
+    """Seconds from the end of each canceled job to the next submission: until then its slot is free."""
+    with _azureml(stack) as azureml:
 
-    def training() -> set[str]:
-        listed = api.get("/api/runs", params={"stage": "training"}).raise_for_status().json()
-        return {run["run_id"] for run in listed["runs"]}
+        def moments(name: str) -> list[datetime]:
+            kept = azureml.get("/_emulator/resources", params={"kinds": "jobs"}).raise_for_status().json()
+            times = (datetime.fromisoformat(job[name]) for job in kept["jobs"] if job.get(name))
+            return sorted(moment for moment in times if moment > began)
 
-    before = training()
-    api.post(f"/api/runs/{run_id}/cancel").raise_for_status()
-    freed, until = None, time.monotonic() + TAKEN_SECONDS
-    while time.monotonic() < until:
-        if freed is None and (show(api, run_id).get("job") or {}).get("status") == "Canceled":
-            freed = time.monotonic()
-        if freed is not None and training() - before:
-            seen.taken.append(time.monotonic() - freed)
-            return
-        time.sleep(LIST_SECONDS)
+        wait_until(lambda: len(moments("submitted")) >= len(CANCELED), TAKEN_SECONDS)
+        pairs = zip(moments("cancel_done"), moments("submitted"), strict=False)
+        return [(submitted - freed).total_seconds() for freed, submitted in pairs]
 
 
 @contextmanager

@@ -45,10 +45,8 @@ HEAVY = (
     "azure.ai.ml.entities._component.component_factory",
     "azure.ai.ml.entities._job.pipeline._load_component",
     "azure.identity._credentials.app_service",
-    "azureml.mlflow._store.tracking.store",
-    "azureml.mlflow._tracking.request_header.azureml_request_header_provider",
     "aiohttp",
-    "mlflow.tracking.request_header.registry",
+    "shared.domain.evaluation.measure",
     *(module.name for module in pkgutil.walk_packages(adapters.__path__, "shared.adapters.")),
 )
 """What a first run imports: once for all workers instead of once in each."""

@@ -22,7 +22,8 @@ from azureml_emulator import Emulator
 from local.azurite import ACCOUNT, Azurite
 from shared.adapters.storage.account import CONTAINERS
 from shared.adapters.storage.upload_queue import QUEUE as UPLOADS
-from shared.domain.run.index import IndexEntry, from_metadata
+from shared.domain.run.index import IndexEntry
+from shared.domain.run.index_metadata import from_metadata
 from shared.domain.run.names import run_id_for
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
@@ -105,6 +106,7 @@ class World:
             "TrainingStorage": self._connection,
             "FINETUNE_PARAMETERS": '{"max_steps": 2}',
             "SMOKE_TEST_ROWS": "1",
+            "EVALUATION_ROWS": "2",
             # Far apart, so that few looks are enough to see a deadline pass.
             "SETTLE_SECONDS": "0",
             "OPERATION_POLL_SECONDS": "300",
@@ -113,7 +115,6 @@ class World:
             # So high that nobody waits, yet the guards and their calls are there.
             "MAX_TRAINING_RUNS": "1000",
             "MAX_LIVE_ENDPOINTS": "1000",
-            "ALLOWED_COMPUTES": "c-*",
         }
         system = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return {**system, **example, **self.emulator.environment, **chosen, **changes}
@@ -127,9 +128,7 @@ class World:
         self._forget_strategies()
         dataset = dataset or f"d{uuid.uuid4().hex[:10]}"
         path = f"{dataset}/train.jsonl"
-        # A cluster of its own, so that its creation is part of every run.
-        options = json.dumps({"compute": f"c-{dataset}"})
-        self._blobs.get_blob_client("uploads", f"{dataset}/run.json").upload_blob(options)
+        self._blobs.get_blob_client("uploads", f"{dataset}/run.json").upload_blob(b"{}")
         for split, rows in ROWS.items():
             blob = self._blobs.get_blob_client("uploads", f"{dataset}/{split}.jsonl")
             blob.upload_blob(_rows(f"{dataset} {split}", rows))

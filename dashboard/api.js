@@ -54,6 +54,9 @@ export async function runs() {
   return { runs: found, more: cursor !== null };
 }
 
+/** How many runs train and are live at once, of how many that may. */
+export const slots = () => get("slots");
+
 /** The uploads that open no run, the newest first. */
 export const ignoredUploads = () => get("uploads?ignored=true");
 
@@ -68,6 +71,7 @@ export async function reportPage(id) {
 
 export const cancel = (id) => change("POST", `runs/${encodeURIComponent(id)}/cancel`);
 export const retry = (id) => change("POST", `runs/${encodeURIComponent(id)}/retry`);
+export const acknowledge = (id) => change("POST", `runs/${encodeURIComponent(id)}/acknowledge`);
 export const start = (id) => change("POST", `runs/${encodeURIComponent(id)}/start`, {});
 export const remove = (endpoint) => change("DELETE", `endpoints/${encodeURIComponent(endpoint)}`);
 export const extend = (endpoint, hours) => change("POST", `endpoints/${encodeURIComponent(endpoint)}/extend`, { hours });

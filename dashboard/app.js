@@ -1,5 +1,6 @@
-// The page's start: its key, its addresses (#/, #/runs/<id>, …/report, …/chat), and word of its connection.
+// The page's start: its key, what its address names, and word of its connection.
 
+import { readAddress } from "./address.js";
 import * as api from "./api.js";
 import { forgetConversations } from "./conversation.js";
 import { announce, h } from "./dom.js";
@@ -26,22 +27,17 @@ function takeKey() {
 
 function open() {
   poller?.stop();
-  const { id, page } = address();
-  const view = id ? runPage(id, page, refresh) : overview();
+  const view = viewOf(readAddress());
   document.title = `${view.title} · finetune-on-upload`;
   main.replaceChildren(view.element);
   signOut.hidden = api.savedKey() === null;
   poller = new Poller(view.look, (state) => tell(state, view));
 }
 
-/** The run and its page that the address names; none where it names something else. */
-function address() {
-  const [, section, id, page] = location.hash.replace(/^#/, "").split("/");
-  try {
-    return section === "runs" && id ? { id: decodeURIComponent(id), page: page || "summary" } : {};
-  } catch {
-    return {}; // a percent sign that encodes nothing
-  }
+/** What the address names; the list of runs where it names nothing that there is. */
+function viewOf({ path: [section, name, page], query }) {
+  if (section === "runs" && name) return runPage(name, page, refresh);
+  return overview(query, refresh);
 }
 
 function refresh() {
@@ -53,6 +49,7 @@ function tell({ online, fault, again }, view) {
   const refused = !online && fault.status >= 400 && fault.status < 500 && !PASSING.has(fault.status);
   if (refused) view.refuse(fault);
   const away = !online && !refused;
+  if (away) view.away?.(fault);
   connection.dataset.state = away ? "away" : "live";
   const words = away ? `${fault.message} Next try in ${again} s.` : "Connected";
   if (connection.textContent !== words) connection.replaceChildren(h("span", { class: "lamp", "aria-hidden": "true" }), h("span", { class: "words" }, words));

@@ -53,7 +53,7 @@ function plot(series, steps) {
   const hide = () => { hint.hidden = true; drawing.querySelector(".pointer")?.remove(); };
   const moves = { ArrowLeft: () => at - 1, ArrowDown: () => at - 1, ArrowRight: () => at + 1, ArrowUp: () => at + 1, Home: () => 0, End: () => steps.length - 1 };
   box.addEventListener("keydown", (event) => {
-    if (!(event.key in moves)) return;
+    if (!Object.hasOwn(moves, event.key)) return;
     event.preventDefault();
     point(moves[event.key]());
   });

@@ -77,6 +77,22 @@ export const since = (iso, nodes = 1) => ticking(iso, { ticks: "since", rate: no
 /** What something has cost since then, at a price per hour; ticks. */
 export const costSince = (iso, perHour, currency) => ticking(iso, { ticks: "cost", rate: perHour, currency: currency ?? "" });
 
+/** What a listed run has cost until now, or its node hours where a price is not known; null for nothing yet. */
+export function spent({ node_hours: used, amount, currency, since: begun, nodes, price_per_hour: each }) {
+  if (begun === null) return used === 0 ? null : amount === null ? nodeHours(used) : price(amount, currency);
+  const priced = each !== null && (amount !== null || used === 0);
+  const data = priced ? { ticks: "cost", rate: each * nodes, base: amount ?? 0, currency: currency ?? "" } : { ticks: "nodes", rate: nodes, base: used };
+  return ticking(begun, data);
+}
+
+/** The same as a number to sort by: money, or node hours where there is no price. */
+export function spentNow({ node_hours: used, amount, since: begun, nodes, price_per_hour: each }) {
+  const running = begun === null ? 0 : ((now() - Date.parse(begun)) / 3_600_000) * nodes;
+  return each === null && amount === null ? used + running : (amount ?? 0) + running * (each ?? 0);
+}
+
+const nodeHours = (value) => `${value < 10 ? Number(value.toFixed(1)) : Math.round(value)}${BLANK}node h`;
+
 /** How long it is until something; ticks, says `now` when it has come, and stands out in the last `soon` seconds. */
 export const until = (iso, soon = 0) => ticking(iso, { ticks: "until", soon });
 
@@ -88,9 +104,10 @@ function ticking(iso, data) {
 }
 
 function tick(element) {
-  const { ticks, rate = 1, currency, soon } = element.dataset;
+  const { ticks, rate = 1, base = 0, currency, soon } = element.dataset;
   const seconds = ((now() - Date.parse(element.dateTime)) / 1000) * rate;
-  const text = ticks === "cost" ? price(seconds / 3600, currency) : wait(ticks === "until" ? -seconds : seconds);
+  const text = ticks === "cost" ? price(Number(base) + seconds / 3600, currency)
+    : ticks === "nodes" ? nodeHours(Number(base) + seconds / 3600) : wait(ticks === "until" ? -seconds : seconds);
   if (element.textContent !== text) element.textContent = text;
   if (Number(soon)) element.classList.toggle("soon", -seconds < soon);
 }

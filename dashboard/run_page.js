@@ -1,29 +1,36 @@
 // One run: its heading with actions, and three pages below (summary, report, chat).
 
+import { listAddress } from "./address.js";
 import * as api from "./api.js";
 import { actionsFor, retryButton } from "./actions.js";
 import { chatPage } from "./chat.js";
 import { announce, h, Part } from "./dom.js";
 import { until } from "./format.js";
-import { badge } from "./overview.js";
+import { badge } from "./run_table.js";
 import { reportPage } from "./report.js";
-import { isMoving, atRest, lastingOf, meaning } from "./stages.js";
+import { isMoving, atRest, endSentence, lastingOf, meaning } from "./stages.js";
 import { summaryPage } from "./summary.js";
 
 const MOVING_SECONDS = 1.5;
 const RESTING_SECONDS = 5;
 const OVER_SECONDS = 30;
-const PAGES = { summary: { name: "Run", make: summaryPage }, report: { name: "Dataset report", make: reportPage }, chat: { name: "Chat", make: chatPage } };
+// A map, since the address names one: whatever it spells, it finds nothing but these.
+const PAGES = new Map([
+  ["summary", { name: "Run", make: summaryPage }],
+  ["report", { name: "Dataset report", make: reportPage }],
+  ["chat", { name: "Chat", make: chatPage }],
+]);
 
 /** The page at `#/runs/<id>` and below. */
-export function runPage(id, page, refresh) {
-  const { make } = PAGES[page] ?? PAGES.summary;
+export function runPage(id, asked, refresh) {
+  const page = PAGES.has(asked) ? asked : "summary";
+  const { name, make } = PAGES.get(page);
   const body = make(id);
   let stage;
-  const head = new Part(h("header", { class: "run-head" }), (state) => state.refused ? drawRefusal(state.refused, id, refresh) : drawHead(state, refresh));
+  const head = new Part(h("header", { class: "run-head" }), (state) => "refused" in state ? drawRefusal(state.refused, id, refresh) : drawHead(state, refresh));
   const faults = new Part(h("div", { class: "faults" }), (state) => drawFaults(state, id, page));
   const element = h("article", { class: "run" },
-    h("a", { class: "back", href: "#/" }, "← All runs"), head.element, navigation(id, page), faults.element, body.element);
+    h("a", { class: "back", href: listAddress() }, "← All runs"), head.element, navigation(id, page), faults.element, body.element);
   head.element.append(h("div", { class: "ghost" }));
 
   async function look() {
@@ -43,7 +50,8 @@ export function runPage(id, page, refresh) {
     faults.show({ refused: fault.message });
     body.element.hidden = true;
   };
-  return { title: `${id} · ${(PAGES[page] ?? PAGES.summary).name}`, element, look, refuse };
+  const away = (fault) => { if (stage === undefined) refuse(fault); };
+  return { title: `${id} · ${name}`, element, look, refuse, away };
 }
 
 /** Only what the head shows, so that it is not drawn anew for anything else. */
@@ -88,7 +96,7 @@ function leadOf(run) {
   }
   if (stage === "deleting" && run.outcome) return [meaning(stage), ` It will then be ${run.outcome}.`];
   if (run.waiting_for) return `Waiting for ${run.waiting_for}.`;
-  return run.end_reason ? `${meaning(stage)} ${run.end_reason}` : meaning(stage);
+  return run.end_reason ? `${meaning(stage)} ${endSentence(stage, run.end_reason)}` : meaning(stage);
 }
 
 function drawFaults({ error, last_fault: fault, suspended, lasting, failures, due, duplicate_of: twin, attempts, refused }, id, page) {
@@ -110,6 +118,6 @@ function drawFaults({ error, last_fault: fault, suspended, lasting, failures, du
 
 function navigation(id, page) {
   const base = `#/runs/${encodeURIComponent(id)}`;
-  return h("nav", { class: "pages", "aria-label": "Pages of this run" }, Object.entries(PAGES).map(([key, { name }]) =>
+  return h("nav", { class: "pages", "aria-label": "Pages of this run" }, [...PAGES].map(([key, { name }]) =>
     h("a", { href: key === "summary" ? base : `${base}/${key}`, "aria-current": key === page ? "page" : null }, name)));
 }

@@ -1,5 +1,7 @@
 // The stages of a run: their order, colour and description.
 
+import { capital } from "./format.js";
+
 /** The stages of a successful run, in order. */
 export const PATH = ["received", "validated", "training", "trained", "registered", "deploying", "live", "deleting", "stopped"];
 
@@ -35,8 +37,15 @@ const OVERDUE = {
 
 /** Why a run that is not suspended needs a person, or null. */
 export function lastingOf({ needs_attention, stage }) {
-  if (!needs_attention || stage === "stopped") return null;
+  if (!needs_attention || atRest(stage)) return null;
   return stage === "deleting" ? LONG_TEARDOWN : OVERDUE;
+}
+
+/** Why a run ended, as a sentence: the record has a code and words, or a few words. */
+export function endSentence(stage, reason) {
+  if (reason === "requested" || reason === "canceled") return stage === "canceled" ? "Canceled on request." : "Deleted on request.";
+  const words = reason.replace(/^[A-Z][A-Za-z0-9]+: (?=\S)/, "");
+  return `${capital(words)}${/[.!?…]$/.test(words) ? "" : "."}`;
 }
 
 /** Whether nothing happens unless somebody asks for it. */

@@ -13,7 +13,7 @@ export function summaryPage() {
     [new Part(h("section", { class: "card span" }), (run) => [h("h2", {}, "Stages"), timeline(run)]), ({ history, stage, outcome }) => ({ history, stage, outcome, today: today() })],
     [new Part(h("section", { class: "card" }), drawLoss), ({ metrics, stage }) => ({ metrics, over: atRest(stage) })],
     [new Part(h("section", { class: "card facts" }), drawFacts), factsOf],
-    [new Part(h("section", { class: "card" }), drawSmokeTest), ({ smoke_test: tests, stage }) => ({ tests, over: atRest(stage) })],
+    [new Part(h("section", { class: "card" }), drawSmokeTest), ({ smoke_test: tests, stage, evaluation, promotion }) => ({ tests, over: atRest(stage), evaluation, promotion })],
   ];
   const [stages, loss, facts, smokeTest] = parts.map(([part]) => part.element);
   const useIt = useItCard();
@@ -33,11 +33,26 @@ function drawLoss({ metrics, over }) {
   return [title, h("p", { class: "empty" }, over ? "Training logged no loss." : "The curves appear when training is complete.")];
 }
 
-function drawSmokeTest({ tests, over }) {
+function drawSmokeTest({ tests, over, evaluation, promotion }) {
   const title = h("h2", {}, "Smoke test ", h("small", {}, "held-out conversations, sent before the endpoint got traffic"));
   if (!tests) return [title, h("p", { class: "empty" }, over ? "No smoke test ran." : "The smoke test runs when the deployment is ready.")];
   if (tests.length === 0) return [title, h("p", { class: "empty" }, "The test split has no rows.")];
-  return [title, h("ol", { class: "exchanges" }, tests.map(exchange))];
+  return [title, evaluation && h("p", { class: "hint", id: "evaluation" }, evaluated(evaluation)), promotion && h("p", { id: "promotion" }, promoted(promotion, evaluation)), h("ol", { class: "exchanges" }, tests.map(exchange))];
+}
+
+function promoted({ promoted: taken, why }, evaluation) {
+  const chrf = evaluation?.comparison?.differences.chrf;
+  const difference = chrf ? `; chrF ${decimal(chrf.value)} (${decimal(chrf.low)} to ${decimal(chrf.high)}) from it` : "";
+  return `The model ${taken ? "took" : "did not take"} the dataset’s name: ${why}${difference}.`;
+}
+
+const MEASURES = [["chrf", "chrF", ""], ["rouge_l", "ROUGE-L", ""], ["exact_match", "exact match", " %"], ["latency_p95", "p95 latency", " s"]];
+
+function evaluated({ rows, asked, ended, metrics }) {
+  if (!ended) return `Evaluation: ${asked} of ${rows} test rows answered.`;
+  const measured = MEASURES.filter(([name]) => metrics[name]).map(([name, label, unit]) =>
+    `${label} ${decimal(metrics[name].value)}${unit} (${decimal(metrics[name].low)} to ${decimal(metrics[name].high)})`);
+  return `Evaluation on ${asked} of ${rows} test rows: ${measured.join(", ") || "no row was answered"}.`;
 }
 
 function exchange({ prompt, expected, reply }) {

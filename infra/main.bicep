@@ -163,6 +163,8 @@ var defaultSettings = {
   AVAILABLE: ''
   START_ON_REQUEST: 'false'
   SMOKE_TEST_ROWS: '3'
+  EVALUATION_ROWS: '50'
+  PROMOTION: 'if_not_worse'
   SERVING: 'vllm-environment,vllm-model-image,mlflow'
   SERVING_CONCURRENCY: '8'
   VLLM_IMAGE: 'mcr.microsoft.com/azureml/curated/foundation-model-inference:94'

@@ -64,7 +64,9 @@ def build_services(
     from shared.adapters.storage.account import blob_service, datastore_address, installation_name
     from shared.adapters.storage.advance_queue import StorageAdvanceQueue
     from shared.adapters.storage.content_index import BlobContentIndex
+    from shared.adapters.storage.current_models import BlobCurrentModels
     from shared.adapters.storage.datasets import BlobDatasets, BlobUploads
+    from shared.adapters.storage.evaluations import BlobEvaluations
     from shared.adapters.storage.ignored_uploads import BlobIgnoredUploads
     from shared.adapters.storage.job_times import BlobJobTimes
     from shared.adapters.storage.notification_queue import NoNotifications, NotificationQueue
@@ -107,6 +109,8 @@ def build_services(
         ignored_uploads=BlobIgnoredUploads(blobs),
         datasets=datasets,
         reports=BlobReports(blobs),
+        evaluations=BlobEvaluations(blobs),
+        current_models=BlobCurrentModels(blobs),
         registry=AzureMlRegistries(
             arm,
             registry_discovery_url(),
@@ -134,7 +138,7 @@ def build_services(
             registry=settings.component_registry,
             experiment=settings.experiment_name,
         ),
-        metrics=MlflowMetrics(credential, workspace, settings.experiment_name, trusted),
+        metrics=MlflowMetrics(arm, workspace, settings.experiment_name),
         endpoints=endpoints,
         scoring=EndpointScoring(credential, endpoints, domain=settings.scoring_domain),
         job_times=BlobJobTimes(blobs),

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from shared.domain.dataset import Sink, Split
 from shared.domain.run.cost import Prices
+from shared.domain.run.current_model import CurrentModel
 from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.job_time import JobTime
@@ -125,7 +126,7 @@ class Uploads(Protocol):
         """The blobs directly in a folder, whose name ends with a slash, in order of their paths."""
 
     def every(self) -> Iterator[UploadedBlob]:
-        """Every blob in order of its path, from one listing of 5,000 a page; no directories."""
+        """Every blob in order of its path, from one listing of 200 a page; no directories."""
 
     def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """Stream that very version from a byte on. Raises UploadReplacedError once it is no longer there."""
@@ -200,6 +201,43 @@ class Reports(Protocol):
         """One form of a report, or None if there is none."""
 
 
+class StoredEvaluation(NamedTuple):
+    """The rows of an evaluation as stored, and their ETag."""
+
+    body: bytes
+    etag: str
+
+
+class Evaluations(Protocol):
+    """Test rows and what models answered, one file of JSON Lines a run."""
+
+    def load(self, run_id: str) -> StoredEvaluation | None:
+        """What is stored, or None."""
+
+    def save(self, run_id: str, body: bytes, etag: str | None) -> bool:
+        """Store over the version `etag`, or anew for None; False if another version is there."""
+
+
+class StoredCurrent(NamedTuple):
+    """The history of a dataset's name, and the ETag under which it was read."""
+
+    model: CurrentModel
+    etag: str
+
+
+class CurrentModels(Protocol):
+    """What the names of datasets mean."""
+
+    def load(self, dataset: str) -> StoredCurrent | None:
+        """A dataset's history, or None if no candidate was ever decided upon. Raises CorruptRunError."""
+
+    def replace(self, model: CurrentModel, etag: str | None) -> bool:
+        """Write over the version `etag`, or anew for None; False if another version is there."""
+
+    def stacks(self) -> Mapping[str, tuple[str, ...]]:
+        """`CurrentModel.stack` of every dataset that has a history, from one listing."""
+
+
 class Registry(Protocol):
     """The model and component registry."""
 
@@ -227,6 +265,9 @@ class Workspace(Protocol):
 
     def create_compute(self, name: str, size: str, *, max_nodes: int) -> None:
         """Start creating a cluster that scales to zero."""
+
+    def delete_compute(self, name: str) -> None:
+        """Start deleting a cluster; absence is success."""
 
     def ensure_datastore(self) -> None:
         """Make sure that training can reach the snapshot."""
@@ -427,6 +468,8 @@ class Services:
     ignored_uploads: IgnoredUploads
     datasets: Datasets
     reports: Reports
+    evaluations: Evaluations
+    current_models: CurrentModels
     registry: Registry
     workspace: Workspace
     prices: PriceList

@@ -8,15 +8,12 @@ writes for each of its requests make the next request, without end.
 from __future__ import annotations
 
 import logging
-import os
 
 LIBRARIES = (
     "aiohttp",
     "asyncio",
     "azure",
-    "azureml",
     "httpx",
-    "mlflow",
     "msal",
     "msrest",
     "opentelemetry",
@@ -40,8 +37,6 @@ def quiet_libraries() -> None:
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger(LIVE_METRICS).setLevel(logging.CRITICAL)
-    # MLflow tells its makers of each use unless it is told not to before it is imported.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # The server sets the level when it starts, which is later, and leaves filters alone.
     logging.getLogger(ACCESS_LOG).addFilter(_drop)
 

@@ -46,6 +46,7 @@ KINDS = {
     "dashboard/test_terminal.py": "e2e",
     "dataset": "unit",
     "e2e": "e2e",
+    "evaluation": "unit",
     "flow": "integration",
     "host": "integration",
     "infra": "unit",

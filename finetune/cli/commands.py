@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import sys
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.markup import escape
 from finetune.cli.run_tables import run_details, runs_table, timeline, urgency, utc_now
 from finetune.cli.terminal import Exit, Terminal
 from finetune.client import AT_REST, ENDED, Client, RefusedError, Run, arrived_live, follow, reason_of
+from finetune.client.types import Dataset
 from finetune.dataset.validation import show_report
 
 LOOK_SECONDS = 2.0
@@ -74,6 +76,24 @@ class Commands:
         self._terminal.say(f"report of {run_id} written to {escape(str(output))}")
         return Exit.DONE
 
+    def promote(self, options: argparse.Namespace) -> Exit:
+        """Make a run's model the current one of its dataset."""
+        run = self._client.run(self._client.find(options.run))
+        return self._switched(
+            self._client.promote(run.dataset, run.run_id, by=getpass.getuser(), why=options.why)
+        )
+
+    def rollback(self, options: argparse.Namespace) -> Exit:
+        """Go back to the model that a dataset's name meant before."""
+        return self._switched(self._client.roll_back(options.dataset, by=getpass.getuser(), why=options.why))
+
+    def _switched(self, dataset: Dataset) -> Exit:
+        if self._terminal.as_json:
+            self._terminal.json(dataset)
+        else:
+            self._terminal.say(f"{dataset.dataset} means the model of {dataset.current} now.")
+        return Exit.DONE
+
     def cancel(self, options: argparse.Namespace) -> Exit:
         """Stop a run."""
         return self._end(options, "Cancel", _CANCELS, self._client.find(options.run), self._client.cancel)
@@ -90,6 +110,15 @@ class Commands:
             self._terminal.say("The app will try again; the run's record cannot be read yet.")
             return Exit.DONE
         return self._show(run)
+
+    def acknowledge(self, options: argparse.Namespace) -> Exit:
+        """Take note of how a run ended."""
+        run = self._client.acknowledge(self._client.find(options.run))
+        if self._terminal.as_json:
+            self._terminal.json(run)
+        else:
+            self._terminal.say(f"Acknowledged: {run.run_id} is {run.stage}, and needs attention no longer.")
+        return Exit.DONE
 
     def start(self, options: argparse.Namespace) -> Exit:
         """Deploy the model of a stopped run again."""

@@ -162,6 +162,7 @@ def build_parser() -> argparse.ArgumentParser:
     extending = command("extend", "let an endpoint live longer")
     extending.add_argument("--hours", type=float, required=True, help="hours to add")
     command("retry", "have a suspended or waiting run advanced now")
+    command("acknowledge", "take note of how a run ended: it needs attention no longer")
     starting = command("start", "deploy the model of a stopped run again, without training")
     starting.add_argument("--instance-type", help="VM size (default: as it was, like the others)")
     starting.add_argument("--instance-count", type=_count, help="VMs")
@@ -174,6 +175,11 @@ def build_parser() -> argparse.ArgumentParser:
         ending = command(name, text)
         ending.add_argument("--yes", action="store_true", help="do not ask; needed where nobody can be")
         ending.add_argument("--wait", action="store_true", help="until everything is seen to be gone")
+    promoting = command("promote", "make a run's model the one that its dataset's name means")
+    rolling = command("rollback", "go back to the model that a dataset's name meant before", run=False)
+    rolling.add_argument("dataset", metavar="DATASET")
+    for deciding in (promoting, rolling):
+        deciding.add_argument("--why", default="", help="the reason, for the history")
     completion = command("completion", "print the shell's completion script", run=False, json=False)
     completion.add_argument(
         "shell", choices=("bash", "zsh", "fish"), metavar="SHELL", help="bash, zsh or fish"

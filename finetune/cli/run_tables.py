@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from finetune.cli.evaluation_rows import evaluation_rows, promotion_rows
 from finetune.client import AT_REST, Run, RunEntry
 from finetune.client.types import Cost, HoursEstimate, Metrics, Quote, Span
 
@@ -56,7 +57,9 @@ def runs_table(entries: Iterable[RunEntry], now: datetime) -> Table:
 
 def _remark(entry: RunEntry) -> Text:
     if entry.needs_attention:
-        return Text(entry.suspended or "needs attention", style=WARN)
+        return Text(entry.suspended or entry.reason or "needs attention", style=WARN)
+    if entry.stage in {"failed", "rejected"} and entry.reason:
+        return Text(entry.reason, style=CALM)
     return Text(f"waiting for {entry.waiting_for}" if entry.waiting_for else "", style=CALM)
 
 
@@ -78,6 +81,8 @@ def run_details(run: Run, now: datetime) -> RenderableType:
         ),
         ("time left", _left(endpoint.expires_at, now) if endpoint and live else None),
         ("smoke test", f"{len(run.smoke_test)} answered" if run.smoke_test else None),
+        *evaluation_rows(run.evaluation),
+        *promotion_rows(run.promotion),
         *(quote_rows(run.quote) if not live else ()),
         *money_rows(run.cost),
         ("job", run.job and run.job.studio_url),

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from finetune.client.errors import RefusedError, UnreachableError, refusal
-from finetune.client.types import Chunk, Preflight, Report, Run, RunEntry, RunPage
+from finetune.client.types import Chunk, Dataset, Preflight, Report, Run, RunEntry, RunPage
 
 PATIENCE_SECONDS = 30.0
 SCORING_SECONDS = 240.0
 """Azure's load balancer ends a request after 230 s of silence
 (https://learn.microsoft.com/azure/azure-functions/functions-scale#timeout)."""
+
+ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
+"""The longest answer that is read: several times the longest of the app's."""
 
 _PAGE = "1000"
 _SERVING = {"live": 2, "deploying": 1}
@@ -150,10 +154,28 @@ class Client:
         except msgspec.ValidationError:
             return None
 
+    def acknowledge(self, run_id: str) -> Run:
+        """Take note of how a run ended, so that it needs attention no longer."""
+        return self._ask(Run, "POST", f"runs/{run_id}/acknowledge")
+
     def start(self, run_id: str, **options: Any) -> Run:
         """Have the model of a stopped run deployed again, with other options where they are given."""
         given = {name: value for name, value in options.items() if value is not None}
         return self._ask(Run, "POST", f"runs/{run_id}/start", json=given)
+
+    def promote(self, dataset: str, run_id: str, *, by: str, why: str = "") -> Dataset:
+        """Make a run's model the current one of its dataset."""
+        body = {"run_id": run_id, "by": by, "why": why}
+        return self._ask(Dataset, "POST", f"datasets/{quote(dataset, safe='')}/promote", json=body)
+
+    def roll_back(self, dataset: str, *, by: str, why: str = "") -> Dataset:
+        """Go back to the model that had the dataset's name before its current one."""
+        body = {"by": by, "why": why}
+        return self._ask(Dataset, "POST", f"datasets/{quote(dataset, safe='')}/rollback", json=body)
+
+    def dataset(self, name: str) -> Dataset:
+        """A dataset's current model, and how it came to be."""
+        return self._ask(Dataset, "GET", f"datasets/{quote(name, safe='')}")
 
     def extend(self, run_id: str, hours: float) -> Run:
         """Have an endpoint live longer."""
@@ -187,9 +209,8 @@ class Client:
         try:
             with self._http.stream("POST", path, json=body, timeout=SCORING_SECONDS) as answer:
                 if not answer.is_success:
-                    answer.read()
-                    raise refusal(answer)
-                yield from _chunks(answer.iter_lines())
+                    raise refusal(_whole(answer))
+                yield from _chunks(_lines(answer))
         except httpx.HTTPError as error:
             raise self._unreachable(error) from error
 
@@ -204,7 +225,8 @@ class Client:
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
-            answer = self._http.request(method, path, **options)
+            with self._http.stream(method, path, **options) as streamed:
+                answer = _whole(streamed)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from error
         if answer.is_success:
@@ -219,6 +241,32 @@ class NotTheAppError(UnreachableError):
     """Something else answers at the address, say a sign-in page."""
 
     retryable = False
+
+
+def _whole(answer: httpx.Response) -> httpx.Response:
+    """The answer with its body, decompressed, which is read no further than the limit."""
+    body = b"".join(_bounded(answer))
+    return httpx.Response(
+        answer.status_code, content=body, request=answer.request, extensions=answer.extensions
+    )
+
+
+def _bounded(answer: httpx.Response) -> Iterator[bytes]:
+    left = ANSWER_LIMIT_BYTES
+    for piece in answer.iter_bytes():
+        left -= len(piece)
+        if left < 0:
+            limit = ANSWER_LIMIT_BYTES // 2**20
+            raise NotTheAppError(f"{answer.url} answers more than {limit} MiB: is the address right?")
+        yield piece
+
+
+def _lines(answer: httpx.Response) -> Iterator[str]:
+    unfinished = b""
+    for piece in _bounded(answer):
+        *lines, unfinished = (unfinished + piece).split(b"\n")
+        for line in lines:
+            yield line.decode(errors="replace").rstrip("\r")
 
 
 def _chunks(lines: Iterator[str]) -> Iterator[Chunk]:

@@ -26,6 +26,17 @@ AT_REST = ENDED | {"stopped"}
 ParameterValue = str | int | float | bool
 
 
+class EntryCost(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run has used; what it uses now grows from `since` on, by `nodes` times `price_per_hour`."""
+
+    currency: str | None = None
+    node_hours: float = 0
+    amount: float | None = None
+    since: datetime | None = None
+    nodes: int = 0
+    price_per_hour: float | None = None
+
+
 class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A run as the list shows it; `stage` is None if its record cannot be read."""
 
@@ -39,6 +50,11 @@ class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
     suspended: str | None = None
     needs_attention: bool = False
     waiting_for: str | None = None
+    reason: str | None = None
+    acknowledged: bool = False
+    base_model: str | None = None
+    eval_loss: float | None = None
+    cost: EntryCost = EntryCost()
 
 
 class RunPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +110,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     lifetime_hours: float = 0
     idle_minutes: float = 0
     row_policy: str = ""
+    evaluation_rows: int = 0
+    promotion: str = ""
     serving_concurrency: int = 0
     force: bool = False
     start_on_request: bool = False
@@ -214,6 +232,54 @@ class SmokeTest(msgspec.Struct, frozen=True, kw_only=True):
     reply: str
 
 
+class Interval(msgspec.Struct, frozen=True):
+    """A measured value and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The model and another one on the same rows."""
+
+    against: str
+    rows: int
+    verdict: str
+    metrics: dict[str, Interval] = {}
+    differences: dict[str, Interval] = {}
+    p_value: float = 1
+
+    @property
+    def words(self) -> str:
+        """The verdict in a few words."""
+        rows = f"{self.rows} rows"
+        return f"cannot tell from {rows}" if self.verdict == "cannot tell" else f"{self.verdict} on {rows}"
+
+
+class Promotion(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the model took its dataset's name when it got traffic."""
+
+    promoted: bool
+    why: str
+    at: datetime
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the evaluation before traffic is, and what it measured."""
+
+    began: datetime
+    rows: int
+    asked: int
+    ended: datetime | None = None
+    refused: int = 0
+    fingerprint: str = ""
+    against: str | None = None
+    against_asked: int = 0
+    comparison: Comparison | None = None
+    metrics: dict[str, Interval] = {}
+
+
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
     """Node hours of what costs money, and their price where it is known."""
 
@@ -294,6 +360,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     waiting_for: str | None = None
     size_changes: list[SizeChange] = []
     may_be_started: bool = False
+    acknowledged: bool = False
     report: ReportSummary | None = None
     duplicate_of: str | None = None
     compute_requested_at: datetime | None = None
@@ -306,11 +373,33 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     last_used: datetime | None = None
     upload: Upload | None = None
     smoke_test: list[SmokeTest] | None = None
+    evaluation: Evaluation | None = None
+    promotion: Promotion | None = None
     plan: Plan | None = None
     quote: Quote | None = None
     suspended: str | None = None
     needs_attention: bool = False
     cost: Cost | None = None
+
+
+class Switch(msgspec.Struct, frozen=True, kw_only=True):
+    """When a dataset's name came to mean another model, who decided so, and why."""
+
+    kind: str
+    run_id: str
+    at: datetime
+    previous: str | None = None
+    by: str = ""
+    why: str = ""
+
+
+class Dataset(msgspec.Struct, frozen=True, kw_only=True):
+    """A dataset and its current model; the newest switch first."""
+
+    dataset: str
+    current: str | None = None
+    stage: str | None = None
+    history: list[Switch] = []
 
 
 class Issue(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,10 +8,11 @@ from typing import Annotated
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from handlers.http.entry_views import RunPageView, entry_view
 from handlers.http.responses import Response, conditional_response, weak_etag
-from handlers.http.run_views import RunPageView, entry_view
 from shared.domain.errors import RequestError
 from shared.domain.fields import convert_fields
+from shared.domain.run.cost import NO_PRICES, Prices
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.names import is_run_id
 from shared.domain.run.stages import Stage
@@ -37,12 +38,19 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Annotated[str, Meta(description="`next` of the answer before; nothing at first.")] = ""
 
 
-def list_runs(query: Mapping[str, str], services: Services, *, if_none_match: str | None = None) -> Response:
+def list_runs(
+    query: Mapping[str, str],
+    services: Services,
+    *,
+    prices: Prices = NO_PRICES,
+    if_none_match: str | None = None,
+) -> Response:
     """List runs in order of their id; 304 if the caller's copy says the same.
 
     Args:
         query: The fields of `RunQuery`, as text; others mean nothing.
         services: The ports.
+        prices: What VM sizes cost.
         if_none_match: The ETag of the caller's copy.
 
     Raises:
@@ -71,7 +79,7 @@ def list_runs(query: Mapping[str, str], services: Services, *, if_none_match: st
         cursor, after = page.next, ""
         if cursor is None or len(found) == asked.limit:
             break
-    view = RunPageView(runs=[entry_view(entry, now) for entry in found], next=cursor)
+    view = RunPageView(runs=[entry_view(entry, now, prices) for entry in found], next=cursor)
     return conditional_response(lambda: view, weak_etag(view), if_none_match)
 
 

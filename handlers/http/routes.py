@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from handlers.http.acknowledge_run import acknowledge_run
 from handlers.http.dashboard import show_dashboard
+from handlers.http.dataset_views import DatasetView
+from handlers.http.datasets import PromotionRequest, RollbackRequest, promote_run, roll_back, show_dataset
+from handlers.http.entry_views import RunPageView
 from handlers.http.health import Health, show_health
 from handlers.http.list_runs import RunQuery, list_runs
 from handlers.http.list_uploads import IgnoredUploadsView, UploadQuery, list_uploads
@@ -25,10 +29,11 @@ from handlers.http.request_changes import (
 from handlers.http.requests import read_object
 from handlers.http.responses import Response
 from handlers.http.route import AuthScheme, Content, Route, Success
-from handlers.http.run_views import RunPageView, RunView
+from handlers.http.run_views import RunView
 from handlers.http.score_endpoint import score_endpoint
 from handlers.http.show_preflight import PreflightView, RunJson, show_preflight
-from handlers.http.show_run import show_report, show_run
+from handlers.http.show_run import JSON_LINES, show_evaluation, show_report, show_run
+from handlers.http.show_slots import SlotsView, show_slots
 from shared.domain.dataset import DatasetReport
 from shared.domain.serving.openai_reply import ChatCompletion
 from shared.domain.serving.score_payload import ScoreMessages, ScorePayload
@@ -47,7 +52,10 @@ RUNS = (
         method="GET",
         path="runs",
         handle=lambda request, app: list_runs(
-            request.query, app().services, if_none_match=request.if_none_match
+            request.query,
+            app().services,
+            prices=app().settings.own_prices,
+            if_none_match=request.if_none_match,
         ),
         summary="List runs",
         description="By id. A filter that matches little may answer an empty page with a `next`.",
@@ -68,7 +76,7 @@ RUNS = (
             prices=app().settings.own_prices,
         ),
         summary="Show a run",
-        description="Stages with times, report in short, metrics, model, smoke test, endpoint, error, cost.",
+        description="Stages with times, report in short, metrics, model, evaluation, endpoint, error, cost.",
         tag="runs",
         successes={200: _RUN, 304: _KNOWN},
         errors=(404, 409, *_BUSY),
@@ -90,6 +98,17 @@ RUNS = (
                 (Content((DatasetReport,)), Content(media="text/html")),
             )
         },
+        errors=(404, 409, *_BUSY),
+    ),
+    Route(
+        function="get_evaluation",
+        method="GET",
+        path="runs/{id}/evaluation",
+        handle=lambda request, app: show_evaluation(request.path["id"], services=app().services),
+        summary="Show the rows of an evaluation",
+        description="One line a test row: conversation, expected answer, each model's reply, its scores.",
+        tag="runs",
+        successes={200: Success("The rows.", (Content(media=JSON_LINES),))},
         errors=(404, 409, *_BUSY),
     ),
     Route(
@@ -140,6 +159,81 @@ RUNS = (
             )
         },
         errors=(404, 409, *_BUSY),
+    ),
+    Route(
+        function="acknowledge_run",
+        method="POST",
+        path="runs/{id}/acknowledge",
+        handle=lambda request, app: acknowledge_run(request.path["id"], app().services),
+        summary="Acknowledge how a run ended",
+        description="A run that failed, was rejected, or that an error stopped needs attention no longer.",
+        tag="runs",
+        successes={200: Success("The run.", (_RUN_BODY,))},
+        errors=(404, 409, *_BUSY),
+    ),
+)
+
+SLOTS = (
+    Route(
+        function="show_slots",
+        method="GET",
+        path="slots",
+        handle=lambda _request, app: show_slots(app().settings, app().services),
+        summary="Show the slots in use",
+        description="How many runs train or have an endpoint at once, of how many that may, and who waits.",
+        tag="runs",
+        successes={200: Success("The slots of each kind.", (Content((SlotsView,)),))},
+        errors=_BUSY,
+    ),
+)
+
+DATASETS = (
+    Route(
+        function="get_dataset",
+        method="GET",
+        path="datasets/{name}",
+        handle=lambda request, app: show_dataset(request.path["name"], app().services),
+        summary="Show a dataset's current model",
+        description="What its name means in the OpenAI API, and the history of that. A slash in the name is "
+        "written as `%2F`.",
+        tag="datasets",
+        successes={200: Success("The dataset.", (Content((DatasetView,)),))},
+        errors=(404, 409, *_BUSY),
+    ),
+    Route(
+        function="promote_model",
+        method="POST",
+        path="datasets/{name}/promote",
+        handle=lambda request, app: promote_run(
+            request.path["name"],
+            read_object(request.body),
+            services=app().services,
+            directory=app().directory,
+        ),
+        summary="Promote a model",
+        description="A run's model becomes what the dataset's name means. Repeating it changes nothing.",
+        tag="datasets",
+        successes={200: Success("The dataset.", (Content((DatasetView,)),))},
+        errors=(400, 404, 409, 413, *_BUSY),
+        request=Content((PromotionRequest,)),
+    ),
+    Route(
+        function="roll_back_model",
+        method="POST",
+        path="datasets/{name}/rollback",
+        handle=lambda request, app: roll_back(
+            request.path["name"],
+            read_object(request.body or b"{}"),
+            services=app().services,
+            directory=app().directory,
+        ),
+        summary="Go back to the model before",
+        description="The dataset's name means the model that had it before the current one.",
+        tag="datasets",
+        successes={200: Success("The dataset.", (Content((DatasetView,)),))},
+        errors=(400, 404, 409, 413, *_BUSY),
+        request=Content((RollbackRequest,)),
+        body_optional=True,
     ),
 )
 
@@ -343,4 +437,4 @@ APP = (
     ),
 )
 
-ROUTES: tuple[Route, ...] = (*RUNS, *UPLOADS, *ENDPOINTS, *OPENAI, *APP)
+ROUTES: tuple[Route, ...] = (*RUNS, *DATASETS, *SLOTS, *UPLOADS, *ENDPOINTS, *OPENAI, *APP)

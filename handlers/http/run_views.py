@@ -8,10 +8,13 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from handlers.http.entry_views import Suspended, WaitingFor
 from handlers.http.quote_view import QuoteView, quote_view
 from shared.domain.dataset import Split, Verdict
+from shared.domain.evaluation.record import Verdict as BetterOrWorse
 from shared.domain.run.cost import Prices, RunCost, run_cost
-from shared.domain.run.index import IndexEntry, entry_of
+from shared.domain.run.current_model import PromotionPolicy
+from shared.domain.run.index_metadata import entry_of
 from shared.domain.run.options import ParameterValue, RunOptions
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
@@ -33,38 +36,6 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     seconds_left: Annotated[
         Annotated[int, Meta(ge=0)] | None, Meta(description="Until it is deleted; null once its run is over.")
     ]
-
-
-_WaitingFor = Annotated[
-    str | None,
-    Meta(
-        description="What keeps the run from going on: `training slot, 4 of 4 in use, position 3`, cluster, "
-        "quota, capacity, nodes for its job, or a service that is tried again. null while it is at work."
-    ),
-]
-_Suspended = Annotated[str | None, Meta(description="Why the run waits for somebody's retry.")]
-
-
-class EntryView(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as the list shows it."""
-
-    run_id: str
-    dataset: str
-    stage: Annotated[Stage | None, Meta(description="null if the record cannot be read.")]
-    opened_at: datetime | None
-    entered_at: datetime | None
-    due: datetime | None
-    expires_at: datetime | None
-    suspended: _Suspended
-    needs_attention: bool
-    waiting_for: _WaitingFor
-
-
-class RunPageView(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of the list."""
-
-    runs: list[EntryView]
-    next: Annotated[str | None, Meta(description="The next page's cursor; null at the end.")]
 
 
 class SourceFileView(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +67,8 @@ class OptionsView(msgspec.Struct, frozen=True, kw_only=True):
     lifetime_hours: float
     idle_minutes: float
     row_policy: str
+    evaluation_rows: int
+    promotion: PromotionPolicy
     serving_concurrency: int
     force: bool
     start_on_request: bool
@@ -214,6 +187,60 @@ class SmokeTestView(msgspec.Struct, frozen=True, kw_only=True):
     reply: str
 
 
+class IntervalView(msgspec.Struct, frozen=True):
+    """A measured value and its 95 % bootstrap interval over the rows."""
+
+    value: float
+    low: float
+    high: float
+
+
+_Metrics = Annotated[
+    dict[str, IntervalView],
+    Meta(
+        description="`chrf`, `rouge_l`, `token_f1`, `exact_match` in percent; `empty` and `cut` in percent "
+        "of the rows; `length_ratio`: characters of the replies over those expected; `latency_p50` and "
+        "`latency_p95` in seconds; `tokens_per_second` where the server counts tokens."
+    ),
+]
+
+
+class ComparisonView(msgspec.Struct, frozen=True, kw_only=True):
+    """The model and another one on the same rows."""
+
+    against: Annotated[str, Meta(description="The run whose model it is compared with.")]
+    rows: Annotated[int, Meta(description="Rows that both answered.")]
+    metrics: Annotated[dict[str, IntervalView], Meta(description="The other model's, in percent.")]
+    differences: Annotated[dict[str, IntervalView], Meta(description="This model's less the other's.")]
+    p_value: Annotated[float, Meta(description="Of the difference in chrF, by a paired permutation test.")]
+    verdict: Annotated[BetterOrWorse, Meta(description="Of this model, at the level of 5 %.")]
+
+
+class PromotionView(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the model took its dataset's name when it got traffic."""
+
+    promoted: bool
+    why: str
+    at: datetime
+
+
+class EvaluationView(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the evaluation before traffic is, and what it measured."""
+
+    began: datetime
+    rows: Annotated[int, Meta(description="Test rows that are asked.")]
+    asked: Annotated[int, Meta(description="Of these, how many are answered.")]
+    ended: Annotated[datetime | None, Meta(description="null while it goes on.")]
+    refused: Annotated[int, Meta(description="Rows that the model's server refused; they score 0.")]
+    fingerprint: Annotated[str, Meta(description="The same for the same test rows.")]
+    metrics: _Metrics
+    against: Annotated[str | None, Meta(description="The dataset's current model: the run that has it.")]
+    against_asked: Annotated[int, Meta(description="Rows that it has answered.")]
+    comparison: Annotated[
+        ComparisonView | None, Meta(description="With that model, once both have answered.")
+    ]
+
+
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
     """A run. `GET /api/runs/{id}` alone has `suspended`, `needs_attention`, `cost`."""
 
@@ -233,10 +260,11 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     attention: Annotated[
         str | None, Meta(description="Why a person should look, though the run goes on by itself.")
     ]
-    waiting_for: _WaitingFor
+    waiting_for: WaitingFor
     may_be_started: Annotated[
         bool, Meta(description="Whether there is a model that `POST /api/runs/{id}/start` deploys.")
     ]
+    acknowledged: Annotated[bool, Meta(description="Whether somebody took note of how it ended.")]
     report: ReportSummaryView | None
     duplicate_of: str | None
     compute_requested_at: datetime | None
@@ -249,10 +277,12 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     last_used: datetime | None
     upload: UploadView
     smoke_test: list[SmokeTestView] | None
+    evaluation: EvaluationView | None
+    promotion: PromotionView | None
     plan: PlanView | None
     quote: QuoteView | None
     size_changes: list[SizeChangeView]
-    suspended: _Suspended | UnsetType = UNSET
+    suspended: Suspended | UnsetType = UNSET
     needs_attention: bool | UnsetType = UNSET
     cost: RunCost | UnsetType = UNSET
 
@@ -276,6 +306,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         attention=run.attention or run.late_notice,
         waiting_for=waiting_for(run),
         may_be_started=run.may_be_started,
+        acknowledged=run.acknowledged,
         report=_public(run.report, ReportSummaryView | None),
         duplicate_of=run.duplicate_of,
         compute_requested_at=run.compute_requested_at,
@@ -288,6 +319,8 @@ def run_view(run: Run, now: datetime) -> RunView:
         last_used=run.last_used,
         upload=_public(run.source, UploadView),
         smoke_test=_public(run.smoke_tests, list[SmokeTestView] | None),
+        evaluation=_public(run.evaluation, EvaluationView | None),
+        promotion=_public(run.promotion, PromotionView | None),
         plan=_public(run.plan, PlanView | None),
         quote=quote_view(run.quote),
         size_changes=_public(run.size_changes, list[SizeChangeView]),
@@ -318,22 +351,6 @@ def whole_view(stored: StoredRun, now: datetime, prices: Prices) -> RunView:
 def needs_attention(stored: StoredRun, now: datetime) -> bool:
     """Whether a person has to do something about the run."""
     return entry_of(stored.run, stored.suspended).needs_attention(now)
-
-
-def entry_view(entry: IndexEntry, now: datetime) -> EntryView:
-    """A run as the list shows it."""
-    return EntryView(
-        run_id=entry.run_id,
-        dataset=entry.dataset,
-        stage=entry.stage,
-        opened_at=entry.opened,
-        entered_at=entry.entered,
-        due=entry.due,
-        expires_at=entry.expires,
-        suspended=entry.suspended,
-        needs_attention=entry.needs_attention(now),
-        waiting_for=entry.waiting,
-    )
 
 
 def _serving_view(progress: ServingProgress | None) -> ServingView | None:

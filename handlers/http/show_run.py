@@ -5,10 +5,11 @@ from __future__ import annotations
 from handlers.http.responses import JSON, Response, conditional_response, weak_etag
 from handlers.http.run_views import RunView, needs_attention, whole_view
 from shared.domain.errors import RequestError
-from shared.domain.run.cost import Prices
+from shared.domain.run.cost import NO_PRICES, Prices
 from shared.ports import Services
 
 HTML = "text/html"
+JSON_LINES = "application/jsonl"
 
 REPORT_HEADERS = {
     "Vary": "Accept",
@@ -18,7 +19,6 @@ REPORT_HEADERS = {
     "form-action 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
-NO_PRICES = Prices()
 VIEW = RunView.__struct_fields__
 """Part of the ETag, so that a new version of the app does not call an old form of a run the newest."""
 
@@ -62,6 +62,20 @@ def show_report(run_id: str, *, accept: str | None, services: Services) -> Respo
     if report is None:
         raise RequestError(404, f"{run_id} has no validation report yet", code="NoReport")
     return Response(200, report, HTML if html else JSON, REPORT_HEADERS)
+
+
+def show_evaluation(run_id: str, *, services: Services) -> Response:
+    """Show the rows of a run's evaluation as JSON Lines: conversation, expected answer, replies, scores.
+
+    Raises:
+        UnknownRunError: If there is no such run.
+        RequestError: 404 while no row was asked.
+    """
+    services.runs.load(run_id)
+    stored = services.evaluations.load(run_id)
+    if stored is None:
+        raise RequestError(404, f"{run_id} was not evaluated yet", code="NoEvaluation")
+    return Response(200, stored.body, JSON_LINES, {"X-Content-Type-Options": "nosniff"})
 
 
 def _prefers_html(accept: str) -> bool:

@@ -54,7 +54,7 @@ def reconcile_resources(*, settings: Settings, services: Services) -> list[str]:
 
 def _report_attention(entries: Iterable[IndexEntry], services: Services) -> None:
     for entry in entries:
-        if entry.needs_attention(services.now()):
+        if entry.is_stuck(services.now()):
             # An alert watches for this line; it ends when the line no longer comes. It must come while
             # Azure ML is down, too: nothing is asked of it before.
             extra = {

@@ -2,7 +2,7 @@
 
 Lasting faults are the run's own backoff (`shared.domain.backoff`): an invocation that sleeps costs money,
 holds its run's lease, and is forgotten when its process dies. Left alone, azure-storage sleeps 15 s before
-its first repeat, azure-core as long as any `Retry-After` says, and MLflow four minutes in all.
+its first repeat, and azure-core as long as any `Retry-After` says.
 """
 
 from __future__ import annotations
@@ -43,17 +43,3 @@ a moment, so that its answers are repeated too."""
 def storage_retries() -> LinearRetry:
     """Two repeats of a storage call, each within two seconds; one such object a client."""
     return LinearRetry(backoff=1, random_jitter_range=1, retry_total=2)
-
-
-def limit_mlflow_retries() -> None:
-    """Two repeats of a call of MLflow's, within four seconds, unless its own variables say otherwise."""
-    from mlflow import environment_variables
-
-    mlflow: Any = environment_variables
-    for variable, value in (
-        (mlflow.MLFLOW_HTTP_REQUEST_MAX_RETRIES, 2),
-        (mlflow.MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR, 1),
-        (mlflow.MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER, False),
-    ):
-        if not variable.is_set():
-            variable.set(value)

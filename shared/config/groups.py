@@ -13,7 +13,9 @@ import msgspec
 from msgspec import Meta
 
 from shared.domain.dataset.rules import SensitivePolicy
+from shared.domain.run.current_model import PromotionPolicy
 from shared.domain.run.options import (
+    EvaluationRows,
     Hours,
     IgnoredKeys,
     Minutes,
@@ -227,6 +229,20 @@ class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
             description="Test conversations that a deployment must answer before it gets traffic.",
         ),
     ] = 3
+    evaluation_rows: Annotated[
+        EvaluationRows,
+        Meta(
+            description="Test conversations by which a deployment is measured before it gets traffic, "
+            "at most 200; 0 is none. `run.json` may say otherwise."
+        ),
+    ] = 50
+    promotion: Annotated[
+        PromotionPolicy,
+        Meta(
+            description="Whether a model takes its dataset's name: `if_not_worse` than the current one on "
+            "the test conversations, `always`, or `manual`. `run.json` may say otherwise."
+        ),
+    ] = "if_not_worse"
 
 
 class ServingSettings(DeploymentSettings, frozen=True, kw_only=True):
@@ -305,7 +321,7 @@ class BoundSettings(ServingSettings, frozen=True, kw_only=True):
         Names,
         Meta(
             description="Further clusters that `run.json` may name, comma-separated; "
-            "`a*` matches names that begin with `a`."
+            "`a*` matches existing ones whose names begin with `a`; one that is named in full is created."
         ),
     ] = ()
     allowed_compute_sizes: Annotated[

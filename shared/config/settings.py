@@ -93,6 +93,8 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             available=self.available or "",
             serving_concurrency=self.serving_concurrency,
             settle_seconds=self.settle_seconds,
+            evaluation_rows=self.evaluation_rows,
+            promotion=self.promotion,
         )
 
     def serving_options(self, options: RunOptions) -> ServingOptions:
@@ -155,7 +157,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             sensitive_data=self.sensitive_data,
             contact_data=self.contact_data,
             context_window=context_window,
-            smoke_samples=self.smoke_test_rows,
+            smoke_samples=max(self.smoke_test_rows, options.evaluation_rows),
             max_uncompressed_bytes=self.max_dataset_gibibytes * 2**30,
         )
 

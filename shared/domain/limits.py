@@ -23,6 +23,7 @@ class Limits(NamedTuple):
         max_eval_loss: Evaluation loss (nats per token) above which a model is not deployed, or None.
         longest_lifetime: Longest that an endpoint may live, whatever its run's record says.
         resubmissions: How often a job that was lost to preemption is submitted again.
+        evaluation_budget: Longest that an evaluation goes on asking, from its first row.
         job_poll: How long to leave a running job alone.
         operation_poll: How long to leave a running control-plane operation alone.
     """
@@ -36,5 +37,6 @@ class Limits(NamedTuple):
     max_eval_loss: float | None = None
     longest_lifetime: timedelta = timedelta(days=7)
     resubmissions: int = 2
+    evaluation_budget: timedelta = timedelta(minutes=10)
     job_poll: timedelta = timedelta(seconds=60)
     operation_poll: timedelta = timedelta(seconds=5)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from shared.domain.errors import FinetuneError, ModelStartingError, RequestError, UnknownRunError
+from shared.domain.run.current_model import meaning_of
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.names import run_id_of
 from shared.domain.run.parts import StartRequest
@@ -85,7 +86,7 @@ class EndpointDirectory:
         return await self._targets.get(run_id, lambda: self._use(run_id), lifetime=LOOK_AGAIN)
 
     async def resolve_model(self, model: str) -> ScoringTarget:
-        """Find where to score on a model: an endpoint's name, or a dataset's for its newest live run.
+        """Find where to score on a model: an endpoint's name, or a dataset's for its current model.
 
         Raises:
             RequestError: 404 if no live model has that id; 409 or 410 for an endpoint that is not live.
@@ -109,6 +110,10 @@ class EndpointDirectory:
         self._targets.discard(run_id_of(endpoint) or endpoint)
         self._lists.discard(_LIST)
 
+    def forget_names(self) -> None:
+        """List the models anew before the next request: a name was switched."""
+        self._lists.discard(_LIST)
+
     async def _find(self, model: str) -> AvailableModel:
         listed = await self._listed(LISTED_FOR)
         if model not in listed or listed[model].status is not Availability.LIVE:
@@ -129,9 +134,12 @@ class EndpointDirectory:
         return unknown_model(model)
 
     async def _listed(self, lifetime: timedelta) -> Mapping[str, AvailableModel]:
-        return await self._lists.get(
-            _LIST, lambda: available_models(self._services.runs.entries()), lifetime=lifetime
-        )
+        return await self._lists.get(_LIST, self._list, lifetime=lifetime)
+
+    def _list(self) -> Mapping[str, AvailableModel]:
+        # Names first: a run that takes one meanwhile is found by its own name, and the one before it by both.
+        stacks = self._services.current_models.stacks()
+        return available_models(self._services.runs.entries(), stacks)
 
     def _use(self, run_id: str) -> ScoringTarget:
         now = self._services.now()
@@ -159,10 +167,18 @@ class EndpointDirectory:
         return ScoringTarget(live.name, live.scoring_uri, live.auth_mode, live.serving)
 
 
-def available_models(entries: Iterable[IndexEntry]) -> dict[str, AvailableModel]:
+def available_models(
+    entries: Iterable[IndexEntry], stacks: Mapping[str, tuple[str, ...]]
+) -> dict[str, AvailableModel]:
     """The ids of all models that answer, or would once they are started: endpoints' names, and datasets'.
 
-    A dataset's name stands for its newest live run; if it has none, for the newest that can be started.
+    A dataset's name stands for its current model (`current_model`). One without a history, whose runs an
+    older version of the app deployed, has its newest live run; if it has none, the newest that can be
+    started.
+
+    Args:
+        entries: The index of runs.
+        stacks: Of each dataset that has a history, the runs that hold its name.
     """
     found = [
         (entry, status, entry.opened, entry.entered)
@@ -174,6 +190,12 @@ def available_models(entries: Iterable[IndexEntry]) -> dict[str, AvailableModel]
         found, key=lambda one: (one[1] is Availability.LIVE, one[2], one[0].run_id)
     ):
         models[entry.dataset] = AvailableModel(entry.dataset, entry.run_id, entered, status)
+    available = {entry.run_id: (entry, status, entered) for entry, status, _, entered in found}
+    for dataset, stack in stacks.items():
+        models.pop(dataset, None)
+        if (current := meaning_of(stack, available)) is not None:
+            _, status, entered = available[current]
+            models[dataset] = AvailableModel(dataset, current, entered, status)
     # An endpoint's name is never taken by a dataset that is called like it.
     for entry, status, _, entered in found:
         models[entry.run_id] = AvailableModel(entry.run_id, entry.run_id, entered, status)

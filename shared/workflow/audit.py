@@ -11,7 +11,7 @@ def audit(action: str, resource: str, run_id: str, reason: str, *, dry_run: bool
     """Log a deletion or a cancellation before it is asked for.
 
     Args:
-        action: `delete endpoint`, `delete deployment` or `cancel job`.
+        action: `delete endpoint`, `delete deployment`, `delete cluster` or `cancel job`.
         resource: The resource's name.
         run_id: The run that it belongs to, by its tags.
         reason: Why it goes, in a person's words.

@@ -133,6 +133,11 @@ class MemoryCloud:
         self._meet("quotas")
         return self.quota
 
+    def delete_compute(self, name: str) -> None:
+        """See `Workspace.delete_compute`."""
+        self._begin("delete_compute", name)
+        self.computes.pop(name, None)
+
     def create_compute(self, name: str, size: str, *, max_nodes: int) -> None:
         """See `Workspace.create_compute`."""
         self._begin("create_compute", name)

@@ -20,8 +20,10 @@ from shared.domain.errors import (
     UnknownRunError,
     UploadReplacedError,
 )
+from shared.domain.run.current_model import CurrentModel
 from shared.domain.run.ignored import IgnoredUpload
-from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
+from shared.domain.run.index import IndexEntry
+from shared.domain.run.index_metadata import from_metadata, to_metadata
 from shared.domain.run.job_time import KEPT, JobTime
 from shared.domain.run.names import is_run_id
 from shared.domain.run.parts import SourceFile
@@ -30,7 +32,7 @@ from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.uploads import UploadedBlob
 from shared.domain.serving.record import StrategyName
-from shared.ports import RunPage, SlotHolders, StoredRun
+from shared.ports import RunPage, SlotHolders, StoredCurrent, StoredEvaluation, StoredRun
 
 LONG_AGO = datetime(2026, 2, 28, tzinfo=UTC)
 """When uploads were written, unless a test says otherwise: the day before the tests' own."""
@@ -377,3 +379,49 @@ class MemoryReports:
     def load(self, run_id: str, *, html: bool) -> bytes | None:
         """See `Reports.load`."""
         return self.saved.get((run_id, html))
+
+
+class MemoryEvaluations:
+    """Evaluations by run."""
+
+    def __init__(self) -> None:
+        self.saved: dict[str, StoredEvaluation] = {}
+        self._versions = itertools.count(1)
+
+    def load(self, run_id: str) -> StoredEvaluation | None:
+        """See `Evaluations.load`."""
+        return self.saved.get(run_id)
+
+    def save(self, run_id: str, body: bytes, etag: str | None) -> bool:
+        """See `Evaluations.save`."""
+        found = self.saved.get(run_id)
+        if (found.etag if found else None) != etag:
+            return False
+        self.saved[run_id] = StoredEvaluation(body, f'"{next(self._versions)}"')
+        return True
+
+
+class MemoryCurrentModels:
+    """Histories by dataset."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, StoredCurrent] = {}
+        self._versions = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def load(self, dataset: str) -> StoredCurrent | None:
+        """See `CurrentModels.load`."""
+        return self.kept.get(dataset)
+
+    def replace(self, model: CurrentModel, etag: str | None) -> bool:
+        """See `CurrentModels.replace`."""
+        with self._lock:
+            found = self.kept.get(model.dataset)
+            if (found.etag if found else None) != etag:
+                return False
+            self.kept[model.dataset] = StoredCurrent(model, f'"{next(self._versions)}"')
+            return True
+
+    def stacks(self) -> Mapping[str, tuple[str, ...]]:
+        """See `CurrentModels.stacks`."""
+        return {name: one.model.stack for name, one in self.kept.items()}

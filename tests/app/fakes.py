@@ -22,7 +22,9 @@ from tests.app.builders import NOW
 from tests.app.fake_azure_ml import MemoryCloud
 from tests.app.fake_storage import (
     MemoryContentIndex,
+    MemoryCurrentModels,
     MemoryDatasets,
+    MemoryEvaluations,
     MemoryIgnoredUploads,
     MemoryJobTimes,
     MemoryReports,
@@ -100,6 +102,8 @@ class World:
     ignored_uploads: MemoryIgnoredUploads = field(default_factory=MemoryIgnoredUploads)
     datasets: MemoryDatasets = field(default_factory=MemoryDatasets)
     reports: MemoryReports = field(default_factory=MemoryReports)
+    evaluations: MemoryEvaluations = field(default_factory=MemoryEvaluations)
+    current_models: MemoryCurrentModels = field(default_factory=MemoryCurrentModels)
     cloud: MemoryCloud = field(default_factory=MemoryCloud)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
     advance_queue: MemoryAdvanceQueue = field(default_factory=MemoryAdvanceQueue)
@@ -120,6 +124,8 @@ class World:
             ignored_uploads=self.ignored_uploads,
             datasets=self.datasets,
             reports=self.reports,
+            evaluations=self.evaluations,
+            current_models=self.current_models,
             registry=self.cloud,
             workspace=self.cloud,
             prices=self.price_list or FixedPrices(self.prices),

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from azure.core.credentials import AccessToken
-from azure.core.exceptions import ServiceRequestError
 from azureml_emulator import Catalogue, Emulator
 
 from local.azurite import Azurite
 from shared.adapters import retries
-from shared.adapters.azureml.metrics import MlflowMetrics
-from shared.adapters.azureml.workspace import AzureMlWorkspace
-from shared.adapters.http.trusted_hosts import TrustedHosts
 from shared.domain.errors import (
     FinetuneError,
     InvalidRunError,
@@ -43,6 +38,7 @@ CALLS: dict[str, Callable[[Services], object]] = {
     "workspace.vm_sizes": lambda services: services.workspace.vm_sizes(),
     "workspace.quotas": lambda services: services.workspace.quotas(),
     "workspace.create_compute": lambda services: services.workspace.create_compute("gpus", A100, max_nodes=1),
+    "workspace.delete_compute": lambda services: services.workspace.delete_compute("gpus"),
     "workspace.ensure_datastore": lambda services: services.workspace.ensure_datastore(),
     "training.job": lambda services: services.training.job(NAME, NAME),
     "training.cancel": lambda services: services.training.cancel(NAME),
@@ -62,7 +58,7 @@ CALLS: dict[str, Callable[[Services], object]] = {
 
 
 NOT_REPEATED = {"metrics.read", "endpoints.deploy", "training.cancel"}
-"""MLflow repeats by itself, a deployment needs its endpoint, and a POST is repeated by the next advance."""
+"""There is no experiment, a deployment needs its endpoint, and a POST is repeated by the next advance."""
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -82,7 +78,7 @@ BUSY = {"status": 503, "body": {"error": {"code": "Busy", "message": "busy"}}}
 @pytest.mark.parametrize(
     ("call", "fault"),
     [
-        *((call, BUSY) for call in CALLS if call != "metrics.read"),
+        *((call, BUSY) for call in CALLS),
         ("endpoints.endpoint", {"status": 200, "body": "<html>Please sign in</html>"}),
         ("endpoints.endpoint", {"reset": True}),
     ],
@@ -120,28 +116,6 @@ def test_a_token_service_that_asks_for_an_hour_gets_two_seconds(
     azure_ml.add_fault(match={"path": "/token"}, status=429, headers={"Retry-After": "3600"}, count=2)
     assert services.endpoints.endpoint(NAME, NAME) is None
     assert [call["status"] for call in azure_ml.calls() if "/token" in call["path"]] == [429, 429, 200]
-
-
-def test_mlflow_signs_in_with_the_apps_credential(services: Services, azure_ml: Emulator) -> None:
-    """With its own it would ask for one more token, and sleep for the hour: the test would not end."""
-    services.workspace.ensure_datastore()
-    azure_ml.add_fault(match={"path": "/token"}, status=429, headers={"Retry-After": "3600"}, count=None)
-    # Without a token of before, the token service's answer is what ends the call.
-    with pytest.raises((ServiceRefusedError, TransientServiceError), match=r"metrics of job|no experiment"):
-        services.metrics.read(NAME)
-
-
-def test_a_token_that_mlflow_cannot_have_is_waited_for(services: Services, azure_ml: Emulator) -> None:
-    """The credential's errors are not MLflow's."""
-
-    class Down:
-        def get_token(self, *_: str, **__: Any) -> AccessToken:
-            raise ServiceRequestError("the token service is down")
-
-    with pytest.raises(TransientServiceError):
-        trusted = TrustedHosts(azure_ml.url)
-        workspace = cast("AzureMlWorkspace", services.workspace)
-        MlflowMetrics(Down(), workspace, "experiment", trusted).read(NAME)
 
 
 @pytest.mark.parametrize(
@@ -229,13 +203,11 @@ def test_a_crashed_container_says_why(services: Services, azure_ml: Emulator) ->
 
 def test_points_without_steps_are_numbered_by_their_time() -> None:
     """As the trainer logs them by epoch; points with steps keep these."""
-    from mlflow.entities import Metric
+    from shared.adapters.azureml.metrics import LoggedPoint, numbered
 
-    from shared.adapters.azureml.metrics import numbered
-
-    logged = [Metric("loss", value, timestamp, 0) for value, timestamp in ((2.0, 20), (3.0, 10), (1.0, 30))]
+    logged = [LoggedPoint(0, timestamp, value) for value, timestamp in ((2.0, 20), (3.0, 10), (1.0, 30))]
     assert numbered(logged) == [MetricPoint(step=step, value=4.0 - step) for step in (1, 2, 3)]
-    assert numbered([Metric("loss", 3.0, 9, 10), Metric("loss", 2.0, 8, 20)]) == [
+    assert numbered([LoggedPoint(10, 9, 3.0), LoggedPoint(20, 8, 2.0)]) == [
         MetricPoint(step=10, value=3.0),
         MetricPoint(step=20, value=2.0),
     ]

@@ -118,7 +118,7 @@ def test_a_run_that_is_over_is_not_suspended() -> None:
     world = World()
     world.runs.create(a_run(Stage.FAILED))
     world.runs.suspend(RUN_ID, NEVER_FINISHED, until=NOW)
-    assert not entry(world).needs_attention(NOW)
+    assert not entry(world).is_stuck(NOW)
     assert not entry(world).is_due(NOW)
 
 

@@ -91,7 +91,7 @@ def test_the_calls_of_a_life_are_few() -> None:
     ]
     assert len(cloud) <= 75
     assert CALLS.count("notifications.enqueue") == len(WHOLE_LIFE)
-    assert len(CALLS) <= 149 + len(WHOLE_LIFE)
+    assert len(CALLS) <= 160 + len(WHOLE_LIFE)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])

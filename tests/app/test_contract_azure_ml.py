@@ -15,10 +15,11 @@ from azureml_emulator import Emulator
 
 from local.azurite import Azurite
 from local.processes import wait_until
+from shared.adapters.http import transport
 from shared.adapters.retries import CALL_LIMITS
 from shared.adapters.storage.account import CONTAINERS
 from shared.adapters.storage.datasets import BlobUploads
-from shared.domain.errors import AbsentError, TransientServiceError
+from shared.domain.errors import AbsentError, FinetuneError, TransientServiceError
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import Provisioning
 from shared.domain.run.parts import ModelRecord, TrainingPlan
@@ -76,7 +77,8 @@ def planned(services: Services) -> tuple[Run, TrainingPlan]:
     services.uploads.put(path, rows())
     (run_id,) = take_upload(path, container="uploads", settings=SETTINGS, services=services)
     run = services.runs.load(run_id).run
-    run = validate_dataset(run, SETTINGS.validation_rules(run.options, 16_384), services)
+    held_to = SETTINGS.validation_rules(run.options, 16_384)
+    run = validate_dataset(run, held_to, services, smoke_rows=SETTINGS.smoke_test_rows)
     run = plan_training(run, msgspec.structs.replace(SETTINGS, allow_retired_model=True), services)
     assert run.plan is not None
     services.workspace.create_compute(run.plan.compute, run.plan.compute_size, max_nodes=1)
@@ -289,3 +291,25 @@ def test_a_submission_that_hangs_holds_up_no_other_and_has_a_deadline(
             submitting.result(timeout=60)
     azure_ml.clear_faults()
     assert services.training.job(other.run_id, other.run_id) is not None
+
+
+@pytest.mark.parametrize("services", ["azure"], indirect=True)
+def test_no_answer_to_the_sdk_is_read_without_end(
+    services: Services, azure_ml: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each question that azure-ai-ml asks while a job is submitted and its model registered."""
+    run, plan = planned(services)
+    azure_ml.forget_calls()
+    submit(services, run, plan)
+    services.training.register(run, plan)
+    # The cloud's metadata are asked for where the operator names their address; the app reads them first.
+    asked = {call["operation"] for call in azure_ml.calls()} - {"metadata.get", "identity.token"}
+    assert len(asked) >= 5
+    monkeypatch.setattr(transport, "ANSWER_LIMIT_BYTES", 2**20)
+    for operation in asked:
+        azure_ml.add_fault(match={"operation": operation}, status=200, body={"x": "x" * 2**20}, count=None)
+        with pytest.raises(FinetuneError) as caught:
+            submit(services, run, plan)
+            services.training.register(run, plan)
+        assert caught.value.code == "AnswerTooLarge", operation
+        azure_ml.clear_faults()

@@ -1,4 +1,4 @@
-"""The contracts of `RunLock`, `ContentIndex`, `Slots` and `JobTimes`, for the fakes and for Azurite alike."""
+"""The contracts of the ports in `coordination`, for the fakes and for Azurite alike."""
 
 from __future__ import annotations
 
@@ -16,19 +16,27 @@ from azure.storage.blob import BlobLeaseClient
 from local.azurite import Azurite
 from shared.adapters.storage import run_lock as run_lock_module
 from shared.adapters.storage.content_index import BlobContentIndex
+from shared.adapters.storage.current_models import BlobCurrentModels
 from shared.adapters.storage.job_times import BlobJobTimes
 from shared.adapters.storage.run_lock import BlobRunLock
 from shared.adapters.storage.slots import BlobSlots
 from shared.domain.errors import (
     RunBusyError,
 )
+from shared.domain.run.current_model import CurrentModel, Switch, SwitchKind
 from shared.domain.run.job_time import KEPT, JobTime, time_key
 from shared.domain.run.names import is_run_id
 from shared.domain.run.slots import SlotKind
-from shared.ports import ContentIndex, JobTimes, RunLock, Slots
-from tests.app.builders import RUN_ID
+from shared.ports import ContentIndex, CurrentModels, JobTimes, RunLock, Slots
+from tests.app.builders import NOW, RUN_ID
 from tests.app.conftest import OwnContainers, seen_through
-from tests.app.fake_storage import MemoryContentIndex, MemoryJobTimes, MemoryRunLock, MemorySlots
+from tests.app.fake_storage import (
+    MemoryContentIndex,
+    MemoryCurrentModels,
+    MemoryJobTimes,
+    MemoryRunLock,
+    MemorySlots,
+)
 
 
 @pytest.fixture(params=["memory", "blobs"])
@@ -61,6 +69,34 @@ def job_times(request: pytest.FixtureRequest) -> JobTimes:
     if request.param == "memory":
         return MemoryJobTimes()
     return BlobJobTimes(request.getfixturevalue("containers"))
+
+
+@pytest.fixture(params=["memory", "blobs"])
+def current_models(request: pytest.FixtureRequest) -> CurrentModels:
+    """The port of either kind, empty."""
+    if request.param == "memory":
+        return MemoryCurrentModels()
+    return BlobCurrentModels(request.getfixturevalue("containers"))
+
+
+def test_a_name_is_switched_under_its_version(current_models: CurrentModels) -> None:
+    """Of two writers of one version one succeeds; one listing tells what every name means, in any script."""
+    name = "Kundendienst/größer"
+    assert current_models.load(name) is None
+    assert current_models.stacks() == {}
+    empty = CurrentModel(dataset=name)
+    assert current_models.replace(empty, None)
+    assert not current_models.replace(empty, None)
+    assert current_models.stacks() == {name: ()}
+    stored = current_models.load(name)
+    assert stored is not None
+    switch = Switch(kind=SwitchKind.PROMOTED, run_id=RUN_ID, previous=None, at=NOW, by="Ada", why="größer")
+    assert current_models.replace(empty.with_switch(switch), stored.etag)
+    assert not current_models.replace(empty, stored.etag)
+    again = current_models.load(name)
+    assert again is not None
+    assert again.model.history == (switch,)
+    assert current_models.stacks() == {name: (RUN_ID,)}
 
 
 def test_a_run_is_held_by_one_worker_at_a_time(run_lock: RunLock) -> None:

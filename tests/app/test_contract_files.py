@@ -12,6 +12,7 @@ from azure.storage.blob import StandardBlobTier
 
 from shared.adapters.storage.account import READ_PIECE
 from shared.adapters.storage.datasets import BLOCK, BlobDatasets, BlobUploads
+from shared.adapters.storage.evaluations import BlobEvaluations
 from shared.adapters.storage.ignored_uploads import BlobIgnoredUploads
 from shared.adapters.storage.reports import BlobReports
 from shared.domain.dataset import Split
@@ -19,10 +20,16 @@ from shared.domain.errors import InvalidRunError, UploadReplacedError
 from shared.domain.run.ignored import IgnoredReason, IgnoredUpload
 from shared.domain.run.parts import SourceFile
 from shared.domain.run.uploads import BlobKind
-from shared.ports import Datasets, IgnoredUploads, Reports, Uploads
+from shared.ports import Datasets, Evaluations, IgnoredUploads, Reports, Uploads
 from tests.app.builders import NOW, RUN_ID
 from tests.app.conftest import OwnContainers
-from tests.app.fake_storage import MemoryDatasets, MemoryIgnoredUploads, MemoryReports, MemoryUploads
+from tests.app.fake_storage import (
+    MemoryDatasets,
+    MemoryEvaluations,
+    MemoryIgnoredUploads,
+    MemoryReports,
+    MemoryUploads,
+)
 
 
 class Files(NamedTuple):
@@ -31,6 +38,7 @@ class Files(NamedTuple):
     uploads: Uploads
     datasets: Datasets
     reports: Reports
+    evaluations: Evaluations
     ignored: IgnoredUploads
     put: Callable[[str, bytes], object]
     remove: Callable[[str], object]
@@ -43,6 +51,7 @@ def _in_memory() -> Files:
         uploads,
         datasets,
         MemoryReports(),
+        MemoryEvaluations(),
         MemoryIgnoredUploads(),
         uploads.put,
         uploads.files.pop,
@@ -64,6 +73,7 @@ def _in_blobs(service: OwnContainers) -> Files:
         BlobUploads(service),
         datasets,
         BlobReports(service),
+        BlobEvaluations(service),
         BlobIgnoredUploads(service),
         put,
         dropped.delete_blob,
@@ -236,6 +246,21 @@ def test_a_checkpoint_is_kept_until_it_is_deleted(files: Files) -> None:
     for _ in range(2):
         files.datasets.delete_checkpoint(RUN_ID)
     assert files.datasets.load_checkpoint(RUN_ID) is None
+
+
+def test_an_evaluation_is_replaced_under_its_version(files: Files) -> None:
+    """Of two writers of one version one succeeds; whatever is stored is read with the version it has."""
+    assert files.evaluations.load(RUN_ID) is None
+    assert files.evaluations.save(RUN_ID, b"1", None)
+    assert not files.evaluations.save(RUN_ID, b"2", None)
+    stored = files.evaluations.load(RUN_ID)
+    assert stored is not None
+    assert stored.body == b"1"
+    assert files.evaluations.save(RUN_ID, b"2", stored.etag)
+    assert not files.evaluations.save(RUN_ID, b"3", stored.etag)
+    again = files.evaluations.load(RUN_ID)
+    assert again is not None
+    assert again.body == b"2"
 
 
 def test_reports_are_kept_in_both_forms(files: Files) -> None:

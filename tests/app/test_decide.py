@@ -12,6 +12,7 @@ import pytest
 
 from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
+from shared.domain.run.current_model import Promotion
 from shared.domain.run.decide import decide
 from shared.domain.run.decision import COSTLY, Decision, Do, Enter, Step, Wait
 from shared.domain.run.endings import after_fault
@@ -38,6 +39,7 @@ from tests.app.builders import NOW, PLAN, RUN_ID, a_run, report
 MODEL = ModelRecord(name="Phi-4-support", version=RUN_ID, id="/models/Phi-4-support", folder="mlflow_model")
 
 LIMITS = Limits()
+PROMOTED = Promotion(promoted=True, why="no other model has the name", at=NOW)
 LATER = NOW + timedelta(hours=1)
 LONG_AGO = NOW - LIMITS.refusal_deadline
 JOB_WORDS = ("Running", "CancelRequested", "Completed", "Failed", "Canceled", "Paused", "Reticulating")
@@ -97,7 +99,7 @@ def records(stage: Stage) -> Iterator[Run]:
     elif stage is Stage.REGISTERED:
         variants = [{"slot": slot} for slot in SLOTS]
     elif stage is Stage.DEPLOYING:
-        variants = [{}, {"smoke_tests": ()}]
+        variants = [{}, {"smoke_tests": ()}, {"smoke_tests": (), "promotion": PROMOTED}]
     elif stage is Stage.DELETING:
         variants = [
             {"outcome": outcome, "failures": failures}
@@ -325,7 +327,12 @@ def test_a_quiet_run_takes_the_straight_path() -> None:
         (a_run(Stage.DEPLOYING), Observation(endpoint=bare), Do(Step.CREATE_DEPLOYMENT)),
         (a_run(Stage.DEPLOYING), Observation(endpoint=deployed), Do(Step.SMOKE_TEST)),
         (a_run(Stage.DEPLOYING, smoke_tests=()), Observation(endpoint=deployed), Do(Step.ROUTE_TRAFFIC)),
-        (a_run(Stage.DEPLOYING, smoke_tests=()), Observation(endpoint=live), Enter(Stage.LIVE)),
+        (a_run(Stage.DEPLOYING, smoke_tests=()), Observation(endpoint=live), Do(Step.PROMOTE)),
+        (
+            a_run(Stage.DEPLOYING, smoke_tests=(), promotion=PROMOTED),
+            Observation(endpoint=live),
+            Enter(Stage.LIVE),
+        ),
         (a_run(Stage.DELETING, endpoint_missing_since=LONG_AGO), Observation(), Enter(Stage.DELETED)),
     ]
     for run, seen, expected in cases:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
-from shared.domain.run.parts import Requests
+from handlers.http.entry_views import entry_view
+from shared.domain.run.cost import Prices, run_cost
+from shared.domain.run.index import IndexEntry
+from shared.domain.run.index_metadata import from_metadata, to_metadata
+from shared.domain.run.parts import Failure, Requests
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from tests.app.builders import NOW, RUN_ID, a_run
@@ -82,6 +87,47 @@ def test_a_person_is_needed_for_four_reasons() -> None:
     assert not training.needs_attention(NOW + timedelta(days=9, minutes=59))
     assert training.needs_attention(NOW + timedelta(days=9, minutes=61))
     assert not entry(a_run(Stage.DELETED)).needs_attention(NOW + timedelta(days=9))
+
+
+@pytest.mark.parametrize("stage", [Stage.FAILED, Stage.REJECTED])
+def test_a_bad_end_needs_attention_for_a_day_unless_it_is_acknowledged(stage: Stage) -> None:
+    """It alerts nobody: what an uploader has to mend is not what an operator is woken for."""
+    error = Failure(code="DatasetRejected", message="3 rows: faulty", stage=Stage.RECEIVED, at=NOW)
+    run = a_run(stage, error=error)
+    ended = entry(run)
+    assert ended.note == "DatasetRejected: 3 rows: faulty"
+    assert ended.needs_attention(NOW + timedelta(hours=23))
+    assert not ended.needs_attention(NOW + timedelta(hours=25))
+    assert not ended.is_stuck(NOW + timedelta(hours=23))
+    noted = msgspec.structs.replace(run, requests=Requests(acknowledged_at=NOW))
+    assert not entry(noted).needs_attention(NOW)
+    earlier = msgspec.structs.replace(run, requests=Requests(acknowledged_at=NOW - timedelta(seconds=1)))
+    assert entry(earlier).needs_attention(NOW), "an end that came after the note has none"
+
+
+def test_texts_of_any_length_fit_into_the_metadata() -> None:
+    """Each in a script whose letters take twelve bytes there."""
+    long = "\N{LINEAR B SYLLABLE B008 A}" * 5_000
+    fault = Failure(code="Quota", message=long, stage=Stage.TRAINED, at=NOW)
+    run = a_run(Stage.STOPPED, error=fault, attention=long, last_fault=fault, dataset=long[:128])
+    assert sum(len(name) + len(value) for name, value in to_metadata(run).items()) < 8192
+    assert long.startswith(entry(run).attention or "nothing")
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_what_a_run_costs_is_known_from_its_entry(stage: Stage) -> None:
+    """To the cent of what its record says, now and hours later."""
+    prices = Prices({"standard_nc24ads_a100_v4": 3.67}, "USD")
+    run = a_run(stage)
+    shown = entry_view(entry(run), NOW, prices).cost
+    for now in (NOW, NOW + timedelta(hours=7)):
+        whole = run_cost(run, prices, now)
+        hours = (now - shown.since) / timedelta(hours=1) * shown.nodes if shown.since else 0
+        parts = (whole.training_node_hours, whole.endpoint_node_hours)
+        assert shown.node_hours + hours == pytest.approx(sum(filter(None, parts)), abs=0.001)
+        amount = (shown.amount or 0) + hours * (shown.price_per_hour or 0)
+        costs = (whole.training_cost, whole.endpoint_cost)
+        assert amount == pytest.approx(sum(filter(None, costs)), abs=0.011)
 
 
 def test_an_extension_shows_in_the_index() -> None:

@@ -10,7 +10,7 @@ import pytest
 from handlers.http.request_changes import delete_endpoint, start_run
 from handlers.timers.reconcile_resources import reconcile_resources
 from shared.domain.errors import AbsentError, FinetuneError, ServiceRefusedError, TransientServiceError
-from shared.domain.run.observation import JobStatus
+from shared.domain.run.observation import JobStatus, Provisioning
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
 from tests.app.fakes import World
@@ -180,6 +180,26 @@ SIZES = msgspec.structs.replace(
     deployment_instance_type=("Standard_NC24ads_A100_v4", "Standard_NC40ads_H100_v5"),
 )
 FULL = ServiceRefusedError("no capacity in the region", code="OutOfCapacity", status=400)
+
+
+def test_a_cluster_that_fails_for_capacity_is_created_anew_with_the_next_size() -> None:
+    """Azure ML took the request and failed later; a run that waits for it, too, takes the new size."""
+    settings = msgspec.structs.replace(SIZES, compute_cluster="gpu-cluster")
+    world = World()
+    world.cloud.slow = True
+    runs = [upload(world, f"{name}.jsonl", rows(tag=f" of {name}"), settings) for name in ("one", "two")]
+    waiting = [advance(world, run_id, settings) for run_id in runs]
+    assert all(run.compute_requested_at is not None for run in waiting)
+    failed = world.cloud.computes["gpu-cluster"]._replace(state=Provisioning.FAILED, failure="no quota left")
+    world.cloud.computes["gpu-cluster"] = failed
+    world.cloud.slow = False
+    for run_id in runs:
+        live = drive(world, run_id, Stage.LIVE, settings)
+        assert live.plan is not None
+        assert (live.plan.compute_size, live.plan.gpus_per_node) == (SIZES.compute_size[1], 1)
+    assert world.cloud.computes["gpu-cluster"].size == SIZES.compute_size[1]
+    made = [call for call, _ in world.cloud.begun if call.endswith("_compute")]
+    assert made == ["create_compute", "delete_compute", "create_compute"]
 
 
 def test_the_next_size_is_tried_where_azure_ml_refuses_one() -> None:

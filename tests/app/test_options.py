@@ -41,6 +41,8 @@ def test_everything_can_be_overridden() -> None:
         "tools": "drop_rows",
         "pretemplated": "strip",
         "mask": "split",
+        "evaluation_rows": 20,
+        "promotion": "manual",
         "settle_seconds": 5,
     }
     beside = {"other_compute_sizes", "other_instance_types"}  # the rest of a list of sizes

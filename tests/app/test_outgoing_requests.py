@@ -6,21 +6,32 @@ import gzip
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
 from azureml_emulator import Emulator
 
-from local.azurite import Azurite
-from shared.adapters.azureml.arm import MOST_PAGES
+from local.azurite import ACCOUNT, ACCOUNT_KEY, Azurite
+from shared.adapters.azureml.arm import MOST_PAGES, arm_base_url
 from shared.adapters.http import transport
 from shared.adapters.http.transport import BoundedTransport
 from shared.adapters.http.trusted_hosts import TrustedHosts
+from shared.adapters.retail_prices import RetailPrices
+from shared.adapters.storage.account import blob_service
+from shared.adapters.storage.advance_queue import StorageAdvanceQueue
+from shared.adapters.storage.queues import open_queue
+from shared.adapters.storage.run_store import BlobRunStore
+from shared.bootstrap import credential
+from shared.config import StorageConnection
 from shared.domain.errors import FinetuneError, ServiceRefusedError, TransientServiceError
 from shared.domain.training.component import COMPONENT_NAME
 from shared.ports import Services
+from tests.app.builders import NOW
 from tests.app.conftest import connected
 
 PUBLIC = TrustedHosts("https://management.azure.com/")
@@ -203,29 +214,80 @@ class _Long(BaseHTTPRequestHandler):
         except OSError:
             return
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.do_GET()
+
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
 
 
-@pytest.mark.parametrize("path", ["/plain", "/endless", "/gzip"])
-@pytest.mark.parametrize("over", [False, True])
-def test_no_more_than_the_limit_is_read(path: str, over: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever length the answer claims; one just within the limit is read whole."""
+@pytest.fixture
+def long_winded(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a service whose answers are one byte over a limit of 1 MiB."""
     monkeypatch.setattr(transport, "ANSWER_LIMIT_BYTES", 2**20)
-    monkeypatch.setattr(_Long, "size", 2**20 + over)
-    server = HTTPServer(("127.0.0.1", 0), _Long)
+    monkeypatch.setattr(_Long, "size", 2**20 + 1)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Long)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    try:
-        with BoundedTransport() as sender:
-            request = HttpRequest("GET", f"http://127.0.0.1:{server.server_port}{path}")
-            if over:
-                with pytest.raises(FinetuneError) as caught:
-                    sender.send(request)
-                assert caught.value.code == "AnswerTooLarge"
-            else:
-                assert len(sender.send(request).content) == 2**20
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("path", ["/plain", "/endless", "/gzip"])
+@pytest.mark.parametrize("over", [False, True])
+def test_no_more_than_the_limit_is_read(
+    path: str, over: bool, long_winded: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever length the answer claims; one just within the limit is read whole."""
+    monkeypatch.setattr(_Long, "size", 2**20 + over)
+    with BoundedTransport() as sender:
+        request = HttpRequest("GET", f"{long_winded}{path}")
+        if over:
+            with pytest.raises(FinetuneError) as caught:
+                sender.send(request)
+            assert caught.value.code == "AnswerTooLarge"
+        else:
+            assert len(sender.send(request).content) == 2**20
+
+
+def _storage(url: str) -> StorageConnection:
+    return StorageConnection(
+        connection_string=f"AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY}"
+        f";BlobEndpoint={url}/{ACCOUNT};QueueEndpoint={url}/{ACCOUNT}"
+    )
+
+
+def _sign_in(url: str) -> object:
+    environment = {"IDENTITY_ENDPOINT": f"{url}/msi", "IDENTITY_HEADER": "secret"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        return credential().get_token("https://management.azure.com/.default")
+
+
+def _prices(url: str) -> object:
+    prices = RetailPrices(url, lambda: "eastus", lambda: NOW, currency=None, own={})
+    return prices.of(["Standard_NC24ads_A100_v4"])
+
+
+CLIENTS: dict[str, Callable[[str], object]] = {
+    "blobs": lambda url: BlobRunStore(blob_service(_storage(url), Mock())).entries(),
+    "queues": lambda url: StorageAdvanceQueue(open_queue(_storage(url), Mock(), "advance")).enqueue(
+        "ft-support-0123456789", delay=timedelta()
+    ),
+    "identity": _sign_in,
+    "cloud": lambda url: arm_base_url({"ARM_CLOUD_METADATA_URL": url}),
+    "prices": _prices,
+}
+"""Those that `Arm` and azure-ai-ml have no part in, see tests/app/test_contract_azure_ml.py; scoring has
+tests/app/test_scoring_connections.py, and the webhook's answer is not read at all."""
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_no_client_reads_an_answer_without_end(client: str, long_winded: str) -> None:
+    """azure-identity puts the fault into words of its own."""
+    with pytest.raises((TransientServiceError, AzureError), match="answer is over 1 MiB and was not read"):
+        CLIENTS[client](long_winded)

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from shared.config import Settings
 from shared.domain.errors import InvalidRunError, ServiceRefusedError
 from shared.domain.run.observation import ComputeStatus, Provisioning
 from shared.domain.run.parts import Requests
@@ -26,10 +27,10 @@ A100 = "Standard_NC24ads_A100_v4"
 OTHER = "ft-other-0123456789"
 
 
-def plan(world: World, *, allow: bool = False, **options: Any) -> Run:
+def plan(world: World, *, allow: bool = False, base: Settings = SETTINGS, **options: Any) -> Run:
     """Plan a validated run with some options changed."""
     run = a_run(Stage.VALIDATED, options=msgspec.structs.replace(OPTIONS, **options))
-    settings = msgspec.structs.replace(SETTINGS, allow_retired_model=allow, context_window=None)
+    settings = msgspec.structs.replace(base, allow_retired_model=allow, context_window=None)
     return plan_training(run, settings, world.services)
 
 
@@ -289,3 +290,21 @@ def test_a_size_that_the_cluster_does_not_have_is_refused() -> None:
     with pytest.raises(InvalidRunError, match="has VMs of size Standard_NC24ads_A100_v4, not"):
         plan(world, compute_size="Standard_NC48ads_A100_v4")
     assert plan(world, compute_size="Standard_NC48ads_A100_v4", other_compute_sizes=(A100,)).plan
+
+
+def test_only_clusters_that_the_operator_names_in_full_are_created() -> None:
+    """A pattern lets uploaders use what is there; how many clusters there are is not theirs to choose."""
+    settings = msgspec.structs.replace(SETTINGS, allowed_computes=("team-a-*", "spare"))
+    world = World()
+    with pytest.raises(
+        InvalidRunError, match=r"creates only clusters that COMPUTE_CLUSTER or ALLOWED_COMPUTES"
+    ):
+        plan(world, base=settings, compute="team-a-1")
+    made = plan(world, base=settings, compute="Spare").plan
+    assert made is not None
+    assert made.create_compute
+    world.cloud.computes["team-a-1"] = ComputeStatus(Provisioning.READY, A100)
+    assert plan(world, base=settings, compute="team-a-1").plan
+    world.cloud.computes["team-a-1"] = ComputeStatus(Provisioning.DELETING, A100)
+    with pytest.raises(InvalidRunError, match="does not exist"):
+        plan(world, base=settings, compute="team-a-1")

@@ -13,7 +13,8 @@ from handlers.events.advance_message import MAX_DELIVERIES, handle_advance_messa
 from handlers.http.request_changes import cancel_run
 from handlers.timers.reconcile_resources import reconcile_resources
 from shared.domain.errors import CorruptRunError, ServiceRefusedError, TransientServiceError
-from shared.domain.run.index import IndexEntry, to_metadata
+from shared.domain.run.index import IndexEntry
+from shared.domain.run.index_metadata import to_metadata
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import DeploymentStatus, EndpointStatus, JobStatus, Provisioning
 from shared.domain.run.run import Run
@@ -311,11 +312,11 @@ def test_what_a_run_that_is_over_left_behind_is_told() -> None:
         assert world.cloud.jobs[RUN_ID].status == "Canceled"
         assert world.cloud.seen == {}
         (entry,) = world.runs.entries()
-        assert entry.needs_attention(world.now)
+        assert entry.is_stuck(world.now)
         assert entry.stage is stage
         reconcile(world)
         (entry,) = world.runs.entries()
-        assert not entry.needs_attention(world.now)
+        assert not entry.is_stuck(world.now)
 
 
 def test_every_deletion_is_one_audit_line(caplog: pytest.LogCaptureFixture) -> None:

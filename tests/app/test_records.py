@@ -24,7 +24,7 @@ from handlers.http.show_run import show_run
 from handlers.timers.reconcile_resources import reconcile_resources
 from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared.domain.errors import CorruptRunError, FinetuneError
-from shared.domain.run.index import to_metadata
+from shared.domain.run.index_metadata import to_metadata
 from shared.domain.run.migrations import MIGRATIONS
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import DeploymentStatus, EndpointStatus, JobStatus, Provisioning

@@ -9,9 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from handlers.http.acknowledge_run import acknowledge_run
 from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run, start_run
 from handlers.http.responses import Response
 from shared.domain.errors import CorruptRunError, RequestError
+from shared.domain.run.parts import Failure
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from tests.app.builders import NOW, RUN_ID, a_run
@@ -173,3 +175,26 @@ def test_a_second_start_with_other_options_is_refused() -> None:
         with pytest.raises(RequestError, match="about to start") as caught:
             again(**other)
         assert (caught.value.status, caught.value.code) == (409, "AlreadyStarting")
+
+
+@pytest.mark.parametrize("stage", [Stage.FAILED, Stage.STOPPED, Stage.LIVE])
+def test_only_an_end_can_be_acknowledged(stage: Stage) -> None:
+    """It is on the record, wakes nobody, and is written once."""
+    world = World()
+    error = Failure(code="EvalLossTooHigh", message="2.5 is above 2", stage=Stage.TRAINED, at=NOW)
+    world.runs.create(a_run(stage, error=error))
+    if stage is Stage.LIVE:
+        with pytest.raises(RequestError, match="has not ended: it is live") as refused:
+            acknowledge_run(RUN_ID, world.services)
+        assert refused.value.status == 409
+        return
+    assert world.runs.entries()[0].needs_attention(NOW)
+    answer = acknowledge_run(RUN_ID, world.services)
+    assert (answer.status, answer.advance) == (200, ())
+    assert msgspec.json.decode(answer.body)["acknowledged"]
+    first = world.runs.load(RUN_ID)
+    assert first.run.due is None
+    assert not world.runs.entries()[0].needs_attention(NOW)
+    world.now += timedelta(hours=1)
+    acknowledge_run(RUN_ID, world.services)
+    assert world.runs.load(RUN_ID) == first

@@ -245,3 +245,43 @@ def test_the_datastore(services: Services, sdk: MLClient, puts: list[Put], azuri
     )
     theirs = sent(puts, lambda: sdk.datastores.create_or_update(datastore))
     assert ours == theirs
+
+
+def test_metrics_are_asked_for_as_mlflows_own_client_does(azure_ml: Emulator, services: Services) -> None:
+    """Of the same addresses, and what is read of the answers is the same."""
+    from mlflow.tracking import MlflowClient
+
+    experiment = {"experiment_id": "7", "name": EXAMPLE["EXPERIMENT_NAME"], "lifecycle_stage": "active"}
+    points = [
+        {"key": "loss", "value": 3.0 - step, "timestamp": str(step), "step": str(step)} for step in (1, 2)
+    ]
+    odd = {"key": "grad_norm", "value": "NaN", "timestamp": "2", "step": "2"}
+    found = {
+        "info": {"run_id": NAME, "run_uuid": NAME, "experiment_id": "7", "status": "FINISHED"},
+        "data": {"metrics": [points[-1], odd], "params": [], "tags": []},
+    }
+    for path, body in (
+        ("experiments/get-by-name", {"experiment": experiment}),
+        ("runs/search", {"runs": [found]}),
+        ("metrics/get-history", {"metrics": points}),
+    ):
+        azure_ml.add_fault(match={"path": path}, status=200, body=body, count=None)
+
+    def asked() -> list[tuple[str, str]]:
+        return [
+            (call["method"], call["path"]) for call in azure_ml.calls() if "/api/2.0/mlflow/" in call["path"]
+        ]
+
+    metrics = services.metrics.read(NAME)
+    ours = asked()
+    azure_ml.forget_calls()
+    client = MlflowClient(tracking_uri=services.workspace.facts.tracking_uri)  # type: ignore[attr-defined]
+    known = client.get_experiment_by_name(EXAMPLE["EXPERIMENT_NAME"])
+    assert known is not None
+    (run,) = client.search_runs([known.experiment_id], f"tags.mlflow.rootRunId='{NAME}'")
+    history = client.get_metric_history(NAME, "loss")
+    assert ours == asked()
+    assert metrics.latest == {"loss": run.data.metrics["loss"]}
+    assert [(point.step, point.value) for point in metrics.history["loss"]] == [
+        (point.step, point.value) for point in history
+    ]

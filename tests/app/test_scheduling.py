@@ -9,7 +9,8 @@ import pytest
 
 from handlers.http.request_changes import cancel_run
 from handlers.timers.schedule_due_runs import schedule_due_runs
-from shared.domain.run.index import IndexEntry, entry_of
+from shared.domain.run.index import IndexEntry
+from shared.domain.run.index_metadata import entry_of
 from shared.domain.run.scheduling import NEXT_IN_TURN, OTHERS_WAITING, runs_to_advance
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
 from shared.domain.run.stages import Stage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,9 +14,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from handlers.http.show_slots import show_slots
 from handlers.timers.reconcile_resources import reconcile_resources
 from shared.config import Settings
-from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
+from shared.domain.run.index import IndexEntry
+from shared.domain.run.index_metadata import from_metadata, to_metadata
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import EndpointStatus, JobStatus, Provisioning
 from shared.domain.run.parts import JobRecord, StageEntry
@@ -135,6 +138,24 @@ def test_one_dataset_never_holds_all_slots(limit: int) -> None:
     """But the only one that there is."""
     runs = waiting(SlotKind.TRAINING, 20, "a")
     assert len(next_in_turn(SlotKind.TRAINING, runs, limit)) == max(1, limit - 1)
+
+
+def test_slots_in_use_and_waiters_are_counted() -> None:
+    """As the next run would be told; without a limit there is none to tell."""
+    world = World()
+    asks = waiting(SlotKind.TRAINING, 2)
+    trains = a_run(Stage.TRAINING, run_id="ft-c-0123456789", job=JobRecord(name=RUN_ID, status="Running"))
+    serves = msgspec.structs.replace(
+        a_run(Stage.LIVE, run_id="ft-d-0123456789"),
+        options=msgspec.structs.replace(trains.options, instance_count=3),
+    )
+    for run in (*asks, trains, serves):
+        world.runs.create(run)
+    limited = msgspec.structs.replace(SETTINGS, max_training_runs=1, max_live_endpoints=0)
+    assert json.loads(show_slots(limited, world.services).body) == {
+        "training": {"in_use": 1, "limit": 1, "waiting": 2},
+        "endpoint": {"in_use": 3, "limit": None, "waiting": 0},
+    }
 
 
 def test_an_endpoint_counts_by_its_vms() -> None:

@@ -8,12 +8,13 @@ import msgspec
 import pytest
 
 from handlers.events.advance_message import handle_advance_message
+from handlers.http.entry_views import entry_view
 from handlers.http.request_changes import start_run
-from handlers.http.run_views import entry_view, run_view
+from handlers.http.run_views import run_view
 from shared.config import Settings, SettingsError
 from shared.domain.errors import ServiceRefusedError
 from shared.domain.run.availability import read_hours
-from shared.domain.run.cost import Prices, run_cost
+from shared.domain.run.cost import NO_PRICES, Prices, run_cost
 from shared.domain.run.run import Run
 from shared.domain.run.run_json import override_options
 from shared.domain.run.stages import Stage
@@ -27,7 +28,7 @@ def shown(world: World, run: Run) -> str | None:
     """What the run waits for, which the list shows as the run itself does."""
     (entry,) = (entry for entry in world.runs.entries() if entry.run_id == run.run_id)
     whole = run_view(run, world.now).waiting_for
-    listed = entry_view(entry, world.now).waiting_for
+    listed = entry_view(entry, world.now, NO_PRICES).waiting_for
     assert listed == whole or (whole or "").startswith(listed or " ")
     return whole
 

@@ -20,7 +20,13 @@ from tests.app.fakes import World
 
 EXAMPLE = json.loads((Path(__file__).parents[2] / "local.settings.json.example").read_text())["Values"]
 SETTINGS = Settings.from_env(
-    {**EXAMPLE, "BASE_MODEL": "Phi-4", "SETTLE_SECONDS": "0", "DEPLOYMENT_DEADLINE_MINUTES": "120"}
+    {
+        **EXAMPLE,
+        "BASE_MODEL": "Phi-4",
+        "SETTLE_SECONDS": "0",
+        "DEPLOYMENT_DEADLINE_MINUTES": "120",
+        "EVALUATION_ROWS": "4",
+    }
 )
 MOST_ADVANCES = 300
 

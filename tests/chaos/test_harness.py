@@ -93,7 +93,7 @@ def test_a_run_that_is_over_before_the_call_is_killed_at_its_last_ones(
 def test_every_stage_of_a_run_makes_calls_that_are_seen(
     harness: Harness, broken: Callable[[str], None]
 ) -> None:
-    """Calls of azure-core, azure-storage, azure-ai-ml, MLflow and aiohttp alike, each with its stage."""
+    """Calls of azure-core, azure-storage, azure-ai-ml and aiohttp alike, each with its stage."""
     broken("nothing")
     calls = record(harness, MAIN).calls
     ways = {"/devstoreaccount1/runs", "/jobs/", "/mlflow/", "/chat/completions", "/msi/token"}

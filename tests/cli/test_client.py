@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
-from finetune.client import STAGES, types
-from handlers.http import run_views, show_preflight
+from finetune.client import STAGES, Client, UnreachableError, types
+from finetune.client import client as client_module
+from handlers.http import dataset_views, entry_views, run_views, show_preflight
 from shared.domain.run.cost import RunCost
 from shared.domain.run.stages import Stage
 
 PAIRS = [
-    *((types.RunEntry, run_views.EntryView), (types.RunPage, run_views.RunPageView)),
+    *((types.RunEntry, entry_views.EntryView), (types.RunPage, entry_views.RunPageView)),
+    (types.EntryCost, entry_views.EntryCostView),
     *((types.Run, run_views.RunView), (types.Cost, RunCost), (types.Endpoint, run_views.EndpointView)),
     *((types.Upload, run_views.UploadView), (types.SourceFile, run_views.SourceFileView)),
     *((types.Options, run_views.OptionsView), (types.StageEntry, run_views.StageView)),
@@ -24,6 +28,9 @@ PAIRS = [
     *((types.Metrics, run_views.MetricsView), (types.MetricPoint, run_views.MetricPointView)),
     *((types.Serving, run_views.ServingView), (types.FailedAttempt, run_views.FailedAttemptView)),
     (types.SmokeTest, run_views.SmokeTestView),
+    *((types.Dataset, dataset_views.DatasetView), (types.Switch, dataset_views.SwitchView)),
+    *((types.Comparison, run_views.ComparisonView), (types.Promotion, run_views.PromotionView)),
+    *((types.Evaluation, run_views.EvaluationView), (types.Interval, run_views.IntervalView)),
 ]
 
 
@@ -35,8 +42,12 @@ def test_a_type_has_the_fields_of_the_apps(own: Any, view: Any) -> None:
 
 def test_every_view_is_paired() -> None:
     """A new part of a run is not forgotten."""
-    views = {one for one in vars(run_views).values() if isinstance(one, msgspec.StructMeta)}
-    own_views = {one for one in views if one.__module__ == run_views.__name__}
+    own_views = {
+        one
+        for module in (run_views, entry_views)
+        for one in vars(module).values()
+        if isinstance(one, msgspec.StructMeta) and one.__module__ == module.__name__
+    }
     assert own_views <= {view for _, view in PAIRS}
 
 
@@ -51,3 +62,22 @@ def test_what_is_new_or_missing_is_no_error() -> None:
     """An app of another version is read, too."""
     run = {"run_id": "r", "dataset": "d", "stage": "resting", "history": [], "options": {"base_model": "m"}}
     assert msgspec.convert({**run, "new": 1}, types.Run).stage == "resting"
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("ask", ["run", "chat"])
+def test_an_answer_without_end_is_given_up(
+    ask: str, compressed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the address leads to; how long it is when decompressed counts."""
+    monkeypatch.setattr(client_module, "ANSWER_LIMIT_BYTES", 2**20)
+    body = b"x" * (2**20 + 1)
+    headers = {"Content-Encoding": "gzip"} if compressed else {}
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        content = iter([gzip.compress(body) if compressed else body])
+        return httpx.Response(200, headers=headers, content=content)
+
+    client = Client("https://app.example", "key", transport=httpx.MockTransport(answer))
+    with client, pytest.raises(UnreachableError, match="more than 1 MiB"):
+        client.run("r") if ask == "run" else list(client.chat("r", [], {}))

@@ -10,7 +10,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError
 from azure.storage.blob import BlobClient
 
-from shared.domain.run.index import to_metadata
+from shared.domain.run.index_metadata import to_metadata
 from shared.domain.run.parts import StageEntry
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage

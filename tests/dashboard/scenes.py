@@ -14,6 +14,7 @@ from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError
 from azure.storage.blob import BlobClient, ContainerClient
 
+from handlers.http.openapi.examples import RUN_PAGE
 from local.processes import wait_until
 from local.stack import Stack
 
@@ -33,9 +34,11 @@ OUT_OF_MEMORY = {
 
 def listed(run_id: str, stage: str | None, **facts: Any) -> dict[str, Any]:
     """A run as the API lists it: what a test has the browser receive instead of the stack's own answer."""
-    nothing = dict.fromkeys(("opened_at", "entered_at", "due", "expires_at", "suspended"))
-    told = {"run_id": run_id, "dataset": run_id, "stage": stage, "needs_attention": False}
-    return nothing | told | facts
+    entry = RUN_PAGE["runs"][0]
+    unknown = ("opened_at", "entered_at", "due", "expires_at", "waiting_for", "reason", "eval_loss")
+    cost = {"node_hours": 0, "amount": None, "since": None, "nodes": 0, "price_per_hour": None}
+    told = {"run_id": run_id, "dataset": run_id, "stage": stage, "cost": {"currency": "USD", **cost}}
+    return entry | dict.fromkeys(unknown) | told | facts
 
 
 class Scenes:

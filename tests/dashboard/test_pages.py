@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.dashboard.conftest import take_picture
-from tests.dashboard.scenes import Scenes
+from tests.dashboard.conftest import PHONE, WIDE, take_picture
+from tests.dashboard.scenes import Scenes, listed
+from tests.dashboard.seeding import a_bad_end, seed
 
 
 def test_the_key_is_asked_for_once_and_stays_in_the_tab(
@@ -34,19 +36,38 @@ def test_the_key_is_asked_for_once_and_stays_in_the_tab(
     expect(page.get_by_label("Key")).to_be_visible()
 
 
-def test_what_needs_a_person_comes_first(
-    live_run: str, rejected_run: str, suspended_run: str, open_page: Callable[..., Page]
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_what_needs_a_person_comes_first_until_it_is_acknowledged(
+    size: tuple[int, int],
+    scenes: Scenes,
+    live_run: str,
+    suspended_run: str,
+    open_page: Callable[..., Page],
 ) -> None:
-    """Suspended, then moving, then live, then ended; each with its stage, age and time left."""
-    page = open_page("/")
+    """Suspended and bad ends, then moving, then live, then ended; each with why, its model, cost and time."""
+    name = f"bad-end-{size[0]}"
+    seed(scenes, a_bad_end(f"ft-{name}-0123456789", name))
+    page = open_page("/", size)
     rows = page.locator(".runs tbody tr")
-    expect(rows.first).to_contain_text("sales-emails")
-    expect(rows.first).to_contain_text("the endpoint's state 'Paused' is unknown")
+    expect(rows.filter(has_text="sales-emails")).to_contain_text("the endpoint's state 'Paused' is unknown")
     live = rows.filter(has_text="support-chat")
     expect(live).to_contain_text(re.compile(r"23\sh\s5\d\smin|1\sd"))
-    names = rows.locator("a").all_inner_texts()
-    assert names.index("sales-emails") < names.index("support-chat") < names.index("broken-export")
-    take_picture(page, "overview")
+    expect(live.locator(".model")).to_have_text(re.compile(r"^Phi-4 v\d+$"))
+    expect(live.locator(".cost")).to_have_text(re.compile(r"^\d+\.\d\d\sUSD$"))
+    bad = rows.filter(has_text=name)
+    expect(bad.locator(".reason")).to_have_text("3 of 60 rows have a fault.")
+    expect(bad.locator(".left")).to_have_text(re.compile(r"^ended 2\sh ago$"))
+    names = rows.locator(".what a").all_inner_texts()
+    assert max(names.index("sales-emails"), names.index(name)) < names.index("support-chat")
+    take_picture(page, f"overview-{size[0]}")
+    attention = page.locator("#tile-attention strong")
+    before = int(attention.inner_text())
+    bad.get_by_role("button", name="Acknowledge").focus()
+    page.keyboard.press("Enter")
+    expect(bad.get_by_role("button")).to_have_count(0)
+    expect(attention).to_have_text(str(before - 1))
+    names = rows.locator(".what a").all_inner_texts()
+    assert names.index("support-chat") < names.index(name)
 
 
 def test_an_upload_that_opens_no_run_is_named(scenes: Scenes, open_page: Callable[..., Page]) -> None:
@@ -72,23 +93,55 @@ def test_what_a_row_says_can_be_selected(suspended_run: str, open_page: Callable
     expect(page.locator("h1")).to_contain_text("sales-emails")
 
 
-def test_tiles_and_search_narrow_the_list(
-    live_run: str, rejected_run: str, suspended_run: str, open_page: Callable[..., Page]
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_what_is_shown_of_the_list_stands_in_the_address(
+    size: tuple[int, int], open_page: Callable[..., Page]
 ) -> None:
-    """A tile shows its group only, and all again when it is pressed again."""
-    page = open_page("/")
-    rows = page.locator(".runs tbody tr")
-    tile = page.get_by_role("button", name=re.compile("Need attention"))
-    tile.click()
-    expect(rows).to_have_count(1)
-    expect(tile).to_have_attribute("aria-pressed", "true")
-    expect(tile).to_be_focused()
-    tile.click()
-    page.get_by_label("Search for a dataset or a run").fill("BROKEN")
-    expect(rows).to_have_count(1)
-    expect(rows).to_contain_text("broken-export")
+    """Tiles, words of any kind, and the order of any column: who gets the address sees the same."""
+    cost = {"currency": "USD", "node_hours": 2, "since": None, "nodes": 0, "price_per_hour": None}
+    entries = [
+        listed("ft-a-0", "live", suspended="KeyError", needs_attention=True, cost={**cost, "amount": 9.5}),
+        listed("ft-b-0", "live", cost={**cost, "amount": 80.0}),
+        listed("ft-c-0", "failed", reason="UserError: CUDA out of memory", cost={**cost, "amount": 10.0}),
+        listed("ft-d-0", "training"),
+    ]
+    for entry in entries:
+        entry["expires_at"] = "2100-01-01T00:00:00Z"
+    page = open_page("/upload")
+    page.route("**/api/runs?*", lambda route: route.fulfill(json={"runs": entries, "next": None}))
+    slots = {"in_use": 2, "limit": 4, "waiting": 1}
+    page.route("**/api/slots", lambda route: route.fulfill(json={"training": slots, "endpoint": slots}))
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.evaluate("location.hash = '/'")
+    shown = page.locator(".runs .what a")
+    live = page.get_by_role("button", name=re.compile("^Live"))
+    expect(live).to_contain_text("2next teardown in")
+    expect(live).to_contain_text("2 of 4 endpoint slots in use, 1 waits")
+    live.focus()
+    page.keyboard.press("Enter")
+    expect(shown).to_have_text(["ft-a-0", "ft-b-0"])
+    expect(live).to_have_attribute("aria-pressed", "true")
+    expect(live).to_be_focused()
+    assert page.url.endswith("#/?show=live")
+    live.click()
+    expect(shown).to_have_count(4)
+    if size == WIDE:
+        page.get_by_role("button", name="Cost").click()
+        expect(page.get_by_role("columnheader", name="Cost")).to_have_attribute("aria-sort", "descending")
+    else:
+        page.get_by_label("Sort by").select_option("Cost ↓")
+    expect(shown).to_have_text(["ft-b-0", "ft-c-0", "ft-a-0", "ft-d-0"])
+    page.get_by_label("Search for a dataset or a run").fill("FAILED memory")
+    expect(shown).to_have_text(["ft-c-0"])
+    assert page.url.endswith("#/?q=FAILED+memory&sort=cost&order=down")
+    shown.first.click()
+    page.get_by_role("link", name="← All runs").click()
+    expect(shown).to_have_text(["ft-c-0"])
+    expect(page.get_by_label("Search for a dataset or a run")).to_have_value("FAILED memory")
     page.get_by_label("Search for a dataset or a run").fill("nothing like it")
     expect(page.get_by_text('No runs match "nothing like it".')).to_be_visible()
+    page.get_by_role("button", name="Show all runs").click()
+    expect(shown).to_have_count(4)
 
 
 def test_an_empty_store_says_how_to_begin(scenes: Scenes, open_page: Callable[..., Page], context_of) -> None:
@@ -104,10 +157,9 @@ def test_a_thousand_runs_are_listed_a_hundred_at_a_time(open_page: Callable[...,
     """Every page of the list is read, so that the most urgent run comes first wherever it is listed."""
 
     def entry(number: int, **facts: object) -> dict[str, object]:
-        told = {"run_id": f"ft-many-{number:010}", "dataset": f"set {number}", "stage": "deleted"}
         moments = dict.fromkeys(("opened_at", "entered_at"), "2026-01-01T00:00:00Z")
-        nothing = {"due": None, "expires_at": None, "suspended": None, "needs_attention": False}
-        return told | moments | nothing | facts
+        told = {"dataset": f"set {number}", **moments, "stage": "deleted"}
+        return listed(f"ft-many-{number:010}", **(told | facts))
 
     first = {"runs": [entry(number) for number in range(1000)], "next": "more"}
     last = {"runs": [entry(1000), entry(1001, stage="training", needs_attention=True)], "next": None}
@@ -207,9 +259,8 @@ def test_texts_of_strangers_stay_texts(scenes: Scenes, open_page: Callable[..., 
     """A dataset's name, or a service's message, may hold markup; none of it becomes part of the page."""
     attack = "<img src=x onerror=\"document.title='taken'\">"
     page = open_page("/")
-    nothing = dict.fromkeys(("opened_at", "entered_at", "due", "expires_at"))
-    told = {"stage": "training", "dataset": attack, "suspended": attack, "needs_attention": True}
-    entry = {"run_id": "ft-x-0123456789", **nothing, **told}
+    told = {"dataset": attack, "suspended": attack, "base_model": attack, "needs_attention": True}
+    entry = listed("ft-x-0123456789", "training", **told)
     page.route("**/api/runs?*", lambda route: route.fulfill(json={"runs": [entry], "next": None}))
     page.reload()
     expect(page.get_by_role("link", name=attack)).to_be_visible()

@@ -87,6 +87,28 @@ def test_an_unreadable_record_can_be_retried(unreadable_run: str, open_page: Cal
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+@pytest.mark.parametrize("address", ["/", "/runs/ft-some-0123456789", "/runs/ft-some-0123456789/report"])
+def test_what_is_yet_to_be_drawn_gives_way_to_an_error(address: str, open_page: Callable[..., Page]) -> None:
+    """Nobody looks at grey boxes while the app is down; what comes later takes the error's place."""
+    page = open_page("/upload")
+    page.route("**/api/**", lambda route: route.abort())
+    page.evaluate("address => { location.hash = address }", address)
+    expect(page.get_by_role("alert")).to_have_text("The app cannot be reached.")
+    expect(page.locator("main .ghost:visible")).to_have_count(0)
+    page.unroute("**/api/**")
+    expect(page.get_by_role("alert").filter(has_text="cannot be reached")).to_have_count(0)
+
+
+@pytest.mark.parametrize("page_of_run", ["__proto__", "constructor", "toString", "nothing"])
+def test_a_page_of_a_run_that_there_is_not_is_its_first(
+    page_of_run: str, live_run: str, open_page: Callable[..., Page]
+) -> None:
+    """Whatever the address spells, names of JavaScript's own among it."""
+    page = open_page(f"/runs/{live_run}/{page_of_run}")
+    expect(page.locator(".timeline")).to_be_visible()
+    expect(page.get_by_role("link", name="Run", exact=True)).to_have_attribute("aria-current", "page")
+
+
 def test_an_address_that_cannot_be_decoded_opens_the_list(
     live_run: str, open_page: Callable[..., Page]
 ) -> None:

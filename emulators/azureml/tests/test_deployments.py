@@ -53,6 +53,19 @@ def test_deployments_wait_for_their_endpoint(rest_of: Callable[[Emulator], Rest]
         assert rest.deploy(model).status_code == 201
 
 
+def test_a_cluster_that_is_going_says_so(rest_of: Callable[[Emulator], Rest]) -> None:
+    """Its state is Deleting until it is gone, as an endpoint's is."""
+    clock = ManualClock()
+    with Emulator(pace="timed", clock=clock) as emulator:
+        rest = rest_of(emulator)
+        rest.compute()
+        clock.advance(3600)
+        assert rest("DELETE", "/computes/gpu").status_code == 202
+        assert rest("GET", "/computes/gpu").json()["properties"]["provisioningState"] == "Deleting"
+        clock.advance(3600)
+        assert rest("GET", "/computes/gpu").status_code == 404
+
+
 @pytest.mark.parametrize("name", ["ab", "-abc", "abc-", "a" * 33, "under_score", "1abc"])
 def test_endpoint_names_are_checked(rest: Rest, name: str) -> None:
     """3 to 32 letters, digits and inner hyphens, first a letter."""

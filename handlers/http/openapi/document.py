@@ -21,6 +21,7 @@ TITLE = "finetune-on-upload"
 VERSION = "1"
 TAGS = {
     "runs": "Runs: from an upload to a live endpoint, and to its end.",
+    "datasets": "What the names of datasets mean.",
     "endpoints": "Live endpoints: score, extend, delete.",
     "openai": "What OpenAI's clients call.",
     "app": "The app itself.",

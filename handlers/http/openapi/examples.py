@@ -23,6 +23,18 @@ RUN_PAGE: dict[str, Any] = {
             "suspended": None,
             "needs_attention": False,
             "waiting_for": None,
+            "reason": None,
+            "acknowledged": False,
+            "base_model": "Phi-4-mini-instruct:4",
+            "eval_loss": 0.97,
+            "cost": {
+                "currency": "EUR",
+                "node_hours": 2.6642,
+                "amount": 11.99,
+                "since": "2026-03-01T14:40:25Z",
+                "nodes": 1,
+                "price_per_hour": 4.5,
+            },
         },
     ],
     "next": None,
@@ -96,21 +108,47 @@ PREFLIGHT = {
 START = {"instance_type": "Standard_NC48ads_A100_v4", "lifetime_hours": 8}
 EXTENSION = {"hours": 4}
 HEALTH = {"status": "ok"}
+SLOTS = {
+    "training": {"in_use": 4, "limit": 4, "waiting": 2},
+    "endpoint": {"in_use": 3, "limit": None, "waiting": 0},
+}
 
 JSON = "application/json"
 _ASKED = {JSON: {"run": ASKED_RUN}}
 
+DATASET: dict[str, Any] = {
+    "dataset": "support",
+    "current": RUN_ID,
+    "stage": "live",
+    "history": [
+        {
+            "kind": "promoted",
+            "run_id": RUN_ID,
+            "previous": "ft-support-51ce9f6a20",
+            "at": "2026-03-01T15:19:58Z",
+            "by": "the app, by PROMOTION",
+            "why": "better on 50 rows against ft-support-51ce9f6a20",
+        },
+    ],
+}
 EXAMPLES: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("list_runs", "200"): {JSON: {"page": RUN_PAGE}},
     ("list_uploads", "200"): {JSON: {"ignored": IGNORED_UPLOADS}},
     ("preflight", "request"): {JSON: {"chosen": RUN_JSON, "the app's own": {}}},
     ("preflight", "200"): {JSON: {"accepted": PREFLIGHT}},
     ("get_run", "200"): {JSON: {"run": RUN}},
+    ("get_dataset", "200"): {JSON: {"dataset": DATASET}},
+    ("promote_model", "request"): {JSON: {"a run": {"run_id": RUN_ID, "by": "Ada", "why": "reads better"}}},
+    ("promote_model", "200"): {JSON: {"dataset": DATASET}},
+    ("roll_back_model", "request"): {JSON: {"named": {"by": "Ada", "why": "it invents prices"}, "bare": {}}},
+    ("roll_back_model", "200"): {JSON: {"dataset": DATASET}},
     ("get_report", "200"): {JSON: {"rejected": REPORT}},
     ("cancel_run", "202"): _ASKED,
     ("start_run", "request"): {JSON: {"bigger": START, "as it was": {}}},
     ("start_run", "202"): _ASKED,
     ("retry_run", "202"): {JSON: {"run": ASKED_RUN, "unreadable": {"run_id": RUN_ID}}},
+    ("acknowledge_run", "200"): _ASKED,
+    ("show_slots", "200"): {JSON: {"slots": SLOTS}},
     ("score", "request"): {JSON: {"short": SCORE_SHORT, "azure": SCORE_AZURE}},
     ("score", "200"): {
         JSON: {"short": SCORED, "azure": SCORED_AZURE},

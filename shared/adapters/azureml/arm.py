@@ -102,6 +102,12 @@ class Arm:
         """GET an absolute address that the service itself gave (next page, operation status)."""
         return self._read("GET", url, read, doing, {})
 
+    def post_url(
+        self, url: str, body: Mapping[str, Any], read: Callable[[Any], T], *, doing: str
+    ) -> T | None:
+        """POST a question to an absolute address that the service itself gave."""
+        return self._read("POST", url, read, doing, {}, body)
+
     def post(self, path: str, read: Callable[[Any], T], *, api_version: str, doing: str) -> T | None:
         """POST for an answer and return what `read` makes of it; None if the resource is absent."""
         return self._read("POST", path, read, doing, {"api-version": api_version})
@@ -119,9 +125,15 @@ class Arm:
         self._begin("DELETE", path, api_version, doing, absent_is_none=True)
 
     def _read(
-        self, method: str, url: str, read: Callable[[Any], T], doing: str, query: Mapping[str, str]
+        self,
+        method: str,
+        url: str,
+        read: Callable[[Any], T],
+        doing: str,
+        query: Mapping[str, str],
+        body: Mapping[str, Any] | None = None,
     ) -> T | None:
-        content = self._send(method, url, doing, query, absent_is_none=True)
+        content = self._send(method, url, doing, query, body, absent_is_none=True)
         return parse_response(content, read, doing) if content is not None else None
 
     def _begin(

@@ -1,26 +1,22 @@
-"""Training and evaluation metrics, read through MLflow as the notebook's "review metrics" step does.
+"""Training and evaluation metrics, from the workspace's MLflow tracking server.
 
 The fine-tuning child logs them to its own run and to the pipeline's (azureml-acft-contrib-hf-nlp 0.0.91).
 Both are found by searching the experiment for every run whose `mlflow.rootRunId` is the job; a history is
-read from one of them.
+read from one of them. Three calls of MLflow's REST API (https://mlflow.org/docs/latest/rest-api.html) do, so
+that answers are bounded and the token guarded as all others are, which MLflow's own client does not offer.
 """
 
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
-from azure.core.credentials import TokenCredential
-
+from shared.adapters.azureml.arm import Arm
 from shared.adapters.azureml.workspace import AzureMlWorkspace
-from shared.adapters.http.response_parsing import INVALID_RESPONSE
-from shared.adapters.http.trusted_hosts import TrustedHosts
-from shared.adapters.retries import limit_mlflow_retries
-from shared.adapters.sdk_errors import translated
-from shared.domain.errors import ServiceRefusedError, TransientServiceError
+from shared.domain.errors import ServiceRefusedError
 from shared.domain.run.parts import MetricPoint, Metrics
 
 HISTORY_POINTS = 200
@@ -33,25 +29,35 @@ PARENT = "mlflow.parentRunId"
 WAITING = frozenset({"SCHEDULED"})
 """MLflow's word for runs that wait for compute."""
 
+MOST_RUNS = 1_000
+"""Runs of one job that are read: a pipeline has a handful."""
+
 TRAIN_LOSS = ("train_loss", "loss")
 EVAL_LOSS = ("eval_loss",)
 
-_MLFLOW = threading.Lock()
-# mlflow keeps its registry of stores in module state.
+
+class LoggedPoint(NamedTuple):
+    """One value of a metric as MLflow keeps it; `timestamp` is in milliseconds."""
+
+    step: int
+    timestamp: int
+    value: float
+
+
+class _LoggedRun(NamedTuple):
+    run_id: str
+    status: str
+    started: datetime | None
+    ended: datetime | None
+    parent: str | None
+    metrics: Mapping[str, float]
 
 
 class MlflowMetrics:
     """Metrics of a workspace's jobs."""
 
-    def __init__(
-        self,
-        credential: TokenCredential,
-        workspace: AzureMlWorkspace,
-        experiment: str,
-        trusted: TrustedHosts,
-    ) -> None:
-        self._credential = credential
-        self._trusted = trusted
+    def __init__(self, arm: Arm, workspace: AzureMlWorkspace, experiment: str) -> None:
+        self._arm = arm
         self._workspace = workspace
         self._experiment = experiment
 
@@ -60,33 +66,14 @@ class MlflowMetrics:
 
         Raises:
             TransientServiceError: If the tracking or the token service could not answer.
+            ServiceRefusedError: If it knows no such experiment, or may not be asked.
         """
-        # Tokens are fetched by azure-identity, whose errors MLflow does not catch.
-        with _MLFLOW, translated(f"reading the metrics of job {job}"):
-            from google.protobuf.json_format import ParseError
-            from mlflow.exceptions import MlflowException
-            from mlflow.tracking import MlflowClient
-
-            limit_mlflow_retries()
-            try:
-                tracking = self._workspace.facts.tracking_uri
-                self._trusted.check(f"https://{tracking.partition('://')[2]}")
-                client = MlflowClient(tracking_uri=tracking)
-                _sign_in_with(self._credential, client)
-                runs = self._runs(client, job)
-                latest = {
-                    key: float(value)
-                    for run in runs
-                    for key, value in run.data.metrics.items()
-                    if math.isfinite(value)
-                }
-                chosen = _by_interest(latest)[:HISTORIES]
-                history = {key: points for key in chosen if len(points := _points(client, runs, key)) > 1}
-            except MlflowException as fault:
-                raise _translate(fault, job) from fault
-            except ParseError as fault:
-                message = f"reading the metrics of job {job}: {fault}"
-                raise TransientServiceError(message, code=INVALID_RESPONSE) from fault
+        doing = f"reading the metrics of job {job}"
+        api = f"{_address(self._workspace.facts.tracking_uri)}/api/2.0/mlflow"
+        runs = self._runs(api, job, doing)
+        latest = {key: value for run in runs for key, value in run.metrics.items() if math.isfinite(value)}
+        chosen = _by_interest(latest)[:HISTORIES]
+        history = {key: points for key in chosen if len(points := self._points(api, runs, key, doing)) > 1}
         began, ended = _span(runs)
         return Metrics(
             began=began,
@@ -97,48 +84,85 @@ class MlflowMetrics:
             eval_loss=_last(latest, history, EVAL_LOSS),
         )
 
-    def _runs(self, client: Any, job: str) -> list[Any]:
-        experiment = client.get_experiment_by_name(self._experiment)
-        if experiment is None:
-            raise ServiceRefusedError(
-                f"MLflow knows no experiment {self._experiment} for job {job}",
-                code="ExperimentNotFound",
-            )
-        return list(
-            client.search_runs(
-                experiment_ids=[experiment.experiment_id],
-                filter_string=f"tags.mlflow.rootRunId='{job}'",
-            ),
+    def _runs(self, api: str, job: str, doing: str) -> list[_LoggedRun]:
+        named = urlencode({"experiment_name": self._experiment})
+        experiment = self._arm.get_url(
+            f"{api}/experiments/get-by-name?{named}",
+            lambda body: str(body["experiment"]["experiment_id"]),
+            doing=doing,
         )
+        if experiment is None:
+            message = f"MLflow knows no experiment {self._experiment} for job {job}"
+            raise ServiceRefusedError(message, code="ExperimentNotFound")
+        asked = {
+            "experiment_ids": [experiment],
+            "filter": f"tags.mlflow.rootRunId='{job}'",
+            "max_results": MOST_RUNS,
+        }
+        found = self._arm.post_url(f"{api}/runs/search", asked, _read_runs, doing=doing)
+        return found or []
+
+    def _points(self, api: str, runs: Iterable[_LoggedRun], key: str, doing: str) -> tuple[MetricPoint, ...]:
+        """The history of a metric, from the run that has most of it."""
+        histories = [
+            self._arm.get_url(
+                f"{api}/metrics/get-history?{urlencode({'run_id': run.run_id, 'metric_key': key})}",
+                _read_history,
+                doing=doing,
+            )
+            for run in runs
+            if key in run.metrics
+        ]
+        longest: list[LoggedPoint] = max((found for found in histories if found), key=len, default=[])
+        return thinned(numbered(longest))
 
 
-def _span(runs: Iterable[Any]) -> tuple[datetime | None, datetime | None]:
+def _address(tracking_uri: str) -> str:
+    """The server behind an `azureml://` address, in the version of its API that azureml-mlflow 1.62 takes."""
+    _, _, place = tracking_uri.partition("://")
+    return f"https://{place.rstrip('/').replace('/mlflow/v1.0/', '/mlflow/v2.0/', 1)}"
+
+
+def _read_runs(body: Any) -> list[_LoggedRun]:
+    """JSON of protocol buffers leaves out what is empty, and spells NaN and long integers as text."""
+    return [_read_run(run["info"], run.get("data", {})) for run in body.get("runs", [])]
+
+
+def _read_run(info: Any, data: Any) -> _LoggedRun:
+    tags = {str(tag["key"]): str(tag.get("value", "")) for tag in data.get("tags", [])}
+    return _LoggedRun(
+        run_id=str(info["run_id"]),
+        status=str(info.get("status", "")),
+        started=_moment(info.get("start_time")),
+        ended=_moment(info.get("end_time")),
+        parent=tags.get(PARENT),
+        metrics={str(metric["key"]): float(metric["value"]) for metric in data.get("metrics", [])},
+    )
+
+
+def _moment(milliseconds: Any) -> datetime | None:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, UTC) if milliseconds else None
+
+
+def _span(runs: Iterable[_LoggedRun]) -> tuple[datetime | None, datetime | None]:
     """When the first child run of a job began to compute, and when the last one of them ended by now.
 
     Those that are parents of others, the job and a pipeline within it, use no compute themselves.
     """
     found = list(runs)
-    parents = {run.data.tags.get(PARENT) for run in found}
-    nodes = [
-        run.info
-        for run in found
-        if run.info.run_id not in parents and PARENT in run.data.tags and run.info.status not in WAITING
-    ]
-    begins = [node.start_time for node in nodes if node.start_time]
-    ends = [node.end_time for node in nodes if node.end_time]
-    return (_moment(min(begins)) if begins else None), (_moment(max(ends)) if ends else None)
+    parents = {run.parent for run in found}
+    nodes = [run for run in found if run.run_id not in parents and run.parent and run.status not in WAITING]
+    begins = [node.started for node in nodes if node.started]
+    ends = [node.ended for node in nodes if node.ended]
+    return min(begins, default=None), max(ends, default=None)
 
 
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def _sign_in_with(credential: TokenCredential, client: Any) -> None:
-    """Give Azure ML's plug-in the app's credential.
-
-    Its own sleeps for as long as a `Retry-After` says, and it can be passed no other (azureml-mlflow 1.62).
-    """
-    client._tracking_client.store.service_context._auth = credential
+def _read_history(body: Any) -> list[LoggedPoint]:
+    points = (
+        LoggedPoint(int(point.get("step", 0)), int(point.get("timestamp", 0)), float(point["value"]))
+        for point in body.get("metrics", [])
+    )
+    return [point for point in points if math.isfinite(point.value)]
 
 
 def thinned(points: list[MetricPoint], limit: int = HISTORY_POINTS) -> tuple[MetricPoint, ...]:
@@ -149,23 +173,12 @@ def thinned(points: list[MetricPoint], limit: int = HISTORY_POINTS) -> tuple[Met
     return tuple(points[round(index * stride)] for index in range(limit))
 
 
-def _points(client: Any, runs: Iterable[Any], key: str) -> tuple[MetricPoint, ...]:
-    """The history of a metric, from the run that has most of it."""
-    histories: list[list[Any]] = [
-        [point for point in client.get_metric_history(run.info.run_id, key) if math.isfinite(point.value)]
-        for run in runs
-        if key in run.data.metrics
-    ]
-    longest = max(histories, key=len)
-    return thinned(numbered(longest))
-
-
-def numbered(history: Iterable[Any]) -> list[MetricPoint]:
-    """Points of MLflow in their order; numbered from 1 if they have no steps, as when logged by epoch."""
+def numbered(history: Iterable[LoggedPoint]) -> list[MetricPoint]:
+    """Points in their order; numbered from 1 if they have no steps, as when logged by epoch."""
     ordered = sorted(history, key=lambda point: (point.step, point.timestamp))
     if len(ordered) > 1 and not any(point.step for point in ordered):
-        return [MetricPoint(step=number, value=float(point.value)) for number, point in enumerate(ordered, 1)]
-    return [MetricPoint(step=int(point.step), value=float(point.value)) for point in ordered]
+        return [MetricPoint(step=number, value=point.value) for number, point in enumerate(ordered, 1)]
+    return [MetricPoint(step=point.step, value=point.value) for point in ordered]
 
 
 def _by_interest(metrics: Mapping[str, float]) -> list[str]:
@@ -183,11 +196,3 @@ def _last(
         if name in latest:
             return latest[name]
     return None
-
-
-def _translate(fault: Any, job: str) -> TransientServiceError | ServiceRefusedError:
-    status = fault.get_http_status_code()
-    message = f"reading the metrics of job {job}: {fault.message}"
-    if status in {400, 401, 403, 404}:
-        return ServiceRefusedError(message, code=str(fault.error_code), status=status)
-    return TransientServiceError(message, code=str(fault.error_code), status=status)

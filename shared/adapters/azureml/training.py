@@ -1,9 +1,9 @@
 """Training jobs: submitted with azure-ai-ml's pipeline DSL, watched and canceled over ARM.
 
-azure-ai-ml and MLflow are imported where they are used: they take a second and 100 MB that most
-invocations never need. MLClient is not thread-safe (azure-sdk-for-python #39502), so that each call has a
-client of its own, whose requests have a deadline. The DSL keeps its open pipeline in module state: one thread
-at a time builds a job, which sends nothing.
+azure-ai-ml is imported where it is used: it takes a second and 100 MB that most invocations never need.
+MLClient is not thread-safe (azure-sdk-for-python #39502), so that each call has a client of its own, whose
+requests have a deadline. The DSL keeps its open pipeline in module state: one thread at a time builds a job,
+which sends nothing.
 """
 
 from __future__ import annotations

@@ -117,6 +117,14 @@ class AzureMlWorkspace:
             doing=f"creating cluster {name}",
         )
 
+    def delete_compute(self, name: str) -> None:
+        """See `Workspace.delete_compute`."""
+        self._arm.delete(
+            f"{self._workspace.path}/computes/{name}?underlyingResourceAction=Delete",
+            api_version=COMPUTE_VERSION,
+            doing=f"deleting cluster {name}",
+        )
+
     def ensure_datastore(self) -> None:
         """See `Workspace.ensure_datastore`."""
         path = f"{self._workspace.path}/datastores/{self._datastore}"

@@ -10,6 +10,7 @@ from azure.core.credentials import TokenCredential
 from azure.core.exceptions import HttpResponseError
 from azure.storage.blob import BlobServiceClient, StorageStreamDownloader
 
+from shared.adapters.http.transport import BoundedTransport
 from shared.adapters.retries import storage_retries
 from shared.config import StorageConnection
 
@@ -46,8 +47,8 @@ def blob_service(connection: StorageConnection, credential: TokenCredential) -> 
         "max_single_get_size": READ_PIECE,
         "max_chunk_get_size": READ_PIECE,
         "retry_policy": storage_retries(),
-        "connection_timeout": CONNECT_SECONDS,
-        "read_timeout": READ_SECONDS,
+        # A client that is given a transport leaves it the deadlines, too.
+        "transport": BoundedTransport(connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS),
     }
     if connection.connection_string is not None:
         return BlobServiceClient.from_connection_string(connection.connection_string, **options)

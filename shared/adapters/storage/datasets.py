@@ -27,6 +27,10 @@ BLOCK = 4 * 1024 * 1024
 CHECKPOINT_LIMIT_BYTES = 64 * 1024 * 1024
 """The longest checkpoint that is read: the digests of rows in it take 16 MiB at most."""
 
+LISTED_PAGE = 200
+"""Uploads of one page of a listing: as many fit into the longest answer that is read, with all the metadata
+that uploaders may give them (8 KiB, each character of which may take six bytes)."""
+
 IN_FLIGHT = 3
 """Blocks of one file on their way at a time; validation goes on checking meanwhile."""
 
@@ -53,14 +57,16 @@ class BlobUploads:
         """See `Uploads.folder`."""
         with translated(f"listing the uploads in {folder}"):
             # What lies deeper comes as one prefix a folder.
-            for seen in self._container.walk_blobs(folder, include=["metadata"], delimiter="/"):
+            for seen in self._container.walk_blobs(
+                folder, include=["metadata"], results_per_page=LISTED_PAGE, delimiter="/"
+            ):
                 if isinstance(seen, BlobProperties) and not _is_folder(seen):
                     yield _uploaded(seen.name, seen)
 
     def every(self) -> Iterator[UploadedBlob]:
         """See `Uploads.every`."""
         with translated("listing the uploads"):
-            for seen in self._container.list_blobs(include=["metadata"]):
+            for seen in self._container.list_blobs(include=["metadata"], results_per_page=LISTED_PAGE):
                 if not _is_folder(seen):
                     yield _uploaded(seen.name, seen)
 

@@ -10,6 +10,7 @@ import msgspec
 from azure.core.credentials import TokenCredential
 from azure.storage.queue import QueueClient, TextBase64EncodePolicy
 
+from shared.adapters.http.transport import BoundedTransport
 from shared.adapters.retries import storage_retries
 from shared.config import StorageConnection
 
@@ -22,8 +23,7 @@ def open_queue(connection: StorageConnection, credential: TokenCredential, name:
     """Open a queue, in the encoding that host.json tells the host."""
     options: dict[str, Any] = {
         "retry_policy": storage_retries(),
-        "connection_timeout": CONNECT_SECONDS,
-        "read_timeout": READ_SECONDS,
+        "transport": BoundedTransport(connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS),
         "message_encode_policy": TextBase64EncodePolicy(),
     }
     if connection.connection_string is not None:

@@ -23,7 +23,8 @@ from shared.adapters.sdk_errors import translated
 from shared.adapters.storage.account import RUNS, read_bounded, storage_code
 from shared.adapters.storage.shared_listing import SharedListing
 from shared.domain.errors import CorruptRunError, RequestError, RunChangedError, UnknownRunError
-from shared.domain.run.index import IndexEntry, from_metadata, to_metadata
+from shared.domain.run.index import IndexEntry
+from shared.domain.run.index_metadata import from_metadata, to_metadata
 from shared.domain.run.names import is_run_id
 from shared.domain.run.record import RECORD_LIMIT_BYTES, read_record
 from shared.domain.run.run import Run

@@ -109,7 +109,7 @@ class DatasetReport(msgspec.Struct, frozen=True, kw_only=True):
         tokens_per_row: Histogram of estimated tokens in a row.
         fingerprint: Hex digest of what training would see: the rows, their order and their splits. Two
             uploads with equal fingerprints train the same model.
-        smoke_sample: Conversations for the smoke test.
+        smoke_sample: Conversations for the evaluation, the smoke test's first.
         rules: What the dataset was held to.
     """
 

@@ -70,7 +70,7 @@ class ValidationRules(msgspec.Struct, frozen=True, kw_only=True):
             process has to decompress again from its beginning.
         max_expansion: Decompressed bytes allowed per compressed byte, beyond the first 16 MiB.
         issues_per_code: How many issues of one code the report lists; it counts all of them.
-        smoke_samples: Conversations of the test split that the report carries for the smoke test.
+        smoke_samples: Conversations of the test split that the report carries for smoke test and evaluation.
         smoke_sample_bytes: Upper bound of one such conversation, in bytes of JSON.
     """
 

@@ -1,4 +1,4 @@
-"""Picks the conversations that the smoke test puts to a fresh deployment."""
+"""Picks the conversations that smoke test and evaluation put to a fresh deployment."""
 
 import heapq
 from typing import NamedTuple
@@ -33,11 +33,10 @@ class SmokeSampler:
                 self._shortest = encoded
             return
         entry = (-rank(digest, self._key), digest, encoded)
-        if entry in self._heap or not self._wanted:
-            return
         if len(self._heap) < self._wanted:
-            heapq.heappush(self._heap, entry)
-        elif entry > self._heap[0]:
+            if entry not in self._heap:
+                heapq.heappush(self._heap, entry)
+        elif self._heap and entry > self._heap[0] and entry not in self._heap:
             heapq.heapreplace(self._heap, entry)
 
     @property

@@ -19,6 +19,7 @@ class NextAction(StrEnum):
     # Settle the strategies and their order.
     CREATE = "create"
     TEST = "test"
+    EVALUATE = "evaluate"
     FAIL = "fail"
     # Put on record that the present attempt failed.
     DELETE = "delete"
@@ -51,7 +52,9 @@ def next_action(run: Run, deployment: DeploymentStatus | None) -> NextAction:
         case Provisioning.FAILED:
             return NextAction.FAIL
         case Provisioning.READY:
-            return NextAction.TEST if run.smoke_tests is None else NextAction.SERVE
+            if run.smoke_tests is None:
+                return NextAction.TEST
+            return NextAction.EVALUATE if run.to_be_evaluated else NextAction.SERVE
         case _:
             return NextAction.WAIT
 

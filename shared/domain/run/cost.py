@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -53,6 +53,9 @@ class Prices(msgspec.Struct, frozen=True):
     def of(self, size: str) -> float | None:
         """The price of a VM of that size, or None."""
         return {name.lower(): price for name, price in self.per_hour.items()}.get(size.lower())
+
+
+NO_PRICES = Prices()
 
 
 class RunCost(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,11 +98,10 @@ def run_cost(run: Run, prices: Prices, now: datetime) -> RunCost:
         prices: What VM sizes cost.
         now: UTC; what has not ended counts until then.
     """
-    live = _hours(_span(run, Stage.LIVE, Stage.DELETING, now), 1)
-    training = _hours(
-        _span(run, Stage.TRAINING, Stage.TRAINED, now), nodes_of(run.plan.parameters if run.plan else {})
+    live = _hours(_span(run, Stage.LIVE, Stage.DELETING).until(now), 1)
+    training, endpoint = (
+        _hours(used.span.until(now), used.nodes) for used in (training_use(run), endpoint_use(run))
     )
-    endpoint = _hours(_span(run, Stage.DEPLOYING, Stage.DELETED, now), run.options.instance_count)
     saved = _hours(_span_at_rest(run, now), run.options.instance_count)
     training_price = prices.of(run.plan.compute_size) if run.plan else None
     endpoint_price = prices.of(run.options.instance_type)
@@ -117,17 +119,57 @@ def run_cost(run: Run, prices: Prices, now: datetime) -> RunCost:
     )
 
 
-def _span(run: Run, start: Stage, end: Stage, now: datetime) -> timedelta | None:
-    """From each entry into a stage to that into another, or else to rest or now; None if it never began."""
+class Span(NamedTuple):
+    """Time in a state that a run was in several times.
+
+    Attributes:
+        ended: Of all the times that are over; None if there was none.
+        since: When the one began that goes on (UTC), or None.
+    """
+
+    ended: timedelta | None
+    since: datetime | None
+
+    def until(self, now: datetime) -> timedelta | None:
+        """All of it until `now`; None if it never began."""
+        if self.since is None:
+            return self.ended
+        return (self.ended or timedelta()) + _elapsed(self.since, now)
+
+
+class Use(NamedTuple):
+    """VMs that cost money: their size, how many there are at once, and for how long."""
+
+    size: str | None
+    nodes: int
+    span: Span
+
+
+NO_USE = Use(None, 1, Span(None, None))
+"""Of a run that has not come so far."""
+
+
+def training_use(run: Run) -> Use:
+    """What the run's training job uses."""
+    size, parameters = (run.plan.compute_size, run.plan.parameters) if run.plan else (None, {})
+    return Use(size, nodes_of(parameters), _span(run, Stage.TRAINING, Stage.TRAINED))
+
+
+def endpoint_use(run: Run) -> Use:
+    """What the run's deployment uses."""
+    span = _span(run, Stage.DEPLOYING, Stage.DELETED)
+    return Use(run.options.instance_type, run.options.instance_count, span)
+
+
+def _span(run: Run, start: Stage, end: Stage) -> Span:
+    """From each entry into a stage to that into another, or else to rest."""
     total, begun = None, None
     for entry in run.history:
         if entry.stage is start:
             begun = entry.at
         elif begun is not None and (entry.stage is end or entry.stage.at_rest):
             total, begun = (total or timedelta()) + _elapsed(begun, entry.at), None
-    if begun is not None:
-        total = (total or timedelta()) + _elapsed(begun, now)
-    return total
+    return Span(total, begun)
 
 
 def _span_at_rest(run: Run, now: datetime) -> timedelta | None:

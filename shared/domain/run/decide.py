@@ -33,6 +33,7 @@ from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.run.teardown import deleting
 from shared.domain.run.upload_change import UploadChange
+from shared.domain.serving.attempts import is_out_of_capacity
 
 
 def decide(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
@@ -143,19 +144,25 @@ def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
 def _before_submission(
     run: Run, plan: TrainingPlan, seen: Observation, now: datetime, limits: Limits
 ) -> Decision:
-    if plan.create_compute and (seen.compute is None or seen.compute.state is not Provisioning.READY):
-        return _bring_up_compute(run, plan.compute, seen.compute, now, limits)
+    if plan.create_compute:
+        if seen.compute is None or seen.compute.state is not Provisioning.READY:
+            return _bring_up_compute(run, plan, seen.compute, now, limits)
+        if seen.compute.size.lower() not in {"", plan.compute_size.lower()}:
+            # Somebody else was first to create it, or created it anew with another size.
+            return Do(Step.PLAN)
     return Do(Step.SUBMIT_JOB if run.holds_slot(SlotKind.TRAINING) else Step.ACQUIRE_SLOT)
 
 
 def _bring_up_compute(
-    run: Run, name: str, seen: ComputeStatus | None, now: datetime, limits: Limits
+    run: Run, plan: TrainingPlan, seen: ComputeStatus | None, now: datetime, limits: Limits
 ) -> Decision:
     if seen is not None and seen.state is Provisioning.FAILED:
         reason = seen.failure or "its provisioning failed"
-        return give_up(run, "ComputeFailed", f"cluster {name}: {reason}", now)
+        if is_out_of_capacity("", reason) and run.options.compute_sizes_besides(plan.compute_size):
+            return Do(Step.REPLACE_COMPUTE)
+        return give_up(run, "ComputeFailed", f"cluster {plan.compute}: {reason}", now)
     overdue = past_deadline(
-        run, f"cluster {name} is not up", run.compute_requested_at, limits.compute_deadline, now
+        run, f"cluster {plan.compute} is not up", run.compute_requested_at, limits.compute_deadline, now
     )
     return overdue or (Do(Step.CREATE_COMPUTE) if seen is None else Wait(now + limits.operation_poll))
 

@@ -22,6 +22,7 @@ class Step(StrEnum):
     PLAN = "plan"
     CLAIM = "claim"
     CREATE_COMPUTE = "create_compute"
+    REPLACE_COMPUTE = "replace_compute"
     ACQUIRE_SLOT = "acquire_slot"
     SUBMIT_JOB = "submit_job"
     COLLECT_METRICS = "collect_metrics"
@@ -38,7 +39,11 @@ class Step(StrEnum):
     RESTORE_DEPLOYMENT = "restore_deployment"
     TRY_NEXT_SERVING = "try_next_serving"
     SMOKE_TEST = "smoke_test"
+    EVALUATE = "evaluate"
+    # Put some more test rows to the deployment, and measure its answers once it has them all.
     ROUTE_TRAFFIC = "route_traffic"
+    PROMOTE = "promote"
+    # Decide whether the model takes its dataset's name.
     CANCEL_JOB = "cancel_job"
     DELETE_ENDPOINT = "delete_endpoint"
 

@@ -1,4 +1,4 @@
-"""Decide what a run in `deploying` does next: endpoint, deployment, smoke test, traffic.
+"""Decide what a run in `deploying` does next: endpoint, deployment, smoke test, evaluation, traffic.
 
 What Azure ML refuses or what fails is tried again with growing pauses, and the next way of serving is tried
 at once, until the one deadline of the stage.
@@ -27,7 +27,8 @@ from shared.domain.serving.deployment import ALL_TRAFFIC
 def deploying(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
     """Say what happens next to a run in `deploying`."""
     decision = _bring_up(run, seen, now, limits)
-    if isinstance(decision, Enter):
+    if isinstance(decision, Enter) or decision == Do(Step.EVALUATE):
+        # An evaluation ends by itself in time, and no run fails for it.
         return decision
     if (overdue := overdue_deployment(run, limits, now)) is not None:
         return overdue
@@ -62,7 +63,10 @@ def _of_deployment(run: Run, endpoint: EndpointStatus, now: datetime, limits: Li
         case NextAction.CREATE if run.rebuild_at is not None and run.rebuild_at > now:
             return Wait(run.rebuild_at, _reason(run))
         case NextAction.SERVE:
-            return Enter(Stage.LIVE) if endpoint.traffic == ALL_TRAFFIC else Do(Step.ROUTE_TRAFFIC)
+            if endpoint.traffic != ALL_TRAFFIC:
+                return Do(Step.ROUTE_TRAFFIC)
+            # The name is switched first, and means the run from the moment that it is live.
+            return Enter(Stage.LIVE) if run.promotion is not None else Do(Step.PROMOTE)
         case NextAction.WAIT:
             return Wait(now + limits.operation_poll)
         case action:
@@ -73,6 +77,7 @@ _STEPS = {
     NextAction.CHOOSE: Step.CHOOSE_SERVING,
     NextAction.CREATE: Step.CREATE_DEPLOYMENT,
     NextAction.TEST: Step.SMOKE_TEST,
+    NextAction.EVALUATE: Step.EVALUATE,
     NextAction.FAIL: Step.FAIL_DEPLOYMENT,
     NextAction.DELETE: Step.DELETE_DEPLOYMENT,
     NextAction.TRY_NEXT: Step.TRY_NEXT_SERVING,

@@ -68,6 +68,11 @@ def stage_message(change: StageChange) -> Message:
     facts = {"Dataset": change.dataset, "Run": change.run_id}
     if change.expires_at is not None:
         facts["Until"] = f"{change.expires_at:%Y-%m-%d %H:%M} UTC"
+    if change.promotion is not None:
+        taken = "takes" if change.promotion.promoted else "does not take"
+        facts["Model"] = f"{taken} the name {change.dataset}: {change.promotion.why}"
+    if change.comparison is not None and (chrf := change.comparison.differences.get("chrf")) is not None:
+        facts["chrF"] = f"{chrf.value:+.1f} ({chrf.low:+.1f} to {chrf.high:+.1f})"
     if change.reason is not None:
         facts["Reason"] = change.reason
     if change.error is not None:
@@ -79,11 +84,19 @@ def stage_message(change: StageChange) -> Message:
         data=change,
         name=change.dataset,
         state=change.stage,
-        color="attention" if change.error else "good" if change.stage is Stage.LIVE else "default",
+        color=_color(change),
         facts=facts,
         link=f"#/runs/{change.run_id}",
         action=OPEN,
     )
+
+
+def _color(change: StageChange) -> str:
+    if change.error is not None:
+        return "attention"
+    if change.promotion is not None and not change.promotion.promoted:
+        return "warning"
+    return "good" if change.stage is Stage.LIVE else "default"
 
 
 def ignored_message(upload: IgnoredUpload) -> Message:

@@ -36,8 +36,8 @@ def _serving_has_what_is_used(record: Document) -> Document:
     return {**record, "endpoint": {**endpoint, "serving": kept}}
 
 
-def _runs_have_quotes(record: Document) -> Document:
-    """4 to 5: a run that was planned before has none, and no bound on its cost is held against it."""
+def _runs_have_more(record: Document) -> Document:
+    """4 to 5: a run of before has no quote and no evaluation, and nobody took note of its end."""
     return record
 
 
@@ -45,7 +45,7 @@ MIGRATIONS: dict[int, Callable[[Document], Document]] = {
     1: _endpoints_say_whether_they_are_public,
     2: _runs_may_start_again,
     3: _serving_has_what_is_used,
-    4: _runs_have_quotes,
+    4: _runs_have_more,
 }
 """What makes a record of that version one of the next."""
 

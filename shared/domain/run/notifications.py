@@ -19,6 +19,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from shared.domain.evaluation.record import Comparison
+from shared.domain.run.current_model import Promotion
 from shared.domain.run.parts import Failure, StageEntry
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
@@ -80,6 +82,8 @@ class StageChange(msgspec.Struct, frozen=True, kw_only=True):
         error: What went wrong; instead of a service's words, where to read them.
         endpoint: Name of the endpoint, once it is live.
         expires_at: When its time is up (UTC).
+        promotion: Whether the model took its dataset's name, once it is live.
+        comparison: With the dataset's current model of before, where it was compared.
     """
 
     run_id: str
@@ -93,6 +97,8 @@ class StageChange(msgspec.Struct, frozen=True, kw_only=True):
     error: Failure | None
     endpoint: str | None
     expires_at: datetime | None
+    promotion: Promotion | None
+    comparison: Comparison | None
 
 
 def delay_before(attempt: int, asked: float | None = None) -> timedelta:
@@ -129,6 +135,8 @@ def stage_change(run: Run, index: int) -> StageChange:
         error=_told(run, error) if error is not None else None,
         endpoint=run.endpoint.name if lives and run.endpoint else None,
         expires_at=run.expires_at if lives else None,
+        promotion=run.promotion if entry.stage is Stage.LIVE else None,
+        comparison=run.evaluation.comparison if run.evaluation and entry.stage is Stage.LIVE else None,
     )
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from shared.domain.run.current_model import PromotionPolicy
+
 SERVERLESS = "serverless"
 """The compute name that asks Azure ML for serverless GPUs instead of a cluster of the workspace."""
 
@@ -15,6 +17,7 @@ LEAST_IDLE_MINUTES = 1
 an endpoint that is in constant use."""
 
 SettleSeconds = Annotated[float, Meta(ge=0, le=3600)]
+EvaluationRows = Annotated[int, Meta(ge=0, le=200)]
 ParameterValue = str | int | float | bool
 
 Hours = Annotated[float, Meta(gt=0, le=24 * 365)]
@@ -82,6 +85,10 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         settle_seconds: Seconds for which the upload must not change before its run opens.
         available: Weekly schedule of when the model answers (`availability`); empty is at all times.
         start_on_request: Whether a request for the stopped model deploys it again.
+        evaluation_rows: Test conversations that are put to a deployment before it gets traffic; 0 is none.
+        promotion: Whether the model takes its dataset's name: `if_not_worse` than the current one, `always`,
+        or
+            `manual`, when a person says so.
         force: Train even if the same data, parameters and base model were trained before.
     """
 
@@ -107,3 +114,11 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     tools: Literal["reject", "drop_rows"] = "reject"
     pretemplated: Literal["reject", "strip"] = "reject"
     mask: Literal["reject", "split"] = "reject"
+    evaluation_rows: EvaluationRows = 0
+    promotion: PromotionPolicy = "if_not_worse"
+
+    def compute_sizes_besides(self, refused: str) -> Sizes:
+        """The other VM sizes to train on, the preferred one first; none for a size that is not listed."""
+        own = (self.compute_size, *self.other_compute_sizes)
+        rest = tuple(size for size in own if size.lower() != refused.lower())
+        return rest if len(rest) < len(own) else ()

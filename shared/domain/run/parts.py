@@ -151,11 +151,16 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class SmokeTest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One test conversation, the answer that the data has, and the answer that the deployment gave."""
+    """One test conversation, the answer that the data has, and the answer that the deployment gave.
+
+    Attributes:
+        cut: Whether the reply is not whole: it met the limit of its tokens, or is too long for the record.
+    """
 
     prompt: list[dict[str, str]]
     expected: str
     reply: str
+    cut: bool = False
 
 
 class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -210,6 +215,7 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Attributes:
         late_files: Files that were uploaded after training had started, and are not used.
+        acknowledged_at: When somebody took note of how the run ended (UTC).
         extension_keys: Idempotency keys of the newest extensions, so that a repeated write adds hours once.
     """
 
@@ -221,6 +227,7 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retry_at: Moment | None = None
     start: StartRequest | None = None
     late_files: tuple[str, ...] = ()
+    acknowledged_at: Moment | None = None
 
 
 def summarize(report: DatasetReport) -> ReportSummary:

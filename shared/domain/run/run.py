@@ -13,7 +13,9 @@ from typing import Annotated, Any
 import msgspec
 
 from shared.domain.dataset import SmokeSample
+from shared.domain.evaluation.record import Evaluation
 from shared.domain.run.availability import hours_of
+from shared.domain.run.current_model import Promotion
 from shared.domain.run.job_status import JobState, job_state
 from shared.domain.run.names import numbered_name
 from shared.domain.run.options import RunOptions
@@ -122,6 +124,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     model: ModelRecord | None = None
     serving: ServingProgress | None = None
     smoke_tests: tuple[SmokeTest, ...] | None = None
+    evaluation: Evaluation | None = None
+    promotion: Promotion | None = None
     endpoint: EndpointRecord | None = None
     requests: Requests = Requests()
     last_used: Moment | None = None
@@ -146,6 +150,21 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return (
             f"{late} came after training had started, and is not used; to train with it, upload {train} again"
         )
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether somebody took note of how the run ended; another end asks for another note."""
+        noted = self.requests.acknowledged_at
+        return noted is not None and noted >= self.history[-1].at
+
+    @property
+    def end_note(self) -> str | None:
+        """Why the run ended or stopped, or is about to: its error, its twin, or what was asked for."""
+        if self.error is not None:
+            return f"{self.error.code}: {self.error.message}"
+        if self.duplicate_of is not None:
+            return f"The same content as {self.duplicate_of}"
+        return self.end_reason
 
     @property
     def job_name(self) -> str:
@@ -219,6 +238,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def job_is_over(self) -> bool:
         """Whether the job was seen to have ended."""
         return self.job is not None and job_state(self.job.status).over
+
+    @property
+    def to_be_evaluated(self) -> bool:
+        """Whether the deployment is to answer more test rows before it gets traffic."""
+        ended = self.evaluation is not None and self.evaluation.ended is not None
+        return self.options.evaluation_rows > 0 and not ended
 
     def holds_slot(self, kind: SlotKind) -> bool:
         """Whether the run has acquired a slot of that kind."""

@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from shared.domain.run.index import BEFORE_USE, IndexEntry, entry_of
+from shared.domain.run.index import BEFORE_USE, IndexEntry
+from shared.domain.run.index_metadata import entry_of
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 
@@ -112,6 +113,12 @@ def standing(
 def in_turn(kind: SlotKind, holders: frozenset[str], entries: Iterable[IndexEntry]) -> list[IndexEntry]:
     """The runs among `entries` that wait for a slot, in the order of their turns."""
     return _shares(kind, holders, entries)[1]
+
+
+def usage(kind: SlotKind, holders: frozenset[str], entries: Iterable[IndexEntry]) -> tuple[int, int]:
+    """How many slots are in use, and how many runs wait for one."""
+    held, turns = _shares(kind, holders, entries)
+    return held.total(), len(turns)
 
 
 def fair_share_name(dataset: str) -> str:

@@ -113,7 +113,7 @@ def preflight(options: RunOptions, dataset: str, settings: Settings, services: S
         # Otherwise the trainer would take the tokenizer's own, whatever validation counted with.
         parameters[MAX_SEQ_LENGTH] = window
     sizes, quotas = services.workspace.vm_sizes(), _quotas(services)
-    wanted, exists = _training_compute(options, settings.compute_size[0], services)
+    wanted, exists = _training_compute(options, settings, services)
     nodes = nodes_of(parameters)
     training = choose_size(
         wanted,
@@ -172,14 +172,25 @@ def _quotas(services: Services) -> Mapping[str, Quota]:
 
 
 def _training_compute(
-    options: RunOptions, default_size: str, services: Services
+    options: RunOptions, settings: Settings, services: Services
 ) -> tuple[tuple[str, ...], bool]:
-    """The VM sizes to choose from, and whether there is nothing to create."""
+    """The VM sizes to choose from, and whether there is nothing to create or to wait for.
+
+    The app creates the clusters that the operator's settings name in full, and no others: their number is
+    the operator's to choose, not an uploader's.
+    """
     wanted = (options.compute_size, *options.other_compute_sizes)
     if options.compute == SERVERLESS:
         return wanted, True
     cluster = services.workspace.compute(options.compute)
-    if cluster is None:
+    if cluster is None or cluster.state is Provisioning.DELETING:
+        named = (settings.compute_cluster, *settings.allowed_computes)
+        if options.compute.lower() not in map(str.lower, named):
+            raise InvalidRunError(
+                f"cluster {options.compute} does not exist, and the app creates only clusters that "
+                "COMPUTE_CLUSTER or ALLOWED_COMPUTES names in full; "
+                f"create it, or {choose_another('compute')}"
+            )
         return wanted, False
     if cluster.state is Provisioning.FAILED:
         raise InvalidRunError(
@@ -187,12 +198,14 @@ def _training_compute(
             + (f": {cluster.failure}" if cluster.failure else "")
             + f"; delete it, or {choose_another('compute')}",
         )
+    ready = cluster.state is Provisioning.READY
     if not cluster.size:
         # A cluster that is still being created has no say about its size yet.
-        return wanted, True
-    if cluster.size.lower() not in map(str.lower, wanted) and options.compute_size != default_size:
+        return wanted, ready
+    chosen = options.compute_size != settings.compute_size[0]
+    if chosen and cluster.size.lower() not in map(str.lower, wanted):
         raise InvalidRunError(
             f"cluster {options.compute} has VMs of size {cluster.size}, not {options.compute_size}: "
             "leave `compute_size` out of run.json, or name another cluster as `compute`"
         )
-    return (cluster.size,), True
+    return (cluster.size,), ready

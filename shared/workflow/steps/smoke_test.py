@@ -9,22 +9,15 @@ from shared.domain.errors import FinetuneError, RequestError, ScoringError, Tran
 from shared.domain.run.observation import EndpointStatus
 from shared.domain.run.parts import SmokeTest
 from shared.domain.run.run import Run
-from shared.domain.serving.chat import Chat
+from shared.domain.serving.chat import Chat, Reply
 from shared.domain.serving.deployment import DEPLOYMENT
 from shared.domain.serving.dialects import read_reply, upstream_request
 from shared.domain.serving.record import Route
 from shared.domain.serving.strategies.catalogue import STRATEGIES
 from shared.logs import get_logger
 from shared.ports import ScoringTarget, Services
+from shared.workflow.steps.ask_rows import REFUSALS, REPLY_TOKENS, UNAVAILABLE
 from shared.workflow.steps.deploy_model import fail_attempt, is_proven, memory_key, serving_of
-
-REPLY_TOKENS = 200
-"""Most tokens of an answer: the Azure ML chat-completion notebook's own `max_new_tokens`."""
-
-RETRYABLE_STATUSES = frozenset({429, 503, 504})
-
-REFUSALS = frozenset({400, 413, 422})
-"""What a model's server answers to a conversation that it cannot take, whatever else it serves."""
 
 REPLY_LIMIT = 8_192
 
@@ -56,8 +49,8 @@ def smoke_test(run: Run, endpoint: EndpointStatus, settings: Settings, services:
         if messages is GREETING and tests:
             break
         try:
-            routes, text = _ask(run, routes, messages, endpoint, settings, services)
-            if not text.strip():
+            routes, reply = _ask(run, routes, messages, endpoint, settings, services)
+            if not reply.text.strip():
                 raise ScoringError(502, "the deployment's answer has no text", code="EmptyReply")
         except (ScoringError, RequestError) as fault:
             if _refuses_the_sample(fault) and messages is not GREETING:
@@ -69,7 +62,9 @@ def smoke_test(run: Run, endpoint: EndpointStatus, settings: Settings, services:
             if isinstance(fault, ScoringError) and not is_proven(run, settings, services):
                 raise TransientServiceError(message, code=fault.code) from fault
             return fail_attempt(run, fault.code, message, services)
-        tests.append(SmokeTest(prompt=list(messages), expected=expected, reply=text[:REPLY_LIMIT]))
+        text = reply.text[:REPLY_LIMIT]
+        cut = reply.finish_reason == "length" or text != reply.text
+        tests.append(SmokeTest(prompt=list(messages), expected=expected, reply=text, cut=cut))
     progress = msgspec.structs.replace(run.serving, route=routes[0])
     services.serving_memory.remember(memory_key(run, options), run.serving.current)
     asked = tuple(test for test in tests if test.prompt != list(GREETING))
@@ -83,7 +78,7 @@ def _ask(
     endpoint: EndpointStatus,
     settings: Settings,
     services: Services,
-) -> tuple[tuple[Route, ...], str]:
+) -> tuple[tuple[Route, ...], Reply]:
     """The reply, and the routes that are left: those before the first that is there are not."""
     chat = Chat(messages, max_tokens=REPLY_TOKENS, temperature=0)
     for number, route in enumerate(routes):
@@ -95,10 +90,10 @@ def _ask(
         except ScoringError as fault:
             if _no_route(fault) and number + 1 < len(routes):
                 continue
-            if fault.status in RETRYABLE_STATUSES or (fault.upstream_status or 0) >= 500:
+            if fault.status in UNAVAILABLE or (fault.upstream_status or 0) >= 500:
                 raise TransientServiceError(f"smoke test: {fault.message}", code=fault.code) from fault
             raise
-        return (route,), read_reply(route, answer, chat).text
+        return (route,), read_reply(route, answer, chat)
     raise AssertionError("a strategy has routes")
 
 

@@ -30,8 +30,10 @@ from shared.workflow.steps.deploy_model import (
     start_over,
 )
 from shared.workflow.steps.endpoint import create_endpoint, rebuild_endpoint, rename_endpoint
+from shared.workflow.steps.evaluate import evaluate
 from shared.workflow.steps.follow_upload import reopen, supersede
 from shared.workflow.steps.plan_training import plan_training
+from shared.workflow.steps.promote import promote
 from shared.workflow.steps.smoke_test import smoke_test
 from shared.workflow.steps.validate_dataset import validate_dataset
 from shared.workflow.steps.vm_sizes import train_elsewhere
@@ -63,7 +65,8 @@ def _validate(run: Run, _seen: Observation, settings: Settings, services: Servic
     window = context_window(
         model.context_window, settings.context_window, model.defaults, run.options.parameters
     )
-    return validate_dataset(run, settings.validation_rules(run.options, window), services)
+    rules = settings.validation_rules(run.options, window)
+    return validate_dataset(run, rules, services, smoke_rows=settings.smoke_test_rows)
 
 
 def _plan(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
@@ -83,6 +86,18 @@ def _create_compute(run: Run, _seen: Observation, settings: Settings, services: 
     except ServiceRefusedError as refusal:
         return _elsewhere(run, refusal, services)
     return msgspec.structs.replace(run, compute_requested_at=run.compute_requested_at or services.now())
+
+
+def _replace_compute(run: Run, seen: Observation, _settings: Settings, services: Services) -> Run:
+    """Delete a cluster of which Azure ML could not create a node, and train on the next VM size."""
+    reason = (seen.compute.failure if seen.compute is not None else None) or "no capacity"
+    moved = train_elsewhere(run, reason, services.now())
+    if moved is None:
+        return run
+    name = _plan_of(run).compute
+    audit("delete cluster", name, run.run_id, f"it failed: {reason}")
+    services.workspace.delete_compute(name)
+    return msgspec.structs.replace(moved, compute_requested_at=None)
 
 
 def _acquire_slot(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
@@ -187,9 +202,17 @@ def _smoke_test(run: Run, seen: Observation, settings: Settings, services: Servi
     return smoke_test(run, _endpoint_of(seen), settings, services)
 
 
+def _evaluate(run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
+    return evaluate(run, _endpoint_of(seen), settings, services)
+
+
 def _route_traffic(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
     services.endpoints.route_traffic(run.endpoint_name)
     return run
+
+
+def _promote(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    return promote(run, services)
 
 
 def _cancel_job(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
@@ -211,6 +234,7 @@ _STEPS: dict[Step, CarryOut] = {
     Step.PLAN: _plan,
     Step.CLAIM: _claim,
     Step.CREATE_COMPUTE: _create_compute,
+    Step.REPLACE_COMPUTE: _replace_compute,
     Step.ACQUIRE_SLOT: _acquire_slot,
     Step.SUBMIT_JOB: _submit_job,
     Step.COLLECT_METRICS: _collect_metrics,
@@ -227,7 +251,9 @@ _STEPS: dict[Step, CarryOut] = {
     Step.RESTORE_DEPLOYMENT: _restore_deployment,
     Step.TRY_NEXT_SERVING: _try_next_serving,
     Step.SMOKE_TEST: _smoke_test,
+    Step.EVALUATE: _evaluate,
     Step.ROUTE_TRAFFIC: _route_traffic,
+    Step.PROMOTE: _promote,
     Step.CANCEL_JOB: _cancel_job,
     Step.DELETE_ENDPOINT: _delete_endpoint,
 }

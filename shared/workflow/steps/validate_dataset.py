@@ -28,8 +28,14 @@ LONGEST_INVOCATION = timedelta(minutes=20)
 """After so long a validation goes on in another invocation: well under `functionTimeout` in host.json."""
 
 
-def validate_dataset(run: Run, rules: ValidationRules, services: Services) -> Run:
+def validate_dataset(run: Run, rules: ValidationRules, services: Services, *, smoke_rows: int) -> Run:
     """Read the upload, store the report, and write the snapshot if the dataset is accepted.
+
+    Args:
+        run: The run.
+        rules: What the dataset is held to.
+        services: The ports.
+        smoke_rows: How many of the drawn test rows the record keeps for the smoke test.
 
     Returns:
         The run with its report; the run as it was if the validation is to go on later, or if a caller asked
@@ -81,7 +87,7 @@ def validate_dataset(run: Run, rules: ValidationRules, services: Services) -> Ru
     return msgspec.structs.replace(
         run,
         report=summarize(report),
-        smoke_sample=tuple(report.smoke_sample),
+        smoke_sample=tuple(report.smoke_sample[:smoke_rows]),
     )
 
 

@@ -33,10 +33,8 @@ def after_choice(run: Run, training: Choice, serving: Choice, now: datetime) -> 
 def train_elsewhere(run: Run, reason: str, now: datetime) -> Run | None:
     """The run with the next size to train on, which is to be planned anew; None if there is no other."""
     assert run.plan is not None
-    refused = run.plan.compute_size.lower()
-    own = (run.options.compute_size, *run.options.other_compute_sizes)
-    rest = tuple(size for size in own if size.lower() != refused)
-    if not rest or len(rest) == len(own):
+    rest = run.options.compute_sizes_besides(run.plan.compute_size)
+    if not rest:
         return None
     change = SizeChange(
         option="compute_size", before=run.plan.compute_size, after=rest[0], reason=reason, at=now

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
+
 from azureml_emulator.core import operations
 from azureml_emulator.core.clock import wire_time
 from azureml_emulator.core.errors import arm_error
@@ -28,7 +30,9 @@ def _missing() -> Response:
 
 def render(state: EmulatorState, compute: Compute) -> dict[str, Any]:
     """The cluster as GET shows it."""
-    provisioning = operations.state_of(state, compute.operation, "Creating")
+    pending = state.operations.get(compute.operation)
+    going = pending is not None and pending.kind == "compute.delete"
+    provisioning = operations.state_of(state, compute.operation, "Deleting" if going else "Creating")
     steady = provisioning == "Succeeded"
     inner = {
         "subnet": None,
@@ -167,6 +171,7 @@ def _delete(state: EmulatorState, request: Request) -> Response:
         if request.query.get("underlyingResourceAction", "Delete").lower() != "delete":
             raise arm_error(501, "NotImplemented", "The emulator deletes computes and does not detach them.")
         operation = operations.begin(state, "compute.delete", "", name, state.pace.compute)
+        state.computes.put(name, msgspec.structs.replace(compute, operation=operation.id))
     return Response(202, headers={"Azure-AsyncOperation": operations.status_url(state, request, operation)})
 
 

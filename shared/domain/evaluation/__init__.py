@@ -1,0 +1,1 @@
+"""Measure a model on test conversations, and compare it with another on the same ones."""
