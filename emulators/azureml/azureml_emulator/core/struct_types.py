@@ -1,8 +1,8 @@
 """Resolve msgspec's types before threads use them.
 
 msgspec resolves the fields of a Struct when one is first decoded, and lets other threads see what is resolved
-so far: two threads that decode their first request at once crash the process (seen with msgspec 0.22.0, in one of
-two tries). Making a decoder resolves the type, too.
+so far: two threads that decode their first request at once crash the process (seen with msgspec 0.22.0, in
+one of two tries). Making a decoder resolves the type, too.
 """
 
 from __future__ import annotations
