@@ -167,10 +167,7 @@ def _refused_for_a_while(harness: Harness, refusal: Injection) -> Verdict:
 
 def set_faults(world: World, service_fault: ServiceFault, upload: Upload) -> list[FaultHandle]:
     """Tell the emulator what is to go wrong for one run."""
-    return [
-        world.emulator.add_fault(**_named(fault, upload.run_id, upload.dataset))
-        for fault in service_fault.emulator
-    ]
+    return [world.emulator.add_fault(**_named(fault, upload)) for fault in service_fault.emulator]
 
 
 def _transient(harness: Harness, injection: dict[str, Any], offset: int) -> Verdict:
@@ -185,9 +182,9 @@ def _service_fault(harness: Harness, service_fault: ServiceFault) -> Verdict:
     return harness.assess(host, host.carry(), service_fault.end, faults=faults)
 
 
-def _named(value: Any, run_id: str, dataset: str) -> Any:
+def _named(value: Any, upload: Upload) -> Any:
     if isinstance(value, str):
-        return value.replace("{run}", run_id).replace("{compute}", f"c-{dataset}")
+        return value.replace("{run}", upload.run_id).replace("{compute}", upload.cluster)
     if isinstance(value, dict):
-        return {key: _named(one, run_id, dataset) for key, one in value.items()}
+        return {key: _named(one, upload) for key, one in value.items()}
     return value

@@ -27,7 +27,7 @@ REQUESTS: dict[str, Callable[[str, App], Response]] = {
     "extend_endpoint": lambda run_id, app: extend_endpoint(
         run_id,
         {"hours": 2},
-        most_hours=app.settings.endpoint_max_lifetime_hours,
+        limits=app.settings.limits(),
         services=app.services,
     ),
     "start_run": lambda run_id, app: start_run(run_id, {}, settings=app.settings, services=app.services),

@@ -178,10 +178,8 @@ class Host:
     def _engage(self) -> Worker:
         if self._warm:
             return self.fleet.acquire()
-        # A datastore and a cluster of its own, so that their creation is part of the run.
-        dataset = self.upload.dataset
-        own = {"DATASTORE_NAME": f"s_{dataset}", "COMPUTE_CLUSTER": f"c-{dataset}"}
-        return self.fleet.spawn(**{**own, **self._environment})
+        # A datastore of its own, so that its creation is part of the run.
+        return self.fleet.spawn(**{"DATASTORE_NAME": f"s_{self.upload.dataset}", **self._environment})
 
     def _attempt(self, invocation: Invocation) -> Outcome | None:
         if self._worker is None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, cycle
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,9 @@ QUEUE = timedelta(hours=1)
 CORES = 100_000
 """Of every VM family: however many runs are tried at a time, a refusal is a fault that was meant."""
 
+CLUSTERS = tuple(f"c-{number}" for number in range(1000))
+"""What run.json may name. Each run takes another one, so that its creation is part of the run."""
+
 ENDED_JOBS = frozenset({"Completed", "Failed", "Canceled"})
 
 
@@ -49,6 +52,7 @@ class Upload:
     dataset: str
     path: str
     run_id: str
+    cluster: str = CLUSTERS[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class World:
         """Create the containers, and the queue whose messages all get lost."""
         self.emulator = emulator
         self._spoilt: dict[str, bytes] = {}
+        self._clusters = cycle(CLUSTERS)
         self._azurite = azurite
         self._connection = azurite.connection_string_of(account)
         self._blobs = BlobServiceClient.from_connection_string(self._connection)
@@ -115,6 +120,7 @@ class World:
             # So high that nobody waits, yet the guards and their calls are there.
             "MAX_TRAINING_RUNS": "1000",
             "MAX_LIVE_ENDPOINTS": "1000",
+            "ALLOWED_COMPUTES": ",".join(CLUSTERS),
         }
         system = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         return {**system, **example, **self.emulator.environment, **chosen, **changes}
@@ -128,12 +134,14 @@ class World:
         self._forget_strategies()
         dataset = dataset or f"d{uuid.uuid4().hex[:10]}"
         path = f"{dataset}/train.jsonl"
-        self._blobs.get_blob_client("uploads", f"{dataset}/run.json").upload_blob(b"{}")
+        cluster = next(self._clusters)
+        options = json.dumps({"compute": cluster})
+        self._blobs.get_blob_client("uploads", f"{dataset}/run.json").upload_blob(options)
         for split, rows in ROWS.items():
             blob = self._blobs.get_blob_client("uploads", f"{dataset}/{split}.jsonl")
             blob.upload_blob(_rows(f"{dataset} {split}", rows))
         etag = str(blob.get_blob_properties().etag)
-        return Upload(dataset, path, run_id_for("uploads", path, etag))
+        return Upload(dataset, path, run_id_for("uploads", path, etag), cluster)
 
     def upload_again(self, upload: Upload, rows: int) -> Upload:
         """Drop other training data of so many rows in the place of an upload's."""

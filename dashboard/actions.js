@@ -2,7 +2,8 @@
 
 import * as api from "./api.js";
 import { announce, h } from "./dom.js";
-import { duration, moment, now } from "./format.js";
+import { duration, now, zonedMoment } from "./format.js";
+import { mayAcknowledge } from "./run_table.js";
 import { atRest, beforeLive } from "./stages.js";
 
 /** The actions that a run's stage allows. `done` is called when the app has accepted one. */
@@ -11,6 +12,7 @@ export function actionsFor({ run, suspended }, done) {
   const stuck = suspended !== null || run.failures > 0;
   return [
     stuck && !atRest(stage) && retryButton(id, done),
+    mayAcknowledge(run) && button("acknowledge", "Acknowledge", () => acknowledge(id, done)),
     run.may_be_started && button("start", "Start again …", () => start(run, done)),
     stage === "live" && button("extend", "Extend …", () => extend(run, done)),
     stage === "live" && button("delete", "Delete endpoint …", () => remove(run, done), "danger"),
@@ -33,6 +35,12 @@ function retry(id, done) {
     act: () => api.retry(id),
     said: "The run is retried.",
   }, done);
+}
+
+async function acknowledge(id, done) {
+  await api.acknowledge(id);
+  announce("Acknowledged: the run needs attention no longer.");
+  await done();
 }
 
 function start(run, done) {
@@ -68,31 +76,46 @@ function remove(run, done) {
   }, done);
 }
 
+const LEAST_HOURS = 0.25; // the app takes no shorter extension
+
 function extend(run, done) {
   const { endpoint } = run;
-  const field = h("input", { id: "hours", type: "number", min: "0.5", max: "8760", step: "0.5", value: "4", required: true, "aria-describedby": "new-end" });
-  const preview = h("p", { id: "new-end", class: "hint" });
+  const end = Date.parse(endpoint.expires_at);
+  const latest = Date.parse(endpoint.latest_end_at);
+  const most = Math.floor(((latest - end) / 3_600_000) * 4) / 4;
+  const possible = most >= LEAST_HOURS;
+  const field = h("input", {
+    id: "hours", type: "number", min: LEAST_HOURS, max: most, step: "any", value: Math.min(4, most), required: true, disabled: !possible, "aria-describedby": "new-end most-hours",
+  });
+  const preview = h("p", { id: "new-end", class: "hint", "aria-live": "polite" });
+  const limit = h("p", { id: "most-hours", class: "hint" }, possible
+    ? `At most ${most} h, until ${zonedMoment(endpoint.latest_end_at)}: the operator’s limit.`
+    : `It cannot be extended: its operator’s limit is ${zonedMoment(endpoint.latest_end_at)}.`);
   const show = () => {
-    const end = Date.parse(endpoint.expires_at) + field.valueAsNumber * 3_600_000;
-    preview.textContent = Number.isFinite(end) ? `Until ${moment(new Date(end).toISOString())}, even if it is not used.` : "Enter a number of hours.";
+    const hours = field.valueAsNumber;
+    const over = hours > most;
+    preview.textContent = !possible ? "" : over ? `That is too long: ${most} h at most.`
+      : hours >= LEAST_HOURS ? `Until ${zonedMoment(end + hours * 3_600_000)}, even if it is not used.` : "Enter a number of hours, a quarter at least.";
+    preview.classList.toggle("bad", over);
   };
   field.addEventListener("input", show);
   show();
-  const left = (Date.parse(endpoint.expires_at) - now()) / 1000;
+  const left = (end - now()) / 1000;
   return confirm({
     title: "Extend the endpoint",
-    body: [h("span", {}, `It has ${duration(left)} left, until ${moment(endpoint.expires_at)}.`)],
-    fields: [h("label", { for: "hours" }, "Hours to add"), field, preview],
+    body: [h("span", {}, `It has ${duration(left)} left, until ${zonedMoment(end)}.`)],
+    fields: [h("label", { for: "hours" }, "Hours to add"), field, limit, preview],
     label: "Extend",
     act: () => api.extend(endpoint.name, field.valueAsNumber),
     said: "The endpoint is extended.",
+    possible,
   }, done);
 }
 
 /** Confirm, act, and show the app's error if it refuses. Resolves when the dialog closes. */
-function confirm({ title, body, fields = [], label, danger = false, act, said }, done) {
+export function confirm({ title, body, fields = [], label, danger = false, act, said, possible = true }, done) {
   const fault = h("p", { class: "note bad", role: "alert", hidden: true });
-  const yes = h("button", { class: danger ? "danger solid" : "primary", type: "submit", value: "yes" }, label);
+  const yes = h("button", { class: danger ? "danger solid" : "primary", type: "submit", value: "yes", disabled: !possible }, label);
   const submit = async (event) => {
     event.preventDefault();
     yes.disabled = true;

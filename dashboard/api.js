@@ -40,19 +40,34 @@ export async function get(path) {
   return data;
 }
 
-/** Every run, newest knowledge; `more` when there are too many to show. */
-export async function runs() {
+/** The runs of a dataset, in order of their ids. */
+export const runsOf = async (dataset) => (await runs(dataset)).runs;
+
+/** Every run, newest knowledge, or those of a dataset; `more` when there are too many to show. */
+export async function runs(dataset = "") {
+  const of = dataset && `&dataset=${encodeURIComponent(dataset)}`;
   const found = [];
   let cursor = null;
   for (let page = 0; page < PAGES; page += 1) {
     const after = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
-    const answer = await get(`runs?limit=1000${after}`);
+    const answer = await get(`runs?limit=1000${of}${after}`);
     found.push(...answer.runs);
     cursor = answer.next;
     if (!cursor) break;
   }
   return { runs: found, more: cursor !== null };
 }
+
+/** By dataset, the run whose model its name means now. */
+export const currentModels = async () => new Map((await get("datasets")).datasets.map(({ dataset, current }) => [dataset, current]));
+
+/** A dataset's current model with its history; null if none was ever decided upon. */
+export const dataset = (name) => get(`datasets/${encodeURIComponent(name)}`).catch((fault) => {
+  if (fault.status === 404) return null;
+  throw fault;
+});
+export const promote = (name, body) => change("POST", `datasets/${encodeURIComponent(name)}/promote`, body);
+export const rollBack = (name, body) => change("POST", `datasets/${encodeURIComponent(name)}/rollback`, body);
 
 /** How many runs train and are live at once, of how many that may. */
 export const slots = () => get("slots");

@@ -12,7 +12,7 @@ const MARGIN = { top: 12, right: 16, bottom: 40, left: 48 };
  */
 export function lossCurves(metrics) {
   const series = seriesOf(metrics);
-  if (series.length === 0) return null;
+  if (!series.some(({ points }) => points.length > 1)) return null; // one number is no curve, and stands among the facts
   const steps = [...new Set(series.flatMap(({ points }) => points.map(({ step }) => step)))].sort((a, b) => a - b);
   return h("div", { class: "curves" }, legend(series), plot(series, steps), table(series, steps));
 }

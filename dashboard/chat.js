@@ -1,6 +1,7 @@
 // Talking with a live model, turn after turn. What is said stays in this tab.
 
 import { conversationWith } from "./conversation.js";
+import { withCodeBlocks } from "./copy.js";
 import { h, Part } from "./dom.js";
 import { beforeLive } from "./stages.js";
 
@@ -33,10 +34,7 @@ export function chatPage(id) {
   });
   const talk = h("section", { class: "card talk" }, log, suggestions.element, composer);
   const room = h("div", { class: "chat" }, talk, settings.element);
-  const closed = new Part(h("div"), (stage) => stage && h("p", { class: "card empty" },
-    beforeLive(stage) ? "You can chat with the model when its endpoint is live."
-      : stage === "stopped" ? "The run is stopped. Start it again to chat with its model."
-        : "The endpoint is deleted. The model is still registered in Azure ML."));
+  const closed = new Part(h("div"), (state) => state && drawClosed(state));
 
   function submit() {
     const text = conversation.draft.trim();
@@ -71,23 +69,37 @@ export function chatPage(id) {
     if (fresh) log.append(begin);
     else begin.remove();
     talk.classList.toggle("fresh", fresh);
-    suggestions.element.hidden = !fresh;
     if (message.value !== conversation.draft) message.value = conversation.draft;
     if (!asking && document.activeElement === stop) message.focus();
     send.disabled = asking;
     stop.hidden = !asking;
     clear.hidden = fresh;
+    settle();
     log.scrollTop = log.scrollHeight;
   }
 
-  function show(run) {
-    const live = run.stage === "live";
-    endpoint = live ? run.endpoint.name : null;
-    if (room.hidden !== !live) {
-      room.hidden = !live;
+  let stage = null;
+
+  // Without an endpoint nothing can be asked, but what was said stays to be read.
+  function settle() {
+    if (stage === null) return;
+    const live = endpoint !== null;
+    const kept = conversation.turns.length > 0;
+    if (room.hidden !== !(live || kept)) {
+      room.hidden = !(live || kept);
       log.scrollTop = log.scrollHeight;
     }
-    closed.show(live ? null : run.stage);
+    composer.hidden = !live;
+    suggestions.element.hidden = kept || !live;
+    settings.element.hidden = !live;
+    room.classList.toggle("over", !live);
+    closed.show(live ? null : { stage, kept });
+  }
+
+  function show(run) {
+    stage = run.stage;
+    endpoint = stage === "live" ? run.endpoint.name : null;
+    settle();
     suggestions.show((run.smoke_test ?? []).filter(({ prompt }) => prompt.length === 1).concat(run.smoke_test ?? [])
       .map(({ prompt }) => prompt.find(({ role }) => role === "user")?.content).filter((text, at, all) => text && all.indexOf(text) === at).slice(0, SUGGESTIONS));
   }
@@ -95,12 +107,19 @@ export function chatPage(id) {
   room.hidden = true;
   conversation.changed = draw;
   draw();
-  return { element: h("div", {}, room, closed.element), show };
+  return { element: h("div", { class: "chat-page" }, closed.element, room), show };
+}
+
+function drawClosed({ stage, kept }) {
+  const why = beforeLive(stage) ? "You can chat with the model when its endpoint is live."
+    : stage === "stopped" ? "The run is stopped. Start it again to chat with its model."
+      : stage === "deleting" ? "The endpoint is being deleted." : "The endpoint is deleted. The model is still registered in Azure ML.";
+  return kept ? h("p", { class: "note warn" }, why, " What was said stays here until this tab is closed.") : h("p", { class: "card empty" }, why);
 }
 
 function bubble({ role, content, failed }) {
   if (failed) return h("p", { class: "note bad" }, failed);
-  return h("div", { class: `turn ${role}` }, h("b", { class: "unseen" }, role === "user" ? "You: " : "Model: "), content);
+  return h("div", { class: `turn ${role}` }, h("b", { class: "unseen" }, role === "user" ? "You: " : "Model: "), withCodeBlocks(content));
 }
 
 function choices() {
@@ -112,11 +131,14 @@ function choices() {
     degree.value = temperature.value;
     temperature.setAttribute("aria-valuetext", temperature.value === "0" ? "0, always the likeliest word" : temperature.value);
   });
+  // On a phone the settings fold away, so that the conversation has the screen.
+  const folded = window.matchMedia("(max-width: 900px)").matches;
   const element = h("aside", { class: "card choices-of-chat", "aria-label": "How the model answers" },
-    h("h2", {}, "Settings"),
-    h("label", { for: "system" }, "System message"), system,
-    h("label", { for: "temperature" }, "Temperature ", degree), temperature,
-    h("label", { for: "tokens" }, "Longest answer, in tokens"), tokens);
+    h("details", { id: "chat-settings", open: !folded },
+      h("summary", {}, h("h2", {}, "Settings")),
+      h("label", { for: "system" }, "System message"), system,
+      h("label", { for: "temperature" }, "Temperature ", degree), temperature,
+      h("label", { for: "tokens" }, "Longest answer, in tokens"), tokens));
   return {
     element,
     system: () => system.value.trim(),

@@ -6,6 +6,7 @@ const counts = new Intl.NumberFormat("en");
 const amounts = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const moments = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 const days = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
+const zoned = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short" });
 const clocks = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 
 /** Between a number and what it counts, where no line may break. */
@@ -59,6 +60,9 @@ export const price = (amount, currency) => [amounts.format(amount), currency].fi
 
 /** Date and time of day, where the reader is. */
 export const moment = (iso) => moments.format(new Date(iso));
+
+/** The same with the name of the time zone, where it is decided upon. */
+export const zonedMoment = (iso) => zoned.format(new Date(iso));
 
 /** The day by the app's clock, where the reader is. */
 export const today = () => dayOf(now());

@@ -2,6 +2,7 @@
 
 import { keepQuery } from "./address.js";
 import * as api from "./api.js";
+import { codeBlock } from "./copy.js";
 import { announce, h, Part } from "./dom.js";
 import { BLANK, count, until } from "./format.js";
 import { drawIgnored } from "./ignored_uploads.js";
@@ -25,6 +26,7 @@ export function overview(query, refresh) {
   const choice = choiceOf(query);
   let known = null;
   let slots = null;
+  let current = new Set();
   const search = h("input", {
     id: "search", type: "search", placeholder: "Dataset, run, stage, reason …", "aria-label": "Search for a dataset or a run", autocomplete: "off", value: choice.text,
     on: { input: (event) => choose({ text: event.target.value, rows: ROWS }) },
@@ -62,7 +64,7 @@ export function overview(query, refresh) {
     const shown = sorted(known.runs.filter((entry) => inGroup(entry, choice.group) && matches(entry, choice.text)), sort);
     menu.show(sort);
     list.element.removeAttribute("aria-busy");
-    list.show({ entries: shown.slice(0, choice.rows), sort, hidden: shown.length - choice.rows, any: known.runs.length > 0, more: known.more });
+    list.show({ entries: shown.slice(0, choice.rows), current: [...current], sort, hidden: shown.length - choice.rows, any: known.runs.length > 0, more: known.more });
   }
 
   function drawList({ entries, sort, hidden, any, more, refused }) {
@@ -74,7 +76,7 @@ export function overview(query, refresh) {
         h("button", { id: "show-all", type: "button", on: { click: showAll } }, "Show all runs"));
     }
     return [
-      h("div", { class: "card flush" }, runTable(entries, sort, { choose, acknowledge })),
+      h("div", { class: "card flush" }, runTable(entries, sort, { choose, acknowledge, current })),
       hidden > 0 && h("button", { id: "more-rows", class: "wide", type: "button", on: { click: () => { choice.rows += ROWS; draw(); } } },
         `Show more (${count(hidden)} left)`),
       more && h("p", { class: "hint" }, "Only the first 5,000 runs are listed; the API has them all."),
@@ -101,8 +103,11 @@ export function overview(query, refresh) {
 
   async function look() {
     const [runs, uploads] = await Promise.all([api.runs(), api.ignoredUploads()]);
-    // Slots are taken and given back by runs, so that there is nothing new to ask while the list is the same.
-    if (known?.runs.length !== runs.runs.length || known.runs.some((entry, at) => entry !== runs.runs[at])) slots = await api.slots().catch(() => null);
+    // Runs take and give back slots and names, so that there is nothing new to ask while the list is the same.
+    if (known?.runs.length !== runs.runs.length || known.runs.some((entry, at) => entry !== runs.runs[at])) {
+      const [models, taken] = await Promise.all([api.currentModels().catch(() => new Map()), api.slots().catch(() => null)]);
+      [current, slots] = [new Set(models.values()), taken];
+    }
     known = runs;
     ignored.show(uploads);
     known.runs.forEach(tellChange);
@@ -176,5 +181,5 @@ function emptyStore() {
     h("p", {}, "A run fine-tunes a model on a chat dataset, one conversation a line, and puts it behind an endpoint."),
     h("p", {}, h("a", { class: "button primary", href: "#/upload" }, "Upload a dataset")),
     h("p", { class: "hint" }, "Or in the terminal:"),
-    h("pre", {}, "bin/finetune upload local/samples/ultrachat-sample.jsonl"));
+    codeBlock("bin/finetune upload local/samples/ultrachat-sample.jsonl", "command"));
 }

@@ -33,14 +33,15 @@ export function sorted(entries, { column, order }) {
  * The table.
  * @param {object[]} entries in their order
  * @param {{column: string, order: string}} sort
- * @param {{choose?: (sort: object) => void, acknowledge: (entry: object) => void, current?: Set<string>}} how
+ * @param {{choose?: (sort: object) => void, acknowledge: (entry: object) => void, current?: Set<string>, named?: string}} how
+ *   `current`: runs whose model has their dataset's name; `named`: what the first column names, datasets or runs
  */
-export function runTable(entries, sort, { choose, acknowledge, current = new Set() }) {
+export function runTable(entries, sort, { choose, acknowledge, current = new Set(), named = "Dataset" }) {
   // The roles are spelled out because the narrow layout turns rows into blocks, which takes them away.
   return h("table", { class: "runs", role: "table" },
     h("caption", { class: "unseen" }, sort.column ? "Runs" : "Runs, the most urgent first"),
-    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, COLUMNS.map((column) => head(column, sort, choose)))),
-    h("tbody", { role: "rowgroup" }, entries.map((entry) => row(entry, acknowledge, current))));
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, COLUMNS.map((column, at) => head(at === 0 ? { ...column, label: named } : column, sort, choose)))),
+    h("tbody", { role: "rowgroup" }, entries.map((entry) => row(entry, acknowledge, current, named === "Dataset"))));
 }
 
 function head({ id, label, order: first }, { column, order }, choose) {
@@ -66,13 +67,13 @@ export function sortMenu({ column, order }, choose) {
       h("option", { value, selected: value === (column ? `${column} ${order}` : "") }, text)));
 }
 
-function row(entry, acknowledge, current) {
+function row(entry, acknowledge, current, byDataset) {
   const reason = reasonOf(entry);
   return h("tr", { role: "row", class: entry.needs_attention ? "attention" : null },
     h("td", { role: "cell", class: "what" },
-      h("a", { id: `open-${entry.run_id}`, href: runAddress(entry.run_id) }, entry.dataset || entry.run_id),
+      h("a", { id: `open-${entry.run_id}`, href: runAddress(entry.run_id) }, byDataset && entry.dataset ? entry.dataset : entry.run_id),
       current.has(entry.run_id) && h("span", { class: "current-mark" }, "current"),
-      h("span", { class: "id" }, entry.run_id),
+      byDataset && h("span", { class: "id" }, entry.run_id),
       reason && h("span", { class: `reason ${reason.tone}` }, reason.text),
       mayAcknowledge(entry) && h("button", {
         id: `acknowledge-${entry.run_id}`, class: "small", type: "button", "aria-label": `Acknowledge ${entry.run_id}`,

@@ -48,6 +48,29 @@ export function endSentence(stage, reason) {
   return `${capital(words)}${/[.!?…]$/.test(words) ? "" : "."}`;
 }
 
+const JOBS = {
+  NotStarted: "submitted", Queued: "waiting for nodes", Provisioning: "waiting for nodes", Preparing: "preparing its nodes", Starting: "starting",
+  Running: "running", Finalizing: "finishing", CancelRequested: "being canceled", Completed: "completed", Failed: "failed", Canceled: "canceled", NotResponding: "not responding",
+};
+
+/** A job's status in words; one that is new stays as Azure ML writes it. */
+export const jobWords = (status) => (Object.hasOwn(JOBS, status) ? JOBS[status] : status);
+
+/** What failed, in words, by the stage that it failed in. */
+export function failureTitle({ code, stage }) {
+  if (Object.hasOwn(FAILURES, code)) return FAILURES[code];
+  return Object.hasOwn(FAILED, stage) ? FAILED[stage] : "Something failed";
+}
+
+const FAILURES = {
+  DatasetRejected: "The dataset cannot be trained on", InvalidOptions: "The options in run.json cannot be used", JobCanceled: "The job was canceled in Azure ML",
+  EvalLossTooHigh: "The evaluation loss is too high", EvalLossMissing: "Training logged no evaluation loss", DeadlineExceeded: "It took too long", UploadReplaced: "The upload was replaced",
+};
+const FAILED = {
+  received: "Validation failed", validated: "Training could not be started", training: "Training failed", trained: "The model could not be registered",
+  registered: "The deployment could not be started", deploying: "The deployment failed", live: "The endpoint failed", deleting: "The teardown has trouble",
+};
+
 /** Whether nothing happens unless somebody asks for it. */
 export const atRest = (stage) => ENDED.has(stage) || stage === "stopped";
 export const isMoving = (stage) => !atRest(stage) && stage !== "live" && stage !== null;
@@ -73,6 +96,9 @@ export function groupOf(entry) {
   if (entry.stage === "live") return "live";
   return atRest(entry.stage) ? "ended" : "moving";
 }
+
+/** The newest first. */
+export const byOpening = (one, other) => (other.opened_at ?? "").localeCompare(one.opened_at ?? "");
 
 const ORDER = ["attention", "moving", "live", "ended"];
 

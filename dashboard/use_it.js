@@ -1,6 +1,7 @@
 // How to call a live model from one's own code: its name, its address, and code to copy.
 
-import { announce, h, Part } from "./dom.js";
+import { copyButton } from "./copy.js";
+import { h, Part } from "./dom.js";
 import { until } from "./format.js";
 
 const LANGUAGES = { curl, Python: python, JavaScript: javascript };
@@ -57,21 +58,6 @@ function limits({ expires, idle, minutes, at_once: atOnce }) {
 
 function named(name, value, id) {
   return [h("dt", {}, name), h("dd", {}, h("code", {}, value), " ", copyButton(name.toLowerCase(), () => value, `copy-${id}`))];
-}
-
-function copyButton(what, text, id) {
-  const copy = async (event) => {
-    const button = event.currentTarget;
-    try {
-      await navigator.clipboard.writeText(text());
-      button.textContent = "Copied";
-      announce(`Copied the ${what}`);
-    } catch {
-      button.textContent = "Select and copy it by hand"; // the browser lets no page write to the clipboard here
-    }
-    setTimeout(() => { button.textContent = "Copy"; }, 2000);
-  };
-  return h("button", { id, class: "copy", type: "button", "aria-label": `Copy the ${what}`, on: { click: copy } }, "Copy");
 }
 
 function curl(address, model) {

@@ -156,6 +156,7 @@ var defaultSettings = {
   COMPUTE_IDENTITY_ID: identities.outputs.trainingIdentityId
   FINETUNE_PARAMETERS: '{}'
   MAX_EVAL_LOSS: ''
+  STOP_WHEN_DIVERGED: 'false'
   DEPLOYMENT_INSTANCE_TYPE: deploymentInstanceType
   DEPLOYMENT_INSTANCE_COUNT: '1'
   ENDPOINT_LIFETIME_HOURS: '24'

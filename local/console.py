@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.markup import escape
 
+from finetune.cli.evaluation_rows import evaluation_rows, promotion_rows
 from finetune.cli.safe_console import SafeConsole
 from finetune.client import Report, Run
 
@@ -18,7 +19,7 @@ MEANINGS = {
     "trained": "the job completed; its metrics are read",
     "registered": "the model is in the workspace, with its lineage",
     "deploying": "Azure ML creates endpoint and deployment",
-    "live": "smoke test passed; the endpoint has all traffic",
+    "live": "smoke test and evaluation are done; the endpoint has all traffic",
     "deleting": "Azure ML deletes endpoint and deployment",
     "deleted": "Azure ML answers 404 for the endpoint",
 }
@@ -73,6 +74,11 @@ class DemoConsole:
         )
         for test in run.smoke_test or ():
             self.exchange(test.prompt, test.reply, test.expected)
+
+    def evaluation(self, run: Run) -> None:
+        """What was measured before the deployment got traffic, and whose the dataset's name is."""
+        for name, text in (*evaluation_rows(run.evaluation), *promotion_rows(run.promotion)):
+            self._terminal.print(f"  {'':>7}  {name:<11} {escape(text)}")
 
     def exchange(self, messages: Sequence[Mapping[str, str]], reply: str, expected: str) -> None:
         """A question, the reply, and the answer that the data has."""

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from azure.core.exceptions import AzureError
-from azure.storage.blob import BlobClient
+from azure.storage.blob import BlobClient, ContainerClient
 
 from finetune.client import AppError, Client, Run, follow
+from local.compare import Comparison, ComparisonError
 from local.console import DemoConsole
 from local.processes import ProcessError, exit_on_termination, ignore_signals, wait_until
 from local.settings import ROOT
@@ -77,6 +78,7 @@ class Demo:
         self._keep_metrics(run)
         self._console.metrics(self.outcome.metrics)
         self._console.smoke_tests(run)
+        self._console.evaluation(run)
         self._chat(run, sample)
         self._delete()
         self._follow("deleted")
@@ -84,6 +86,15 @@ class Demo:
         missing = [stage for stage in EXPECTED_STAGES if stage not in self.outcome.stages]
         if missing:
             raise DemoError(f"the run never was {', '.join(missing)}")
+
+    def compare(self, sample: Path) -> None:
+        """The second act.
+
+        Raises:
+            ComparisonError: A step did not happen.
+        """
+        with ContainerClient.from_connection_string(self._stack.blob_connection_string, "uploads") as uploads:
+            Comparison(uploads, self._client, self._console).act(sample)
 
     def _upload(self, sample: Path) -> None:
         rows = sample.read_bytes()
@@ -174,17 +185,23 @@ def main(arguments: list[str] | None = None) -> int:
         default=ROOT,
         help="the app's folder, such as an unpacked deployment package (default: this checkout)",
     )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="a second act: a worse model of a dataset does not take its name",
+    )
     options = parser.parse_args(arguments)
     exit_on_termination()
     console = DemoConsole()
-    outcome, faults = _run(options.sample, options.app.resolve(), options.folder.resolve(), console)
+    outcome, faults = _run(options, console)
     outcome.seconds = round(console.seconds, 1)
     console.end(faults, options.folder / "logs")
     print(outcome.as_json(), flush=True)
     return 1 if faults else 0
 
 
-def _run(sample: Path, app: Path, folder: Path, console: DemoConsole) -> tuple[Outcome, list[str]]:
+def _run(options: argparse.Namespace, console: DemoConsole) -> tuple[Outcome, list[str]]:
+    app, folder = options.app.resolve(), options.folder.resolve()
     outcome, faults = Outcome(), []
     pids: dict[str, int] = {}
     try:
@@ -198,10 +215,20 @@ def _run(sample: Path, app: Path, folder: Path, console: DemoConsole) -> tuple[O
             outcome = demo.outcome
             try:
                 console.moment("up", ", ".join(pids))
-                demo.walk(sample)
+                demo.walk(options.sample)
+                if options.compare:
+                    demo.compare(options.sample)
             finally:
                 ignore_signals()
-    except (DemoError, AppError, ProcessError, StackRunningError, AzureError, OSError) as error:
+    except (
+        DemoError,
+        ComparisonError,
+        AppError,
+        ProcessError,
+        StackRunningError,
+        AzureError,
+        OSError,
+    ) as error:
         faults.append(str(error))
     except KeyboardInterrupt:
         faults.append("interrupted")

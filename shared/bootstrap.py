@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -34,7 +35,15 @@ def app() -> App:
     return APP.get()
 
 
+SWITCH_SECONDS = 0.0005
+"""How long a thread that computes may keep the interpreter from the event loop, which answers all callers.
+
+Eight threads that computed half of their time made an answer on the loop take 90 ms at Python's own 5 ms, and
+10 ms at this (median, two cores)."""
+
+
 def _build() -> App:
+    sys.setswitchinterval(SWITCH_SECONDS)
     settings = Settings.from_env(os.environ)
     services = build_services(settings, credential())
     return App(settings, services, EndpointDirectory(services), Admission(settings.scoring_queue_seconds))

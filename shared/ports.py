@@ -22,7 +22,7 @@ from shared.domain.run.notifications import IgnoredNotification, Notification
 from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
 from shared.domain.run.parts import Metrics, ModelRecord, SourceFile, TrainingPlan
 from shared.domain.run.run import Run
-from shared.domain.run.slot_kind import SlotKind
+from shared.domain.run.slot_kind import Reservation, SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.run.uploads import UploadCheck, UploadedBlob
 from shared.domain.serving.chat import Upstream
@@ -68,7 +68,7 @@ class RunStore(Protocol):
         """Write over the version `etag`; the new ETag, or None if that version is no longer there."""
 
     def entries(self, *, max_age: timedelta = timedelta()) -> Sequence[IndexEntry]:
-        """Every run, from one listing of 1,000 a page, without reading a record.
+        """Every run, from one listing of 250 a page, without reading a record.
 
         With `max_age`, one that this process began so long ago at most will do.
         """
@@ -107,12 +107,12 @@ class ContentIndex(Protocol):
 
 
 class Slots(Protocol):
-    """The runs that hold a concurrency slot."""
+    """The runs that hold a concurrency slot, or a share of the month's budget."""
 
-    def holders(self, kind: SlotKind) -> SlotHolders:
+    def holders(self, kind: SlotKind | Reservation) -> SlotHolders:
         """The list as last written."""
 
-    def replace(self, kind: SlotKind, runs: Iterable[str], etag: str | None) -> bool:
+    def replace(self, kind: SlotKind | Reservation, runs: Iterable[str], etag: str | None) -> bool:
         """Replace the list that was read under `etag`; False if it has changed since."""
 
 
@@ -125,8 +125,11 @@ class Uploads(Protocol):
     def folder(self, folder: str) -> Iterator[UploadedBlob]:
         """The blobs directly in a folder, whose name ends with a slash, in order of their paths."""
 
-    def every(self) -> Iterator[UploadedBlob]:
-        """Every blob in order of its path, from one listing of 200 a page; no directories."""
+    def every(self, *, unlisted: list[str]) -> Iterator[UploadedBlob]:
+        """Every blob in order of its path, from one listing of 200 a page; no directories.
+
+        Where the service fails to list some, `unlisted` is appended the prefixes of those that are left out.
+        """
 
     def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """Stream that very version from a byte on. Raises UploadReplacedError once it is no longer there."""

@@ -26,7 +26,7 @@ def evaluation_rows(evaluation: Evaluation | None) -> list[tuple[str, str]]:
     rows = [("evaluation", ", ".join([f"{evaluation.asked} of {evaluation.rows} rows", *shown]))]
     if (found := evaluation.comparison) is not None:
         difference = f"chrF {_span(found.differences['chrf'])}" if "chrf" in found.differences else ""
-        rows.append(("compared", f"{found.words} than {found.against}: {difference}"))
+        rows.append(("compared", f"{found.words} against {found.against}: {difference}"))
     return rows
 
 

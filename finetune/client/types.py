@@ -54,6 +54,7 @@ class RunEntry(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: bool = False
     base_model: str | None = None
     eval_loss: float | None = None
+    chrf: float | None = None
     cost: EntryCost = EntryCost()
 
 
@@ -220,6 +221,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     idle_at: datetime | None = None
     idle_minutes: float = 0
+    latest_end_at: datetime | None = None
     last_used: datetime | None = None
     seconds_left: int | None = None
 
@@ -258,11 +260,12 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Promotion(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the model took its dataset's name when it got traffic."""
+    """Whether the model took its dataset's name; `approval` is where it is asked for."""
 
     promoted: bool
     why: str
     at: datetime
+    approval: str | None = None
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -348,6 +351,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     history: list[StageEntry]
     options: Options
+    given_options: dict[str, Any] = {}
     due: datetime | None = None
     billable: bool = False
     outcome: str | None = None

@@ -34,7 +34,6 @@ _UNBOUNDED = Bounds(
     max_batch_size=2**31,
     endpoint_max_lifetime_hours=inf,
     max_run_cost=None,
-    training_deadline_hours=inf,
     prices={},
 )
 """Only the operator knows the bounds; each parameter has a range of its own."""

@@ -49,7 +49,7 @@ def deliver_notification(text: str, *, settings: Settings, services: Services) -
     if settings.webhook_url is None:
         _log.info("notification dropped: no webhook is configured", extra=extra)
         return
-    message = _look_up(notification, services)
+    message = _look_up(notification, settings, services)
     if message is None:
         _again(notification, ATTEMPTS_WITHOUT_RECORD, None, services)
         return
@@ -77,12 +77,15 @@ def _read(text: str) -> Notification | IgnoredNotification | None:
     return notification
 
 
-def _look_up(notification: Notification | IgnoredNotification, services: Services) -> Message | None:
+def _look_up(
+    notification: Notification | IgnoredNotification, settings: Settings, services: Services
+) -> Message | None:
     if isinstance(notification, IgnoredNotification):
         kept = services.ignored_uploads.entries()
         return next((ignored_message(one) for one in kept if one.id == notification.upload), None)
     try:
-        return stage_message(stage_change(services.runs.load(notification.run_id).run, notification.index))
+        run = services.runs.load(notification.run_id).run
+        return stage_message(stage_change(run, notification.index, settings.dashboard_url))
     except (UnknownRunError, CorruptRunError, IndexError):
         return None
 

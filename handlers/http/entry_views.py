@@ -60,6 +60,10 @@ class EntryView(msgspec.Struct, frozen=True, kw_only=True):
     acknowledged: Annotated[bool, Meta(description="Whether somebody took note of how it ended.")]
     base_model: Annotated[str | None, Meta(description="With its version, once the run has been planned.")]
     eval_loss: Annotated[float | None, Meta(description="After training, nats per token.")]
+    chrf: Annotated[
+        float | None,
+        Meta(description="Of its evaluation before traffic, of 100; the run has the rest."),
+    ]
     cost: EntryCostView
 
 
@@ -87,6 +91,7 @@ def entry_view(entry: IndexEntry, now: datetime, prices: Prices) -> EntryView:
         acknowledged=entry.acknowledged,
         base_model=entry.base_model,
         eval_loss=entry.eval_loss,
+        chrf=entry.chrf,
         cost=_cost_view(entry, prices),
     )
 

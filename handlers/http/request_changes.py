@@ -14,15 +14,17 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from handlers.http.cost_caps import check_caps
 from handlers.http.responses import Response, json_response
 from handlers.http.run_views import run_view
 from shared.config import Settings
 from shared.domain.errors import CorruptRunError, NewerRecordError, RequestError
+from shared.domain.limits import Limits
 from shared.domain.run.bounds import check_options, check_run_cost
 from shared.domain.run.names import run_id_of
 from shared.domain.run.options import Hours, Minutes, Name, RunOptions
 from shared.domain.run.parts import Requests, StartRequest
-from shared.domain.run.run import Run, started_options
+from shared.domain.run.run import Run, restart, started_options
 from shared.domain.run.stages import Stage
 from shared.ports import Services
 from shared.workflow.save_progress import update_run
@@ -83,21 +85,19 @@ def delete_endpoint(endpoint: str, services: Services, *, reason: str = "request
     return _accepted(run_id_of(endpoint) or endpoint, delete, services)
 
 
-def extend_endpoint(
-    endpoint: str, body: dict[str, Any], *, most_hours: float, services: Services
-) -> Response:
+def extend_endpoint(endpoint: str, body: dict[str, Any], *, limits: Limits, services: Services) -> Response:
     """Let an endpoint live longer; until then it is not deleted for being idle either.
 
     Args:
         endpoint: The endpoint's name.
         body: `{"hours": n}`, hours to add to the time it has, at least `LEAST_EXTENSION_HOURS`.
-        most_hours: Most hours from going live that an endpoint may reach.
+        limits: How long from going live an endpoint may live, and what it may cost.
         services: The ports.
 
     Raises:
         UnknownRunError: If there is no such endpoint.
         RequestError: 400 for other bodies, 410 if the endpoint is gone, 409 unless it is live and is to
-            stay so, 422 for a time that is past, or past `most_hours`.
+            stay so, 422 for a time that is past, or past the longest, or that would cost too much.
     """
     try:
         hours = msgspec.convert(body, Extension).hours
@@ -120,7 +120,7 @@ def extend_endpoint(
                 409, f"{endpoint} is being deleted and cannot be extended", code="EndpointGoing"
             )
         until = run.expires_at + timedelta(hours=hours)
-        latest = run.endpoint.live_since + timedelta(hours=most_hours)
+        latest = run.endpoint.live_since + limits.longest_lifetime
         if until > latest:
             message = f"{endpoint} may live until {latest:%Y-%m-%d %H:%M} UTC at most; ask for fewer hours"
             raise RequestError(422, message, code="LifetimeExceeded")
@@ -128,7 +128,9 @@ def extend_endpoint(
             message = f"{endpoint} expired at {run.expires_at:%Y-%m-%d %H:%M} UTC; ask for more hours"
             raise RequestError(422, message, code="ExtensionTooShort")
         keys = (key, *run.requests.extension_keys)[:IDEMPOTENCY_KEYS_KEPT]
-        return _with_request(run, services.now(), extended_to=until, extension_keys=keys)
+        extended = _with_request(run, services.now(), extended_to=until, extension_keys=keys)
+        check_caps(extended, limits, services)
+        return extended
 
     return _accepted(run_id_of(endpoint) or endpoint, extend, services, status=200)
 
@@ -184,6 +186,7 @@ def start_run(run_id: str, body: dict[str, Any], *, settings: Settings, services
             return run
         request = StartRequest(at=services.now(), after=len(run.history), **msgspec.structs.asdict(given))
         _within_bounds(started_options(run, request), settings, request)
+        check_caps(restart(run, request, services.now()), settings.limits(), services)
         return _with_request(run, services.now(), start=request)
 
     return _accepted(run_id, start, services)

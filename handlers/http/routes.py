@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from handlers.http.acknowledge_run import acknowledge_run
+from handlers.http.approvals import FORM, answer_approval, show_approval
 from handlers.http.dashboard import show_dashboard
 from handlers.http.dataset_views import DatasetView
 from handlers.http.datasets import PromotionRequest, RollbackRequest, promote_run, roll_back, show_dataset
 from handlers.http.entry_views import RunPageView
 from handlers.http.health import Health, show_health
+from handlers.http.list_datasets import DatasetsView, list_datasets
 from handlers.http.list_runs import RunQuery, list_runs
 from handlers.http.list_uploads import IgnoredUploadsView, UploadQuery, list_uploads
 from handlers.http.openai.chat_completions import complete_chat
@@ -74,6 +76,7 @@ RUNS = (
             if_none_match=request.if_none_match,
             services=app().services,
             prices=app().settings.own_prices,
+            longest_lifetime=app().settings.limits().longest_lifetime,
         ),
         summary="Show a run",
         description="Stages with times, report in short, metrics, model, evaluation, endpoint, error, cost.",
@@ -189,6 +192,17 @@ SLOTS = (
 
 DATASETS = (
     Route(
+        function="list_datasets",
+        method="GET",
+        path="datasets",
+        handle=lambda _request, app: list_datasets(app().services),
+        summary="List current models",
+        description="Of each dataset that has a model, the run that its name means now.",
+        tag="datasets",
+        successes={200: Success("The datasets.", (Content((DatasetsView,)),))},
+        errors=_BUSY,
+    ),
+    Route(
         function="get_dataset",
         method="GET",
         path="datasets/{name}",
@@ -290,7 +304,7 @@ ENDPOINTS = (
         handle=lambda request, app: extend_endpoint(
             request.path["endpoint"],
             read_object(request.body),
-            most_hours=app().settings.endpoint_max_lifetime_hours,
+            limits=app().settings.limits(),
             services=app().services,
         ),
         advances=True,
@@ -384,6 +398,31 @@ OPENAI = (
     ),
 )
 
+APPROVALS = tuple(
+    Route(
+        function=f"{name}_approval",
+        method=method,
+        path="approvals/{token}",
+        handle=handle,
+        advances=method == "POST",
+        summary="Say yes or no to a model",
+        description="The page that a notification links to. GET asks, POST takes the answer.",
+        tag="app",
+        successes={},
+        auth=AuthScheme.NONE,
+        described=False,
+        request=Content(media=FORM) if method == "POST" else None,
+    )
+    for name, method, handle in (
+        ("show", "GET", lambda request, app: show_approval(request.path["token"], app().services)),
+        (
+            "answer",
+            "POST",
+            lambda request, app: answer_approval(request.path["token"], request.body, app().services),
+        ),
+    )
+)
+
 APP = (
     Route(
         function="home",
@@ -437,4 +476,4 @@ APP = (
     ),
 )
 
-ROUTES: tuple[Route, ...] = (*RUNS, *DATASETS, *SLOTS, *UPLOADS, *ENDPOINTS, *OPENAI, *APP)
+ROUTES: tuple[Route, ...] = (*RUNS, *DATASETS, *SLOTS, *UPLOADS, *ENDPOINTS, *OPENAI, *APPROVALS, *APP)

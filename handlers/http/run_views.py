@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -12,6 +12,7 @@ from handlers.http.entry_views import Suspended, WaitingFor
 from handlers.http.quote_view import QuoteView, quote_view
 from shared.domain.dataset import Split, Verdict
 from shared.domain.evaluation.record import Verdict as BetterOrWorse
+from shared.domain.run.approval import PATH, approval_token
 from shared.domain.run.cost import Prices, RunCost, run_cost
 from shared.domain.run.current_model import PromotionPolicy
 from shared.domain.run.index_metadata import entry_of
@@ -32,6 +33,10 @@ class EndpointView(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     idle_at: Annotated[datetime | None, Meta(description="When it will have been unused for too long.")]
     idle_minutes: float
+    latest_end_at: Annotated[
+        datetime | UnsetType,
+        Meta(description="How far it may be extended; `GET /api/runs/{id}` has it."),
+    ] = UNSET
     last_used: Annotated[datetime | None, Meta(description="To within a minute.")]
     seconds_left: Annotated[
         Annotated[int, Meta(ge=0)] | None, Meta(description="Until it is deleted; null once its run is over.")
@@ -222,6 +227,9 @@ class PromotionView(msgspec.Struct, frozen=True, kw_only=True):
     promoted: bool
     why: str
     at: datetime
+    approval: Annotated[
+        str | None, Meta(description="Path of the page that asks for a yes or no, while that is waited for.")
+    ]
 
 
 class EvaluationView(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,6 +255,9 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str
     dataset: str
     options: OptionsView
+    given_options: Annotated[
+        dict[str, Any], Meta(description="What the upload's `run.json` says; empty if that is over 4 KiB.")
+    ]
     stage: Stage
     history: list[StageView]
     due: datetime | None
@@ -293,6 +304,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         run_id=run.run_id,
         dataset=run.dataset,
         options=options_view(run.options),
+        given_options=run.given_options,
         stage=run.stage,
         history=[_public(entry, StageView) for entry in run.history],
         due=run.due,
@@ -320,7 +332,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         upload=_public(run.source, UploadView),
         smoke_test=_public(run.smoke_tests, list[SmokeTestView] | None),
         evaluation=_public(run.evaluation, EvaluationView | None),
-        promotion=_public(run.promotion, PromotionView | None),
+        promotion=_promotion_view(run),
         plan=_public(run.plan, PlanView | None),
         quote=quote_view(run.quote),
         size_changes=_public(run.size_changes, list[SizeChangeView]),
@@ -338,10 +350,16 @@ def _public(record: Any, view: Any) -> Any:
     return msgspec.convert(record, view, from_attributes=True)
 
 
-def whole_view(stored: StoredRun, now: datetime, prices: Prices) -> RunView:
+def whole_view(stored: StoredRun, now: datetime, prices: Prices, longest_lifetime: timedelta) -> RunView:
     """A run with what is known besides its record."""
+    view = run_view(stored.run, now)
+    endpoint = view.endpoint
+    if endpoint is not None:
+        latest = endpoint.live_since + longest_lifetime
+        endpoint = msgspec.structs.replace(endpoint, latest_end_at=latest)
     return msgspec.structs.replace(
-        run_view(stored.run, now),
+        view,
+        endpoint=endpoint,
         suspended=stored.suspended,
         needs_attention=needs_attention(stored, now),
         cost=run_cost(stored.run, prices, now),
@@ -351,6 +369,18 @@ def whole_view(stored: StoredRun, now: datetime, prices: Prices) -> RunView:
 def needs_attention(stored: StoredRun, now: datetime) -> bool:
     """Whether a person has to do something about the run."""
     return entry_of(stored.run, stored.suspended).needs_attention(now)
+
+
+def _promotion_view(run: Run) -> PromotionView | None:
+    if run.promotion is None:
+        return None
+    token = approval_token(run)
+    return PromotionView(
+        promoted=run.promotion.promoted,
+        why=run.promotion.why,
+        at=run.promotion.at,
+        approval=f"/api/{PATH}{token}" if token is not None else None,
+    )
 
 
 def _serving_view(progress: ServingProgress | None) -> ServingView | None:

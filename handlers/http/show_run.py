@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from handlers.http.responses import JSON, Response, conditional_response, weak_etag
 from handlers.http.run_views import RunView, needs_attention, whole_view
 from shared.domain.errors import RequestError
@@ -29,6 +31,7 @@ def show_run(
     if_none_match: str | None,
     services: Services,
     prices: Prices = NO_PRICES,
+    longest_lifetime: timedelta = timedelta(days=7),
 ) -> Response:
     """Show one run; 304 if the caller's copy is the newest.
 
@@ -39,14 +42,19 @@ def show_run(
         if_none_match: The ETag of the caller's copy.
         services: The ports.
         prices: What VM sizes cost.
+        longest_lifetime: Of an endpoint, however often it is extended.
 
     Raises:
         UnknownRunError: If there is no such run.
     """
     stored = services.runs.load(run_id)
     now = services.now()
-    etag = weak_etag((VIEW, stored.etag, stored.suspended, needs_attention(stored, now), prices))
-    return conditional_response(lambda: whole_view(stored, now, prices), etag, if_none_match)
+    etag = weak_etag(
+        (VIEW, stored.etag, stored.suspended, needs_attention(stored, now), prices, longest_lifetime)
+    )
+    return conditional_response(
+        lambda: whole_view(stored, now, prices, longest_lifetime), etag, if_none_match
+    )
 
 
 def show_report(run_id: str, *, accept: str | None, services: Services) -> Response:

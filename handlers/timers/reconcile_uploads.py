@@ -44,7 +44,8 @@ def reconcile_uploads(*, container: str, settings: Settings, services: Services)
     lost: list[str] = []
     late: list[str] = []
     ignored: dict[str, IgnoredUpload] = {}
-    for found in sort_uploads(services.uploads.every()):
+    unlisted: list[str] = []
+    for found in sort_uploads(services.uploads.every(unlisted=unlisted)):
         if isinstance(found, Unused):
             blob, reason = found.blob, reason_of(found)
         elif (entry := runs.get(run_id_for(container, found.train.path, found.train.etag))) is not None:
@@ -65,7 +66,12 @@ def reconcile_uploads(*, container: str, settings: Settings, services: Services)
         if not _may_pass(blob, reason, services):
             upload = IgnoredUpload(blob.path, blob.etag, blob.size, reason, services.now())
             ignored[upload.id] = upload
-    _keep(ignored, services)
+    if unlisted:
+        _log.error(
+            "storage cannot list some uploads, which open no run now: delete the blob with the odd name",
+            extra={"prefixes": unlisted},
+        )
+    _keep(ignored, services, whole=not unlisted)
     found_runs = (*lost[:MOST_OPENED], *late[:MOST_OPENED])
     opened = [_open(path, container, settings, services) for path in found_runs]
     return [run_id for runs_of_one in opened for run_id in runs_of_one]
@@ -91,10 +97,10 @@ def _may_pass(blob: UploadedBlob, reason: IgnoredReason, services: Services) -> 
     return reason in PASSING and services.now() - blob.modified < QUIET
 
 
-def _keep(ignored: dict[str, IgnoredUpload], services: Services) -> None:
-    """Bring what is kept in line with what was found."""
+def _keep(ignored: dict[str, IgnoredUpload], services: Services, *, whole: bool) -> None:
+    """Bring what is kept in line with what was found; if that is not all, nothing is forgotten."""
     kept = {upload.id for upload in services.ignored_uploads.entries()}
-    for id in kept - ignored.keys():
+    for id in kept - ignored.keys() if whole else ():
         services.ignored_uploads.remove(id)
     for id in list(ignored.keys() - kept)[:MOST_NOTED]:
         keep_ignored(ignored[id], services)

@@ -73,16 +73,27 @@ def check_each(values: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def check_cost(defaults: RunOptions, bounds: Bounds) -> list[Problem]:
-    """Check that a run without a `run.json` is within MAX_RUN_COST, for which every size has a price."""
-    if bounds.max_run_cost is None:
+def check_cost(
+    defaults: RunOptions, bounds: Bounds, *, capped: Mapping[str, float | None], listed: bool
+) -> list[Problem]:
+    """Check that caps can be held, and that a run without a `run.json` is within MAX_RUN_COST.
+
+    Args:
+        defaults: The options of such a run.
+        bounds: The operator's bounds.
+        capped: The caps on cost by the names of their settings.
+        listed: Whether sizes without a price of the operator's have that of Azure's price list.
+    """
+    set_caps = [name for name, cap in capped.items() if cap is not None]
+    if not set_caps:
         return []
     sizes = {
         *(defaults.compute_size, *defaults.other_compute_sizes, *bounds.allowed_compute_sizes),
         *(defaults.instance_type, *defaults.other_instance_types, *bounds.allowed_instance_types),
     }
     unpriced = sorted(size for size in sizes if size.lower() not in bounds.prices)
-    if unpriced:
-        message = f"needs a price of each VM size; PRICES_PER_HOUR lacks {', '.join(unpriced)}"
-        return [Problem("MAX_RUN_COST", message)]
+    if unpriced and not listed:
+        lacks = f"PRICES_PER_HOUR lacks {', '.join(unpriced)}"
+        message = f"needs a price of each VM size; {lacks}, and PRICES is not azure"
+        return [Problem(name, message) for name in set_caps]
     return [Problem("MAX_RUN_COST", message) for _, message in check_options(defaults, defaults, bounds)]

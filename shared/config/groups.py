@@ -189,6 +189,13 @@ class TrainingSettings(DatasetSettings, frozen=True, kw_only=True):
         Annotated[float, Meta(gt=0)] | None,
         Meta(description="Evaluation loss above which a model is not deployed; empty is no limit."),
     ] = None
+    stop_when_diverged: Annotated[
+        bool,
+        Meta(
+            description="`true` stops training that cannot get better: its loss is not a number, or its "
+            "evaluation loss rose three times in a row; otherwise the run only says so."
+        ),
+    ] = False
 
 
 class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):

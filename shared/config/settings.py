@@ -70,7 +70,15 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
         problems += faults
         if not problems:
             settings = cls(**converted, storage=storage)
-            problems += check_cost(settings.default_options(), settings.bounds())
+            problems += check_cost(
+                settings.default_options(),
+                settings.bounds(),
+                capped={
+                    "MAX_RUN_COST": settings.max_run_cost,
+                    "MAX_MONTHLY_COST": settings.max_monthly_cost,
+                },
+                listed=settings.prices == "azure",
+            )
         if problems:
             raise SettingsError("settings: " + "; ".join(map(str, sorted(problems))))
         return settings
@@ -172,6 +180,9 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             refusal_deadline=timedelta(minutes=self.refusal_deadline_minutes),
             max_eval_loss=self.max_eval_loss,
             longest_lifetime=timedelta(hours=self.endpoint_max_lifetime_hours),
+            max_run_cost=self.max_run_cost,
+            max_monthly_cost=self.max_monthly_cost,
+            stop_when_diverged=self.stop_when_diverged,
             resubmissions=self.job_resubmissions,
             job_poll=timedelta(seconds=self.job_poll_seconds),
             operation_poll=timedelta(seconds=self.operation_poll_seconds),

@@ -23,6 +23,9 @@ class Limits(NamedTuple):
         max_eval_loss: Evaluation loss (nats per token) above which a model is not deployed, or None.
         longest_lifetime: Longest that an endpoint may live, whatever its run's record says.
         resubmissions: How often a job that was lost to preemption is submitted again.
+        max_run_cost: Most that a run may cost, or None.
+        max_monthly_cost: Most that all runs may cost in a calendar month, or None.
+        stop_when_diverged: Whether training that cannot get better is stopped.
         evaluation_budget: Longest that an evaluation goes on asking, from its first row.
         job_poll: How long to leave a running job alone.
         operation_poll: How long to leave a running control-plane operation alone.
@@ -37,6 +40,9 @@ class Limits(NamedTuple):
     max_eval_loss: float | None = None
     longest_lifetime: timedelta = timedelta(days=7)
     resubmissions: int = 2
+    max_run_cost: float | None = None
+    max_monthly_cost: float | None = None
+    stop_when_diverged: bool = False
     evaluation_budget: timedelta = timedelta(minutes=10)
     job_poll: timedelta = timedelta(seconds=60)
     operation_poll: timedelta = timedelta(seconds=5)

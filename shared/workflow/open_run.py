@@ -11,7 +11,6 @@ from shared.domain.errors import CorruptRunError, NewerRecordError, UnknownRunEr
 from shared.domain.fields import Problem
 from shared.domain.run.ignored import PASSING, QUIET, IgnoredReason, reason_for_content, reason_for_name
 from shared.domain.run.names import parse_upload, run_id_for
-from shared.domain.run.options import RunOptions
 from shared.domain.run.parts import Failure
 from shared.domain.run.run import Run, enter, open_run
 from shared.domain.run.stages import Stage
@@ -29,7 +28,7 @@ from shared.ports import Services
 from shared.workflow.ignored_uploads import forget_ignored, note_ignored
 from shared.workflow.notifications import enqueue_stage_changes
 from shared.workflow.save_progress import update_run
-from shared.workflow.uploaded_dataset import blobs_beside, read_options, source_of
+from shared.workflow.uploaded_dataset import ChosenOptions, blobs_beside, read_options, source_of
 
 _log = get_logger(__name__)
 
@@ -80,14 +79,14 @@ def _take_dataset(
     if unreadable is not None:
         _ignore(*unreadable, attempt, services)
         return []
-    options, problems = read_options(dataset, settings, services)
-    settle = timedelta(seconds=options.settle_seconds)
+    chosen = read_options(dataset, settings, services)
+    settle = timedelta(seconds=chosen.options.settle_seconds)
     whole_at, now = settled_at(dataset, settle), services.now()
     if whole_at is not None and whole_at > now:
         delay = max(whole_at - now, min(attempt * settle, SLOWEST))
         _look_again(dataset.train, attempt, delay, services)
         return []
-    return [_open(dataset, options, problems, container, services)]
+    return [_open(dataset, chosen, container, services)]
 
 
 def _ignore(blob: UploadedBlob, reason: IgnoredReason, attempt: int, services: Services) -> None:
@@ -106,8 +105,7 @@ def _look_again(blob: UploadedBlob, attempt: int, delay: timedelta, services: Se
 
 def _open(
     dataset: UploadedDataset,
-    options: RunOptions,
-    problems: list[Problem],
+    chosen: ChosenOptions,
     container: str,
     services: Services,
 ) -> str:
@@ -116,11 +114,11 @@ def _open(
     assert upload is not None, "only training files make a dataset"
     run_id = run_id_for(container, train.path, train.etag)
     extra = {"run_id": run_id, "blob": train.path, "etag": train.etag}
-    run = open_run(run_id, upload.dataset, source_of(container, dataset), options, services.now())
+    run = open_run(run_id, upload.dataset, source_of(container, dataset), chosen.options, services.now())
     begun = services.telemetry.begin(run_id)
-    run = msgspec.structs.replace(run, trace=begun.trace)
-    if problems:
-        run = _rejected(run, problems, services)
+    run = msgspec.structs.replace(run, trace=begun.trace, given_options=chosen.given)
+    if chosen.problems:
+        run = _rejected(run, chosen.problems, services)
     enqueue_stage_changes(run, 0, services)
     if services.runs.create(run):
         begun.keep()

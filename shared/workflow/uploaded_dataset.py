@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from shared.config import Settings
 from shared.domain.fields import Problem
 from shared.domain.run.names import part_of_folder
 from shared.domain.run.options import RunOptions
 from shared.domain.run.parts import Source
-from shared.domain.run.run_json import OPTIONS_LIMIT_BYTES, override_options
+from shared.domain.run.run_json import OPTIONS_LIMIT_BYTES, options_as_given, override_options
 from shared.domain.run.uploads import UploadedBlob, UploadedDataset, sort_uploads
 from shared.ports import Services
 
@@ -38,12 +39,25 @@ def source_of(container: str, dataset: UploadedDataset) -> Source:
     return Source(container=container, files=files, options=options)
 
 
-def read_options(
-    dataset: UploadedDataset, settings: Settings, services: Services
-) -> tuple[RunOptions, list[Problem]]:
-    """The settings with the upload's `run.json` over them, and what is wrong with that."""
+class ChosenOptions(NamedTuple):
+    """The options of an upload.
+
+    Attributes:
+        options: The settings with the upload's `run.json` over them.
+        problems: What is wrong with the `run.json`.
+        given: What it says, if it can be used.
+    """
+
+    options: RunOptions
+    problems: list[Problem]
+    given: dict[str, Any]
+
+
+def read_options(dataset: UploadedDataset, settings: Settings, services: Services) -> ChosenOptions:
+    """Read the upload's `run.json` over the settings."""
     defaults = settings.default_options()
     if dataset.options is None:
-        return defaults, []
+        return ChosenOptions(defaults, [], {})
     text = services.uploads.read_small(dataset.options.file, OPTIONS_LIMIT_BYTES)
-    return override_options(defaults, text, settings.bounds())
+    options, problems = override_options(defaults, text, settings.bounds())
+    return ChosenOptions(options, problems, {} if problems else options_as_given(text))

@@ -29,7 +29,7 @@ from shared.domain.run.names import is_run_id
 from shared.domain.run.parts import SourceFile
 from shared.domain.run.record import read_record
 from shared.domain.run.run import Run
-from shared.domain.run.slot_kind import SlotKind
+from shared.domain.run.slot_kind import Reservation, SlotKind
 from shared.domain.run.uploads import UploadedBlob
 from shared.domain.serving.record import StrategyName
 from shared.ports import RunPage, SlotHolders, StoredCurrent, StoredEvaluation, StoredRun
@@ -179,15 +179,15 @@ class MemorySlots:
     """Holders by kind of slot."""
 
     def __init__(self) -> None:
-        self.listed: dict[SlotKind, SlotHolders] = {}
+        self.listed: dict[SlotKind | Reservation, SlotHolders] = {}
         self._versions = itertools.count(1)
         self._lock = threading.Lock()
 
-    def holders(self, kind: SlotKind) -> SlotHolders:
+    def holders(self, kind: SlotKind | Reservation) -> SlotHolders:
         """See `Slots.holders`."""
         return self.listed.get(kind, SlotHolders(frozenset(), None))
 
-    def replace(self, kind: SlotKind, runs: Iterable[str], etag: str | None) -> bool:
+    def replace(self, kind: SlotKind | Reservation, runs: Iterable[str], etag: str | None) -> bool:
         """See `Slots.replace`."""
         with self._lock:
             if self.holders(kind).etag != etag:
@@ -203,6 +203,7 @@ class MemoryUploads:
         self.files: dict[str, tuple[str, bytes]] = {}
         self.facts: dict[str, dict[str, Any]] = {}
         self.modified = LONG_AGO
+        self.unlistable: list[str] = []
         self._versions = itertools.count(1)
 
     def put(self, path: str, body: bytes, **facts: Any) -> None:
@@ -219,11 +220,13 @@ class MemoryUploads:
 
     def folder(self, folder: str) -> Iterator[UploadedBlob]:
         """See `Uploads.folder`."""
-        return (blob for blob in self.every() if blob.path.rpartition("/")[0] + "/" == folder)
+        return (blob for blob in self.every(unlisted=[]) if blob.path.rpartition("/")[0] + "/" == folder)
 
-    def every(self) -> Iterator[UploadedBlob]:
-        """See `Uploads.every`."""
-        return (found for path in sorted(self.files) if (found := self.find(path)) is not None)
+    def every(self, *, unlisted: list[str]) -> Iterator[UploadedBlob]:
+        """See `Uploads.every`; `unlistable` are the prefixes that cannot be listed."""
+        unlisted += self.unlistable
+        listed = (path for path in sorted(self.files) if not path.startswith(tuple(self.unlistable)))
+        return (found for path in listed if (found := self.find(path)) is not None)
 
     def read(self, file: SourceFile, offset: int = 0) -> Iterator[bytes]:
         """See `Uploads.read`."""

@@ -143,15 +143,11 @@ def test_a_usual_run_json_is_within_the_bounds() -> None:
 
 
 def test_a_run_may_cost_so_much_at_most() -> None:
-    """All the hours that the job and the endpoint may take, by nodes, VMs and price."""
-    priced = having(
-        prices_per_hour={SETTINGS.compute_size[0].upper(): 4.0},
-        training_deadline_hours=10,
-        max_run_cost=150.0,
-    )
-    assert asked({"lifetime_hours": 24}, priced) == [], "10 h and 24 h at 4.00 are 136"
+    """All the hours of its endpoint, by VMs and price; training is held to the rest by quote and clock."""
+    priced = having(prices_per_hour={SETTINGS.compute_size[0].upper(): 4.0}, max_run_cost=150.0)
+    assert asked({"lifetime_hours": 24}, priced) == []
     (problem,) = asked({"lifetime_hours": 24, "instance_count": 2}, priced)
-    assert "could cost 232.00" in problem
+    assert "would cost 192.00 for its endpoint alone" in problem
     assert "the most is 150" in problem
     assert "MAX_RUN_COST" in problem
 
@@ -160,6 +156,9 @@ def test_a_bound_on_cost_needs_a_price_of_each_size() -> None:
     """Otherwise a size without one would be free."""
     with pytest.raises(SettingsError, match="PRICES_PER_HOUR lacks Standard_NC24ads_A100_v4"):
         Settings.from_env({**EXAMPLE, "MAX_RUN_COST": "500"})
+    with pytest.raises(SettingsError, match="MAX_MONTHLY_COST: needs a price of each VM size"):
+        Settings.from_env({**EXAMPLE, "MAX_MONTHLY_COST": "500"})
+    assert Settings.from_env({**EXAMPLE, "MAX_RUN_COST": "500", "PRICES": "azure"}).max_run_cost == 500
     prices = {"PRICES_PER_HOUR": json.dumps({"standard_nc24ads_a100_v4": 4})}
     assert Settings.from_env({**EXAMPLE, **prices, "MAX_RUN_COST": "500"}).max_run_cost == 500
     with pytest.raises(SettingsError, match="lacks Standard_NV6"):

@@ -23,6 +23,7 @@ from shared.domain.errors import (
     RunChangedError,
     UnknownRunError,
 )
+from shared.domain.limits import Limits
 from shared.domain.run.parts import Requests
 from shared.domain.run.run import Run, enter
 from shared.domain.run.stages import Stage
@@ -203,7 +204,7 @@ def test_an_extension_whose_answer_was_lost_is_not_added_again(
     transport = LosingAnswers(meanwhile=use)
     with seen_through(azurite, containers, transport) as lossy:
         services = replace(World().services, runs=BlobRunStore(lossy))
-        answer = extend_endpoint(RUN_ID, {"hours": 2}, most_hours=168, services=services)
+        answer = extend_endpoint(RUN_ID, {"hours": 2}, limits=Limits(), services=services)
     assert answer.status == 200
     run = runs.load(RUN_ID).run
     assert (run.expires_at, run.last_used) == (NOW + timedelta(hours=24 + 2), NOW)

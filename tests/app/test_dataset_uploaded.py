@@ -105,6 +105,17 @@ def test_run_json_overrides_the_settings() -> None:
     assert (options.force, options.lifetime_hours) == (True, 2)
 
 
+def test_what_run_json_says_is_kept_as_long_as_it_is_short() -> None:
+    """To be shown beside what is used."""
+    for padding, kept in ((0, True), (5_000, False)):
+        world = World()
+        given = {"compute_size": ["Standard_NC24ads_A100_v4"], "parameters": {"seed": 1}}
+        world.uploads.put("support/run.json", json.dumps(given).encode() + b" " * padding)
+        run = world.runs.load(upload(world, "support/train.jsonl")).run
+        assert run.given_options == (given if kept else {})
+        assert run.options.parameters["seed"] == 1
+
+
 def test_a_faulty_run_json_rejects_the_upload() -> None:
     """Nothing is trained with options that nobody meant; every fault is in the message."""
     world = World()

@@ -294,6 +294,15 @@ def test_a_copy_is_old_when_what_is_shown_is_not_what_it_says() -> None:
     assert show_run(RUN_ID, if_none_match=etag, services=world.services).status == 200
 
 
+def test_a_live_run_says_how_far_it_may_be_extended() -> None:
+    """From when it went live, so that extensions do not move it."""
+    world = World()
+    world.runs.create(a_run(Stage.LIVE))
+    days = {"longest_lifetime": timedelta(days=2)}
+    shown = json.loads(show_run(RUN_ID, if_none_match=None, services=world.services, **days).body)
+    assert shown["endpoint"]["latest_end_at"] == "2026-03-03T12:00:00Z"
+
+
 def test_a_run_says_whether_it_needs_a_person() -> None:
     """As the list does, which also shows the runs whose record cannot be read."""
     world = World()

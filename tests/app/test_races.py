@@ -23,6 +23,7 @@ from shared.adapters.storage.run_lock import BlobRunLock
 from shared.adapters.storage.run_store import BlobRunStore
 from shared.adapters.storage.slots import BlobSlots
 from shared.domain.errors import RequestError, RunChangedError
+from shared.domain.limits import Limits
 from shared.domain.run.names import RUN_TAG
 from shared.domain.run.observation import EndpointStatus, JobStatus, Provisioning
 from shared.domain.run.parts import TrainingPlan
@@ -206,7 +207,7 @@ def test_an_extension_against_the_expiry_is_kept_or_refused(
     world.now = NOW + timedelta(hours=24, seconds=number)
 
     def extend() -> Any:
-        return extend_endpoint(RUN_ID, {"hours": 4}, most_hours=168, services=services)
+        return extend_endpoint(RUN_ID, {"hours": 4}, limits=Limits(), services=services)
 
     (answer,) = race(services, [extend])
     run = services.runs.load(RUN_ID).run
@@ -225,7 +226,7 @@ def test_many_callers_against_an_advance_lose_nothing(world: World, services: Se
     world.now = NOW + timedelta(minutes=5)
 
     def extend() -> Any:
-        return extend_endpoint(RUN_ID, {"hours": 1}, most_hours=168, services=services)
+        return extend_endpoint(RUN_ID, {"hours": 1}, limits=Limits(), services=services)
 
     def use() -> Any:
         return asyncio.run(EndpointDirectory(services).resolve(RUN_ID))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from handlers.timers.reconcile_uploads import LOOKS_BACK, MOST_OPENED, reconcile_uploads
 from shared.domain.errors import TransientServiceError
 from shared.domain.run.uploads import UploadedBlob
@@ -53,8 +55,8 @@ def test_a_tick_is_bounded_and_asks_about_no_blob_that_has_a_run() -> None:
         world.uploads.put(f"d{number}.jsonl", rows(1))
     assert len(reconcile(world)) == MOST_OPENED
     assert len(reconcile(world)) == 1
-    listed = list(world.uploads.every())
-    world.uploads.every = lambda: iter(listed)  # type: ignore[method-assign]
+    listed = list(world.uploads.every(unlisted=[]))
+    world.uploads.every = lambda **_: iter(listed)  # type: ignore[method-assign]
     world.uploads.find = counted  # type: ignore[method-assign]
     assert reconcile(world) == []
     assert asked == []
@@ -72,9 +74,24 @@ def test_one_upload_that_cannot_be_opened_holds_up_no_other() -> None:
             raise busy.pop()
         return find(path)
 
-    listed = list(world.uploads.every())
-    world.uploads.every = lambda: iter(listed)  # type: ignore[method-assign]
+    listed = list(world.uploads.every(unlisted=[]))
+    world.uploads.every = lambda **_: iter(listed)  # type: ignore[method-assign]
     world.uploads.find = fragile  # type: ignore[method-assign]
     (second,) = reconcile(world)
     (first,) = reconcile(world)
     assert [world.runs.load(run_id).run.dataset for run_id in (first, second)] == ["a", "b"]
+
+
+def test_uploads_that_storage_cannot_list_hide_no_others(caplog: pytest.LogCaptureFixture) -> None:
+    """The others' runs are opened, somebody is told, and nothing is taken for deleted."""
+    world = World()
+    world.uploads.put("readme.txt", b"?", modified=world.now - timedelta(hours=1))
+    reconcile(world)
+    kept = list(world.ignored_uploads.entries())
+    assert len(kept) == 1
+    world.uploads.put("support.jsonl", rows())
+    world.uploads.unlistable = ["re"]
+    assert len(reconcile(world)) == 1
+    assert list(world.ignored_uploads.entries()) == kept
+    (told,) = (record for record in caplog.records if "cannot list" in record.message)
+    assert told.prefixes == ["re"]  # type: ignore[attr-defined]

@@ -24,6 +24,7 @@ from handlers.http.show_run import show_run
 from handlers.timers.reconcile_resources import reconcile_resources
 from handlers.timers.schedule_due_runs import schedule_due_runs
 from shared.domain.errors import CorruptRunError, FinetuneError
+from shared.domain.limits import Limits
 from shared.domain.run.index_metadata import to_metadata
 from shared.domain.run.migrations import MIGRATIONS
 from shared.domain.run.names import RUN_TAG
@@ -231,7 +232,7 @@ def test_no_damaged_record_is_a_fault_of_the_apps_own(case: tuple[Stage, bytes],
     calls: tuple[Callable[[], Response], ...] = (
         lambda: list_runs({}, services),
         lambda: show_run(RUN_ID, if_none_match=None, services=services),
-        lambda: extend_endpoint(RUN_ID, {"hours": 1}, most_hours=168, services=services),
+        lambda: extend_endpoint(RUN_ID, {"hours": 1}, limits=Limits(), services=services),
         lambda: retry_run(RUN_ID, services),
         lambda: cancel_run(RUN_ID, services),
         lambda: delete_endpoint(RUN_ID, services),

@@ -13,6 +13,7 @@ from handlers.http.acknowledge_run import acknowledge_run
 from handlers.http.request_changes import cancel_run, delete_endpoint, extend_endpoint, retry_run, start_run
 from handlers.http.responses import Response
 from shared.domain.errors import CorruptRunError, RequestError
+from shared.domain.limits import Limits
 from shared.domain.run.parts import Failure
 from shared.domain.run.stages import Stage
 from shared.ports import Services
@@ -23,7 +24,7 @@ from tests.app.worlds import SETTINGS
 
 def extend(run_id: str, services: Services, hours: Any = 1) -> Response:
     """Extend with the settings' usual limit."""
-    return extend_endpoint(run_id, {"hours": hours}, most_hours=168, services=services)
+    return extend_endpoint(run_id, {"hours": hours}, limits=Limits(), services=services)
 
 
 def start(run_id: str, services: Services) -> Response:

@@ -35,7 +35,7 @@ OUT_OF_MEMORY = {
 def listed(run_id: str, stage: str | None, **facts: Any) -> dict[str, Any]:
     """A run as the API lists it: what a test has the browser receive instead of the stack's own answer."""
     entry = RUN_PAGE["runs"][0]
-    unknown = ("opened_at", "entered_at", "due", "expires_at", "waiting_for", "reason", "eval_loss")
+    unknown = ("opened_at", "entered_at", "due", "expires_at", "waiting_for", "reason", "eval_loss", "chrf")
     cost = {"node_hours": 0, "amount": None, "since": None, "nodes": 0, "price_per_hour": None}
     told = {"run_id": run_id, "dataset": run_id, "stage": stage, "cost": {"currency": "USD", **cost}}
     return entry | dict.fromkeys(unknown) | told | facts

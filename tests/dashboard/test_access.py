@@ -8,19 +8,12 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.dashboard.conftest import PHONE, ROOT, WIDE, take_picture
+from tests.dashboard.accessibility import complaints
+from tests.dashboard.conftest import PHONE, WIDE, take_picture
 from tests.dashboard.scenes import Scenes
 
-AXE = (ROOT / "node_modules" / "axe-core" / "axe.min.js").read_text()
 LOOKS = [("light", WIDE), ("dark", WIDE), ("light", PHONE), ("dark", PHONE)]
 NAMES = [f"{scheme}-{size[0]}" for scheme, size in LOOKS]
-
-
-def complaints(page: Page) -> list[str]:
-    """What axe-core finds: rule, and the elements that break it."""
-    page.evaluate(AXE)  # by the debugger's door: the page's policy lets no other script in
-    found = page.evaluate("() => axe.run(document)")
-    return [f"{one['id']}: {[node['target'] for node in one['nodes']]}" for one in found["violations"]]
 
 
 @pytest.mark.parametrize(("scheme", "size"), LOOKS, ids=NAMES)

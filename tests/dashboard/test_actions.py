@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -24,6 +25,7 @@ def test_extending_moves_the_end(scenes: Scenes, live_run: str, open_page: Calla
     dialog = page.get_by_role("dialog", name="Extend the endpoint")
     dialog.get_by_label("Hours to add").fill("2")
     expect(dialog.get_by_text("even if it is not used")).to_be_visible()
+    expect(dialog.locator("#most-hours")).to_have_text(re.compile(r"^At most 14\d(\.\d+)? h, until .+ UTC:"))
     take_picture(page, "dialog")
     dialog.get_by_role("button", name="Extend", exact=True).click()
     expect(dialog).to_have_count(0)
@@ -32,16 +34,18 @@ def test_extending_moves_the_end(scenes: Scenes, live_run: str, open_page: Calla
     assert after - before == timedelta(hours=2)
 
 
-def test_a_refusal_is_read_in_the_dialog(
+def test_an_extension_over_the_limit_is_not_sent(
     scenes: Scenes, live_run: str, open_page: Callable[..., Page]
 ) -> None:
-    """The dialog stays open with the app's words, so that the number can be corrected."""
-    page = open_page(f"/runs/{live_run}")
+    """The dialog says by how much, in the reader's own time, and stays open to be corrected."""
+    page = open_page(f"/runs/{live_run}", timezone_id="Asia/Kolkata")
     page.get_by_role("button", name="Extend …").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Hours to add").fill("5000")
+    expect(dialog.locator("#new-end")).to_have_text(re.compile(r"^That is too long: 14\d(\.\d+)? h at most"))
+    expect(dialog.locator("#most-hours")).to_contain_text("GMT+5:30")
     dialog.get_by_role("button", name="Extend", exact=True).click()
-    expect(dialog.get_by_role("alert")).to_contain_text("UTC at most")
+    expect(dialog).to_be_visible()
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
     expect(page.get_by_role("button", name="Extend …")).to_be_focused()

@@ -11,7 +11,8 @@ import pytest
 from azureml_emulator import INSTANT
 from playwright.sync_api import Page, Route, expect
 
-from tests.dashboard.conftest import take_picture
+from tests.dashboard.accessibility import complaints
+from tests.dashboard.conftest import PHONE, take_picture
 from tests.dashboard.scenes import Scenes
 
 
@@ -119,6 +120,29 @@ def test_only_a_live_model_can_be_asked(rejected_run: str, open_page: Callable[.
     page = open_page(f"/runs/{rejected_run}/chat")
     expect(page.locator(".card.empty")).to_contain_text("endpoint is")
     expect(page.get_by_label("Your message")).to_be_hidden()
+
+
+def test_what_was_said_stays_when_the_endpoint_goes(
+    scenes: Scenes, live_run: str, open_page: Callable[..., Page]
+) -> None:
+    """On a phone, where the box to write in is on the screen from the start; code has a button of its own."""
+    page = open_page(f"/runs/{live_run}/chat", PHONE, permissions=["clipboard-read", "clipboard-write"])
+    expect(page.get_by_label("Your message")).to_be_in_viewport()
+    expect(page.get_by_role("button", name="Send")).to_be_in_viewport()
+    model = SlowModel(page)
+    model.wait_for(say(page, "Show me"))
+    model.answer("Like this:\n```python\nprint(1)\n```\n" + "and so on.\n" * 40)
+    expect(replies(page).locator("pre")).to_have_text("print(1)")
+    expect(page.get_by_label("Your message")).to_be_in_viewport()
+    page.get_by_role("button", name="Copy the code").click()
+    assert page.evaluate("navigator.clipboard.readText()") == "print(1)"
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    run = scenes.run(live_run)
+    page.route(f"**/api/runs/{live_run}", lambda route: route.fulfill(json={**run, "stage": "deleted"}))
+    expect(page.locator(".note.warn")).to_contain_text("What was said stays here")
+    expect(page.get_by_label("Your message")).to_be_hidden()
+    expect(replies(page)).to_contain_text("and so on.")
+    assert complaints(page) == []
 
 
 def test_a_reply_finds_a_conversation_that_was_left(page: Page) -> None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
+from handlers.http.openapi.run_examples import RUN
+from shared.domain.run.stages import Stage
+from tests.app.builders import a_run
+from tests.dashboard.accessibility import complaints
 from tests.dashboard.conftest import PHONE, WIDE, take_picture
 from tests.dashboard.scenes import Scenes, listed
 from tests.dashboard.seeding import a_bad_end, seed
+
+QUOTE = RUN["quote"]
 
 
 def test_the_key_is_asked_for_once_and_stays_in_the_tab(
@@ -244,9 +251,71 @@ def test_the_report_names_every_fault_with_its_line(
 def test_errors_are_shown_in_the_services_words(scenes: Scenes, open_page: Callable[..., Page]) -> None:
     """What Azure ML said is what a person reads."""
     page = open_page(f"/runs/{scenes.failed('legal-summaries')}")
+    expect(page.get_by_role("heading", name="Training failed")).to_be_visible()
     expect(page.locator(".note.bad")).to_contain_text("CUDA out of memory. Tried to allocate 1.17 GiB")
+    expect(page.locator(".column")).to_be_hidden()  # neither curves nor an evaluation: no empty cards
     expect(page.locator(".timeline li").last).to_contain_text("Failed")
     take_picture(page, "failed")
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+def test_a_run_shows_its_options_its_job_and_its_kin(
+    size: tuple[int, int], scenes: Scenes, open_page: Callable[..., Page]
+) -> None:
+    """What run.json says beside what is used; the job in words; the runs before and after."""
+    dataset = f"kin-{size[0]}"
+    now = datetime.now(UTC)
+    given = {"lifetime_hours": 8, "parameters": {"num_train_epochs": 3}}
+    changes = {"dataset": dataset, "given_options": given, "end_reason": "requested"}
+    days_ago = now - timedelta(days=2)
+    ended = a_run(Stage.DELETED, now=days_ago, run_id=f"ft-{dataset}-0000000001", **changes)
+    seed(scenes, ended)
+    seed(scenes, a_bad_end(f"ft-{dataset}-0000000002", dataset))
+    page = open_page(f"/runs/{ended.run_id}", size)
+    expect(page.locator(".lead")).to_have_text("Endpoint deleted. Nothing is running. Deleted on request.")
+    later = page.get_by_role("link", name=f"ft-{dataset}-0000000002")
+    expect(later).to_be_visible()
+    page.get_by_text("Options and parameters").click()
+    row = page.locator(".options tr").filter(has_text="lifetime_hours")
+    expect(row.locator("td")).to_have_text(["8", "24"])
+    row = page.locator(".options tr").filter(has_text="num_train_epochs")
+    expect(row.locator("td")).to_have_text(["3", "3"])
+    assert complaints(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    later.click()
+    expect(page.get_by_role("heading", name="The dataset cannot be trained on")).to_be_visible()
+    expect(page.get_by_role("link", name=ended.run_id)).to_be_visible()
+
+
+def test_a_job_under_way_says_how_far_it_is(training_run: str, open_page: Callable[..., Page]) -> None:
+    """In words, with what earlier jobs took; the cards of what is to come are not there yet."""
+    page = open_page("/upload")
+
+    def told(route: Route) -> None:
+        run = route.fetch().json()
+        estimate = {"low": 1.5, "likely": 2.0, "high": 3.0, "runs": 4}
+        run["quote"] = {**(run["quote"] or QUOTE), "training_hours": estimate}
+        route.fulfill(json=run)
+
+    page.route(f"**/api/runs/{training_run}", told)
+    page.evaluate("address => { location.hash = address }", f"/runs/{training_run}")
+    expect(page.locator("#job-state")).to_have_text(re.compile("^(The job is|Waiting for nodes)"))
+    card = page.locator(".card").filter(has=page.locator("#job-state"))
+    expect(card).to_contain_text(re.compile(r"2\sh \(1\sh\s30\smin to 3\sh\), by 4 earlier runs"))
+    expect(page.get_by_role("heading", name="Loss")).to_have_count(0)
+    expect(page.get_by_role("heading", name="Evaluation")).to_have_count(0)
+
+
+def test_what_is_wrong_with_the_settings_comes_first_and_whole(open_page: Callable[..., Page]) -> None:
+    """Each on its line, however many there are; gone when the app is well."""
+    page = open_page("/")
+    wrong = "settings: BASE_MODEL is missing; MAX_EPOCHS must be a number; not 'many'"
+    answer = {"status": 503, "code": "Settings", "detail": wrong}
+    page.route("**/api/runs?*", lambda route: route.fulfill(status=503, json=answer))
+    problems = page.locator("#problem li")
+    expect(problems).to_have_text(["BASE_MODEL is missing", "MAX_EPOCHS must be a number; not 'many'"])
+    page.unroute("**/api/runs?*")
+    expect(problems).to_have_count(0)
 
 
 def test_an_unknown_run_is_said_to_be_unknown(open_page: Callable[..., Page]) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 
 import httpx
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobClient
-from azure.storage.queue import QueueClient, TextBase64EncodePolicy
+from azure.storage.queue import QueueClient, QueueServiceClient, TextBase64EncodePolicy
 
+from local.azurite import ACCOUNT_KEY
 from local.processes import wait_until
 from local.stack import Stack
 from tests.e2e.runs import follow, run_of, sample, upload
@@ -19,8 +21,12 @@ SECONDS = 240.0
 
 
 def test_a_run_whose_message_is_poison_is_seen_and_comes_back(stack: Stack, api: httpx.Client) -> None:
-    """Its record is spoilt while it is live; once it is mended, a retry brings the run to its end."""
-    upload(stack, "poisoned.jsonl", sample("poisoned"))
+    """Its record is spoilt while it is live; once it is mended, a retry brings the run to its end.
+
+    Messages rest in a poison queue until somebody looks: none has a key, a token or a row.
+    """
+    rows = sample("poisoned")
+    upload(stack, "poisoned.jsonl", rows)
     run_id = run_of(api, "poisoned")
     follow(api, run_id, "live")
     with (
@@ -36,6 +42,11 @@ def test_a_run_whose_message_is_poison_is_seen_and_comes_back(stack: Stack, api:
         (seen,) = api.get("/api/runs", params={"attention": "true", "dataset": "poisoned"}).json()["runs"]
         assert seen["run_id"] == run_id
         assert "CorruptRunError" in seen["suspended"]
+        rest = everything_queued(stack)
+        assert run_id in rest
+        told = {turn["content"] for line in rows.splitlines() for turn in json.loads(line)["messages"]}
+        for secret in (*told, stack.function_key, ACCOUNT_KEY, "AccountKey", "Bearer", "code="):
+            assert secret not in rest, f"{secret[:12]!r}… rests in a queue"
 
         write(record, whole, metadata_of(record))
     assert api.post(f"/api/runs/{run_id}/retry").status_code == 202
@@ -60,6 +71,18 @@ def messages(queue: QueueClient) -> str:
         return " ".join(decoded(message.content) for message in queue.peek_messages(32))
     except ResourceNotFoundError:
         return ""
+
+
+def everything_queued(stack: Stack) -> str:
+    """What is in all queues of the account, the app's and the host's, poison and not."""
+    with QueueServiceClient.from_connection_string(stack.environment["TrainingStorage"]) as service:
+        names = [found.name for found in service.list_queues()]
+    assert POISON in names
+    found = []
+    for name in names:
+        with queue(stack, name) as one:
+            found.append(messages(one))
+    return "\n".join(found)
 
 
 def decoded(content: str) -> str:

@@ -18,6 +18,7 @@ from handlers.timers.reconcile_resources import reconcile_resources
 from shared.adapters.azureml.arm import WorkspaceId
 from shared.adapters.azureml.endpoints import ENDPOINT_VERSION, endpoint_body
 from shared.bootstrap import build_services
+from shared.domain.limits import Limits
 from shared.domain.run.names import INSTALLATION_TAG, RUN_TAG
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
@@ -63,7 +64,7 @@ def test_an_upload_is_carried_to_a_live_endpoint_and_taken_away_when_its_time_is
     assert run.endpoint.scoring_uri.startswith("https://")
 
     later(flow, hours=23)
-    extend_endpoint(run_id, {"hours": 2}, most_hours=168, services=flow.services)
+    extend_endpoint(run_id, {"hours": 2}, limits=Limits(), services=flow.services)
     later(flow, hours=2)
     assert flow.advance(run_id).stage is Stage.LIVE, "an extended endpoint outlives its first expiry"
     later(flow, hours=2)

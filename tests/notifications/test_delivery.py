@@ -16,8 +16,10 @@ import function_app
 from handlers.events.notification_message import deliver_notification
 from shared.adapters.storage.notification_queue import QUEUE
 from shared.config import Settings
-from shared.domain.dataset import Verdict
+from shared.domain.dataset import Verdict as DatasetVerdict
 from shared.domain.errors import ServiceRefusedError, TransientServiceError
+from shared.domain.evaluation.record import Comparison, Evaluation, Interval, Verdict
+from shared.domain.run.current_model import decide_promotion
 from shared.domain.run.message_formats import render, stage_message
 from shared.domain.run.notifications import (
     ATTEMPTS,
@@ -244,7 +246,7 @@ def test_no_notification_has_the_services_words(code: str) -> None:
 
 def test_a_rejection_is_told_by_codes() -> None:
     """What the report says of a row stays in the report."""
-    faults = msgspec.structs.replace(report(Verdict.REJECTED), counts={"E204": 3}, reason="canaryrow")
+    faults = msgspec.structs.replace(report(DatasetVerdict.REJECTED), counts={"E204": 3}, reason="canaryrow")
     error = Failure(code="DatasetRejected", message="canaryrow", stage=Stage.RECEIVED, at=NOW)
     run = enter(a_run(Stage.RECEIVED, report=faults), Stage.REJECTED, NOW, error)
     told = json.dumps(in_form(run, 1, "slack"))
@@ -301,6 +303,31 @@ def test_a_message_for_slack_says_what_and_why_and_nothing_in_it_is_markup() -> 
     assert f"Error: JobCanceled: {escaped}\n" in text
     assert f"Run: {RUN_ID}\n" in text
     assert text.count("<") == 1
+
+
+def test_a_model_that_is_worse_is_told_of() -> None:
+    """The notification of a live run has the comparison, and whether the dataset's name moved."""
+    spans = {"chrf": Interval(-7.25, -9.0, -5.5)}
+    comparison = Comparison(
+        against="ft-support-51ce9f6a20",
+        rows=50,
+        metrics=spans,
+        differences=spans,
+        p_value=0.001,
+        verdict=Verdict.WORSE,
+    )
+    run = a_run(
+        Stage.LIVE,
+        evaluation=Evaluation(began=NOW, rows=50, fingerprint="f", ended=NOW, comparison=comparison),
+        promotion=decide_promotion("if_not_worse", comparison.against, comparison, NOW),
+    )
+    data = in_form(run, 6, "cloudevents")["data"]
+    assert (data["promotion"]["promoted"], data["comparison"]["verdict"]) == (False, "worse")
+    slack = in_form(run, 6, "slack")["text"]
+    assert "Model: does not take the name support: worse on 50 rows against ft-support-51ce9f6a20" in slack
+    assert "chrF: -7.2 (-9.0 to -5.5)" in slack
+    assert card_of(in_form(run, 6, "teams"))["body"][0]["inlines"][0]["color"] == "warning"
+    assert in_form(run, 5, "cloudevents")["data"]["comparison"] is None
 
 
 def test_chat_messages_lead_to_the_run() -> None:

@@ -19,7 +19,7 @@ from handlers.http.routes import ROUTES
 from shared.domain.serving.openai_chat import OpenAIRequestError, read_completion
 from tests.openapi.described import DOCUMENT, bodies, check
 
-NOT_THE_API = {"home", "dashboard", "no_completions", "no_embeddings"}
+NOT_THE_API = {"home", "dashboard", "no_completions", "no_embeddings"} | {"show_approval", "answer_approval"}
 
 
 def test_every_route_is_described_and_no_other() -> None:

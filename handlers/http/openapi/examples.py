@@ -27,6 +27,7 @@ RUN_PAGE: dict[str, Any] = {
             "acknowledged": False,
             "base_model": "Phi-4-mini-instruct:4",
             "eval_loss": 0.97,
+            "chrf": 61.5,
             "cost": {
                 "currency": "EUR",
                 "node_hours": 2.6642,
@@ -108,6 +109,7 @@ PREFLIGHT = {
 START = {"instance_type": "Standard_NC48ads_A100_v4", "lifetime_hours": 8}
 EXTENSION = {"hours": 4}
 HEALTH = {"status": "ok"}
+DATASETS = {"datasets": [{"dataset": "support", "current": RUN_ID}]}
 SLOTS = {
     "training": {"in_use": 4, "limit": 4, "waiting": 2},
     "endpoint": {"in_use": 3, "limit": None, "waiting": 0},
@@ -148,6 +150,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("start_run", "202"): _ASKED,
     ("retry_run", "202"): {JSON: {"run": ASKED_RUN, "unreadable": {"run_id": RUN_ID}}},
     ("acknowledge_run", "200"): _ASKED,
+    ("list_datasets", "200"): {JSON: {"datasets": DATASETS}},
     ("show_slots", "200"): {JSON: {"slots": SLOTS}},
     ("score", "request"): {JSON: {"short": SCORE_SHORT, "azure": SCORE_AZURE}},
     ("score", "200"): {

@@ -63,6 +63,7 @@ ASKED_RUN: dict[str, Any] = {
         "serving_concurrency": 8,
         "force": False,
     },
+    "given_options": {"lifetime_hours": 24, "parameters": {"num_train_epochs": 3}},
     "history": [{"stage": stage, "at": at} for stage, at in _STAGES.items()],
     "due": "2026-03-01T16:20:00Z",
     "billable": True,
@@ -153,6 +154,7 @@ ASKED_RUN: dict[str, Any] = {
         "promoted": True,
         "why": "better on 50 rows against ft-support-51ce9f6a20",
         "at": "2026-03-01T15:19:58Z",
+        "approval": None,
     },
     "serving": {
         "order": ["vllm-environment", "vllm-model-image", "mlflow"],

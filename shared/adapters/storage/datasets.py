@@ -16,6 +16,7 @@ from azure.storage.blob import BlobBlock, BlobClient, BlobProperties, BlobServic
 
 from shared.adapters.sdk_errors import translated
 from shared.adapters.storage.account import DATASETS, UPLOADS, read_bounded, storage_code
+from shared.adapters.storage.partial_listing import list_around_faults
 from shared.domain.dataset import Sink, Split
 from shared.domain.errors import InvalidRunError, UploadReplacedError
 from shared.domain.run.parts import SourceFile
@@ -63,10 +64,10 @@ class BlobUploads:
                 if isinstance(seen, BlobProperties) and not _is_folder(seen):
                     yield _uploaded(seen.name, seen)
 
-    def every(self) -> Iterator[UploadedBlob]:
+    def every(self, *, unlisted: list[str]) -> Iterator[UploadedBlob]:
         """See `Uploads.every`."""
         with translated("listing the uploads"):
-            for seen in self._container.list_blobs(include=["metadata"], results_per_page=LISTED_PAGE):
+            for seen in list_around_faults(self._container, page=LISTED_PAGE, unlisted=unlisted):
                 if not _is_folder(seen):
                     yield _uploaded(seen.name, seen)
 

@@ -11,7 +11,7 @@ from azure.storage.blob import BlobServiceClient
 
 from shared.adapters.sdk_errors import translated
 from shared.adapters.storage.account import COORDINATION, NOTE_LIMIT_BYTES, read_bounded
-from shared.domain.run.slot_kind import SlotKind
+from shared.domain.run.slot_kind import Reservation, SlotKind
 from shared.ports import SlotHolders
 
 
@@ -21,7 +21,7 @@ class BlobSlots:
     def __init__(self, service: BlobServiceClient) -> None:
         self._container = service.get_container_client(COORDINATION)
 
-    def holders(self, kind: SlotKind) -> SlotHolders:
+    def holders(self, kind: SlotKind | Reservation) -> SlotHolders:
         """See `Slots.holders`."""
         with translated(f"reading the holders of {kind} slots"):
             try:
@@ -32,7 +32,7 @@ class BlobSlots:
             text = (read_bounded(download, NOTE_LIMIT_BYTES) or b"").decode(errors="replace")
         return SlotHolders(frozenset(text.split()), str(download.properties.etag))
 
-    def replace(self, kind: SlotKind, runs: Iterable[str], etag: str | None) -> bool:
+    def replace(self, kind: SlotKind | Reservation, runs: Iterable[str], etag: str | None) -> bool:
         """See `Slots.replace`."""
         blob = self._container.get_blob_client(f"slots/{kind}")
         body = "".join(f"{run_id}\n" for run_id in sorted(runs)).encode()

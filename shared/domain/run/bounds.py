@@ -6,11 +6,9 @@ value, the bound, and the setting by which an operator may change it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from functools import partial
 
 import msgspec
 
@@ -34,8 +32,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
         allowed_compute_sizes: VM sizes for training, beside the operator's own.
         allowed_instance_types: VM sizes of deployments, beside the operator's own.
         allowed_parameters: Parameters, beside the closed list.
-        max_run_cost: Most that a run may cost if its job and its endpoint use all the time they have.
-        training_deadline_hours: Hours that a training job can take at most.
+        max_run_cost: Most that a run may cost.
         prices: Price per hour by VM size in lower case; where a size has none, its cost is not bounded.
     """
 
@@ -51,7 +48,6 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     max_batch_size: int
     endpoint_max_lifetime_hours: float
     max_run_cost: float | None
-    training_deadline_hours: float
     prices: Mapping[str, float]
 
     @property
@@ -144,24 +140,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def most_cost(options: RunOptions, training_hours: float, prices: Mapping[str, float]) -> float:
-    """What a run costs if its job and its endpoint use all the time they have; unpriced sizes count 0."""
-    nodes = _whole(options.parameters.get(NODES_PARAMETER, 1))
-    dearest = partial(_dearest, prices)
-    training = dearest(options.compute_size, *options.other_compute_sizes) * training_hours * nodes
-    endpoint = dearest(options.instance_type, *options.other_instance_types) * options.lifetime_hours
-    return training + endpoint * options.instance_count
-
-
-def _dearest(prices: Mapping[str, float], *sizes: str) -> float:
-    return max(prices.get(size.lower(), 0.0) for size in sizes)
-
-
-def _whole(value: ParameterValue) -> int:
-    try:
-        return max(1, math.ceil(float(value)))
-    except (ValueError, OverflowError):
-        return 1
+def endpoint_cost(options: RunOptions, prices: Mapping[str, float]) -> float:
+    """What an endpoint costs if it uses all the time it has; sizes without a price count 0."""
+    sizes = (options.instance_type, *options.other_instance_types)
+    dearest = max(prices.get(size.lower(), 0.0) for size in sizes)
+    return dearest * options.lifetime_hours * options.instance_count
 
 
 def _name(key: str, value: str, own: tuple[str, ...], allowed: tuple[str, ...]) -> list[Problem]:
@@ -186,14 +169,14 @@ def _most(key: str, value: float, most: float, setting: str) -> list[Problem]:
 
 
 def check_run_cost(options: RunOptions, bounds: Bounds) -> list[Problem]:
-    """Hold what a run may cost at most to MAX_RUN_COST."""
+    """Hold what a run's endpoint costs to MAX_RUN_COST; of its training, the quote and the clock decide."""
     if bounds.max_run_cost is None:
         return []
-    cost = most_cost(options, bounds.training_deadline_hours, bounds.prices)
+    cost = endpoint_cost(options, bounds.prices)
     if cost <= bounds.max_run_cost:
         return []
     message = (
-        f"could cost {cost:.2f} with these sizes, counts and hours; the most is {bounds.max_run_cost:g}; "
+        f"would cost {cost:.2f} for its endpoint alone; the most is {bounds.max_run_cost:g}; "
         "an operator may change it: setting MAX_RUN_COST"
     )
     return [Problem("the run", message)]

@@ -3,8 +3,8 @@
 Hours come from the record's own times, so that they are known for every run at any moment, ended or not:
 
 - Training counts from the job's submission to when its end was seen; that of a job that is stopped, to when
-  the run was over. Waiting for a node and the seconds between two looks are in it, so that it is the most
-  that the nodes can have run.
+  the run was over. Where MLflow says when the first node started, it counts from then; until then waiting for
+  a node is in it, so that it is the most that the nodes can have run.
 - An endpoint counts from when its deployment was begun, since its nodes cost from then on, to when it was
   seen to be gone.
 - Saved is what the same endpoint would have used since then, each time, had nobody deleted it: the Azure ML
@@ -21,12 +21,15 @@ import msgspec
 from msgspec import Meta
 
 from shared.domain.run.bounds import NODES_PARAMETER
+from shared.domain.run.job_status import QUEUED
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 
+HOUR = timedelta(hours=1)
+
 ASSUMPTION = (
-    "Times are those of the stages: training includes waiting for nodes. Saved is against the same endpoint"
-    " left running until now."
+    "Times are those of the stages, but training counts from its first node where that is known. Saved is"
+    " against the same endpoint left running until now."
 )
 
 NodeHours = Annotated[float, Meta(ge=0)] | None
@@ -103,10 +106,11 @@ def run_cost(run: Run, prices: Prices, now: datetime) -> RunCost:
         _hours(used.span.until(now), used.nodes) for used in (training_use(run), endpoint_use(run))
     )
     saved = _hours(_span_at_rest(run, now), run.options.instance_count)
-    training_price = prices.of(run.plan.compute_size) if run.plan else None
-    endpoint_price = prices.of(run.options.instance_type)
+    known = prices_of(run, prices)
+    training_price = known.of(run.plan.compute_size) if run.plan else None
+    endpoint_price = known.of(run.options.instance_type)
     return RunCost(
-        currency=prices.currency,
+        currency=known.currency,
         training_price_per_hour=training_price,
         endpoint_price_per_hour=endpoint_price,
         training_node_hours=training,
@@ -161,6 +165,29 @@ def endpoint_use(run: Run) -> Use:
     return Use(run.options.instance_type, run.options.instance_count, span)
 
 
+def prices_of(run: Run, prices: Prices) -> Prices:
+    """The prices that the run was quoted with, and others of the settings."""
+    if run.quote is None:
+        return prices
+    own = {size.lower(): price for size, price in prices.per_hour.items()}
+    return Prices({**own, **run.quote.prices}, run.quote.currency or prices.currency)
+
+
+def began_computing(run: Run, entered: datetime) -> datetime | None:
+    """When the job that a run trains with from `entered` on got its first node; None while it waits for one.
+
+    Until MLflow said it, it counts from the start, unless the job was seen to wait. Of a job that took the
+    place of another only the second one's nodes are known: it counts from the start.
+    """
+    known = run.metrics if run.metrics is not None and run.metrics.began is not None else run.progress
+    if run.job_number > 1:
+        return entered
+    if known is None:
+        waits = run.stage is Stage.TRAINING and run.job is not None and run.job.status in QUEUED
+        return None if waits else entered
+    return max(entered, known.began) if known.began is not None else None
+
+
 def _span(run: Run, start: Stage, end: Stage) -> Span:
     """From each entry into a stage to that into another, or else to rest."""
     total, begun = None, None
@@ -168,7 +195,11 @@ def _span(run: Run, start: Stage, end: Stage) -> Span:
         if entry.stage is start:
             begun = entry.at
         elif begun is not None and (entry.stage is end or entry.stage.at_rest):
-            total, begun = (total or timedelta()) + _elapsed(begun, entry.at), None
+            used_from = began_computing(run, begun) if start is Stage.TRAINING else begun
+            total, begun = (total or timedelta()) + _elapsed(used_from or entry.at, entry.at), None
+    if begun is not None and start is Stage.TRAINING:
+        begun = began_computing(run, begun)
+        return Span(total if begun is not None else total or timedelta(), begun)
     return Span(total, begun)
 
 
@@ -188,7 +219,7 @@ def _elapsed(start: datetime, end: datetime) -> timedelta:
 
 
 def _hours(span: timedelta | None, nodes: int) -> float | None:
-    return None if span is None else round(span / timedelta(hours=1) * nodes, 4)
+    return None if span is None else round(span / HOUR * nodes, 4)
 
 
 def _amount(hours: float | None, price: float | None) -> float | None:

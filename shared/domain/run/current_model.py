@@ -94,11 +94,15 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         promoted: Whether it took the dataset's name.
         why: In a person's words.
         at: UTC.
+        waits: Whether a person's answer is asked for (`approval`).
+        key: What signs the link that asks for it.
     """
 
     promoted: bool
     why: str
     at: Annotated[datetime, msgspec.Meta(tz=True)]
+    waits: bool = False
+    key: str | None = None
 
 
 def decide_promotion(
@@ -113,7 +117,7 @@ def decide_promotion(
         now: UTC.
     """
     if policy == "manual":
-        return Promotion(promoted=False, why="PROMOTION is manual: a person decides", at=now)
+        return Promotion(promoted=False, why="PROMOTION is manual: a person decides", at=now, waits=True)
     if current is None:
         return Promotion(promoted=True, why="no other model has the dataset's name", at=now)
     if policy == "always":

@@ -14,6 +14,7 @@ from datetime import datetime
 from shared.domain.dataset import Verdict
 from shared.domain.limits import Limits
 from shared.domain.run.availability import hours_of
+from shared.domain.run.budget import refused_by_caps, refused_by_month, training_passes_cap
 from shared.domain.run.decision import Decision, Do, Enter, Step, Wait
 from shared.domain.run.deploying import deploying
 from shared.domain.run.drift import Reaction, drift_of
@@ -138,7 +139,24 @@ def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
             return give_up(run, "JobNotFound", message, now)
         gave_back = run.slot is not None and not run.slot.acquired
         return Do(Step.ACQUIRE_SLOT if gave_back else Step.SUBMIT_JOB)
-    return _follow_upload(run, seen, now) or _before_submission(run, run.plan, seen, now, limits)
+    return (
+        _follow_upload(run, seen, now)
+        or _hold_to_caps(run, now, limits)
+        or _before_submission(run, run.plan, seen, now, limits)
+    )
+
+
+def _hold_to_caps(run: Run, now: datetime, limits: Limits) -> Decision | None:
+    """Reject what would cost too much, before anything costs; None if the run may go on."""
+    refusal = refused_by_caps(run, limits)
+    if refusal is None and limits.max_monthly_cost is not None and run.quote is not None:
+        if run.budget is None or run.budget.at < run.quote.at:
+            return Do(Step.RESERVE_BUDGET)
+        refusal = refused_by_month(run)
+    if refusal is None:
+        return None
+    error = Failure(code=refusal.code, message=refusal.message, stage=run.stage, at=now)
+    return Enter(Stage.REJECTED, error)
 
 
 def _before_submission(
@@ -194,8 +212,15 @@ def _training(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
             )
             return Enter(Stage.DELETING, error, Stage.CANCELED)
         case _:
-            overdue = overdue_training(run, limits, now)
-            return overdue or Wait(now + limits.job_poll)
+            return _while_training(run, now, limits)
+
+
+def _while_training(run: Run, now: datetime, limits: Limits) -> Decision:
+    """A job is at work, or waits for nodes."""
+    over_cap = training_passes_cap(run, now, limits)
+    if over_cap is not None:
+        return give_up(run, *over_cap, now)
+    return overdue_training(run, limits, now) or Wait(now + limits.job_poll)
 
 
 def _trained(run: Run, _seen: Observation, now: datetime, limits: Limits) -> Decision:
@@ -219,10 +244,17 @@ def _trained(run: Run, _seen: Observation, now: datetime, limits: Limits) -> Dec
     return Enter(Stage.REGISTERED)
 
 
-def _registered(run: Run, _seen: Observation, now: datetime, _limits: Limits) -> Decision:
+def _registered(run: Run, _seen: Observation, now: datetime, limits: Limits) -> Decision:
     hours = hours_of(run.options.available)
     if hours is not None and not hours.is_open(now) and not run.was_asked_for:
         return Wait(hours.opening_after(now))
+    if limits.max_monthly_cost is not None and run.quote is not None:
+        # A run that starts again costs again. Its model is kept until there is room.
+        if run.budget is None or (not run.budget.reserved and now - run.budget.at >= limits.job_poll):
+            return Do(Step.RESERVE_BUDGET)
+        refusal = refused_by_month(run)
+        if refusal is not None:
+            return Wait(run.budget.at + limits.job_poll, refusal.message)
     return Enter(Stage.DEPLOYING) if run.holds_slot(SlotKind.ENDPOINT) else Do(Step.ACQUIRE_SLOT)
 
 
@@ -238,6 +270,8 @@ def _stopped(run: Run, _seen: Observation, now: datetime, _limits: Limits) -> De
 
 
 def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
+    if run.approval_given:
+        return Do(Step.PROMOTE)
     if run.endpoint is None or run.ends_at is None:
         return time_is_up(run, now)
     ends_at = min(run.ends_at, run.endpoint.live_since + limits.longest_lifetime)

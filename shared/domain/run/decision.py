@@ -21,6 +21,7 @@ class Step(StrEnum):
     VALIDATE = "validate"
     PLAN = "plan"
     CLAIM = "claim"
+    RESERVE_BUDGET = "reserve_budget"
     CREATE_COMPUTE = "create_compute"
     REPLACE_COMPUTE = "replace_compute"
     ACQUIRE_SLOT = "acquire_slot"

@@ -6,7 +6,9 @@ written with them (`index_metadata`). Budget guards and the timer read nothing e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
 from shared.domain.run.cost import NO_USE, Use
@@ -62,6 +64,8 @@ class IndexEntry(NamedTuple):
         acknowledged: See `Run.acknowledged`.
         training_use, endpoint_use: What it uses of what costs money (`shared.domain.run.cost`).
         eval_loss: See `Metrics`.
+        chrf: What its evaluation before traffic measured, of 100.
+        cost: Money that it used and is committed to, by month: see `committed`.
     """
 
     run_id: str
@@ -96,6 +100,8 @@ class IndexEntry(NamedTuple):
     training_use: Use = NO_USE
     endpoint_use: Use = NO_USE
     eval_loss: float | None = None
+    chrf: float | None = None
+    cost: Mapping[str, float] = MappingProxyType({})
 
     @property
     def job_name(self) -> str:

@@ -13,7 +13,6 @@ from shared.domain.run.index import MANY_FAILURES, IndexEntry
 from shared.domain.run.run import SCHEMA_VERSION, Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
-from shared.domain.run.upload_change import content_key, parts_key
 from shared.domain.run.waiting import waiting_for
 from shared.domain.sanitize import is_supported_timestamp
 
@@ -56,15 +55,8 @@ def to_metadata(run: Run) -> dict[str, str]:
         "acknowledged": "1" if run.acknowledged else "",
         "training_use": _render_use(training_use(run)),
         "endpoint_use": _render_use(endpoint_use(run)),
-        "eval_loss": repr(run.metrics.eval_loss) if run.metrics and run.metrics.eval_loss is not None else "",
-        "again": "1" if run.starts_again else "",
-        "workspace": run.workspace_id or "",
-        "content": content_key(run.source.files[0]),
-        "parts": parts_key(run.source.parts),
-        "schema": str(run.schema_version),
-        "asked": "1" if not run.at_rest and (run.requests.cancel_at or run.requests.delete_at) else "",
-        "job_number": str(run.job_number) if run.job_number > 1 else "",
-        "endpoint_number": str(run.endpoint_number) if run.endpoint_number > 1 else "",
+        "eval_loss": _shown(run.metrics.eval_loss if run.metrics else None),
+        "chrf": _shown(_chrf(run)),
     }
     return {name: value for name, value in facts.items() if value}
 
@@ -115,12 +107,23 @@ def from_metadata(run_id: str, metadata: Mapping[str, str]) -> IndexEntry:
         training_use=_read_use(facts.get("training_use", "")),
         endpoint_use=_read_use(facts.get("endpoint_use", "")),
         eval_loss=_number(facts.get("eval_loss")),
+        chrf=_number(facts.get("chrf")),
+        cost=_costs(facts.get("cost", "")),
     )
 
 
 def entry_of(run: Run, suspended: str | None = None) -> IndexEntry:
     """The index entry of a record."""
     return from_metadata(run.run_id, to_metadata(run))._replace(suspended=suspended)
+
+
+def _chrf(run: Run) -> float | None:
+    measured = run.evaluation.metrics.get("chrf") if run.evaluation is not None else None
+    return None if measured is None else measured.value
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else repr(value)
 
 
 def _base_model(run: Run) -> str:
@@ -152,6 +155,11 @@ def _read_use(text: str) -> Use:
     size, nodes, seconds, since = found.groups()
     ended = timedelta(seconds=float(seconds)) if seconds else None
     return Use(size or None, int(nodes), Span(ended, _parse(since)))
+
+
+def _costs(text: str) -> dict[str, float]:
+    found = (re.fullmatch(r"([0-9]{4}-[0-9]{2})=([0-9]{1,12}[.][0-9]{2})", part) for part in text.split())
+    return {match[1]: float(match[2]) for match in found if match is not None}
 
 
 def _number(text: str | None) -> float | None:

@@ -48,6 +48,10 @@ hold compute, so a run keeps watching until its training deadline.
 """
 
 
+QUEUED = frozenset({"NotStarted", "Queued", "Provisioning", "Preparing", "Starting"})
+"""Statuses of a job that uses no nodes yet."""
+
+
 def job_state(status: str) -> JobState:
     """Translate Azure ML's status of a job; a word that is not in the table is UNKNOWN."""
     return _STATES.get(status, JobState.UNKNOWN)

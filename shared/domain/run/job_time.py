@@ -7,8 +7,10 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from statistics import median
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 KEPT = 20
 """Jobs of a key that are remembered, the newest ones: prices and images change, and so does speed."""
@@ -33,6 +35,11 @@ class JobTime(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+MOST_HOURS = 1e6
+
+Hours = Annotated[float, Meta(ge=0, le=MOST_HOURS)]
+
+
 class HoursEstimate(msgspec.Struct, frozen=True, kw_only=True):
     """Hours of a job.
 
@@ -43,9 +50,9 @@ class HoursEstimate(msgspec.Struct, frozen=True, kw_only=True):
         runs: How many earlier jobs there are. One alone says nothing of the spread.
     """
 
-    low: float
-    likely: float
-    high: float
+    low: Hours
+    likely: Hours
+    high: Hours
     runs: int
 
 
@@ -92,14 +99,14 @@ def estimate_hours(tokens: int, earlier: Sequence[JobTime]) -> HoursEstimate | N
     fixed, per_token = _fit(known)
 
     def seconds(count: int) -> float:
-        return fixed + per_token * count
+        return min(fixed + per_token * count, MOST_HOURS * SECONDS_PER_HOUR)
 
     ratios = [job.seconds / seconds(job.tokens) for job in known]
     likely = seconds(tokens) / SECONDS_PER_HOUR
     return HoursEstimate(
         low=round(likely * min(1.0, *ratios), 4),
         likely=round(likely, 4),
-        high=round(likely * max(1.0, *ratios), 4),
+        high=min(round(likely * max(1.0, *ratios), 4), MOST_HOURS),
         runs=len(known),
     )
 

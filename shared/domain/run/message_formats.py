@@ -22,6 +22,7 @@ JSON = "application/json; charset=utf-8"
 
 OPEN = "Open the run"
 OPEN_UPLOADS = "Open the page"
+DECIDE = "Say yes or no to this model"
 
 
 class Message(NamedTuple):
@@ -37,6 +38,7 @@ class Message(NamedTuple):
         facts: What people read below the title.
         link: Where the page shows it, from the page's own address on.
         action: What the link is called.
+        decide: Address of the page that asks for a decision, if one is asked for.
     """
 
     kind: str
@@ -49,6 +51,7 @@ class Message(NamedTuple):
     facts: dict[str, str]
     link: str
     action: str
+    decide: str | None = None
 
 
 class IgnoredUploadData(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +91,7 @@ def stage_message(change: StageChange) -> Message:
         facts=facts,
         link=f"#/runs/{change.run_id}",
         action=OPEN,
+        decide=change.approval_url,
     )
 
 
@@ -163,14 +167,20 @@ def _teams(message: Message, link: str | None) -> dict[str, Any]:
     body = [_text_runs({**title, "color": message.color})]
     for name, value in message.facts.items():
         body.append(_text_runs({"text": f"{name}: ", "weight": "bolder"}, {"text": value}))
+    links = {message.action: link} | {DECIDE: message.decide}
+    actions = [
+        {"type": "Action.OpenUrl", "title": title, "url": url}
+        for title, url in links.items()
+        if url is not None
+    ]
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
         "version": "1.4",
         "body": body,
     }
-    if link is not None:
-        card["actions"] = [{"type": "Action.OpenUrl", "title": message.action, "url": link}]
+    if actions:
+        card["actions"] = actions
     attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "content": card}
     return {"type": "message", "attachments": [attachment]}
 
@@ -185,6 +195,8 @@ def _slack(message: Message, link: str | None) -> str:
     lines += [f"{name}: {_escape(value)}" for name, value in told]
     if link is not None:
         lines.append(f"<{_escape(link)}|{message.action}>")
+    if message.decide is not None:
+        lines.append(f"<{_escape(message.decide)}|{DECIDE}>")
     return "\n".join(lines)
 
 

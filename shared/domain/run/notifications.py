@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.domain.evaluation.record import Comparison
-from shared.domain.run.current_model import Promotion
+from shared.domain.run.approval import approval_url
 from shared.domain.run.parts import Failure, StageEntry
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
@@ -72,6 +72,14 @@ class IgnoredNotification(msgspec.Struct, frozen=True, kw_only=True, tag="ignore
         return {"ignored_upload": self.upload}
 
 
+class PromotionTold(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the model took its dataset's name; the key that signs links stays on the record."""
+
+    promoted: bool
+    why: str
+    at: datetime
+
+
 class StageChange(msgspec.Struct, frozen=True, kw_only=True):
     """What is told: the `data` of a cloud event.
 
@@ -84,6 +92,7 @@ class StageChange(msgspec.Struct, frozen=True, kw_only=True):
         expires_at: When its time is up (UTC).
         promotion: Whether the model took its dataset's name, once it is live.
         comparison: With the dataset's current model of before, where it was compared.
+        approval_url: Where a person says yes or no to it, while the run waits for that.
     """
 
     run_id: str
@@ -97,8 +106,9 @@ class StageChange(msgspec.Struct, frozen=True, kw_only=True):
     error: Failure | None
     endpoint: str | None
     expires_at: datetime | None
-    promotion: Promotion | None
+    promotion: PromotionTold | None
     comparison: Comparison | None
+    approval_url: str | None
 
 
 def delay_before(attempt: int, asked: float | None = None) -> timedelta:
@@ -112,8 +122,13 @@ def delay_before(attempt: int, asked: float | None = None) -> timedelta:
     return max(growing, timedelta(seconds=min(asked or 0, _LONGEST_RETRY.total_seconds())))
 
 
-def stage_change(run: Run, index: int) -> StageChange:
+def stage_change(run: Run, index: int, dashboard: str | None = None) -> StageChange:
     """Read one entry of a record's history out.
+
+    Args:
+        run: The record.
+        index: Of the entry.
+        dashboard: Address of the page for people, beside which approvals are asked for.
 
     Raises:
         IndexError: If the history does not have it.
@@ -135,9 +150,16 @@ def stage_change(run: Run, index: int) -> StageChange:
         error=_told(run, error) if error is not None else None,
         endpoint=run.endpoint.name if lives and run.endpoint else None,
         expires_at=run.expires_at if lives else None,
-        promotion=run.promotion if entry.stage is Stage.LIVE else None,
+        promotion=_told_promotion(run) if entry.stage is Stage.LIVE else None,
         comparison=run.evaluation.comparison if run.evaluation and entry.stage is Stage.LIVE else None,
+        approval_url=approval_url(run, dashboard) if entry.stage is Stage.LIVE else None,
     )
+
+
+def _told_promotion(run: Run) -> PromotionTold | None:
+    if run.promotion is None:
+        return None
+    return PromotionTold(promoted=run.promotion.promoted, why=run.promotion.why, at=run.promotion.at)
 
 
 _OWN_WORDS = frozenset(

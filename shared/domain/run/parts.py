@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -141,6 +141,56 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ended: Moment | None = None
 
 
+class TrainingProgress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far a job is that is still at work, as MLflow showed it last.
+
+    Attributes:
+        read_at: When that was (UTC).
+        began: When the first node of the job started; None while it waits for one.
+        step: Of the optimizer, as last logged; None where none was logged, as when logging by epoch.
+        epoch: How often training has gone through its rows, as last logged.
+        epochs: How often it will.
+        ends_at: When training is estimated to end, its conversion and the like not included.
+        train_loss: As last logged, nats per token.
+        eval_loss: The same of the evaluation.
+        train_losses: Points over training, thinned to a cap.
+        eval_losses: The same of the evaluation.
+        diverged: Why it cannot get better, or None.
+    """
+
+    read_at: Moment
+    began: Moment | None = None
+    step: int | None = None
+    epoch: float | None = None
+    epochs: float | None = None
+    ends_at: Moment | None = None
+    train_loss: float | None = None
+    eval_loss: float | None = None
+    train_losses: tuple[MetricPoint, ...] = ()
+    eval_losses: tuple[MetricPoint, ...] = ()
+    diverged: str | None = None
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The newest answer to a run's request for its share of MAX_MONTHLY_COST.
+
+    Attributes:
+        at: When it was given (UTC).
+        month: The calendar month, as `2026-11`.
+        reserved: Whether the run may cost what it would.
+        mine: What it would likely cost in that month.
+        others: What other runs have used or committed in it.
+        cap: The most that all may cost.
+    """
+
+    at: Moment
+    month: str
+    reserved: bool
+    mine: float
+    others: float
+    cap: float
+
+
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The registered model version; `folder` is the last folder of its path."""
 
@@ -210,6 +260,19 @@ class StartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     idle_minutes: float | None = None
 
 
+class Approval(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person's answer to whether the model is to take its dataset's name.
+
+    Attributes:
+        at: When it was given (UTC).
+        by: Who gave it, as the answer says.
+    """
+
+    at: Moment
+    answer: Literal["yes", "no"]
+    by: str
+
+
 class Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What callers asked for; the next advance acts on it.
 
@@ -227,6 +290,7 @@ class Requests(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retry_at: Moment | None = None
     start: StartRequest | None = None
     late_files: tuple[str, ...] = ()
+    approval: Approval | None = None
     acknowledged_at: Moment | None = None
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
-from shared.domain.run.job_time import HoursEstimate
+from shared.domain.run.job_time import Hours, HoursEstimate
 from shared.domain.run.options import Name
 from shared.domain.run.parts import Moment
+
+Price = Annotated[float, Meta(ge=0, le=1e6)]
 
 
 class Span(NamedTuple):
@@ -39,8 +42,8 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     training_hours: HoursEstimate | None
     endpoint_size: Name
     endpoint_nodes: int
-    endpoint_hours: float
-    prices: dict[str, float] = {}
+    endpoint_hours: Hours
+    prices: dict[str, Price] = {}
     currency: str | None = None
 
     @property

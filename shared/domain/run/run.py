@@ -20,6 +20,7 @@ from shared.domain.run.job_status import JobState, job_state
 from shared.domain.run.names import numbered_name
 from shared.domain.run.options import RunOptions
 from shared.domain.run.parts import (
+    Budget,
     EndpointRecord,
     Failure,
     JobRecord,
@@ -34,6 +35,7 @@ from shared.domain.run.parts import (
     StageEntry,
     StartRequest,
     TrainingPlan,
+    TrainingProgress,
 )
 from shared.domain.run.quote import Quote
 from shared.domain.run.slot_kind import SlotKind, SlotRequest
@@ -50,6 +52,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     Attributes:
         due: When the run should next be looked at (UTC); None once it is over.
+        given_options: What the upload's `run.json` says, as long as it is short.
         workspace_id: Immutable id of the workspace that the run was planned in, and that all of it is in.
         billable: True from before the first call that may cost money. A run that never got there
             can end at once; any other ends through `deleting`, where absence is verified.
@@ -65,6 +68,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         superseded: A newer version of the upload was seen before training started.
         settles_at: When an upload that changed may be read anew, if that is waited for (UTC).
         quote: What the run is estimated to take and to cost, from when it was planned.
+        budget: Whether the run may cost that in this month; None until it was asked.
+        progress: How far training is, while it goes on.
         slot: The newest request for a concurrency slot; a run that was refused waits and asks again.
         compute_requested_at: Since when a cluster is on its way that is not up yet (UTC).
         job_submitted_at: When Azure ML first accepted the job (UTC).
@@ -89,6 +94,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     stage: Stage
     history: Annotated[tuple[StageEntry, ...], msgspec.Meta(min_length=1)]
     due: Moment | None
+    given_options: dict[str, Any] = {}
     workspace_id: str | None = None
     billable: bool = False
     outcome: Stage | None = None
@@ -116,10 +122,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     settles_at: Moment | None = None
     plan: TrainingPlan | None = None
     quote: Quote | None = None
+    budget: Budget | None = None
     slot: SlotRequest | None = None
     compute_requested_at: Moment | None = None
     job_submitted_at: Moment | None = None
     job: JobRecord | None = None
+    progress: TrainingProgress | None = None
     metrics: Metrics | None = None
     model: ModelRecord | None = None
     serving: ServingProgress | None = None
@@ -245,6 +253,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         ended = self.evaluation is not None and self.evaluation.ended is not None
         return self.options.evaluation_rows > 0 and not ended
 
+    @property
+    def approval_given(self) -> bool:
+        """Whether a person has answered, and nothing was done about it yet."""
+        asked = self.promotion is not None and self.promotion.waits
+        return asked and self.requests.approval is not None
+
     def holds_slot(self, kind: SlotKind) -> bool:
         """Whether the run has acquired a slot of that kind."""
         return self.slot is not None and self.slot.kind is kind and self.slot.acquired
@@ -358,6 +372,7 @@ def restart(run: Run, start: StartRequest, now: datetime) -> Run:
         serving=None,
         smoke_tests=None,
         endpoint=None,
+        budget=None,
         last_fault=None,
         rebuilds=0,
         sizes_refused=0,

@@ -15,6 +15,8 @@ from shared.domain.sanitize import plain_text
 
 OPTIONS_LIMIT_BYTES = 64 * 1024
 
+SHOWN_BYTES = 4 * 1024
+
 MOST_PROBLEMS = 20
 """Problems that are told one by one; the rest is counted. The record and its answer stay small."""
 
@@ -59,6 +61,14 @@ def override_options(
         problems += check_parameters(usable, bounds)
         problems += check_options(options, defaults, bounds)
     return (defaults, _told(problems)) if problems else (options, [])
+
+
+def options_as_given(text: bytes) -> dict[str, Any]:
+    """What a `run.json` that `override_options` took says, to be shown beside what came of it.
+
+    A file over `SHOWN_BYTES` is not repeated: its options are those of the run anyway.
+    """
+    return dict(msgspec.json.decode(text.removeprefix(b"\xef\xbb\xbf"))) if len(text) <= SHOWN_BYTES else {}
 
 
 SIZES = {"compute_size": "other_compute_sizes", "instance_type": "other_instance_types"}

@@ -16,6 +16,13 @@ class SlotKind(StrEnum):
     ENDPOINT = "endpoint"
 
 
+class Reservation(StrEnum):
+    """A list of runs that is kept like that of the holders of slots."""
+
+    MONTH = "month"
+    # Runs that have their share of MAX_MONTHLY_COST.
+
+
 class SlotRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The newest request of a run for a concurrency slot, and how it ended.
 

@@ -29,7 +29,7 @@ class Stage(StrEnum):
     DELETED = "deleted"
     # A caller asked for the endpoint's deletion, and it is verified gone.
     REJECTED = "rejected"
-    # The upload or its options cannot be used; nothing was ever asked of Azure ML.
+    # The upload or its options cannot be used, or would cost too much; no job was ever asked for.
     DUPLICATE = "duplicate"
     # An earlier run has the same data, parameters and base model.
     FAILED = "failed"
@@ -64,6 +64,7 @@ TRANSITIONS: dict[Stage, frozenset[Stage]] = {
         {
             Stage.RECEIVED,
             Stage.TRAINING,
+            Stage.REJECTED,
             Stage.DUPLICATE,
             Stage.FAILED,
             Stage.CANCELED,

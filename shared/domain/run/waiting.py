@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.domain.run.job_status import QUEUED
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
@@ -9,7 +10,6 @@ from shared.domain.run.stages import Stage
 LONGEST = 200
 """Characters of a service's words that are repeated here; the record has them whole."""
 
-_QUEUED = frozenset({"NotStarted", "Queued", "Provisioning", "Preparing", "Starting"})
 _ASKS_FOR_SLOT = {SlotKind.TRAINING: Stage.VALIDATED, SlotKind.ENDPOINT: Stage.REGISTERED}
 
 
@@ -61,6 +61,6 @@ def _for_service(run: Run) -> str | None:
 def _for_nodes(run: Run) -> str | None:
     if run.stage is Stage.VALIDATED and run.compute_requested_at is not None and not run.billable:
         return f"cluster {run.options.compute}"
-    if run.stage is Stage.TRAINING and run.job is not None and run.job.status in _QUEUED:
+    if run.stage is Stage.TRAINING and run.job is not None and run.job.status in QUEUED:
         return f"nodes for the training job, which is {run.job.status}"
     return None

@@ -17,7 +17,7 @@ class VmSize(NamedTuple):
         gpus: Of one VM.
         cores: Its vCPUs.
         family: The family whose quota it uses.
-        name: As Azure spells it, which compares names by case here and there.
+        name: As Azure spells it, whose price list tells upper from lower case.
     """
 
     gpus: int

@@ -25,7 +25,7 @@ def reopen(run: Run, seen: Observation, settings: Settings, services: Services) 
     dataset = find_dataset(run.source.files[0].path, services)
     if dataset is None:
         return run
-    options, problems = read_options(dataset, settings, services)
+    options, problems, given = read_options(dataset, settings, services)
     if problems:
         raise InvalidRunError("; ".join(map(str, problems)), code="InvalidOptions")
     if seen.upload is None or seen.upload.change is not UploadChange.RETAGGED:
@@ -34,6 +34,7 @@ def reopen(run: Run, seen: Observation, settings: Settings, services: Services) 
         run,
         source=source_of(run.source.container, dataset),
         options=options,
+        given_options=given,
         report=None,
         smoke_sample=(),
         plan=None,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
+
 import msgspec
 
-from shared.domain.run.current_model import BY_POLICY, Switch, SwitchKind, decide_promotion
+from shared.domain.run.current_model import BY_POLICY, Promotion, Switch, SwitchKind, decide_promotion
 from shared.domain.run.run import Run
 from shared.logs import get_logger
 from shared.ports import Services
@@ -25,6 +27,8 @@ def promote(run: Run, services: Services) -> Run:
         CorruptRunError: If the dataset's history cannot be read.
         TransientServiceError: If storage could not be reached.
     """
+    if run.promotion is not None:
+        return _answered(run, run.promotion, services)
     now = services.now()
     history, etag = history_of(run.dataset, services)
     current = holder_of(history, services, but=run.run_id)
@@ -52,4 +56,31 @@ def promote(run: Run, services: Services) -> Run:
     if (etag is None or switched != history) and not services.current_models.replace(switched, etag):
         return run
     _log.info("promotion decided", extra={"run_id": run.run_id, "promoted": decided.promoted})
+    if decided.waits:
+        decided = msgspec.structs.replace(decided, key=secrets.token_hex(32))
+    return msgspec.structs.replace(run, promotion=decided)
+
+
+def _answered(run: Run, promotion: Promotion, services: Services) -> Run:
+    """Do what a person has answered."""
+    answer = run.requests.approval
+    assert answer is not None, "decide asks for this step of a run with a promotion only once it is answered"
+    accepted = answer.answer == "yes"
+    why = f"{answer.by} {'approved' if accepted else 'declined'}"
+    if accepted:
+        history, etag = history_of(run.dataset, services)
+        done = any(switch.run_id == run.run_id and switch.at >= answer.at for switch in history.history)
+        if not done:
+            current = holder_of(history, services, but=run.run_id)
+            switch = Switch(
+                kind=SwitchKind.PROMOTED,
+                run_id=run.run_id,
+                previous=current.run_id if current is not None else None,
+                at=services.now(),
+                by=answer.by,
+                why="approved by the link",
+            )
+            if not services.current_models.replace(history.with_switch(switch), etag):
+                return run
+    decided = msgspec.structs.replace(promotion, promoted=accepted, why=why, at=services.now(), waits=False)
     return msgspec.structs.replace(run, promotion=decided)

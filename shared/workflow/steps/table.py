@@ -19,6 +19,7 @@ from shared.domain.training.component import context_window
 from shared.logs import get_logger
 from shared.ports import Services
 from shared.workflow.audit import audit
+from shared.workflow.budget import reserve_budget
 from shared.workflow.quote import remember_job_time
 from shared.workflow.slots import request_slot
 from shared.workflow.steps.claim_content import claim_content
@@ -75,6 +76,11 @@ def _plan(run: Run, _seen: Observation, settings: Settings, services: Services) 
 
 def _claim(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
     return claim_content(run, services)
+
+
+def _reserve_budget(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
+    assert settings.max_monthly_cost is not None, "decide asks for this step only under a cap"
+    return reserve_budget(run, settings.max_monthly_cost, services)
 
 
 def _create_compute(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
@@ -233,6 +239,7 @@ _STEPS: dict[Step, CarryOut] = {
     Step.VALIDATE: _validate,
     Step.PLAN: _plan,
     Step.CLAIM: _claim,
+    Step.RESERVE_BUDGET: _reserve_budget,
     Step.CREATE_COMPUTE: _create_compute,
     Step.REPLACE_COMPUTE: _replace_compute,
     Step.ACQUIRE_SLOT: _acquire_slot,
