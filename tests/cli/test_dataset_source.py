@@ -178,6 +178,10 @@ def test_a_folder_without_a_training_file_is_refused(tmp_path: Path, split: str)
     [
         (b"prompt;completion\nq;a\n", "separated by semicolons"),
         (b"prompt\tcompletion\nq\ta\n", "separated by tabs"),
+        (b"prompt|completion\nq|a\n", "separated by vertical bars"),
+        (b"sep=,\nprompt,completion\nq,a\n", "begins with sep="),
+        (b"prompt,completion\rq,a\r", "end with CR alone"),
+        (b"Prompt, completion\nq,a\n", 'write "prompt", "completion", in lower case'),
         (b"title,body\nq,a\n", "no layout has the columns title, body; name them instruction and output"),
     ],
 )
