@@ -144,7 +144,7 @@ def _prepare(stack: Stack, blobs: BlobServiceClient, api: httpx.Client, load: Lo
         azureml.post("/_emulator/faults", json=slow).raise_for_status()
     # It lists all uploads five times a second, which Event Grid does not: the load brings its own events.
     stack._processes.pop("event_grid").stop()
-    stack.kill_functions()
+    stack._processes.pop("functions").stop()
     example = example_settings()
     for name in LOCAL_PACE:
         stack.environment.pop(name)

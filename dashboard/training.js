@@ -1,5 +1,6 @@
 // Training under way: where the job is, how far it has come, and when it will be through.
 
+import { lossCurves } from "./chart.js";
 import { h } from "./dom.js";
 import { count, decimal, hours, moment, since, until } from "./format.js";
 import { jobWords } from "./stages.js";
@@ -25,6 +26,8 @@ export function drawTraining(state) {
       !progress?.ends_at && usual && ["Usually takes", `${hours(usual.likely)} (${hours(usual.low)} to ${hours(usual.high)}), by ${usual.runs} earlier ${usual.runs === 1 ? "run" : "runs"}`],
       !progress?.ends_at && usual && !waiting && ["Ends about", [until(endOf(began, usual)), " from now"]],
     ].filter(Boolean).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
+    progress?.diverged && h("p", { class: "note warn" }, `Training goes on, but ${progress.diverged}.`),
+    progress && lossCurves({ history: { loss: progress.train_losses, eval_loss: progress.eval_losses }, latest: {}, eval_loss: progress.eval_loss }),
   ];
 }
 
@@ -36,10 +39,12 @@ function bar({ step, steps }) {
 
 function progressRows(progress) {
   if (!progress) return [];
-  const { step, steps, epoch, loss, ends_at: ends } = progress;
+  const { step, steps, epoch, epochs, train_loss: loss, eval_loss: evaluation, ends_at: ends } = progress;
   return [
-    ["Step", `${count(step)}${steps ? ` of ${count(steps)}` : ""}${epoch == null ? "" : `, epoch ${decimal(epoch)}`}`],
-    loss != null && ["Loss", decimal(loss)],
+    step !== null && ["Step", `${count(step)}${steps ? ` of ${count(steps)}` : ""}`],
+    epoch !== null && ["Epoch", `${count(Math.round(epoch * 100) / 100)}${epochs ? ` of ${count(epochs)}` : ""}`],
+    loss !== null && ["Training loss", decimal(loss)],
+    evaluation !== null && ["Evaluation loss", decimal(evaluation)],
     ends && ["Ends about", [until(ends), " from now"]],
   ];
 }

@@ -165,6 +165,7 @@ var defaultSettings = {
   START_ON_REQUEST: 'false'
   SMOKE_TEST_ROWS: '3'
   EVALUATION_ROWS: '50'
+  EVALUATE_BASE: 'false'
   PROMOTION: 'if_not_worse'
   SERVING: 'vllm-environment,vllm-model-image,mlflow'
   SERVING_CONCURRENCY: '8'

@@ -21,12 +21,13 @@ from shared.domain.run.job_time import JobTime
 from shared.domain.run.notifications import IgnoredNotification, Notification
 from shared.domain.run.observation import ComputeStatus, EndpointStatus, JobStatus
 from shared.domain.run.parts import Metrics, ModelRecord, SourceFile, TrainingPlan
+from shared.domain.run.progress import TrainingReading
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import Reservation, SlotKind
 from shared.domain.run.stages import Stage
 from shared.domain.run.uploads import UploadCheck, UploadedBlob
 from shared.domain.serving.chat import Upstream
-from shared.domain.serving.deployment import Deployment, ServingEnvironment
+from shared.domain.serving.deployment import DEPLOYMENT, Deployment, ServingEnvironment
 from shared.domain.serving.record import Serving, StrategyName
 from shared.domain.training.base_model import BaseModel
 from shared.domain.training.capacity import Quota, VmSize
@@ -68,7 +69,7 @@ class RunStore(Protocol):
         """Write over the version `etag`; the new ETag, or None if that version is no longer there."""
 
     def entries(self, *, max_age: timedelta = timedelta()) -> Sequence[IndexEntry]:
-        """Every run, from one listing of 1,000 a page, without reading a record.
+        """Every run, from one listing of 250 a page, without reading a record.
 
         With `max_age`, one that this process began so long ago at most will do.
         """
@@ -327,12 +328,18 @@ class MetricsReader(Protocol):
     def read(self, job: str) -> Metrics:
         """Everything that the job and its children logged."""
 
+    def read_training(self, job: str) -> TrainingReading:
+        """How far the training of a job is that is still at work."""
+
 
 class Endpoints(Protocol):
     """Online endpoints. Operations are started, never waited for."""
 
-    def endpoint(self, name: str, run_id: str) -> EndpointStatus | None:
-        """An endpoint with its deployment, or None; `foreign` unless it carries the run's tag and ours."""
+    def endpoint(self, name: str, run_id: str, *, base: bool = False) -> EndpointStatus | None:
+        """An endpoint with its deployment, or None; `foreign` unless it carries the run's tag and ours.
+
+        With `base`, the base model's deployment is looked for, too.
+        """
 
     def create(self, name: str, *, auth_mode: str, tags: Mapping[str, str]) -> None:
         """Start creating an endpoint."""
@@ -349,11 +356,12 @@ class Endpoints(Protocol):
         model_id: str,
         instance_type: str,
         instance_count: int,
+        slot: str = DEPLOYMENT,
     ) -> None:
-        """Start creating the endpoint's deployment."""
+        """Start creating a deployment of the endpoint, called `slot`."""
 
-    def delete_deployment(self, name: str) -> None:
-        """Start deleting the endpoint's deployment; one that is gone is left alone."""
+    def delete_deployment(self, name: str, *, slot: str = DEPLOYMENT) -> None:
+        """Start deleting a deployment of the endpoint; one that is gone is left alone."""
 
     def route_traffic(self, name: str) -> None:
         """Start sending all traffic to the deployment."""

@@ -9,6 +9,7 @@ from shared.domain.dataset.keys import (
     CONTENT_KEYS,
     CONTEXT_KEYS,
     HARMLESS_MESSAGE_KEYS,
+    HARMLESS_OASST_KEYS,
     HARMLESS_ROW_KEYS,
     HISTORY_KEYS,
     ROLE_KEYS,
@@ -26,7 +27,9 @@ def dataset_tables() -> str:
     """Layouts, the parts that each of them may have, and the keys that have no effect."""
     lines = ["| Layout | Keys | Code | Example | Source |", "|---|---|---|---|---|"]
     for layout in LAYOUTS:
-        keys = _keys(layout.turns) or f"{_keys(layout.question)} with {_keys(layout.answer)}"
+        beside = f" beside `{layout.beside}`" if layout.beside else ""
+        pair = f"{_keys(layout.question)} with {_keys(layout.answer)}"
+        keys = f"{_keys(layout.turns)}{beside}" if layout.turns else pair
         code = f"`{layout.code}`" if layout.code else "none"
         example = json.dumps(layout.example, ensure_ascii=False)
         lines.append(f"| {layout.name} | {keys} | {code} | `{example}` | {layout.source} |")
@@ -40,6 +43,7 @@ def dataset_tables() -> str:
         "weights": sorted(WEIGHT_KEYS),
         "harmless keys of rows": sorted(HARMLESS_ROW_KEYS),
         "harmless keys of messages": sorted(HARMLESS_MESSAGE_KEYS),
+        "harmless keys of OpenAssistant's messages": sorted(HARMLESS_OASST_KEYS),
     }
     lines += ["", "| Part | Keys |", "|---|---|"]
     lines += [f"| {part} | {_keys(keys)} |" for part, keys in parts.items()]

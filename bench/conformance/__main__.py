@@ -37,7 +37,18 @@ RUNS = {
 }
 """Model and environment of each run."""
 
+LEARNED = "learned.txt"
+"""A file in the folder of a case of which the record has what is learned of it."""
+
+TOOL_RUNS = {
+    "phi4-mini, datasets 4.7.0": ("phi4-mini", ""),
+    "hermes, datasets 4.7.0": ("hermes", ""),
+    "hermes, datasets 4.0.0": ("hermes", "older"),
+}
+"""Further runs of the cases with tool calls, by models whose templates take tools in one way or another."""
+
 Outcomes = dict[str, dict[str, Any]]
+"""By case and run."""
 
 
 def main() -> int:
@@ -46,24 +57,46 @@ def main() -> int:
     parser.add_argument("--record", action="store_true", help="write the outcomes, with date and versions")
     asked = parser.parse_args()
     _make_environment()
-    with TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        names = _write_cases(folder / "cases")
-        _run_trainer(folder, "--make-models", str(_ENVIRONMENT))
-        found: Outcomes = {name: {} for name in names}
-        for run, (model, older) in RUNS.items():
-            print(f"{len(names)} jobs: {run} …", flush=True)
-            for number, outcome in json.loads(_run_trainer(folder, model, older=older)).items():
-                found[names[int(number)]][run] = outcome
-    recorded: dict[str, Any] = json.loads(OUTCOMES.read_text()) if OUTCOMES.exists() else {"outcomes": {}}
-    different = _differences(recorded["outcomes"], found)
+    found, learned = _run_all()
+    nothing: dict[str, Any] = {"outcomes": {}, "learned": {}}
+    recorded = json.loads(OUTCOMES.read_text()) if OUTCOMES.exists() else nothing
+    different = [
+        *_differences(recorded["outcomes"], found),
+        *_differences(recorded.get("learned", {}), learned),
+    ]
     if asked.record:
-        document = {"recorded": f"{datetime.now(UTC):%Y-%m-%d}", "packages": _packages(), "outcomes": found}
+        document = {
+            "recorded": f"{datetime.now(UTC):%Y-%m-%d}",
+            "packages": _packages(),
+            "outcomes": found,
+            "learned": learned,
+        }
         OUTCOMES.write_text(json.dumps(document, indent=1) + "\n")
         print(f"{len(found)} outcomes recorded, {len(different)} of them new")
         return 0
     print("\n".join(different) or f"{len(found)} outcomes are as recorded on {recorded['recorded']}")
     return 1 if different else 0
+
+
+def _run_all() -> tuple[Outcomes, Outcomes]:
+    """What became of each case and snapshot, and what of those with tool calls was learned."""
+    found: Outcomes = {}
+    learned: Outcomes = {}
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        names = _write_cases(folder / "cases")
+        _run_trainer(folder, "--make-models", str(_ENVIRONMENT))
+        for run, (model, older) in (RUNS | TOOL_RUNS).items():
+            only = () if run in RUNS else ("--with", LEARNED)
+            print(f"{run} …", flush=True)
+            outcomes = json.loads(_run_trainer(folder, model, *only, older=older))
+            for number, outcome in outcomes.items():
+                name, text = names[int(number)], outcome.pop("learned", None)
+                if text is not None or run in TOOL_RUNS:
+                    learned.setdefault(name, {})[run] = text or outcome["fails"]
+                if run in RUNS:
+                    found.setdefault(name, {})[run] = outcome
+    return found, learned
 
 
 def _make_environment() -> None:
@@ -98,6 +131,8 @@ def _write_cases(folder: Path) -> list[str]:
         place = folder / f"{number:04}"
         place.mkdir(parents=True)
         (place / "window.txt").write_text(str(WINDOW))
+        if "tool calls: " in case.name:
+            (place / LEARNED).touch()
         for split, data in case.files.items():
             (place / f"{split}.jsonl").write_bytes(data)
     return [case.name for case in written]

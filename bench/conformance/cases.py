@@ -197,6 +197,33 @@ _ALL: dict[str, Callable[[int], Any]] = {
     "capital key": lambda n: {"Messages": _row(n)["messages"]},
     "equal rows": lambda _: _row(1),
 }
+_TOOLS = [
+    {"type": "function", "function": {"name": name, "parameters": {"properties": {key: {"type": "string"}}}}}
+    for name, key in (("weather", "city"), ("time", "zone"))
+]
+
+
+def _tool_call(number: int, *after: Row, content: str | None = "") -> Row:
+    """A row in which the assistant calls a function, of which the others call another."""
+    function = {"name": "weather", "arguments": '{"city": "Rome"}'}
+    if number % 2:
+        function = {"name": "time", "arguments": '{"zone": "UTC"}'}
+    call = {"id": f"c{number}", "type": "function", "function": function}
+    result = {"role": "tool", "tool_call_id": f"c{number}", "content": "RESULT"}
+    calling = _assistant(content, tool_calls=[call])
+    return _chat(_user(f"QUESTION {number}"), calling, *([result, *after] if after else []), tools=_TOOLS)
+
+
+_ANSWER = _assistant("ANSWER")
+TOOL_CALLS: dict[str, Callable[[int], Any]] = {
+    "a call": _tool_call,
+    "a call, content null": lambda n: _tool_call(n, content=None),
+    "a call and its result": lambda n: _tool_call(n, _ANSWER),
+    "a call, its result and another turn": lambda n: _tool_call(
+        n, _ANSWER, _user("SECOND QUESTION"), _assistant("SECOND ANSWER")
+    ),
+}
+"""Every row has it; of these the record also has what of a row is learned."""
 _LAST_TOO = (
     "one message",
     "unknown role",
@@ -248,5 +275,7 @@ def cases() -> Iterator[Case]:
         yield Case(f"last row: {name}", files)
     for name, make in _ALL.items():
         yield Case(f"every row: {name}", {"train": _every(make)})
+    for name, make in TOOL_CALLS.items():
+        yield Case(f"tool calls: {name}", {"train": _every(make)})
     yield from _first_rows()
     yield from _several_files()

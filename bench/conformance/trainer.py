@@ -1,7 +1,8 @@
-"""Runs the trainer's preprocessing on files: `python -m … FOLDER MODEL`, in the trainer's environment.
+"""Runs the trainer's preprocessing on files: `trainer.py FOLDER MODEL [--with FILE]`, in its environment.
 
 FOLDER has a folder of files for each case, with `window.txt`. Prints, as its last line, what became of each:
-rows that were kept of training and validation, or how it failed.
+rows that were kept of training and validation, or how it failed. Where the folder has `learned.txt`, also
+what of the first row is learned: its text, an ellipsis for what is not.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from typing import Any
 
 MODELS = "models"
 _LONGEST_MESSAGE = 160
+_IGNORED = -100  # label of a token that is not learned
 
 
 def main() -> None:
@@ -29,7 +31,10 @@ def main() -> None:
         return
     preprocess = _import_preprocess()
     outcomes = {}
+    needed = sys.argv[4] if sys.argv[3:4] == ["--with"] else ""
     for case in sorted((folder / "cases").iterdir()):
+        if not (case / needed).exists():
+            continue
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             outcomes[case.name] = _outcome(preprocess, case, folder / MODELS / model)
     print(json.dumps(outcomes))
@@ -62,10 +67,29 @@ def _outcome(preprocess: Any, case: Path, model: Path) -> dict[str, Any]:
         except Exception as error:
             return {"fails": _first_words(error, case)}
         saved = json.loads((Path(output) / "preprocess_args.json").read_text())
-        return {
-            split: _count(Path(output) / saved[f"encoded_{split}_data_fname"])
-            for split in ("train", "validation")
+        encoded = {
+            split: Path(output) / saved[f"encoded_{split}_data_fname"] for split in ("train", "validation")
         }
+        outcome: dict[str, Any] = {split: _count(path) for split, path in encoded.items()}
+        if (case / "learned.txt").exists():
+            outcome["learned"] = _learned(encoded["train"], model / model.name)
+        return outcome
+
+
+def _learned(encoded: Path, model: Path) -> str:
+    """The text of a split's first row, less what is not learned of it."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    with encoded.open() as file:
+        row = next(json.loads(line) for line in file if line.strip())
+    pieces: list[list[int]] = [[]]
+    for token, label in zip(row["input_ids"], row["labels"], strict=True):
+        if label == _IGNORED:
+            pieces.append([])
+        else:
+            pieces[-1].append(token)
+    return " … ".join(tokenizer.decode(piece) for piece in pieces if piece)
 
 
 def _first_words(error: Exception, case: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from rich.live import Live
 from rich.markup import escape
 
-from finetune.cli.run_tables import run_details, runs_table, timeline, urgency, utc_now
+from finetune.cli.run_tables import followed, run_details, runs_table, urgency, utc_now
 from finetune.cli.terminal import Exit, Terminal
 from finetune.client import AT_REST, ENDED, Client, RefusedError, Run, arrived_live, follow, reason_of
 from finetune.client.types import Dataset
@@ -253,7 +253,7 @@ def watch(
         return last
     with Live(console=terminal.screen, auto_refresh=False) as live:
         for last in looks:
-            live.update(timeline(last, utc_now()), refresh=True)
+            live.update(followed(last, utc_now()), refresh=True)
     return last
 
 

@@ -24,7 +24,7 @@ def evaluation_rows(evaluation: Evaluation | None) -> list[tuple[str, str]]:
         if name in evaluation.metrics
     ]
     rows = [("evaluation", ", ".join([f"{evaluation.asked} of {evaluation.rows} rows", *shown]))]
-    if (found := evaluation.comparison) is not None:
+    for found in filter(None, (evaluation.comparison, evaluation.base_comparison)):
         difference = f"chrF {_span(found.differences['chrf'])}" if "chrf" in found.differences else ""
         rows.append(("compared", f"{found.words} against {found.against}: {difference}"))
     return rows

@@ -71,6 +71,7 @@ def run_details(run: Run, now: datetime) -> RenderableType:
     facts = [
         ("dataset", ", ".join(f"{count} {split}" for split, count in rows)),
         ("base model", run.options.base_model),
+        *((("training", progress_text(run, now)),) if run.stage == "training" else ()),
         ("train loss", _decimal(metrics.train_loss)),
         ("eval loss", _decimal(metrics.eval_loss)),
         ("model", run.model and run.model.name),
@@ -97,6 +98,25 @@ def run_details(run: Run, now: datetime) -> RenderableType:
     ]
     head = Text.assemble((run.run_id, "bold"), "  ", stage_text(run.stage))
     return Group(head, "", timeline(run, now), "", *lines, *_faults(run))
+
+
+def progress_text(run: Run, now: datetime) -> str:
+    """How far training is: `step 120, epoch 1.20 of 3, loss 0.8123, ends in 12 min`; empty if not known."""
+    known = run.progress
+    if known is None:
+        return ""
+    if known.began is None:
+        return "waits for its first node"
+    of = f" of {known.epochs:g}" if known.epochs else ""
+    told = [
+        f"step {known.step}{f' of {known.steps}' if known.steps else ''}" if known.step else None,
+        f"epoch {known.epoch:.2f}{of}" if known.epoch is not None else None,
+        f"loss {known.train_loss:.4g}" if known.train_loss is not None else None,
+        f"evaluation loss {known.eval_loss:.4g}" if known.eval_loss is not None else None,
+        f"ends in {duration((known.ends_at - now).total_seconds())}" if known.ends_at else None,
+        known.diverged,
+    ]
+    return ", ".join(filter(None, told)) or "no loss was logged yet"
 
 
 def quote_rows(quote: Quote | None) -> list[tuple[str, str]]:
@@ -164,6 +184,12 @@ def timeline(run: Run, now: datetime) -> Table:
             Text(took, style="dim", justify="right"),
         )
     return table
+
+
+def followed(run: Run, now: datetime) -> RenderableType:
+    """What is shown of a run while it is watched: its stages, and how far training is."""
+    told = progress_text(run, now) if run.stage == "training" else ""
+    return Group(timeline(run, now), Text(told, style="dim")) if told else timeline(run, now)
 
 
 def stage_text(stage: str | None) -> Text:

@@ -30,7 +30,7 @@ _RUN_OPTIONS = (
 _TREATMENTS = (
     ("--preference", ("reject", "use_chosen"), "learn the chosen answers of preference data"),
     ("--vision", ("reject", "drop_rows"), "leave out rows with images, sound or video"),
-    ("--tools", ("reject", "drop_rows"), "leave out rows that define or call tools"),
+    ("--tools", ("reject", "drop_rows", "as_text"), "leave out rows of tool calls, or write these as text"),
     ("--pretemplated", ("reject", "strip"), "remove the marks of chat templates from texts"),
     ("--mask", ("reject", "split"), "cut conversations before answers that are not to be learned"),
 )

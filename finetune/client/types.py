@@ -113,6 +113,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     row_policy: str = ""
     evaluation_rows: int = 0
     promotion: str = ""
+    evaluate_base: bool = False
     serving_concurrency: int = 0
     force: bool = False
     start_on_request: bool = False
@@ -186,6 +187,23 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     history: dict[str, list[MetricPoint]] = {}
     train_loss: float | None = None
     eval_loss: float | None = None
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far training is, as read last while it went on."""
+
+    read_at: datetime
+    began: datetime | None = None
+    step: int | None = None
+    steps: int | None = None
+    epoch: float | None = None
+    epochs: float | None = None
+    ends_at: datetime | None = None
+    train_loss: float | None = None
+    eval_loss: float | None = None
+    train_losses: list[MetricPoint] = []
+    eval_losses: list[MetricPoint] = []
+    diverged: str | None = None
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,6 +298,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     against: str | None = None
     against_asked: int = 0
     comparison: Comparison | None = None
+    base_asked: int = 0
+    base_comparison: Comparison | None = None
     metrics: dict[str, Interval] = {}
 
 
@@ -370,6 +390,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     compute_requested_at: datetime | None = None
     job_submitted_at: datetime | None = None
     job: Job | None = None
+    progress: Progress | None = None
     metrics: Metrics | None = None
     model: Model | None = None
     serving: Serving | None = None

@@ -15,7 +15,14 @@ import msgspec
 import orjson
 
 from shared.domain.dataset import Code
-from shared.domain.dataset.keys import CONTENT_KEYS, CONTEXT_KEYS, HISTORY_KEYS, SYSTEM_KEYS
+from shared.domain.dataset.keys import (
+    CONTENT_KEYS,
+    CONTEXT_KEYS,
+    HISTORY_KEYS,
+    SYSTEM_KEYS,
+    TOOL_MESSAGE_KEYS,
+    TOOL_ROW_KEYS,
+)
 from shared.domain.dataset.layouts import LAYOUTS
 from shared.domain.dataset.row_plan import plan_row
 
@@ -79,7 +86,8 @@ def dataset_rows(location: str, config: str | None, split: str, cache: Path | No
 
     disable_progress_bars()
     cache_dir = None if cache is None else str(cache)
-    rows = load_dataset(location, config, split=split, cache_dir=cache_dir)  # nosec B615 - the user names it
+    # The user names it, revision and all.
+    rows = load_dataset(location, config, split=split, cache_dir=cache_dir)  # nosec B615
     return Rows(len(rows), _json_lines(_undecoded(rows)))
 
 
@@ -108,19 +116,25 @@ def _csv_records(path: Path) -> Iterator[dict[str, str]]:
                     )
                 yield row
         except csv.Error as error:
+            if "new-line character" in str(error):
+                raise SourceError(
+                    f"{path.name}: its lines end with CR alone, as on classic Mac OS; end them with LF"
+                ) from error
             raise SourceError(f"{path.name} line {reader.line_num + 1}: {error}") from error
 
 
 def _check_header(header: Sequence[str], name: str) -> None:
     """Refuse columns that no layout fits, which would be said of every row otherwise."""
-    signs = {";": "semicolons", "\t": "tabs"}
+    signs = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+    if header and header[0].startswith("sep="):
+        raise SourceError(f"{name}: its first line, which begins with sep=, is Excel's own; remove it")
     if len(header) == 1 and (sign := next((sign for sign in signs if sign in header[0]), None)):
         raise SourceError(f"{name}: its columns are separated by {signs[sign]}; separate them by commas")
     plan = plan_row(header, ())
     if header and plan.fault is not None and plan.fault[0] is Code.NO_MESSAGES:
-        raise SourceError(
-            f"{name}: no layout has the columns {', '.join(header)[:200]}; name them {_HEADERS}"
-        )
+        _, _, hint = plan.fault[1].partition("; ")
+        hint = hint if hint.startswith("write ") else f"name them {_HEADERS}"
+        raise SourceError(f"{name}: no layout has the columns {', '.join(header)[:200]}; {hint}")
 
 
 def _text_lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
@@ -157,7 +171,11 @@ def _kind_of_value(value: object) -> str:
 def _without_nulls(row: Mapping[str, Any]) -> dict[str, Any]:
     """Undo what tables do to rows: a key that one message has becomes a null in all others."""
     return {
-        key: [_message(turn) for turn in value] if isinstance(value, list) else value
+        key: _whole(value)
+        if key in TOOL_ROW_KEYS
+        else [_message(turn) for turn in value]
+        if isinstance(value, list)
+        else value
         for key, value in row.items()
         if value is not None
     }
@@ -166,7 +184,18 @@ def _without_nulls(row: Mapping[str, Any]) -> dict[str, Any]:
 def _message(turn: Any) -> Any:
     if not isinstance(turn, dict):
         return turn
-    return {key: value for key, value in turn.items() if value is not None or key in CONTENT_KEYS}
+    return {
+        key: _whole(value) if key in TOOL_MESSAGE_KEYS else value
+        for key, value in turn.items()
+        if value is not None or key in CONTENT_KEYS
+    }
+
+
+def _whole(value: Any) -> Any:
+    """Functions and calls as they were: in a table each has the parameters of all others, as null."""
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items() if item is not None}
+    return [_whole(item) for item in value] if isinstance(value, list) else value
 
 
 def _with_line(message: str, content: memoryview) -> str:

@@ -50,7 +50,7 @@ class _NoAnswerError(Exception):
     """The link leads nowhere; the arguments are a status and a sentence."""
 
 
-def show_approval(token: str, services: Services) -> Response:
+def show_approval(services: Services, token: str) -> Response:
     """Ask whether a model is to take its dataset's name; nothing is changed."""
     try:
         run = _run_of(token, services)
@@ -60,7 +60,7 @@ def show_approval(token: str, services: Services) -> Response:
     return _question(run)
 
 
-def answer_approval(token: str, body: bytes, services: Services) -> Response:
+def answer_approval(services: Services, token: str, body: bytes) -> Response:
     """Take the answer, once; the same answer again is the same answer."""
     form = _form(body)
     answer, by = ANSWERS.get(form.get("answer", "")), plain_text(form.get("by", "")).strip()[:LONGEST_NAME]

@@ -474,11 +474,11 @@ APPROVALS = tuple(
         request=Content(media=FORM) if method == "POST" else None,
     )
     for name, method, handle in (
-        ("show", "GET", lambda request, app: show_approval(request.path["token"], app().services)),
+        ("show", "GET", lambda request, app: show_approval(app().services, request.path["token"])),
         (
             "answer",
             "POST",
-            lambda request, app: answer_approval(request.path["token"], request.body, app().services),
+            lambda request, app: answer_approval(app().services, request.path["token"], request.body),
         ),
     )
 )

@@ -74,6 +74,7 @@ class OptionsView(msgspec.Struct, frozen=True, kw_only=True):
     row_policy: str
     evaluation_rows: int
     promotion: PromotionPolicy
+    evaluate_base: bool
     serving_concurrency: int
     force: bool
     start_on_request: bool
@@ -157,6 +158,23 @@ class MetricsView(msgspec.Struct, frozen=True, kw_only=True):
     history: dict[str, list[MetricPointView]]
     train_loss: float | None
     eval_loss: float | None
+
+
+class ProgressView(msgspec.Struct, frozen=True, kw_only=True):
+    """How far training is, as read every few minutes while it goes on; losses are in nats per token."""
+
+    read_at: datetime
+    began: Annotated[datetime | None, Meta(description="null while the job waits for its first node.")]
+    step: Annotated[int | None, Meta(description="As last logged; null if training logs by epoch.")]
+    steps: Annotated[int | None, Meta(description="How many there will be, as far as is known.")]
+    epoch: float | None
+    epochs: Annotated[float | None, Meta(description="How many there will be; null if steps are counted.")]
+    ends_at: Annotated[datetime | None, Meta(description="Estimated; the model is converted after it.")]
+    train_loss: float | None
+    eval_loss: float | None
+    train_losses: list[MetricPointView]
+    eval_losses: list[MetricPointView]
+    diverged: Annotated[str | None, Meta(description="Why training cannot get better.")]
 
 
 class ModelView(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,6 +265,8 @@ class EvaluationView(msgspec.Struct, frozen=True, kw_only=True):
     comparison: Annotated[
         ComparisonView | None, Meta(description="With that model, once both have answered.")
     ]
+    base_asked: Annotated[int, Meta(description="Rows that the base model has answered.")]
+    base_comparison: Annotated[ComparisonView | None, Meta(description="With the base model, if asked.")]
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
@@ -281,6 +301,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     compute_requested_at: datetime | None
     job_submitted_at: datetime | None
     job: JobView | None
+    progress: ProgressView | None
     metrics: MetricsView | None
     model: ModelView | None
     serving: ServingView | None
@@ -324,6 +345,7 @@ def run_view(run: Run, now: datetime) -> RunView:
         compute_requested_at=run.compute_requested_at,
         job_submitted_at=run.job_submitted_at,
         job=_public(run.job, JobView | None),
+        progress=_public(run.progress, ProgressView | None),
         metrics=_public(run.metrics, MetricsView | None),
         model=_public(run.model, ModelView | None),
         serving=_serving_view(run.serving),

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from shared.config import Settings
-from shared.domain.errors import CorruptRunError, UnknownRunError
+from shared.domain.errors import CorruptRunError, NewerRecordError, UnknownRunError
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.job_status import JobState
 from shared.domain.run.names import is_run_id, run_id_of
@@ -150,12 +150,26 @@ def _delete_orphan(
         if entry is None and not services.run_lock.was_locked(run_id):
             _log.error("an endpoint with the tags of this app belongs to no run", extra=extra)
             return
+        if entry is None and _has_record(run_id, services):
+            _log.error("a listing lacks a run that has a record: its endpoint is left alone", extra=extra)
+            return
         reason = f"no run will delete it; its run is {stage or 'unknown'}"
         audit("delete endpoint", endpoint, run_id, reason, dry_run=settings.reconcile_dry_run)
         if not settings.reconcile_dry_run:
             services.endpoints.delete(endpoint)
     except Exception:  # the next reconciliation tries again, and the other endpoints must not wait for it
         _log.warning("delete failed for an orphaned endpoint", exc_info=True, extra=extra)
+
+
+def _has_record(run_id: str, services: Services) -> bool:
+    """Ask for the record itself: that one listing lacks a run is not enough to delete its endpoint."""
+    try:
+        services.runs.load(run_id)
+    except UnknownRunError:
+        return False
+    except (CorruptRunError, NewerRecordError):
+        return True
+    return True
 
 
 def _tell_of_ended_runs(entries: Iterable[IndexEntry], found: set[str], services: Services) -> None:

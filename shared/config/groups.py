@@ -243,6 +243,13 @@ class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
             "at most 200; 0 is none. `run.json` may say otherwise."
         ),
     ] = 50
+    evaluate_base: Annotated[
+        bool,
+        Meta(
+            description="`true` evaluates the base model, too, in a second deployment for as long as that "
+            "takes; without quota for it, it is left out. `run.json` may say otherwise."
+        ),
+    ] = False
     promotion: Annotated[
         PromotionPolicy,
         Meta(

@@ -103,6 +103,7 @@ class Settings(NotificationSettings, frozen=True, kw_only=True):
             settle_seconds=self.settle_seconds,
             evaluation_rows=self.evaluation_rows,
             promotion=self.promotion,
+            evaluate_base=self.evaluate_base,
         )
 
     def serving_options(self, options: RunOptions) -> ServingOptions:

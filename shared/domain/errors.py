@@ -85,7 +85,7 @@ class InvalidRunError(FinetuneError):
 
 
 class AbsentError(InvalidRunError):
-    """A registry has no such model or component, or there is no such registry: one answer proves nothing."""
+    """A service has no such model, component, registry or VM size: one answer proves nothing."""
 
 
 class UnknownRunError(FinetuneError):

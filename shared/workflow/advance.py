@@ -70,13 +70,14 @@ def advance_run(
                 return stored.run
             with services.telemetry.span("advance", stored.run):
                 run = _advance(stored, settings, services)
-            if run.due != stored.run.due:
-                _queue_for_later(run, services)
-            pass_on_slots(stored.run, run, settings, services)
-            return run
     except RunBusyError:
         _log.info("another worker advances the run", extra={"run_id": run_id})
         return None
+    # Without the lock: the message of a caller that asks for something now finds the run free.
+    if run.due != stored.run.due:
+        _queue_for_later(run, services)
+    pass_on_slots(stored.run, run, settings, services)
+    return run
 
 
 def _queue_for_later(run: Run, services: Services) -> None:

@@ -33,7 +33,7 @@ def observe(run: Run, services: Services) -> Observation:
     return Observation(
         job=services.training.job(run.job_name, run.run_id) if Aspect.JOB in aspects else None,
         compute=services.workspace.compute(run.options.compute) if Aspect.COMPUTE in aspects else None,
-        endpoint=services.endpoints.endpoint(run.endpoint_name, run.run_id)
+        endpoint=services.endpoints.endpoint(run.endpoint_name, run.run_id, base=run.has_base)
         if Aspect.ENDPOINT in aspects
         else None,
         upload=_upload(run, services) if Aspect.UPLOAD in aspects else None,

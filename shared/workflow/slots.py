@@ -28,8 +28,8 @@ _log = get_logger(__name__)
 ATTEMPTS = 20
 """How often a run asks again at once when other runs changed the list of holders meanwhile."""
 
-REFUSED_BY = timedelta(seconds=10)
-"""How old the index may be that a run is refused by: two hundred that ask in a minute list it six times."""
+REFUSED_BY = timedelta(seconds=30)
+"""How old the index may be that a run is refused by: two hundred that ask in a minute list it twice."""
 
 
 def request_slot(run: Run, kind: SlotKind, settings: Settings, services: Services) -> SlotRequest:

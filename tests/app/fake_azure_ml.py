@@ -17,9 +17,16 @@ from shared.domain.run.observation import (
     Provisioning,
 )
 from shared.domain.run.parts import Metrics, ModelRecord, TrainingPlan
+from shared.domain.run.progress import TrainingReading
 from shared.domain.run.run import Run
 from shared.domain.serving.chat import Upstream
-from shared.domain.serving.deployment import ENVIRONMENT_NAME, Deployment, ServingEnvironment
+from shared.domain.serving.deployment import (
+    BASE_DEPLOYMENT,
+    DEPLOYMENT,
+    ENVIRONMENT_NAME,
+    Deployment,
+    ServingEnvironment,
+)
 from shared.domain.serving.strategies.strategy import MODEL_FOLDER
 from shared.domain.training.base_model import BaseModel, hub_model, parse_base_model
 from shared.domain.training.capacity import Quota, VmSize
@@ -60,6 +67,7 @@ class MemoryCloud:
         begun: Every call that created or removed something, in order.
         answers: What deployments reply to scoring.
         deployed: What was asked for, in order.
+        base_crashes: Whether the base model's deployments fail.
         crashes: How many of the next deployments fail.
         broken: How many of the next endpoints fail.
         chunks: What they stream, and where that breaks off.
@@ -78,6 +86,7 @@ class MemoryCloud:
     jobs: dict[str, JobStatus] = field(default_factory=dict)
     models: dict[str, ModelRecord] = field(default_factory=dict)
     logged: Metrics = LOGGED
+    training: TrainingReading = field(default_factory=TrainingReading)
     folder: str = MODEL_FOLDER
     seen: dict[str, EndpointStatus] = field(default_factory=dict)
     tags: dict[str, Mapping[str, str]] = field(default_factory=dict)
@@ -88,6 +97,7 @@ class MemoryCloud:
     environments: set[ServingEnvironment] = field(default_factory=set)
     deployed: list[Deployment] = field(default_factory=list)
     crashes: int = 0
+    base_crashes: bool = False
     broken: int = 0
 
     def base_model(self, name: str) -> BaseModel:
@@ -183,10 +193,18 @@ class MemoryCloud:
         assert job in self.jobs
         return self.logged
 
-    def endpoint(self, name: str, run_id: str) -> EndpointStatus | None:
+    def read_training(self, job: str) -> TrainingReading:
+        """See `MetricsReader.read_training`."""
+        self._meet("read_training")
+        assert job in self.jobs
+        return self.training
+
+    def endpoint(self, name: str, run_id: str, *, base: bool = False) -> EndpointStatus | None:
         """See `Endpoints.endpoint`."""
         self._meet("endpoint")
         found = self.seen.get(name)
+        if found is not None and not base:
+            found = found._replace(base=None)
         return found and found._replace(foreign=self.tags.get(name, {RUN_TAG: run_id})[RUN_TAG] != run_id)
 
     def create(self, name: str, *, auth_mode: str, tags: Mapping[str, str]) -> None:
@@ -215,14 +233,20 @@ class MemoryCloud:
         model_id: str,
         instance_type: str,
         instance_count: int,
+        slot: str = DEPLOYMENT,
     ) -> None:
         """See `Endpoints.deploy`."""
-        self._begin("deploy", name)
+        self._begin("deploy" if slot == DEPLOYMENT else f"deploy_{slot}", name)
         assert (environment_id is None) is (deployment.environment is None)
         assert model_id
         assert instance_type
         assert instance_count
-        if self.seen[name].deployment is None:
+        if slot == BASE_DEPLOYMENT:
+            base = DeploymentStatus(self._state, model=model_id)
+            if self.base_crashes:
+                base = base._replace(state=Provisioning.FAILED, failure=CRASHED)
+            self.seen[name] = self.seen[name]._replace(base=base)
+        elif self.seen[name].deployment is None:
             self.deployed.append(deployment)
             status = DeploymentStatus(
                 self._state, model=model_id, instance_type=instance_type, instances=instance_count
@@ -232,11 +256,12 @@ class MemoryCloud:
                 status = status._replace(state=Provisioning.FAILED, failure=CRASHED)
             self.seen[name] = self.seen[name]._replace(deployment=status)
 
-    def delete_deployment(self, name: str) -> None:
+    def delete_deployment(self, name: str, *, slot: str = DEPLOYMENT) -> None:
         """See `Endpoints.delete_deployment`."""
-        self._begin("delete_deployment", name)
+        self._begin("delete_deployment" if slot == DEPLOYMENT else f"delete_{slot}", name)
         if name in self.seen:
-            self.seen[name] = self.seen[name]._replace(deployment=None)
+            gone = {"deployment": None} if slot == DEPLOYMENT else {"base": None}
+            self.seen[name] = self.seen[name]._replace(**gone)
 
     def route_traffic(self, name: str) -> None:
         """See `Endpoints.route_traffic`."""
@@ -292,6 +317,7 @@ class MemoryCloud:
             name: one._replace(
                 state=one.state if one.state is Provisioning.FAILED else Provisioning.READY,
                 deployment=one.deployment and _settled(one.deployment),
+                base=one.base and _settled(one.base),
             )
             for name, one in self.seen.items()
             if one.state is not Provisioning.DELETING

@@ -43,6 +43,7 @@ def test_everything_can_be_overridden() -> None:
         "mask": "split",
         "evaluation_rows": 20,
         "promotion": "manual",
+        "evaluate_base": True,
         "settle_seconds": 5,
     }
     beside = {"other_compute_sizes", "other_instance_types"}  # the rest of a list of sizes

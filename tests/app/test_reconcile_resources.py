@@ -377,6 +377,15 @@ def test_an_endpoint_without_a_record_is_deleted_if_its_run_was_known(
     assert told is not known
 
 
+def test_a_listing_that_lacks_a_run_is_not_believed() -> None:
+    """One answer proves nothing: the record is asked for before its endpoint is taken for nobody's."""
+    world = with_everything(a_run(Stage.LIVE), job="Completed")
+    advance(world, RUN_ID)
+    world.runs.entries = lambda **_: []  # type: ignore[method-assign]
+    reconcile(world)
+    assert world.cloud.begun == []
+
+
 def test_a_run_that_never_asked_for_anything_owns_no_endpoint() -> None:
     """Its name and tags on an endpoint are somebody's doing: nothing on its record says that it made one."""
     world = with_everything(a_run(Stage.REJECTED), job="Completed")

@@ -13,7 +13,9 @@ from shared.domain.run.parts import Requests, SourceFile
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.workflow.save_progress import update_run
+from shared.workflow.steps import validate_dataset
 from shared.workflow.steps.validate_dataset import CHECKPOINT_EVERY, LONGEST_INVOCATION
+from shared.workflow.steps.validation_turns import AT_ONCE, TURN_SECONDS, WAITS_SECONDS, ValidationTurns
 from tests.app.fake_storage import MemoryUploads
 from tests.app.fakes import World
 from tests.app.worlds import Crash, advance, upload
@@ -112,3 +114,43 @@ def test_a_cancellation_stops_a_validation() -> None:
     assert uploads.pieces <= 100 + 2 * CHECKPOINT_EVERY.total_seconds() + 32
     assert world.datasets.files == {}
     assert world.datasets.checkpoints == {}
+
+
+def test_validations_take_turns() -> None:
+    """No name has all of them, who has had none comes first, and whoever goes on hears that others wait."""
+    clock = [0.0]
+    turns = ValidationTurns(lambda: clock[0])
+    greedy = [f"ft-greedy-{number}" for number in range(20)]
+    begun = [run for number, run in enumerate(greedy) if turns.begin(run, f"greedy-{number}")]
+    assert begun == greedy[: AT_ONCE - 1]
+    assert turns.others_wait(begun[0])
+    assert turns.begin("ft-honest", "honest")
+    turns.end("ft-honest", finished=True)
+    assert not turns.begin("ft-greedy-7", "greedy-7")
+    turns.end(begun[0], finished=False)
+    assert not turns.begin(begun[0], "greedy-0")
+    assert turns.begin(greedy[9], "greedy-9")
+    clock[0] += WAITS_SECONDS
+    turns.end(greedy[9], finished=True)
+    assert turns.begin(begun[0], "greedy-0"), "nobody has asked for a while"
+    assert not turns.others_wait(begun[0])
+
+
+def test_a_long_validation_makes_way_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a minute it stops at its checkpoint, and goes on later."""
+    turns = ValidationTurns()
+    monkeypatch.setattr(validate_dataset, "TURNS", turns)
+    world, uploads = _slow_world(timedelta(seconds=1))
+    run_id = upload(world, "d.jsonl", DATA)
+    for number in range(AT_ONCE + 1):
+        turns.begin(f"ft-other-{number}", f"other{chr(97 + number)}")
+    began = world.now
+    assert advance(world, run_id).report is None, "it is not its turn"
+    assert uploads.pieces == 0
+    turns.end("ft-other-0", finished=True)
+    turns.end("ft-other-1", finished=True)
+    world.now = began + timedelta(minutes=1)
+    began = world.now
+    assert advance(world, run_id).report is None
+    assert world.now - began < timedelta(seconds=2 * TURN_SECONDS)
+    assert world.datasets.checkpoints

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -19,6 +19,7 @@ from finetune.cli.program import main
 from finetune.cli.run_tables import duration, urgency
 from finetune.client import RunEntry
 from handlers.http.openapi.run_examples import REPORT
+from handlers.http.openapi.run_examples import RUN as EXAMPLE
 from tests.cli.answers import ENTRY, NOW, RUN, App, Call, streamed
 
 
@@ -303,3 +304,17 @@ class Keyboard(io.StringIO):
     def isatty(self) -> bool:
         """It is one."""
         return True
+
+
+def test_a_run_that_trains_shows_how_far_it_is(app: App, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Step, epoch, losses, and when it ends; before that what the run is estimated to cost."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    ends = (NOW + timedelta(minutes=90, seconds=30)).isoformat()
+    app.run |= {"stage": "training", "progress": EXAMPLE["progress"] | {"ends_at": ends}}
+    _, out, _ = call("show", "faq")
+    assert "step 350 of 360, epoch 2.92 of 3, loss 0.83, evaluation loss 0.98, ends in 1 h" in out
+    assert "2.50 h (2.20 to 3.10), 11.25 EUR (9.90 to 13.95), by 4 earlier runs" in out
+    assert "24 h on 1 x Standard_NC24ads_A100_v4, 108.00 EUR" in out
+    app.run["quote"] = EXAMPLE["quote"] | {"training_hours": None, "training_cost": None, "total_cost": None}
+    _, out, _ = call("show", "faq")
+    assert "unknown until a run of this model and size has trained" in out

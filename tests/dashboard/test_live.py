@@ -119,3 +119,36 @@ def test_tries_grow_further_apart(live_run: str, open_page: Callable[..., Page])
     expect(page.locator("#connection")).to_have_text("The app is starting. Next try in 8 s.")
     told = [re.search(r"Next try in (\d+) s", said) for said in page.evaluate("window.heard")]
     assert list(dict.fromkeys(found[1] for found in told if found)) == ["2", "4", "8"]
+
+
+def test_training_shows_its_loss_while_it_goes_on(live_run: str, open_page: Callable[..., Page]) -> None:
+    """How far it is, when it ends, and the curves so far."""
+    run = {"stage": "training", "metrics": None, "endpoint": None, "progress": TRAINING}
+
+    def answer(route: Route) -> None:
+        route.fulfill(json=route.fetch().json() | run)
+
+    page = open_page("/")
+    page.route(f"**/api/runs/{live_run}", answer)
+    page.evaluate("address => { location.hash = address }", f"/runs/{live_run}")
+    loss = page.locator(".card").filter(has=page.get_by_role("heading", name="Training", exact=True))
+    expect(loss).to_contain_text("120 of 240")
+    expect(loss).to_contain_text("1.5 of 3")
+    expect(loss).to_contain_text("the evaluation loss rose 3 times in a row.")
+    expect(loss.get_by_role("slider")).to_be_visible()
+
+
+TRAINING = {
+    "read_at": "2100-01-01T00:00:00Z",
+    "began": "2026-01-01T00:00:00Z",
+    "step": 120,
+    "steps": 240,
+    "epoch": 1.5,
+    "epochs": 3.0,
+    "ends_at": "2100-01-01T02:00:00Z",
+    "train_loss": 1.25,
+    "eval_loss": 1.5,
+    "train_losses": [{"step": 10, "value": 2.0}, {"step": 120, "value": 1.25}],
+    "eval_losses": [{"step": 60, "value": 1.4}, {"step": 120, "value": 1.5}],
+    "diverged": "the evaluation loss rose 3 times in a row",
+}

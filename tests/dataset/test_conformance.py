@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from azureml_emulator import PreprocessError, preprocess_files
 
-from bench.conformance.__main__ import OUTCOMES, RUNS
+from bench.conformance.__main__ import OUTCOMES, RUNS, TOOL_RUNS
 from bench.conformance.cases import WINDOW, Case, cases
 from bench.conformance.snapshots import Snapshot, snapshot_of
 
@@ -24,6 +24,12 @@ def recorded() -> dict[str, dict[str, dict[str, Any]]]:
     """What became of each case in each run."""
     outcomes: dict[str, Any] = json.loads(OUTCOMES.read_text())["outcomes"]
     return outcomes
+
+
+def learned(name: str) -> dict[str, str]:
+    """What is learned of the first row of a case with tool calls, in each run."""
+    texts: dict[str, dict[str, str]] = json.loads(OUTCOMES.read_text())["learned"]
+    return texts[name]
 
 
 @cache
@@ -82,3 +88,32 @@ def test_nothing_is_lost_without_a_word(name: str) -> None:
     for outcome in recorded()[name].values():
         if "fails" in outcome or sum(outcome.values()) < given * 9 // 10 - 1:
             assert report.counts, name
+
+
+ANOTHER_TURN = "tool calls: a call, its result and another turn"
+
+
+@pytest.mark.parametrize("run", [*RUNS, *TOOL_RUNS])
+def test_written_as_text_the_answers_of_tool_calls_are_learned_and_nothing_else(run: str) -> None:
+    """By every template, those that skip tools and those that take them: the call, and both answers."""
+    text = learned(f"{_OF_SNAPSHOT}{ANOTHER_TURN}")[run]
+    for words in (
+        "<tool_call>",
+        '{"name": "weather", "arguments": {"city": "Rome"}}',
+        "ANSWER",
+        "SECOND ANSWER",
+    ):
+        assert words in text
+    for words in ("QUESTION", "RESULT", "<tools>"):
+        assert words not in text
+
+
+def test_as_they_are_tool_calls_would_be_learned_otherwise() -> None:
+    """Why they are refused: calls that are lost, users' words that are learned, or no training at all."""
+    for run in RUNS:
+        assert "weather" not in learned(ANOTHER_TURN)[run]
+        assert "SECOND QUESTION" in learned(ANOTHER_TURN)[run]
+        assert "fails" in recorded()["tool calls: a call, content null"][run]
+    assert "RESULT" in learned(ANOTHER_TURN)["phi4-mini, datasets 4.7.0"]
+    for run in ("hermes, datasets 4.7.0", "hermes, datasets 4.0.0"):
+        assert '"{\\"city\\": \\"Rome\\"}"' in learned(ANOTHER_TURN)[run]

@@ -27,6 +27,16 @@ def _answer(**keys: Any) -> dict[str, Any]:
     return {"messages": [HI, {**HELLO, **keys}]}
 
 
+def _reply(text: str, **keys: Any) -> dict[str, Any]:
+    return {"message_id": "2", "role": "assistant", "text": text, "replies": [], **keys}
+
+
+def _tree(*replies: dict[str, Any]) -> dict[str, Any]:
+    """A tree of OpenAssistant."""
+    prompt = {"message_id": "1", "role": "prompter", "text": "Hi", "replies": list(replies)}
+    return {"message_tree_id": "1", "tree_state": "ready_for_export", "prompt": prompt}
+
+
 REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "preference data": (
         "E401",
@@ -60,6 +70,10 @@ REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
             {"chosen": "\n\nHuman: Hi\n\nAssistant: Hello", "rejected": "\n\nHuman: Hi\n\nAssistant: No"},
             {"instruction": "Hi", "output_1": "Hello", "output_2": "No", "preference": 1},
             {"prompt": "Hi", "completion": "Hello", "is_chosen": True, "chosen_rank": 1},
+            {"input": "Hi", "generations": ["Hello", "No"], "rating": [5, 1]},
+            {"info": {"post": "Hi"}, "summaries": [{"text": "a"}, {"text": "b"}], "choice": 0},
+            {"instruction": "Hi", "completion": "x", "correct_answers": ["Hello"]},
+            {"history": ["Hi"], "candidates": ["Hello", "No"]},
         ],
     ),
     "images, sound and video": (
@@ -186,6 +200,8 @@ REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
             _answer(mask=1),
             _answer(prefix=True),
             {"prompt": "Hi", "completion": "Hello", "persona": "pirate"},
+            _tree(_reply("Hello", deleted=True)),
+            {**_tree(_reply("Hello")), "persona": "pirate"},
             {"instruction": "Hi", "output": "Hello", "response": "No"},
             {
                 "conversations": [
@@ -200,6 +216,8 @@ REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
         [
             _answer(weight=0),
             _answer(weight=0.5),
+            _answer(loss_mask=0),
+            _with(loss_mask=[0, 1]),
             _answer(loss=False),
             _answer(train=False),
             _answer(loss_weight=0.0),
@@ -207,6 +225,7 @@ REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
             _with(weight=0),
             _with(train=False),
             {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b", "weight": 0}]},
+            _tree(_reply("Hello", review_result=False)),
         ],
     ),
     "two layouts": (
@@ -217,6 +236,11 @@ REFUSED: dict[str, tuple[str, list[dict[str, Any]]]] = {
             _with(system="a", system_prompt="b"),
             {"instruction": "a", "question": "b", "answer": "c"},
             {"instruction": "a", "input": "b", "context": "c", "output": "d"},
+            _tree(_reply("Hello"), _reply("Hi")),
+            {**CHAT, "thread_id": "1", "thread": [HI, HELLO]},
+            {"question": "Hi", "answer": ["Hello", "Hey"]},
+            {"prompt": ["Hi", "Ho"], "completion": "Hello"},
+            {"messages": [user(["Hi", "Ho"]), HELLO]},
             {"messages": [{**HI, "value": "Hi"}, HELLO]},
             {"messages": [{**HI, "from": "human"}, HELLO]},
         ],
@@ -369,3 +393,19 @@ def test_a_placeholder_for_an_answer_draws_a_warning(answer: str) -> None:
         assert checked.report.rows_kept == 31
     assert "W107" not in _beside({"messages": [HI, assistant("None of them.")]}).report.counts
     assert set(checked.report.splits) == set(Split)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"Prompt": "Hi", " completion": "Hello"}, 'write "prompt", "completion", in lower case'),
+        ({"Messages": [HI, HELLO]}, 'write "messages", in lower case'),
+        ({"question": "Hi", "answers": {"text": ["Hello"]}}, 'beside "question" there is no answer'),
+        ({"prompt": "Hi", "outputs": "Hello"}, "call it output or response or completion or answer"),
+        ({"title": "Hi", "body": "Hello"}, 'the row has "title", "body", but no "messages"'),
+    ],
+)
+def test_a_row_without_a_conversation_says_what_it_lacks(row: dict[str, Any], words: str) -> None:
+    """Names in capitals, and questions whose answer has another name."""
+    ((_, message),) = _beside(row).found("E201")
+    assert words in message

@@ -89,6 +89,9 @@ MEANT = {
     "prompt and completion": [BRIEF, *GREETED],
     "question and answer": [user("What is a cat?\n\nA cat is an animal."), assistant("An animal.")],
     "Cohere": [BRIEF, *GREETED, user("Who are you?"), assistant("A cat.")],
+    "inputs and targets": GREETED,
+    "OpenAssistant thread": GREETED,
+    "OpenAssistant tree without branches": GREETED,
     "input and output": GREETED,
 }
 

@@ -1,6 +1,9 @@
 """What makes a row unusable, each fault with its code, its line and words that help."""
 
+import bz2
 import gzip
+import json
+import lzma
 
 import msgspec
 import pytest
@@ -128,6 +131,17 @@ def test_a_file_of_classic_mac_lines_is_named_as_that() -> None:
         (b"prompt,completion\nHi,Hello\n" * 30, "CSV"),
         (b'\xef\xbb\xbf"prompt";"completion"\r\n"Hi";"Hello"\r\n', "CSV"),
         (b"question\tanswer\nHi\tHello\n", "CSV"),
+        (jsonl(good_rows(30)).decode().encode("utf-32"), "UTF-32"),
+        (jsonl(good_rows(30)).decode().encode("utf-32-le"), "UTF-32 without"),
+        (b"prompt|completion\nHi|Hello\n" * 30, "CSV"),
+        (bz2.compress(jsonl(good_rows(30))), "bzip2"),
+        (lzma.compress(jsonl(good_rows(30))), "xz"),
+        (b"train.jsonl".ljust(257, b"\0") + b"ustar\0" + bytes(300), "tar"),
+        (b"7z\xbc\xaf\x27\x1c\n", "7z"),
+        (b"<!DOCTYPE html>\n<html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "git lfs pull"),
+        (b"".join(b"data: %b\n\n" % line for line in good_rows(30)), "stream of events"),
+        (b"".join(str(json.loads(line)).encode() + b"\n" for line in good_rows(30)), "json.dumps"),
         (b"PAR1\x15\x04\x15", "Parquet"),
         (b"PK\x03\x04\x14", "spreadsheet"),
     ],

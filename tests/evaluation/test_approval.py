@@ -51,20 +51,20 @@ def test_opening_the_link_changes_nothing_and_a_yes_switches_the_name() -> None:
     run, token = waiting(world)
     before = dict(world.runs.blobs)
     for _ in range(3):
-        page = show_approval(token, world.services)
+        page = show_approval(world.services, token)
         assert (page.status, page.advance) == (200, ())
         assert "Yes, use this model" in text(page)
         assert "Hello!" not in text(page)  # what the model said is no part of it
     assert world.runs.blobs == before
     assert holders(world) == ()
-    answers = [answer_approval(token, b"answer=yes&by=Ada+%3Cb%3E", world.services) for _ in range(2)]
+    answers = [answer_approval(world.services, token, b"answer=yes&by=Ada+%3Cb%3E") for _ in range(2)]
     assert [(one.status, one.advance) for one in answers] == [(200, (run.run_id,))] * 2
-    assert answer_approval(token, b"answer=no", world.services).status == 409
+    assert answer_approval(world.services, token, b"answer=no").status == 409
     done = advance(world, run.run_id, MANUAL)
     assert done.promotion is not None
     assert (done.promotion.promoted, done.promotion.why) == (True, "Ada <b> approved")
     assert holders(world) == (run.run_id,)
-    later = show_approval(token, world.services)
+    later = show_approval(world.services, token)
     assert (later.status, "Ada &lt;b&gt; said yes" in text(later)) == (409, True)
     assert advance(world, run.run_id, MANUAL).promotion == done.promotion
 
@@ -73,7 +73,7 @@ def test_a_no_leaves_the_name_where_it_is() -> None:
     """The candidate stays live under its own name."""
     world = World()
     run, token = waiting(world)
-    assert answer_approval(token, b"answer=no", world.services).status == 200
+    assert answer_approval(world.services, token, b"answer=no").status == 200
     done = advance(world, run.run_id, MANUAL)
     assert done.promotion is not None
     assert (done.promotion.promoted, done.promotion.waits) == (False, False)
@@ -88,7 +88,7 @@ def test_an_answer_survives_every_crash(after: bool) -> None:
 
     def carried(world: World, trip: Trip) -> Run:
         run, token = waiting(world)
-        answer_approval(token, b"answer=yes&by=Ada", world.services)
+        answer_approval(world.services, token, b"answer=yes&by=Ada")
         services = fragile(world.services, trip)
         for _ in range(4):
             try:
@@ -129,15 +129,15 @@ def test_a_link_is_good_for_its_time_and_its_run_alone(answer: bytes) -> None:
         *(run_id, "", "..", "../../runs", "\ud800"),
     ]
     for one in forged:
-        assert show_approval(one, world.services).status == 404, one
-        assert answer_approval(one, answer, world.services).status == 404, one
+        assert show_approval(world.services, one).status == 404, one
+        assert answer_approval(world.services, one, answer).status == 404, one
     for body in (b"", b"answer=maybe", b"\xff", b"answer=yes" + b"&a=1" * 99):
-        assert answer_approval(token, body, world.services).status == 400
+        assert answer_approval(world.services, token, body).status == 400
     world.now += LIFETIME + timedelta(seconds=1)
-    assert show_approval(token, world.services).status == 410
-    assert answer_approval(token, answer, world.services).status == 410
+    assert show_approval(world.services, token).status == 410
+    assert answer_approval(world.services, token, answer).status == 410
     stopped = drive(world, run.run_id, Stage.STOPPED, MANUAL)
-    assert answer_approval(token, answer, world.services).status == 410
+    assert answer_approval(world.services, token, answer).status == 410
     assert stopped.promotion is not None
     assert not stopped.promotion.promoted
     assert holders(world) == ()

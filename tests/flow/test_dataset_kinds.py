@@ -17,7 +17,7 @@ from tests.flow.conftest import Flow
 KINDS: dict[str, tuple[dict[str, Any], str]] = {
     "E401": ({"prompt": "Hi", "chosen": "Hello", "rejected": "No"}, '"preference": "use_chosen"'),
     "E402": ({"messages": [user("Hi"), assistant("Hello")], "images": ["a.png"]}, '"vision": "drop_rows"'),
-    "E213": ({"messages": [user("Hi"), assistant("Hello")], "tools": [{}]}, '"tools": "drop_rows"'),
+    "E213": ({"messages": [user("Hi"), assistant("Hello")], "tools": [{}]}, '"tools": "as_text"'),
     "E403": ({"prompt": "[INST] Hi [/INST]", "completion": "Hello"}, '"pretemplated": "strip"'),
     "E404": ({"messages": json.dumps([user("Hi"), assistant("Hello")])}, "write the list itself"),
     "E405": ({"text": "Once upon a time"}, "has no turns"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -12,16 +13,23 @@ from typing import Any
 
 import httpx
 import pytest
+from azure.storage.blob import BlobServiceClient
+from azure.storage.queue import QueueServiceClient
 
 from local.application_insights import LOG_TYPES, SPAN_TYPES, TRACK, ApplicationInsights, Item
 from local.settings import ROOT
 from local.stack import Stack
+from shared.adapters.storage.account import UPLOADS
 from tests.e2e.runs import SAMPLES, follow, run_of, upload
 from tests.notifications.receiver import Receiver
 
 CANARY = "T0000000-canary-of-the-webhook"
 ROW = "canary-of-a-row"
 """What a training job, a model and a service quote in their errors."""
+CARD = "4111 1111 1111 1111"
+"""In a row of the run that goes live, whose rows are masked."""
+CONTACT = "canary.of.a.contact@example.com"
+"""In a row of a dataset that is rejected for it."""
 SECONDS = 60.0
 IDLE_BYTES = 20_000
 
@@ -36,6 +44,7 @@ class Exported:
     calls: list[tuple[str, str]]
     told: list[bytes]
     log: str
+    kept: dict[str, bytes]
     failed: dict[str, Any]
 
     @property
@@ -67,6 +76,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
     with ApplicationInsights() as sink, Receiver() as receiver:
         settings = {
             **sink.settings,
+            "SENSITIVE_DATA": "mask",
+            "CONTACT_DATA": "reject",
             "OTEL_BSP_SCHEDULE_DELAY": "200",
             "OTEL_BLRP_SCHEDULE_DELAY": "200",
             "WEBHOOK_URL": f"{receiver.url}/services/{CANARY}",
@@ -77,13 +88,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
             upload(stack, "broken.jsonl", rows.replace(b" the ", b" that "))
             with stack.client() as api:
                 failed = follow(api, run_of(api, "broken"), "failed")
-                upload(stack, "watched.jsonl", rows)
+                upload(stack, "contacts.jsonl", rows + _row(f"Write to {CONTACT}."))
+                upload(stack, "watched.jsonl", rows + _row(f"My card is {CARD}."))
+                follow(api, run_of(api, "contacts"), "rejected")
                 run_id = run_of(api, "watched")
                 follow(api, run_id, "live")
                 body = {"messages": [{"role": "user", "content": ROW}]}
                 assert api.post(f"/api/endpoints/{run_id}/score", json=body).status_code == 200
             with httpx.Client(base_url=stack.azureml_url, verify=False, trust_env=False) as emulator:
                 calls = emulator.get("/_emulator/calls").json()["value"]
+            kept = _kept(stack)
             target = stack.azureml_url.partition("//")[2]
             # Stopping the host exports what is left.
             stack.stop()
@@ -94,8 +108,29 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exported]:
             [(call["method"], call["path"]) for call in calls],
             [taken.body for taken in receiver.received],
             (folder / "logs" / "functions.log").read_text(),
+            kept,
             failed,
         )
+
+
+def _row(text: str) -> bytes:
+    turns = [{"role": "user", "content": text}, {"role": "assistant", "content": "I shall."}]
+    return json.dumps({"messages": turns}).encode() + b"\n"
+
+
+def _kept(stack: Stack) -> dict[str, bytes]:
+    """Everything in the storage account but the uploads: blobs and messages of queues, poisoned or not."""
+    kept = {}
+    with BlobServiceClient.from_connection_string(stack.blob_connection_string) as blobs:
+        for container in blobs.list_containers():
+            client = blobs.get_container_client(container.name)
+            for name in () if container.name == UPLOADS else client.list_blob_names():
+                kept[f"{container.name}/{name}"] = client.download_blob(name).readall()
+    with QueueServiceClient.from_connection_string(stack.blob_connection_string) as queues:
+        for queue in queues.list_queues():
+            messages = queues.get_queue_client(queue.name).peek_messages(32)
+            kept[f"queue {queue.name}"] = b"\n".join(base64.b64decode(one.content) for one in messages)
+    return kept
 
 
 def quote_rows(stack: Stack) -> None:
@@ -170,6 +205,23 @@ def test_no_row_is_in_any_span_log_metric_or_notification(exported: Exported) ->
     assert [line for line in exported.log.splitlines() if ROW in line] == []
     assert exported.failed["run_id"].encode() in b"".join(exported.told)
     assert ROW.encode() not in b"".join(exported.told)
+
+
+def test_sensitive_data_is_in_nothing_that_is_kept_or_sent(exported: Exported) -> None:
+    """Masked or rejected: not in snapshot, report, page, record, queues, spans, logs or notifications."""
+    places = {
+        **exported.kept,
+        "spans, log records and metrics": json.dumps(exported.items).encode(),
+        "log of the host": exported.log.encode(),
+        "notifications": b"".join(exported.told),
+    }
+    for canary in (CARD, CONTACT):
+        for spelling in {canary, canary.replace(" ", ""), json.dumps(canary)[1:-1]}:
+            assert [name for name, data in places.items() if spelling.encode() in data] == []
+    masked = {name.partition("/")[0] for name, data in places.items() if b"My card is [card number]." in data}
+    assert "datasets" in masked
+    assert any(b"E218" in data for name, data in places.items() if name.startswith("reports/"))
+    assert {"queue advance", "queue notifications"} <= places.keys()
 
 
 def test_an_idle_minute_is_quiet(flow_environment: dict[str, str]) -> None:

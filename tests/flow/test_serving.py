@@ -142,3 +142,17 @@ def test_a_component_without_fine_tune_configs_leaves_the_environment(flow: Flow
     assert "mlflow: " in run.error.message
     assert flow.services.endpoints.endpoint(run.run_id, run.run_id) is None
     assert driven(flow, serving=(ENVIRONMENT,)).stage is Stage.LIVE
+
+
+def test_the_base_model_is_asked_beside_and_is_gone_when_the_run_is_live(flow: Flow) -> None:
+    """Over the wire: a second deployment without traffic answers the same rows, and is deleted first."""
+    run = driven(flow, evaluate_base=True, evaluation_rows=4)
+    assert run.base is not None
+    assert run.base.why is None
+    assert run.evaluation is not None
+    assert run.evaluation.base_asked == run.evaluation.asked == 4
+    assert run.evaluation.base_comparison is not None
+    deployments = "/deployments/base"
+    assert len(flow.calls("PUT", deployments)) == len(flow.calls("DELETE", deployments)) == 1
+    left = flow.emulator.resources("deployments")["deployments"]
+    assert [one["name"] for one in left] == ["main"]

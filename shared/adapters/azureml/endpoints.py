@@ -18,7 +18,13 @@ from shared.adapters.sdk_errors import service_error
 from shared.domain.errors import FinetuneError
 from shared.domain.run.names import INSTALLATION_TAG, RUN_TAG
 from shared.domain.run.observation import DeploymentStatus, EndpointStatus, Provisioning, provisioning
-from shared.domain.serving.deployment import ALL_TRAFFIC, DEPLOYMENT, Deployment, ServingEnvironment
+from shared.domain.serving.deployment import (
+    ALL_TRAFFIC,
+    BASE_DEPLOYMENT,
+    DEPLOYMENT,
+    Deployment,
+    ServingEnvironment,
+)
 
 ENDPOINT_VERSION = "2022-02-01-preview"
 DEPLOYMENT_VERSION = "2023-04-01-preview"
@@ -43,7 +49,7 @@ class AzureMlEndpoints:
         self._workspace = workspace
         self._environments = AzureMlEnvironments(arm, workspace_id)
 
-    def endpoint(self, name: str, run_id: str) -> EndpointStatus | None:
+    def endpoint(self, name: str, run_id: str, *, base: bool = False) -> EndpointStatus | None:
         """See `Endpoints.endpoint`."""
         found = self._arm.get(
             f"{self._root}/{name}",
@@ -56,8 +62,10 @@ class AzureMlEndpoints:
         seen, operation = found
         if seen.foreign:
             return seen
+        there = seen.state is not Provisioning.DELETING
         return seen._replace(
-            deployment=self._deployment(name) if seen.state is not Provisioning.DELETING else None,
+            deployment=self._deployment(name, DEPLOYMENT) if there else None,
+            base=self._deployment(name, BASE_DEPLOYMENT) if there and base else None,
             failure=self._failure(operation) if seen.state is Provisioning.FAILED else None,
         )
 
@@ -80,6 +88,7 @@ class AzureMlEndpoints:
         model_id: str,
         instance_type: str,
         instance_count: int,
+        slot: str = DEPLOYMENT,
     ) -> None:
         """See `Endpoints.deploy`."""
         body = deployment_body(
@@ -91,16 +100,16 @@ class AzureMlEndpoints:
             instance_count=instance_count,
         )
         self._arm.put(
-            f"{self._root}/{name}/deployments/{DEPLOYMENT}",
+            f"{self._root}/{name}/deployments/{slot}",
             body,
             api_version=DEPLOYMENT_VERSION,
             doing=f"deploying to endpoint {name}",
         )
 
-    def delete_deployment(self, name: str) -> None:
+    def delete_deployment(self, name: str, *, slot: str = DEPLOYMENT) -> None:
         """See `Endpoints.delete_deployment`."""
         self._arm.delete(
-            f"{self._root}/{name}/deployments/{DEPLOYMENT}",
+            f"{self._root}/{name}/deployments/{slot}",
             api_version=DEPLOYMENT_VERSION,
             doing=f"deleting the deployment of endpoint {name}",
         )
@@ -139,9 +148,9 @@ class AzureMlEndpoints:
             doing=f"reading the key of endpoint {name}",
         )
 
-    def _deployment(self, name: str) -> DeploymentStatus | None:
+    def _deployment(self, name: str, slot: str) -> DeploymentStatus | None:
         found = self._arm.get(
-            f"{self._root}/{name}/deployments/{DEPLOYMENT}",
+            f"{self._root}/{name}/deployments/{slot}",
             _read_deployment,
             api_version=DEPLOYMENT_VERSION,
             doing=f"looking at the deployment of endpoint {name}",

@@ -9,7 +9,7 @@ that answers are bounded and the token guarded as all others are, which MLflow's
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -18,6 +18,7 @@ from shared.adapters.azureml.arm import Arm
 from shared.adapters.azureml.workspace import AzureMlWorkspace
 from shared.domain.errors import ServiceRefusedError
 from shared.domain.run.parts import MetricPoint, Metrics
+from shared.domain.run.progress import LoggedValue, TrainingReading
 
 HISTORY_POINTS = 200
 """Points kept of each metric's history, spread evenly: enough to plot, small enough for a record."""
@@ -83,6 +84,42 @@ class MlflowMetrics:
             train_loss=_last(latest, history, TRAIN_LOSS),
             eval_loss=_last(latest, history, EVAL_LOSS),
         )
+
+    def read_training(self, job: str) -> TrainingReading:
+        """See `MetricsReader.read_training`: four calls, fewer before there is a loss.
+
+        Raises:
+            TransientServiceError: If the tracking or the token service could not answer.
+            ServiceRefusedError: If it knows no such experiment, or may not be asked.
+        """
+        doing = f"reading how far job {job} is"
+        api = f"{_address(self._workspace.facts.tracking_uri)}/api/2.0/mlflow"
+        runs = self._runs(api, job, doing)
+        began, _ = _span(runs)
+        trainer = next((run for run in runs if run.parent and "loss" in run.metrics), None)
+        if trainer is None:
+            waits = began is None and any(run.parent and run.status in WAITING for run in runs)
+            return TrainingReading(began=began, waits=waits)
+        train, evaluation = (
+            sorted(self._logged(api, trainer, key, doing), key=lambda point: (point.step, point.timestamp))
+            for key in ("loss", "eval_loss")
+        )
+        epoch = trainer.metrics.get("epoch")
+        return TrainingReading(
+            began=began,
+            training_since=trainer.started,
+            logged_at=_moment(train[-1].timestamp) if train else None,
+            epoch=epoch if epoch is not None and math.isfinite(epoch) else None,
+            grad_norm=trainer.metrics.get("grad_norm"),
+            train=_values(train),
+            evaluation=_values(evaluation),
+        )
+
+    def _logged(self, api: str, run: _LoggedRun, key: str, doing: str) -> list[LoggedPoint]:
+        if key not in run.metrics:
+            return []
+        query = urlencode({"run_id": run.run_id, "metric_key": key})
+        return self._arm.get_url(f"{api}/metrics/get-history?{query}", _read_points, doing=doing) or []
 
     def _runs(self, api: str, job: str, doing: str) -> list[_LoggedRun]:
         named = urlencode({"experiment_name": self._experiment})
@@ -158,11 +195,22 @@ def _span(runs: Iterable[_LoggedRun]) -> tuple[datetime | None, datetime | None]
 
 
 def _read_history(body: Any) -> list[LoggedPoint]:
-    points = (
+    return [point for point in _read_points(body) if math.isfinite(point.value)]
+
+
+def _read_points(body: Any) -> list[LoggedPoint]:
+    return [
         LoggedPoint(int(point.get("step", 0)), int(point.get("timestamp", 0)), float(point["value"]))
         for point in body.get("metrics", [])
+    ]
+
+
+def _values(points: Sequence[LoggedPoint]) -> tuple[LoggedValue, ...]:
+    """The losses, numbered from 1 if they have no steps, as when logged by epoch."""
+    by_epoch = not any(point.step for point in points)
+    return tuple(
+        LoggedValue(number if by_epoch else point.step, point.value) for number, point in enumerate(points, 1)
     )
-    return [point for point in points if math.isfinite(point.value)]
 
 
 def thinned(points: list[MetricPoint], limit: int = HISTORY_POINTS) -> tuple[MetricPoint, ...]:

@@ -34,8 +34,8 @@ SEAL_BYTES = 6
 MARK_ATTEMPTS = 20
 """Times that a mark is set again on a record that changed meanwhile."""
 
-LISTED_PAGE = 1_000
-"""Runs of one page of the index. Parsing a page holds up everything else: 5,000 of them for 0.1 s."""
+LISTED_PAGE = 250
+"""Runs of one page of the index: parsing one holds up all other threads, 5,000 runs for 0.1 s."""
 
 WRITE_ID = "write"
 """Metadata that tells the writes of a record apart."""

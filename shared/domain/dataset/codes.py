@@ -46,6 +46,7 @@ class Code(StrEnum):
     MASKED = "E216"
     AMBIGUOUS = "E217"
     SENSITIVE = "E218"
+    TOOL_MISMATCH = "E219"
     # The dataset
     TOO_FEW_TRAINING_ROWS = "E301"
     EMPTY_SPLIT = "E302"
@@ -82,12 +83,14 @@ class Code(StrEnum):
     MARKUP_REMOVED = "R112"
     SPLIT = "R113"
     SENSITIVE_MASKED = "R114"
+    TOOLS_WRITTEN = "R115"
     SHAREGPT = "R201"
     ALPACA = "R202"
     PROMPT_COMPLETION = "R203"
     QUESTION_ANSWER = "R204"
     VERTEX = "R205"
     COHERE = "R206"
+    OASST = "R207"
 
     @property
     def is_error(self) -> bool:
@@ -144,6 +147,7 @@ LABELS: dict[Code, str] = {
     Code.MASKED: "answer not to be learned",
     Code.AMBIGUOUS: "two layouts in one row",
     Code.SENSITIVE: "secrets or personal data",
+    Code.TOOL_MISMATCH: "tool calls that do not match",
     Code.TOO_FEW_TRAINING_ROWS: "too few training rows",
     Code.EMPTY_SPLIT: "empty split",
     Code.TOO_MANY_DROPPED: "too many rows dropped",
@@ -176,10 +180,12 @@ LABELS: dict[Code, str] = {
     Code.MARKUP_REMOVED: "marks of a chat template removed",
     Code.SPLIT: "cut before an answer not to be learned",
     Code.SENSITIVE_MASKED: "secrets or personal data masked",
+    Code.TOOLS_WRITTEN: "tool calls written as text",
     Code.SHAREGPT: "converted from ShareGPT",
     Code.ALPACA: "converted from Alpaca",
     Code.PROMPT_COMPLETION: "converted from prompt and completion",
     Code.QUESTION_ANSWER: "converted from question and answer",
     Code.VERTEX: "converted from Vertex AI",
     Code.COHERE: "converted from Cohere",
+    Code.OASST: "converted from OpenAssistant",
 }

@@ -53,6 +53,7 @@ _LONGEST_PLACEHOLDER = 16
 _loads, _dumps, _strip = orjson.loads, orjson.dumps, str.strip
 _SORTED = orjson.OPT_SORT_KEYS
 _role_and_content = itemgetter("role", "content")
+_role, _content, _is_space = itemgetter("role"), itemgetter("content"), str.isspace
 _PLAIN = frozenset(("role", "content"))
 
 
@@ -88,7 +89,7 @@ class RowReader:
         self.rules = rules
         self.may_have_escapes = True
         """Whether the next line may spell characters of ASCII as `\\u00…`; set by who has looked."""
-        self._ignored = frozenset(rules.ignore_keys)
+        self.ignored = frozenset(rules.ignore_keys)
         self._rows: dict[tuple[str, ...], RowPlan] = {}
         self._turns: dict[tuple[str, ...], TurnPlan] = {}
         self._extras: dict[tuple[str, ...], Repairs | None] = {}
@@ -100,7 +101,7 @@ class RowReader:
         if plan is None:
             if len(self._rows) >= _MOST_PLANS:
                 self._rows.clear()
-            plan = self._rows[keys] = plan_row(keys, self._ignored)
+            plan = self._rows[keys] = plan_row(keys, self.ignored)
         return plan
 
     def turn_plan(self, turn: dict[str, Any]) -> TurnPlan:
@@ -110,7 +111,7 @@ class RowReader:
         if plan is None:
             if len(self._turns) >= _MOST_PLANS:
                 self._turns.clear()
-            plan = self._turns[keys] = plan_turn(keys, self._ignored)
+            plan = self._turns[keys] = plan_turn(keys, self.ignored)
         return plan
 
     def read_clean(self, line: bytes) -> Conversation | None:
@@ -127,12 +128,13 @@ class RowReader:
         try:
             row = _loads(line)  # takes nothing but strict JSON in valid UTF-8
             messages = row.pop("messages")
-            roles, contents = zip(*map(_role_and_content, messages))  # noqa: B905 - all of them are pairs
+            roles, contents = tuple(map(_role, messages)), tuple(map(_content, messages))
             turns = len(roles)
             if (
                 roles not in _ROLE_ORDERS
                 or sum(map(len, messages)) != 2 * turns
-                or not all(map(_strip, contents))
+                or not all(contents)
+                or True in map(_is_space, contents)
                 or (self.may_have_escapes and "\0" in "".join(contents))
                 or (len(contents[-1]) <= _LONGEST_PLACEHOLDER and is_placeholder(contents[-1]))
                 or (contents[-2].endswith(MAY_END_OPEN) and ends_in_open_turn(contents[-2]))
@@ -163,7 +165,7 @@ class RowReader:
         """What is said of a row for its keys beside `messages`; None if they need a closer look."""
         if len(self._extras) >= _MOST_PLANS:
             self._extras.clear()
-        plan = plan_row(("messages", *keys), self._ignored)
+        plan = plan_row(("messages", *keys), self.ignored)
         fine = plan.fault is None and plan.system is None and not plan.weights
         self._extras[keys] = repairs = ((Code.EXTRA_KEYS, keys),) if fine else None
         return repairs

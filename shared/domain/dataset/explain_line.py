@@ -7,6 +7,8 @@ import json
 from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
+import orjson
+
 from .codes import Code
 from .conversation import Message, RowReader, asks_first, encode_messages, is_placeholder
 from .keys import TOOL_ROLES, learns_fully
@@ -18,8 +20,10 @@ from .markup import (
     strip_open_turn,
 )
 from .naming import kind, quoted
+from .oasst import BranchError
 from .parsing import Fault, Finding, Object, parse_row
-from .row_plan import RowPlan
+from .row_plan import RowPlan, unreadable_keys
+from .tool_text import has_tools, write_as_text
 from .treatments import chosen_row, split_before, strip_messages
 from .turn_rules import check_content, check_order, check_role
 from .turns import meaningful_turn, without_empty
@@ -49,13 +53,13 @@ def explain_line(line: bytes, reader: RowReader, before: bytes = b"") -> Explana
     findings: dict[Code, Finding] = {}
     try:
         row = parse_row(line, before)
-        for finding in reading.check_row(row):
+        for finding in reading.check_row(row, line):
             findings.setdefault(finding.code, finding)
     except Fault as fault:
         findings.setdefault(fault.finding.code, fault.finding)
     asked = reader.rules
     left_out = (asked.vision != "reject" and Code.MEDIA in findings) or (
-        asked.tools != "reject" and Code.TOOL_CALLS in findings
+        asked.tools == "drop_rows" and Code.TOOL_CALLS in findings
     )
     if left_out or Code.LEFT_OUT in findings:
         findings = {Code.LEFT_OUT: Finding(Code.LEFT_OUT, "left out, as was asked for such rows")}
@@ -72,17 +76,20 @@ class _Reading:
     def __init__(self, reader: RowReader) -> None:
         self._reader = reader
         self._rules = reader.rules
+        self._written: frozenset[str] = frozenset()  # keys whose values became part of the texts
         self._masked: int | None = None  # the place of the first answer that is not to be learned
         self.messages: list[Message] = []
         self.left_out: dict[str, None] = {}
         self.left_out_of_messages: dict[str, None] = {}
 
-    def check_row(self, whole: Object) -> Iterator[Finding]:
-        """Yield the findings of a row and fill in its messages."""
-        row, plan = yield from self._plan(whole)
+    def check_row(self, whole: Object, line: bytes) -> Iterator[Finding]:
+        """Yield the findings of a row and fill in its messages; `line` is what it was read from."""
+        row, plan = yield from self._plan(whole, line)
         if plan.layout is not None and plan.layout.code is not None:
             yield Finding(plan.layout.code, f"read from {quoted(plan.used)}")
-        self.left_out = dict.fromkeys(key for key in whole if key not in plan.used)
+        self.left_out = dict.fromkeys(
+            key for key in whole if key not in plan.used and key not in self._written
+        )
         if self.left_out:
             yield Finding(Code.EXTRA_KEYS, f"left out {quoted(self.left_out)}")
         for key in plan.weights:
@@ -90,7 +97,10 @@ class _Reading:
                 yield Finding(
                     Code.MASKED, f'"{key}" asks for another weight of the row, which the trainer ignores'
                 )
-        turns = plan.turns_of(row)
+        try:
+            turns = plan.turns_of(row)
+        except BranchError as fault:
+            raise Fault(Code.AMBIGUOUS, f"{fault}: keep the one that is to be learned") from None
         if not isinstance(turns, list):
             yield from _not_a_list(turns)
             return
@@ -105,7 +115,7 @@ class _Reading:
         yield from self._cut()
         yield from self._check_whole(row, plan)
 
-    def _plan(self, whole: Object) -> Generator[Finding, None, tuple[dict[str, Any], RowPlan]]:
+    def _plan(self, whole: Object, line: bytes) -> Generator[Finding, None, tuple[dict[str, Any], RowPlan]]:
         """Settle what the row is read from; raises the fault if it is nothing that can be read."""
         row, plan = dict(whole), self._reader.plan(whole)
         if plan.fault is not None:
@@ -116,10 +126,15 @@ class _Reading:
             row = _only_chosen(row)
             plan = self._reader.plan(row)
             yield Finding(Code.CHOSEN_USED, "kept the chosen answer only")
+        if self._rules.tools == "as_text" and has_tools(row, self._reader.ignored):
+            row = without_empty(write_as_text(_exactly(row, line)))
+            plan = self._reader.plan(row)
+            self._written = frozenset(whole.keys() - row.keys())
+            yield Finding(Code.TOOLS_WRITTEN, "wrote functions, calls and results as text")
         if plan.fault is not None:
             code, message = plan.fault
             if code is Code.NO_MESSAGES:
-                message = f'the row has {quoted(whole) or "no keys"}, but no "messages"'
+                message = unreadable_keys(whole)
                 if "messages" in whole:
                     raise Fault(
                         Code.MESSAGES_NOT_A_LIST, f'"messages" is {kind(whole["messages"])}, not a list'
@@ -202,7 +217,7 @@ class _Reading:
         name = fields.get(plan.role) if plan.role else None
         if isinstance(name, str) and name in TOOL_ROLES:
             yield Finding(
-                Code.TOOL_CALLS, f"message {number} is part of a tool call, which the models' templates skip"
+                Code.TOOL_CALLS, f"message {number} is part of a tool call, which the trainer cannot train"
             )
             return None
         if plan.fault is not None:
@@ -231,6 +246,14 @@ class _Reading:
         if role is not None and content is not None:
             self.messages.append({"role": role, "content": content})
         return role
+
+
+def _exactly(row: dict[str, Any], line: bytes) -> dict[str, Any]:
+    """The row with its numbers as they were written: `parse_row` makes all of them floats."""
+    try:
+        return {key: value for key, value in orjson.loads(line).items() if key in row}
+    except ValueError:  # half a surrogate pair, which becomes a finding
+        return row
 
 
 def _only_chosen(row: dict[str, Any]) -> dict[str, Any]:

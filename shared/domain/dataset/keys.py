@@ -11,10 +11,12 @@ from typing import Any
 _IDENTIFIERS = (
     *("id", "_id", "idx", "index", "uid", "uuid", "guid", "row_id", "prompt_id", "question_id"),
     *("conversation_id", "conv_id", "example_id", "session_id", "hash", "conversation_hash"),
-    "__index_level_0__",
+    *("dialog_id", "dialogue_id", "sample_id", "source_id", "dataset_id", "custom_id"),
+    *("__index_level_0__", "Unnamed: 0", ""),  # of pandas: an index without a name
 )
 _ORIGINS = (
-    *("source", "dataset", "origin", "url", "license", "author", "created", "created_at", "timestamp"),
+    *("source", "data_source", "dataset", "dataset_name", "origin", "url", "license", "author"),
+    *("created", "created_at", "timestamp"),
     *("date", "category", "model", "metadata", "meta", "schemaVersion"),
 )
 _MEASURES = ("score", "num_turns", "turn", "turns", "num_tokens", "n_tokens", "token_count", "length")
@@ -24,9 +26,21 @@ HARMLESS_MESSAGE_KEYS = frozenset(
     ("id", "_id", "index", "message_id", "turn_id", "parent_id", "name", "timestamp", "created_at", "date")
 )
 
+# Keys of a message as OpenAssistant exports it: one that has `message_id` and `text`.
+HARMLESS_OASST_KEYS = frozenset(
+    (
+        *("user_id", "created_date", "lang", "review_count", "rank", "synthetic", "model_name", "emojis"),
+        *("labels", "events", "detoxify", "message_tree_id", "tree_state"),
+    )
+)
+OASST_WEIGHT_KEY = "review_result"  # false: the reviewers turned the message down
+
 # Keys that say how much of a row or an answer is learned. 1 and true, the trainer's own way, mean nothing.
 WEIGHT_KEYS = frozenset(
-    ("weight", "loss_weight", "loss", "train", "trainable", "training", "learn", "train_on_turn")
+    (
+        *("weight", "loss_weight", "loss", "loss_mask"),
+        *("train", "train_mask", "trainable", "training", "learn", "train_on_turn"),
+    )
 )
 
 SYSTEM_KEYS = (
@@ -61,7 +75,9 @@ TOOL_ROLES = frozenset(
     ("tool", "function", "function_call", "observation", "tool_call", "tool_result", "ipython")
 )
 
-TOOL_ROW_KEYS = frozenset(["tools", "functions", "tool_choice", "function_call", "tool_calls"])
+TOOL_ROW_KEYS = frozenset(
+    ["tools", "functions", "tool_choice", "function_call", "tool_calls", "parallel_tool_calls"]
+)
 TOOL_MESSAGE_KEYS = frozenset(["tool_calls", "tool_call_id", "function_call", "tool_call", "tool_responses"])
 # Answers beside each other, of which some are bad: names as TRL, OpenAI, UltraFeedback, HH-RLHF and
 # SHP-like datasets have them.
@@ -69,6 +85,7 @@ PREFERENCE_KEY = re.compile(
     r"(?:.*_)?(?:chosen|rejected|reject|preferred|preference|winner|loser|worse|better|label|labels)(?:_.*)?"
     r"|(?:response|answer|completion|output|model|conversation|score|rating)s?_(?:[ab]|\d+|j|k)(?:_.*)?"
     r"|(?:win|lose|winning|losing|good|bad|pos|neg|positive|negative)(?:_(?:response|answer|completion|output)s?)?"
+    r"|generations|candidates|summaries|(?:in)?correct_answers"
     r"|y_[wl]|human_ref_[AB]|kto_tag|non_preferred_output|margin|ranking|rankings|responses|completions"
 )
 MEDIA_KEY = re.compile(

@@ -18,6 +18,8 @@ class Layout(NamedTuple):
         turns: Keys of a list of turns, of which a row has one; or
         question: keys of the last question, of which a row has one, and
         answer: keys of its answer.
+        beside: A key that such a row has besides.
+        harmless: Keys of a row that have no effect in this layout.
         source: Who documents it.
         example: A row.
     """
@@ -29,6 +31,8 @@ class Layout(NamedTuple):
     turns: tuple[str, ...] = ()
     question: tuple[str, ...] = ()
     answer: tuple[str, ...] = ()
+    beside: str | None = None
+    harmless: tuple[str, ...] = ()
 
 
 _ANSWER = ("output", "response", "completion", "answer")
@@ -109,6 +113,47 @@ LAYOUTS = (
         },
         question=("message",),
         answer=(*_ANSWER, "text"),
+    ),
+    Layout(
+        "OpenAssistant thread",
+        Code.OASST,
+        "LAION-AI/Open-Assistant, oasst-data",
+        {
+            "thread_id": "2",
+            "thread": [
+                {"message_id": "1", "role": "prompter", "text": "Hi", "lang": "en"},
+                {"message_id": "2", "role": "assistant", "text": "Hello", "lang": "en"},
+            ],
+        },
+        turns=("thread",),
+        beside="thread_id",
+        harmless=("thread_id",),
+    ),
+    Layout(
+        "OpenAssistant tree without branches",
+        Code.OASST,
+        "LAION-AI/Open-Assistant, oasst-data",
+        {
+            "message_tree_id": "1",
+            "tree_state": "ready_for_export",
+            "prompt": {
+                "message_id": "1",
+                "role": "prompter",
+                "text": "Hi",
+                "replies": [{"message_id": "2", "role": "assistant", "text": "Hello", "replies": []}],
+            },
+        },
+        turns=("prompt",),
+        beside="message_tree_id",
+        harmless=("message_tree_id", "tree_state"),
+    ),
+    Layout(
+        "inputs and targets",
+        Code.QUESTION_ANSWER,
+        "FLAN and Aya; T5 has input_text and target_text, Vertex AI for PaLM input_text and output_text",
+        {"inputs": "Hi", "targets": "Hello"},
+        question=("inputs", "input_text"),
+        answer=("targets", "target_text", "output_text"),
     ),
     Layout(
         "input and output",

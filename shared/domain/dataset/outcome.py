@@ -28,7 +28,8 @@ _FATAL = (
 _WAYS_OUT = {
     Code.PREFERENCE: '; with "preference": "use_chosen" in run.json the chosen answers are learned',
     Code.MEDIA: '; with "vision": "drop_rows" in run.json such rows are left out',
-    Code.TOOL_CALLS: '; with "tools": "drop_rows" in run.json such rows are left out',
+    Code.TOOL_CALLS: '; with "tools": "as_text" in run.json calls and results become text, with "drop_rows"'
+    " such rows are left out",
     Code.TEMPLATED_TEXT: '; with "pretemplated": "strip" in run.json the marks are removed',
 }
 """The setting that makes data of a refused kind usable."""

@@ -24,6 +24,7 @@ from .keys import (
 )
 from .layouts import LAYOUTS, Layout
 from .naming import quoted
+from .oasst import thread
 
 _CONVERSATION_KEYS = frozenset(key for layout in LAYOUTS for key in (*layout.turns, *layout.question))
 
@@ -64,6 +65,8 @@ class RowPlan(NamedTuple):
         """The row's turns in order, as it has them; not a list if it has something else in their place."""
         if self.turns is not None:
             turns = row[self.turns]
+            if self.layout is not None and self.layout.code is Code.OASST:
+                turns = thread(turns)
             if self.layout is not None and self.layout.code is not None and isinstance(turns, list):
                 turns = _unpaired(turns)
             if self.system is None or not isinstance(turns, list):
@@ -111,10 +114,9 @@ def plan_row(keys: Collection[str], ignored: Collection[str]) -> RowPlan:
     rest = [key for key in present if key not in plan.used]
     prompt = plan.turns is not None and "prompt" in rest
     weights = tuple(key for key in rest if key in WEIGHT_KEYS)
+    harmless = HARMLESS_ROW_KEYS.union(plan.layout.harmless if plan.layout else ())
     unknown = [
-        key
-        for key in rest
-        if key not in HARMLESS_ROW_KEYS and key not in weights and not (prompt and key == "prompt")
+        key for key in rest if key not in harmless and key not in weights and not (prompt and key == "prompt")
     ]
     if unknown:
         return RowPlan(fault=(Code.UNKNOWN_KEY, unknown_keys("the row", unknown)), turns=plan.turns)
@@ -141,6 +143,8 @@ def _ambiguous(message: str) -> RowPlan:
 
 def _fit(layout: Layout, present: Collection[str]) -> RowPlan | None:
     turns = [key for key in layout.turns if key in present]
+    if layout.beside is not None and layout.beside not in present:
+        return None
     if turns:
         return RowPlan(layout, turns=turns[0])
     question = next((key for key in layout.question if key in present), None)
@@ -158,7 +162,7 @@ def _refused(present: Collection[str], readable: bool) -> tuple[Code, str] | Non
         (
             Code.TOOL_CALLS,
             TOOL_ROW_KEYS.__contains__,
-            "define or call tools, which the models' templates skip",
+            "define or call tools, which the trainer cannot train",
         ),
     )
     for code, matches, what in kinds:
@@ -177,7 +181,21 @@ def _refused(present: Collection[str], readable: bool) -> tuple[Code, str] | Non
 
 
 def _unreadable(keys: Collection[str]) -> tuple[Code, str]:
-    return Code.NO_MESSAGES, f'the row has {quoted(keys) or "no keys"}, but no "messages"'
+    return Code.NO_MESSAGES, unreadable_keys(keys)
+
+
+def unreadable_keys(keys: Collection[str]) -> str:
+    """What is said of a row that no layout fits, and of what it may lack."""
+    message = f'the row has {quoted(keys) or "no keys"}, but no "messages"'
+    plain = dict.fromkeys(key.strip().lower() for key in keys if key.strip().lower() != key)
+    known = {key for layout in LAYOUTS for key in (*layout.turns, *layout.question, *layout.answer)}
+    if meant := [key for key in plain if key in known]:
+        return f"{message}; write {quoted(meant)}, in lower case and without blanks around"
+    for layout in LAYOUTS:
+        asked = next((key for key in layout.question if key in keys), None)
+        if asked is not None and asked not in CONTEXT_KEYS:
+            return f'{message}; beside "{asked}" there is no answer: call it {" or ".join(layout.answer)}'
+    return message
 
 
 def _system(value: Any) -> list[Any]:

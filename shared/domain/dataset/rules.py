@@ -52,7 +52,8 @@ class ValidationRules(msgspec.Struct, frozen=True, kw_only=True):
         ignore_keys: Keys of rows and messages that may be left out although they may change what is meant.
         preference: `use_chosen` learns the chosen answers of preference data, and leaves bad ones out.
         vision: `drop_rows` leaves out rows with images, sound or video.
-        tools: `drop_rows` leaves out rows that define or call tools.
+        tools: `drop_rows` leaves out rows that define or call tools; `as_text` writes functions, calls and
+            results into the texts.
         pretemplated: `strip` removes the marks of chat templates from texts.
         mask: `split` cuts a conversation before the first answer that is not to be learned.
         sensitive_data: What becomes of rows with keys, tokens, card and account numbers: they are warned of,
@@ -83,7 +84,7 @@ class ValidationRules(msgspec.Struct, frozen=True, kw_only=True):
     ignore_keys: tuple[str, ...] = ()
     preference: Literal["reject", "use_chosen"] = "reject"
     vision: Literal["reject", "drop_rows"] = "reject"
-    tools: Literal["reject", "drop_rows"] = "reject"
+    tools: Literal["reject", "drop_rows", "as_text"] = "reject"
     pretemplated: Literal["reject", "strip"] = "reject"
     mask: Literal["reject", "split"] = "reject"
     sensitive_data: SensitivePolicy = "warn"

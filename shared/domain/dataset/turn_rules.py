@@ -46,6 +46,12 @@ def check_content(content: object, number: int, *, given: bool) -> Generator[Fin
                 )
             elif fault.is_tool:
                 yield Finding(Code.TOOL_CALLS, f"message {number} has a part of type {fault.kind[:40]!r}")
+            elif fault.is_several:
+                yield Finding(
+                    Code.AMBIGUOUS,
+                    f"message {number} has a list of texts: join them if they are one, or keep the one that"
+                    " is meant",
+                )
             else:
                 yield Finding(Code.WRONG_TYPE, f"message {number}: a part of its content is no text")
             return None

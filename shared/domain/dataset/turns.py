@@ -7,7 +7,9 @@ from .codes import Code
 from .keys import (
     CONTENT_KEYS,
     HARMLESS_MESSAGE_KEYS,
+    HARMLESS_OASST_KEYS,
     MEDIA_KEY,
+    OASST_WEIGHT_KEY,
     ROLE_KEYS,
     TOOL_MESSAGE_KEYS,
     WEIGHT_KEYS,
@@ -43,16 +45,16 @@ def plan_turn(keys: Collection[str], ignored: Collection[str]) -> TurnPlan:
     roles = [key for key in ROLE_KEYS if key in present]
     contents = [key for key in CONTENT_KEYS if key in present]
     role, content = next(iter(roles), None), next(iter(contents), None)
-    weights = tuple(key for key in present if key in WEIGHT_KEYS)
+    is_oasst = content == "text" and "message_id" in present
+    harmless = HARMLESS_MESSAGE_KEYS | HARMLESS_OASST_KEYS if is_oasst else HARMLESS_MESSAGE_KEYS
+    weights = tuple(key for key in present if key in WEIGHT_KEYS or (is_oasst and key == OASST_WEIGHT_KEY))
     left_out = tuple(key for key in keys if key not in (role, content))
     unknown = [
-        key
-        for key in present
-        if key not in HARMLESS_MESSAGE_KEYS and key not in weights and key not in (role, content)
+        key for key in present if key not in harmless and key not in weights and key not in (role, content)
     ]
     fault = None
     if any(key in TOOL_MESSAGE_KEYS for key in unknown):
-        fault = Code.TOOL_CALLS, "message {number} is part of a tool call, which the models' templates skip"
+        fault = Code.TOOL_CALLS, "message {number} is part of a tool call, which the trainer cannot train"
     elif media := [key for key in unknown if MEDIA_KEY.fullmatch(key)]:
         fault = Code.MEDIA, f"message {{number}} has {quoted(media)}, which the model would never see"
     elif len(roles) > 1 or len(contents) > 1:
@@ -89,10 +91,14 @@ def join_parts(parts: list[Any]) -> str:
         if isinstance(part, dict):
             text = part.get("text", part.get("value"))
             kind = part.get("type", "text" if isinstance(text, str) else " ".join(part))
+            if not isinstance(kind, str):
+                raise NotTextError("unknown")
             if kind not in _TEXT_PARTS or not isinstance(text, str) or len(part) > 1 + ("type" in part):
-                raise NotTextError(kind if isinstance(kind, str) else "unknown")
-        elif isinstance(part, str):
+                raise NotTextError(kind)
+        elif isinstance(part, str) and len(parts) == 1:
             text = part
+        elif isinstance(part, str):
+            raise NotTextError("several texts")  # parts of one, or one to choose: nobody says
         else:
             raise NotTextError("unknown")
         texts.append(text)
@@ -112,6 +118,11 @@ class NotTextError(ValueError):
     def is_media(self) -> bool:
         """Whether the part is an image, a sound, a video or a document."""
         return any(word in self.kind for word in ("image", "audio", "video", "file", "document"))
+
+    @property
+    def is_several(self) -> bool:
+        """Whether there are several texts in a list, which may be one in parts or one to choose."""
+        return self.kind == "several texts"
 
     @property
     def is_tool(self) -> bool:

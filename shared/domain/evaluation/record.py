@@ -29,7 +29,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Two models on the same rows.
 
     Attributes:
-        against: The run whose model the candidate is compared with.
+        against: The run whose model the candidate is compared with; the id of a base model.
         rows: Rows that both answered.
         metrics: Those of the other model on these rows, in percent.
         differences: The candidate's less the other's, row by row, in percentage points.
@@ -66,6 +66,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         metrics: The candidate's, each with its interval: percent, seconds, or tokens per second.
         refused: Rows that the model's server refused; they score 0.
         comparison: With the current model, if there is one and both answered a row.
+        base_asked: The same as `asked` of the base model.
+        base_comparison: With the base model, if it was deployed and both answered a row.
     """
 
     began: Annotated[datetime, msgspec.Meta(tz=True)]
@@ -78,3 +80,5 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     metrics: dict[str, Interval] = {}
     refused: int = 0
     comparison: Comparison | None = None
+    base_asked: int = 0
+    base_comparison: Comparison | None = None

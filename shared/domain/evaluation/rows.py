@@ -21,6 +21,8 @@ class Subject(StrEnum):
     # The model of the run itself.
     CURRENT = "current"
     # The model that the dataset's name means when the run is evaluated.
+    BASE = "base"
+    # The base model, before any training.
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

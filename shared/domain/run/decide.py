@@ -26,9 +26,10 @@ from shared.domain.run.endings import (
     past_deadline,
     time_is_up,
 )
-from shared.domain.run.job_status import JobState, is_preempted
+from shared.domain.run.job_status import QUEUED, JobState, is_preempted
 from shared.domain.run.observation import ComputeStatus, Observation, Provisioning
 from shared.domain.run.parts import Failure, TrainingPlan
+from shared.domain.run.progress import POLLS
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
@@ -220,7 +221,22 @@ def _while_training(run: Run, now: datetime, limits: Limits) -> Decision:
     over_cap = training_passes_cap(run, now, limits)
     if over_cap is not None:
         return give_up(run, *over_cap, now)
-    return overdue_training(run, limits, now) or Wait(now + limits.job_poll)
+    overdue = overdue_training(run, limits, now)
+    if overdue is not None:
+        return overdue
+    read_at = run.progress.read_at if run.progress is not None else run.entered(Stage.TRAINING) or now
+    waits = run.job is not None and run.job.status in QUEUED
+    if not waits and now - read_at >= POLLS * limits.job_poll:
+        return Do(Step.READ_PROGRESS)
+    diverged = run.progress.diverged if run.progress is not None else None
+    if diverged is None:
+        return Wait(now + limits.job_poll)
+    if limits.stop_when_diverged:
+        message = f"{diverged}: the job was canceled, since training would not get better; no model is kept"
+        return give_up(run, "TrainingDiverged", message, now)
+    return Wait(
+        now + limits.job_poll, f"training goes on, but {diverged}; STOP_WHEN_DIVERGED=true would stop it"
+    )
 
 
 def _trained(run: Run, _seen: Observation, now: datetime, limits: Limits) -> Decision:

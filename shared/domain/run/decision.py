@@ -26,6 +26,7 @@ class Step(StrEnum):
     REPLACE_COMPUTE = "replace_compute"
     ACQUIRE_SLOT = "acquire_slot"
     SUBMIT_JOB = "submit_job"
+    READ_PROGRESS = "read_progress"
     COLLECT_METRICS = "collect_metrics"
     REGISTER_MODEL = "register_model"
     REPLACE_JOB = "replace_job"
@@ -40,6 +41,13 @@ class Step(StrEnum):
     RESTORE_DEPLOYMENT = "restore_deployment"
     TRY_NEXT_SERVING = "try_next_serving"
     SMOKE_TEST = "smoke_test"
+    PLAN_BASE = "plan_base"
+    # Put on record that the base model is to be deployed too, or why not.
+    DEPLOY_BASE = "deploy_base"
+    END_BASE = "end_base"
+    # Put on record that the base model's deployment is to go.
+    DELETE_BASE = "delete_base"
+    NOTE_BASE_GONE = "note_base_gone"
     EVALUATE = "evaluate"
     # Put some more test rows to the deployment, and measure its answers once it has them all.
     ROUTE_TRAFFIC = "route_traffic"
@@ -49,7 +57,9 @@ class Step(StrEnum):
     DELETE_ENDPOINT = "delete_endpoint"
 
 
-COSTLY = frozenset({Step.SUBMIT_JOB, Step.CREATE_ENDPOINT, Step.CREATE_DEPLOYMENT, Step.RESTORE_DEPLOYMENT})
+COSTLY = frozenset(
+    {Step.SUBMIT_JOB, Step.CREATE_ENDPOINT, Step.CREATE_DEPLOYMENT, Step.RESTORE_DEPLOYMENT, Step.DEPLOY_BASE}
+)
 """Steps before which the intent is put on record (`Run.billable`)."""
 
 
@@ -92,6 +102,13 @@ _OPERATIONS = {
             Step.CREATE_ENDPOINT,
             Step.REBUILD_ENDPOINT,
             Step.DELETE_DEPLOYMENT,
+            Step.PLAN_BASE,
+            Step.DEPLOY_BASE,
+            Step.END_BASE,
+            Step.DELETE_BASE,
+            Step.NOTE_BASE_GONE,
+            Step.EVALUATE,
+            Step.PROMOTE,
             Step.CREATE_DEPLOYMENT,
             Step.RESTORE_DEPLOYMENT,
             Step.ROUTE_TRAFFIC,

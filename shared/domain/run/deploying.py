@@ -16,6 +16,7 @@ from shared.domain.run.attempts import (
     start_over_at,
     why_not_deployed,
 )
+from shared.domain.run.base_deployment import of_base
 from shared.domain.run.decision import Decision, Do, Enter, Step, Wait
 from shared.domain.run.endings import overdue_deployment
 from shared.domain.run.observation import EndpointStatus, Observation, Provisioning
@@ -56,7 +57,12 @@ def _bring_up(run: Run, seen: Observation, now: datetime, limits: Limits) -> Dec
 
 
 def _of_deployment(run: Run, endpoint: EndpointStatus, now: datetime, limits: Limits) -> Decision:
-    match next_action(run, endpoint.deployment):
+    action = next_action(run, endpoint.deployment)
+    if action in {NextAction.EVALUATE, NextAction.SERVE}:
+        base = of_base(run, endpoint.base, now, limits)
+        if base is not None:
+            return base
+    match action:
         case NextAction.START_OVER:
             again = start_over_at(run)
             return Wait(again, _reason(run)) if again is not None and again > now else Do(Step.START_OVER)

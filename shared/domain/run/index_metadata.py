@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, unquote
 
+from shared.domain.run.budget import committed
 from shared.domain.run.cost import NO_USE, Span, Use, endpoint_use, training_use
 from shared.domain.run.index import MANY_FAILURES, IndexEntry
 from shared.domain.run.run import SCHEMA_VERSION, Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
+from shared.domain.run.upload_change import content_key, parts_key
 from shared.domain.run.waiting import waiting_for
 from shared.domain.sanitize import is_supported_timestamp
 
@@ -57,6 +59,15 @@ def to_metadata(run: Run) -> dict[str, str]:
         "endpoint_use": _render_use(endpoint_use(run)),
         "eval_loss": _shown(run.metrics.eval_loss if run.metrics else None),
         "chrf": _shown(_chrf(run)),
+        "again": "1" if run.starts_again else "",
+        "workspace": run.workspace_id or "",
+        "content": content_key(run.source.files[0]),
+        "parts": parts_key(run.source.parts),
+        "schema": str(run.schema_version),
+        "asked": "1" if not run.at_rest and (run.requests.cancel_at or run.requests.delete_at) else "",
+        "job_number": str(run.job_number) if run.job_number > 1 else "",
+        "endpoint_number": str(run.endpoint_number) if run.endpoint_number > 1 else "",
+        "cost": " ".join(f"{month}={amount:.2f}" for month, amount in sorted(committed(run).items())[-3:]),
     }
     return {name: value for name, value in facts.items() if value}
 

@@ -87,6 +87,7 @@ class EndpointStatus(NamedTuple):
     Attributes:
         foreign: It does not carry the tags of the run and of this installation: it is somebody else's.
         public: Whether it can be reached from the public network.
+        base: The deployment of the base model, if it was looked for.
     """
 
     state: Provisioning
@@ -96,6 +97,7 @@ class EndpointStatus(NamedTuple):
     failure: str | None = None
     foreign: bool = False
     public: bool = True
+    base: DeploymentStatus | None = None
 
 
 class Aspect(StrEnum):

@@ -22,12 +22,13 @@ ParameterValue = str | int | float | bool
 
 Hours = Annotated[float, Meta(gt=0, le=24 * 365)]
 Minutes = Annotated[float, Meta(ge=0, le=60 * 24 * 365)]
+NAME_PATTERN = r"\A[A-Za-z0-9][A-Za-z0-9._:-]*\Z"
 Name = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=128,
-        pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:-]*\Z",
+        pattern=NAME_PATTERN,
         extra={"rule": "a name of at most 128 letters, digits and . _ : -, a letter or digit first"},
     ),
 ]
@@ -86,6 +87,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         available: Weekly schedule of when the model answers (`availability`); empty is at all times.
         start_on_request: Whether a request for the stopped model deploys it again.
         evaluation_rows: Test conversations that are put to a deployment before it gets traffic; 0 is none.
+        evaluate_base: Whether the base model is evaluated on the same rows, in a deployment of its own.
         promotion: Whether the model takes its dataset's name: `if_not_worse` than the current one, `always`,
         or
             `manual`, when a person says so.
@@ -111,11 +113,12 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ignore_keys: IgnoredKeys = ()
     preference: Literal["reject", "use_chosen"] = "reject"
     vision: Literal["reject", "drop_rows"] = "reject"
-    tools: Literal["reject", "drop_rows"] = "reject"
+    tools: Literal["reject", "drop_rows", "as_text"] = "reject"
     pretemplated: Literal["reject", "strip"] = "reject"
     mask: Literal["reject", "split"] = "reject"
     evaluation_rows: EvaluationRows = 0
     promotion: PromotionPolicy = "if_not_worse"
+    evaluate_base: bool = False
 
     def compute_sizes_besides(self, refused: str) -> Sizes:
         """The other VM sizes to train on, the preferred one first; none for a size that is not listed."""

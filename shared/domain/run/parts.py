@@ -10,7 +10,7 @@ import msgspec
 from shared.domain.dataset import DatasetReport, Split, Verdict
 from shared.domain.run.options import Name
 from shared.domain.run.stages import Stage
-from shared.domain.serving.record import Serving
+from shared.domain.serving.record import Route, Serving
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """A time with its zone; a record without one cannot be compared with the clock, and counts as corrupt."""
@@ -148,6 +148,7 @@ class TrainingProgress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         read_at: When that was (UTC).
         began: When the first node of the job started; None while it waits for one.
         step: Of the optimizer, as last logged; None where none was logged, as when logging by epoch.
+        steps: How many there will be, as far as step and epoch tell.
         epoch: How often training has gone through its rows, as last logged.
         epochs: How often it will.
         ends_at: When training is estimated to end, its conversion and the like not included.
@@ -161,6 +162,7 @@ class TrainingProgress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     read_at: Moment
     began: Moment | None = None
     step: int | None = None
+    steps: int | None = None
     epoch: float | None = None
     epochs: float | None = None
     ends_at: Moment | None = None
@@ -227,6 +229,24 @@ class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     live_since: Moment
     expires_at: Moment
     public: bool
+
+
+class BaseDeployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base model, deployed beside the run's own while both are evaluated.
+
+    Attributes:
+        at: When it was decided upon (UTC).
+        route: How its server is asked, once that is known.
+        why: Why it is not asked, or no longer.
+        over: Whether it is to go.
+        gone: Whether it was seen to be gone; the run gets no traffic before.
+    """
+
+    at: Moment
+    route: Route | None = None
+    why: str | None = None
+    over: bool = False
+    gone: bool = False
 
 
 class SizeChange(msgspec.Struct, frozen=True, kw_only=True):

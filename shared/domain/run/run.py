@@ -20,6 +20,7 @@ from shared.domain.run.job_status import JobState, job_state
 from shared.domain.run.names import numbered_name
 from shared.domain.run.options import RunOptions
 from shared.domain.run.parts import (
+    BaseDeployment,
     Budget,
     EndpointRecord,
     Failure,
@@ -132,6 +133,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     model: ModelRecord | None = None
     serving: ServingProgress | None = None
     smoke_tests: tuple[SmokeTest, ...] | None = None
+    base: BaseDeployment | None = None
     evaluation: Evaluation | None = None
     promotion: Promotion | None = None
     endpoint: EndpointRecord | None = None
@@ -254,6 +256,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return self.options.evaluation_rows > 0 and not ended
 
     @property
+    def has_base(self) -> bool:
+        """Whether the base model may be deployed beside the run's own."""
+        return self.base is not None and not self.base.gone
+
+    @property
     def approval_given(self) -> bool:
         """Whether a person has answered, and nothing was done about it yet."""
         asked = self.promotion is not None and self.promotion.waits
@@ -371,6 +378,7 @@ def restart(run: Run, start: StartRequest, now: datetime) -> Run:
         slot=None,
         serving=None,
         smoke_tests=None,
+        base=None,
         endpoint=None,
         budget=None,
         last_fault=None,

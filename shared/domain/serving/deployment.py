@@ -10,6 +10,9 @@ from typing import NamedTuple
 DEPLOYMENT = "main"
 """Its name."""
 
+BASE_DEPLOYMENT = "base"
+"""That of the base model, which gets no traffic."""
+
 ALL_TRAFFIC = {DEPLOYMENT: 100}
 
 SERVER_PORT = 5001

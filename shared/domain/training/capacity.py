@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from shared.domain.errors import InvalidRunError
+from shared.domain.errors import AbsentError, InvalidRunError
 from shared.domain.run.options import choose_another
 
 
@@ -71,6 +71,7 @@ def choose_size(
 
     Raises:
         InvalidRunError: If none can be used: what is wrong with each.
+        AbsentError: The same, if the region's list lacks one of them.
     """
     refused: list[tuple[str, str]] = []
     busy: list[tuple[str, str]] = []
@@ -87,7 +88,11 @@ def choose_size(
         busy.append((name, in_use))
     if busy:
         return Choice(busy[0][0], tuple(refused))
-    raise InvalidRunError("; ".join(fault for _, fault in refused))
+    message = "; ".join(fault for _, fault in refused)
+    if any(name.lower() not in sizes for name, _ in refused):
+        # One list that lacks a size proves nothing.
+        raise AbsentError(message, code="VmSizeNotOffered")
+    raise InvalidRunError(message)
 
 
 def _fault_of(

@@ -13,17 +13,18 @@ import msgspec
 
 from shared.config import Settings
 from shared.domain.dataset import SmokeSample
-from shared.domain.errors import RunChangedError
+from shared.domain.errors import CorruptRunError, RunChangedError
 from shared.domain.evaluation.record import Evaluation
 from shared.domain.evaluation.rows import Row, Subject, fingerprint_of, read_rows, row_of, write_rows
 from shared.domain.run.observation import EndpointStatus
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
-from shared.domain.serving.deployment import DEPLOYMENT
+from shared.domain.serving.deployment import BASE_DEPLOYMENT, DEPLOYMENT
 from shared.logs import get_logger
 from shared.ports import ScoringTarget, Services
 from shared.workflow.current_model import history_of, holder_of
 from shared.workflow.steps.ask_rows import Model, answered_before, ask_rows, of_these
+from shared.workflow.steps.base_model import base_target, with_route
 from shared.workflow.steps.deploy_model import serving_of
 
 DEADLINE_SHARE = 0.9
@@ -45,10 +46,15 @@ def evaluate(run: Run, endpoint: EndpointStatus, settings: Settings, services: S
         FinetuneError: If storage cannot be reached.
     """
     stored = services.evaluations.load(run.run_id)
+    run = with_route(run, endpoint, settings, services)
     candidate = _candidate(run, endpoint, settings)
     rows = _sample(run, candidate, services)
-    current = holder_of(history_of(run.dataset, services)[0], services, but=run.run_id)
-    models = [candidate] if current is None else [candidate, _current(current)]
+    current = _holder(run, services)
+    models = [
+        candidate,
+        *([_current(current)] if current is not None else []),
+        *_base(run, endpoint, settings),
+    ]
     if current is not None:
         rows = _answered_by_current(rows, current, services)
     answers = _answers(stored.body if stored is not None else b"")
@@ -73,8 +79,18 @@ def evaluate(run: Run, endpoint: EndpointStatus, settings: Settings, services: S
         evaluation,
         asked=_asked(rows, Subject.CANDIDATE),
         against_asked=_asked(rows, Subject.CURRENT),
+        base_asked=_asked(rows, Subject.BASE),
     )
     return msgspec.structs.replace(run, evaluation=evaluation)
+
+
+def _holder(run: Run, services: Services) -> Run | None:
+    """The run that has the dataset's name; None if there is none, or nobody can tell."""
+    try:
+        return holder_of(history_of(run.dataset, services)[0], services, but=run.run_id)
+    except CorruptRunError as fault:
+        _log.warning("a run is compared with no other", extra={"run_id": run.run_id, "code": fault.code})
+        return None
 
 
 def _ends_at(run: Run, evaluation: Evaluation, settings: Settings) -> datetime:
@@ -99,6 +115,15 @@ def _current(run: Run) -> Model:
     live = run.endpoint if run.stage is Stage.LIVE else None
     target = ScoringTarget(live.name, live.scoring_uri, live.auth_mode, live.serving) if live else None
     return Model(Subject.CURRENT, run.run_id, target)
+
+
+def _base(run: Run, endpoint: EndpointStatus, settings: Settings) -> list[Model]:
+    """The base model, if it is up, or was and has answered."""
+    if run.base is None or run.plan is None:
+        return []
+    route = run.base.route if run.has_base and not run.base.over else None
+    target = base_target(run, endpoint, route, settings) if route is not None else None
+    return [Model(Subject.BASE, run.plan.base_model_id, target, BASE_DEPLOYMENT)]
 
 
 def _answered_by_current(rows: list[Row], current: Run, services: Services) -> list[Row]:
@@ -163,6 +188,7 @@ def _completed(evaluation: Evaluation, rows: list[Row], now: datetime) -> tuple[
         metrics=measure(rows, Subject.CANDIDATE),
         refused=refused,
         comparison=compare(rows, Subject.CURRENT, against) if against is not None else None,
+        base_comparison=compare(rows, Subject.BASE, "the base model"),
     )
     return ended, rows
 

@@ -6,6 +6,7 @@ import secrets
 
 import msgspec
 
+from shared.domain.errors import CorruptRunError
 from shared.domain.run.current_model import BY_POLICY, Promotion, Switch, SwitchKind, decide_promotion
 from shared.domain.run.run import Run
 from shared.logs import get_logger
@@ -24,13 +25,16 @@ def promote(run: Run, services: Services) -> Run:
         The run with its promotion; without it, if somebody switched the name just now.
 
     Raises:
-        CorruptRunError: If the dataset's history cannot be read.
         TransientServiceError: If storage could not be reached.
     """
     if run.promotion is not None:
         return _answered(run, run.promotion, services)
     now = services.now()
-    history, etag = history_of(run.dataset, services)
+    try:
+        history, etag = history_of(run.dataset, services)
+    except CorruptRunError as fault:
+        # The model is live under its own name; a person has to put the history right.
+        return msgspec.structs.replace(run, promotion=Promotion(promoted=False, why=fault.message, at=now))
     current = holder_of(history, services, but=run.run_id)
     found = current.run_id if current is not None else None
     evaluation = run.evaluation

@@ -9,8 +9,9 @@ import msgspec
 from shared.config import Settings
 from shared.domain.errors import FinetuneError, ServiceRefusedError
 from shared.domain.run.decision import Step
-from shared.domain.run.observation import EndpointStatus, Observation
+from shared.domain.run.observation import EndpointStatus, Observation, Provisioning
 from shared.domain.run.parts import Failure, Metrics, TrainingPlan
+from shared.domain.run.progress import progress_of, unread_progress
 from shared.domain.run.run import Run
 from shared.domain.run.slot_kind import SlotKind
 from shared.domain.run.stages import Stage
@@ -22,6 +23,7 @@ from shared.workflow.audit import audit
 from shared.workflow.budget import reserve_budget
 from shared.workflow.quote import remember_job_time
 from shared.workflow.slots import request_slot
+from shared.workflow.steps.base_model import delete_base, deploy_base, end_base, note_base_gone, plan_base
 from shared.workflow.steps.claim_content import claim_content
 from shared.workflow.steps.deploy_model import (
     choose_serving,
@@ -138,8 +140,24 @@ def _replace_job(run: Run, seen: Observation, _settings: Settings, services: Ser
     lost = seen.job.failure if seen.job is not None else None
     failure = Failure(code="JobPreempted", message=lost or "", stage=run.stage, at=services.now())
     return msgspec.structs.replace(
-        run, job_number=run.job_number + 1, job=None, job_submitted_at=None, last_fault=failure
+        run,
+        job_number=run.job_number + 1,
+        job=None,
+        job_submitted_at=None,
+        progress=None,
+        last_fault=failure,
     )
+
+
+def _read_progress(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    now = services.now()
+    try:
+        progress = progress_of(run, services.metrics.read_training(run.job_name), now)
+    except FinetuneError as fault:
+        # The job goes on, whether or not it can be watched.
+        _log.warning("training cannot be read", extra={"run_id": run.run_id, "code": fault.code})
+        progress = unread_progress(run, run.entered(Stage.TRAINING) or now, now)
+    return msgspec.structs.replace(run, progress=progress)
 
 
 def _collect_metrics(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
@@ -208,6 +226,33 @@ def _smoke_test(run: Run, seen: Observation, settings: Settings, services: Servi
     return smoke_test(run, _endpoint_of(seen), settings, services)
 
 
+def _plan_base(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    return plan_base(run, services)
+
+
+def _deploy_base(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    return deploy_base(run, services)
+
+
+def _end_base(run: Run, seen: Observation, _settings: Settings, _services: Services) -> Run:
+    base = _endpoint_of(seen).base
+    failed = base is not None and base.state is Provisioning.FAILED
+    why = (
+        (base.failure or "its deployment failed")
+        if base is not None and failed
+        else "it did not come up in time"
+    )
+    return end_base(run, why if run.to_be_evaluated else None)
+
+
+def _delete_base(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
+    return delete_base(run, services)
+
+
+def _note_base_gone(run: Run, _seen: Observation, _settings: Settings, _services: Services) -> Run:
+    return note_base_gone(run)
+
+
 def _evaluate(run: Run, seen: Observation, settings: Settings, services: Services) -> Run:
     return evaluate(run, _endpoint_of(seen), settings, services)
 
@@ -244,6 +289,7 @@ _STEPS: dict[Step, CarryOut] = {
     Step.REPLACE_COMPUTE: _replace_compute,
     Step.ACQUIRE_SLOT: _acquire_slot,
     Step.SUBMIT_JOB: _submit_job,
+    Step.READ_PROGRESS: _read_progress,
     Step.COLLECT_METRICS: _collect_metrics,
     Step.REGISTER_MODEL: _register_model,
     Step.REPLACE_JOB: _replace_job,
@@ -258,6 +304,11 @@ _STEPS: dict[Step, CarryOut] = {
     Step.RESTORE_DEPLOYMENT: _restore_deployment,
     Step.TRY_NEXT_SERVING: _try_next_serving,
     Step.SMOKE_TEST: _smoke_test,
+    Step.PLAN_BASE: _plan_base,
+    Step.DEPLOY_BASE: _deploy_base,
+    Step.END_BASE: _end_base,
+    Step.DELETE_BASE: _delete_base,
+    Step.NOTE_BASE_GONE: _note_base_gone,
     Step.EVALUATE: _evaluate,
     Step.ROUTE_TRAFFIC: _route_traffic,
     Step.PROMOTE: _promote,

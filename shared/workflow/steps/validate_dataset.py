@@ -20,9 +20,12 @@ from shared.domain.run.names import part_of_folder
 from shared.domain.run.parts import summarize
 from shared.domain.run.run import Run
 from shared.ports import Services
+from shared.workflow.steps.validation_turns import TURN_SECONDS, TURNS
 
 CHECKPOINT_EVERY = timedelta(seconds=20)
 """Between checkpoints, which is also how soon a cancellation is noticed: a worker that dies loses so much."""
+
+TURN = timedelta(seconds=TURN_SECONDS)
 
 LONGEST_INVOCATION = timedelta(minutes=20)
 """After so long a validation goes on in another invocation: well under `functionTimeout` in host.json."""
@@ -38,13 +41,24 @@ def validate_dataset(run: Run, rules: ValidationRules, services: Services, *, sm
         smoke_rows: How many of the drawn test rows the record keeps for the smoke test.
 
     Returns:
-        The run with its report; the run as it was if the validation is to go on later, or if a caller asked
-        meanwhile for the run to end.
+        The run with its report; the run as it was if it is not its turn (`ValidationTurns`), if the
+        validation is to go on later, or if a caller asked meanwhile for the run to end.
 
     Raises:
         UploadReplacedError: If the upload is no longer the version that the run was opened for.
         TransientServiceError: If storage could not be reached.
     """
+    if not TURNS.begin(run.run_id, run.dataset):
+        return run
+    validated = run
+    try:
+        validated = _validate(run, rules, services, smoke_rows)
+    finally:
+        TURNS.end(run.run_id, finished=validated.report is not None)
+    return validated
+
+
+def _validate(run: Run, rules: ValidationRules, services: Services, smoke_rows: int) -> Run:
     began = services.now()
     names = [file.path for file in run.source.files]
     kept = services.datasets.load_checkpoint(run.run_id)
@@ -73,7 +87,8 @@ def validate_dataset(run: Run, rules: ValidationRules, services: Services, *, sm
                 return run
             services.datasets.save_checkpoint(run.run_id, validator.checkpoint(snapshot.state()))
             saved = now
-            if now - reading_since > LONGEST_INVOCATION:
+            turn = TURN if TURNS.others_wait(run.run_id) else LONGEST_INVOCATION
+            if now - reading_since > turn:
                 return run
         report = validator.report()
         if report.accepted:

@@ -7,6 +7,7 @@ trainer of azureml-acft-contrib-hf-nlp 0.0.91 logs them to both, on the root.
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,7 @@ _CLAUSE = re.compile(
 _ORDER = re.compile(
     r"""\s*(?:(?P<kind>\w+)\.)?[`"]?(?P<key>[\w.]+)[`"]?(?:\s+(?P<way>ASC|DESC))?\s*""", re.IGNORECASE
 )
+_SPELLED = {math.inf: "Infinity", -math.inf: "-Infinity"}
 _RUN = ("run_id", "run_uuid")
 _PAGING = ("max_results", "page_token")
 
@@ -57,7 +59,9 @@ def visible_metrics(state: EmulatorState, job: Job, index: int | None) -> list[t
 
 
 def _render_metric(metric: Metric, timestamp: int) -> dict[str, Any]:
-    return {"key": metric.key, "value": metric.value, "timestamp": timestamp, "step": metric.step}
+    # Protocol buffers' JSON has no other way to spell it than `NaN`, `Infinity`, as text.
+    value = metric.value if math.isfinite(metric.value) else _SPELLED.get(metric.value, "NaN")
+    return {"key": metric.key, "value": value, "timestamp": timestamp, "step": metric.step}
 
 
 def run_document(state: EmulatorState, job: Job, index: int | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import yaml
 from azureml_emulator.core.asset_families import MODEL, by_id
 from azureml_emulator.core.blob_locations import BlobLocation, location_of, output_location
 from azureml_emulator.core.state import EmulatorState
+from azureml_emulator.serving.base_folder import base_folder
 from azureml_emulator.training.chat_model import Files
 
 _OUTPUT = re.compile(r"azureml://jobs/(?P<job>[^/]+)/outputs/(?P<output>[^/]+?)(?:/paths/(?P<path>.*?))?/?")
@@ -65,12 +66,15 @@ def read_folder(state: EmulatorState, identifier: str) -> ModelFolder:
     """The files of the model that a deployment names.
 
     Raises:
-        ModelUnusableError: It is a base model, or its files are not there.
+        ModelUnusableError: It is a model that nobody publishes, or its files are not there.
     """
     asset = by_id(state, MODEL, identifier)
+    if asset is None and (published := base_folder(state, identifier)) is not None:
+        return ModelFolder(COMPONENT_FOLDER, published)
     if asset is None:
         raise ModelUnusableError(
-            f"the emulator serves models that its own fine-tuning wrote, not '{identifier or 'no model'}'"
+            "the emulator serves published base models and those that its own fine-tuning wrote, not "
+            f"'{identifier or 'no model'}'"
         )
     uri = asset.properties["modelUri"]
     found = _OUTPUT.fullmatch(uri)
