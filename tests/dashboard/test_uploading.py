@@ -31,7 +31,7 @@ def test_a_dataset_is_dropped_checked_sent_and_trained(
     page = open_page("/upload", size)
     go = page.get_by_role("button", name="Upload and train")
     expect(go).to_be_disabled()
-    page.locator(".drop").evaluate(DROP, ["train.jsonl", "[]\n" * 9 + "{\n"])
+    page.locator(".drop").evaluate(DROP, ["train.jsonl", SAMPLE.decode() + "[]\n"])
     expect(page.get_by_role("heading", name="These rows cannot be trained on")).to_be_visible()
     expect(page.locator(".first-issues li").first).to_contain_text(re.compile(r"^E\d+ line \d"))
     expect(page.locator("#upload")).to_be_disabled()
