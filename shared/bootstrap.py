@@ -16,6 +16,7 @@ from shared.ports import Services
 from shared.serving.admission import Admission
 from shared.serving.canary import CanaryWatch
 from shared.serving.endpoint_directory import EndpointDirectory
+from shared.struct_types import resolve_struct_types
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -91,6 +92,7 @@ def build_services(
     from shared.adapters.storage.upload_queue import UploadQueue
     from shared.adapters.telemetry import OpenTelemetry
 
+    resolve_struct_types()
     telemetry = telemetry or OpenTelemetry()
     now = partial(datetime.now, UTC)
     blobs = blob_service(settings.storage, credential)

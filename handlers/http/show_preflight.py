@@ -13,16 +13,22 @@ from handlers.http.run_views import OptionsView, options_view
 from shared.config import Settings
 from shared.domain.dataset import ValidationRules
 from shared.domain.errors import InvalidRunError
-from shared.domain.run.options import Name, ParameterValue, RunOptions
+from shared.domain.run.options import NAME_PATTERN, Name, ParameterValue, RunOptions
 from shared.domain.run.run_json import SIZES, override_options
 from shared.domain.training.component import USUAL_WINDOW
 from shared.ports import Services
 from shared.workflow.steps.plan_training import preflight
 
+# The pattern is for the description alone: as the interpreter ends, msgspec 0.22.0 crashes over a type that
+# is a list or else a text with a pattern.
+_DescribedName = Annotated[
+    str, Meta(min_length=1, max_length=128, extra_json_schema={"pattern": NAME_PATTERN})
+]
+
 RunJson = msgspec.defstruct(
     "RunJson",
     [
-        (field.name, (field.type | list[Name] if field.name in SIZES else field.type) | UnsetType, UNSET)
+        (field.name, (_DescribedName | list[Name] if field.name in SIZES else field.type) | UnsetType, UNSET)
         for field in msgspec.structs.fields(RunOptions)
         if field.name not in SIZES.values()
     ],
