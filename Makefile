@@ -11,6 +11,9 @@ IN_PROCESSES := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 SOURCES := function_app.py handlers shared emulators/functions emulators/azureml/azureml_emulator finetune local tools chaos
 ARGS ?=
 
+# Images of Python switch bytecode off: each of the many programs that tests start would then compile itself anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON_READY := $(VENV)/.ready
 NODE_READY := node_modules/.ready
 CHECKOV_READY := $(VENV)/checkov/.ready

@@ -14,7 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-POLL_SECONDS = 0.02
+FIRST_POLL_SECONDS = 0.02
+LAST_POLL_SECONDS = 0.25
+POLL_SHARE = 0.1
+"""Polls are this share of the time waited so far apart: what is asked has work to do meanwhile."""
 
 
 class ProcessError(RuntimeError):
@@ -25,17 +28,18 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     """Poll `condition` until it holds.
 
     Args:
-        condition: Asked at once and then every 20 ms.
+        condition: Asked at once, after 20 ms, and then ever more rarely, up to every 0.25 s.
         seconds: How long to go on asking.
 
     Returns:
         Whether the condition held before the time was up.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while not condition():
-        if time.monotonic() >= deadline:
+        waited = time.monotonic() - began
+        if waited >= seconds:
             return False
-        time.sleep(POLL_SECONDS)
+        time.sleep(min(max(waited * POLL_SHARE, FIRST_POLL_SECONDS), LAST_POLL_SECONDS))
     return True
 
 

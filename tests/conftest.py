@@ -27,6 +27,7 @@ settings.register_profile("explore", settings.get_profile("ci"), max_examples=2_
 settings.load_profile("ci")
 
 FOLDER = Path(__file__).parent
+EMULATOR = FOLDER.parent / "emulators"
 
 KINDS = {
     "app": "unit",
@@ -55,6 +56,7 @@ KINDS = {
     "infra/test_package.py": "integration",
     "notifications": "unit",
     "notifications/test_over_the_wire.py": "integration",
+    "notifications/test_slow_receiver.py": "integration",
     "openai": "unit",
     "openai/test_clients.py": "e2e",
     "openapi": "unit",
@@ -84,8 +86,10 @@ def pytest_sessionstart() -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Import nothing but the unit tests where nothing else is to run: what others import takes seconds."""
-    if config.getoption("markexpr") != "unit" or not collection_path.is_relative_to(FOLDER):
+    if config.getoption("markexpr") != "unit":
         return None
+    if not collection_path.is_relative_to(FOLDER):
+        return True if collection_path.is_relative_to(EMULATOR) else None
     name = collection_path.relative_to(FOLDER).as_posix()
     folder = name.partition("/")[0]
     kinds = {KINDS.get(name)} - {None} or {KINDS.get(folder)} - {None}

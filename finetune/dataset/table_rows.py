@@ -86,7 +86,8 @@ def dataset_rows(location: str, config: str | None, split: str, cache: Path | No
 
     disable_progress_bars()
     cache_dir = None if cache is None else str(cache)
-    rows = load_dataset(location, config, split=split, cache_dir=cache_dir)  # nosec B615 - the user names it
+    # The user names it, revision and all.
+    rows = load_dataset(location, config, split=split, cache_dir=cache_dir)  # nosec B615
     return Rows(len(rows), _json_lines(_undecoded(rows)))
 
 

@@ -75,7 +75,11 @@ def test_every_line_of_the_app_is_written_this_way() -> None:
         imported = {
             alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
         }
-        opened = [node for node in ast.walk(tree) if ast.unparse(node).startswith("logging.getLogger(")]
+        opened = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "logging.getLogger"
+        ]
         for node in ast.walk(tree):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue

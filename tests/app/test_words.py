@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -60,12 +60,14 @@ ELSEWHERE = {
 }
 
 
-def _texts() -> Iterator[Path]:
-    yield from (ROOT / name for name in FILES)
+@cache
+def _texts() -> dict[str, str]:
+    """The content of each text of the project, by its path from the root."""
+    found = [ROOT / name for name in FILES]
     for folder in FOLDERS:
-        for path in (ROOT / folder).rglob("*"):
-            if path.suffix in TEXT and not {"__pycache__", "node_modules"} & set(path.parts):
-                yield path
+        found += (path for path in (ROOT / folder).rglob("*") if path.suffix in TEXT)
+    read = [path for path in found if not {"__pycache__", "node_modules"} & set(path.parts)]
+    return {path.relative_to(ROOT).as_posix(): path.read_text() for path in read}
 
 
 @pytest.mark.parametrize("words", GIVEN_UP)
@@ -75,9 +77,9 @@ def test_names_that_were_given_up_stay_out(words: str) -> None:
     pattern = re.compile(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])")
     seen = [
         f"{name}:{number}: {line.strip()[:100]}"
-        for path in _texts()
-        if (name := path.relative_to(ROOT).as_posix()) not in ELSEWHERE
-        for number, line in enumerate(path.read_text().splitlines(), 1)
+        for name, text in _texts().items()
+        if name not in ELSEWHERE and pattern.search(text)
+        for number, line in enumerate(text.splitlines(), 1)
         if pattern.search(line)
     ]
     assert not seen, f"write {GIVEN_UP[words]} instead:\n" + "\n".join(seen)

@@ -32,6 +32,7 @@ PAIRS = [
     (types.HoursEstimate, quote_view.HoursEstimateView),
     *((types.Estimate, create_quote.QuoteAnswer), (types.Refusal, create_quote.RefusalView)),
     (types.Month, create_quote.MonthView),
+    (types.Canary, dataset_views.CanaryView),
     *((types.Dataset, dataset_views.DatasetView), (types.Switch, dataset_views.SwitchView)),
     *((types.Comparison, run_views.ComparisonView), (types.Promotion, run_views.PromotionView)),
     *((types.Evaluation, run_views.EvaluationView), (types.Interval, run_views.IntervalView)),

@@ -10,7 +10,7 @@ import pytest
 
 from handlers.http.dataset_views import DatasetView
 from handlers.http.datasets import promote_run, roll_back, show_dataset
-from shared.domain.errors import RequestError, UnknownRunError
+from shared.domain.errors import CorruptRunError, RequestError, UnknownRunError
 from shared.domain.evaluation.record import Verdict
 from shared.domain.run.current_model import CurrentModel, Switch, SwitchKind
 from shared.domain.run.run import Run
@@ -259,3 +259,20 @@ def test_a_rollback_forgets_what_it_leads_away_from() -> None:
             Switch(kind=kind, run_id=run_id, previous=None, at=NOW, by="somebody", why="a test")
         )
     assert model.stack == ("c", "a")
+
+
+def test_a_history_that_cannot_be_read_keeps_no_run_from_going_live() -> None:
+    """The model answers by its own name; why it did not take the dataset's is on the record."""
+    world = World()
+    answering(world, {})
+
+    def broken(dataset: str) -> None:
+        raise CorruptRunError(f"the current model of {dataset} cannot be read")
+
+    world.current_models.load = broken  # type: ignore[method-assign]
+    live = train(world, {}, RIGHT)
+    assert live.promotion is not None
+    assert (live.promotion.promoted, live.promotion.why) == (
+        False,
+        "the current model of maths cannot be read",
+    )

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ def _modules() -> list[Path]:
     return [path for folder in ("handlers", "shared") for path in (CHECKOUT / folder).rglob("*.py")]
 
 
+@cache
 def _log_calls() -> dict[str, ast.Call]:
     trees = [ast.parse(path.read_text()) for path in sorted(_modules())]
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]

@@ -4,6 +4,7 @@ Rules: learn.microsoft.com/azure/azure-resource-manager/management/resource-name
 """
 
 import re
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -42,6 +43,7 @@ RULES = {
 HOST_ID_CHARACTERS = 32
 
 
+@cache
 def _names() -> dict[str, str]:
     main = BicepFile(INFRA / "main.bicep")
     return {key: string(node) for key, node in properties(main.variables["names"]).items()}

@@ -19,6 +19,7 @@ from azureml_emulator.core import certificates
 from azureml_emulator.core.clock import PACES, Clock, Pace
 from azureml_emulator.core.settings import Settings
 from azureml_emulator.core.state import EmulatorState
+from azureml_emulator.core.struct_types import resolve_struct_types
 from azureml_emulator.events import EventPublisher
 from azureml_emulator.routes import COMPLETIONS, ROUTES
 from azureml_emulator.server import AbortableProtocol, Server
@@ -116,6 +117,7 @@ class Emulator(Controls):
         Raises:
             TimeoutError: It did not come up.
         """
+        resolve_struct_types()
         # The protocol is named because asyncio switches Nagle's algorithm off only where it is: 40 ms a call.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

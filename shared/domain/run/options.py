@@ -22,12 +22,13 @@ ParameterValue = str | int | float | bool
 
 Hours = Annotated[float, Meta(gt=0, le=24 * 365)]
 Minutes = Annotated[float, Meta(ge=0, le=60 * 24 * 365)]
+NAME_PATTERN = r"\A[A-Za-z0-9][A-Za-z0-9._:-]*\Z"
 Name = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=128,
-        pattern=r"\A[A-Za-z0-9][A-Za-z0-9._:-]*\Z",
+        pattern=NAME_PATTERN,
         extra={"rule": "a name of at most 128 letters, digits and . _ : -, a letter or digit first"},
     ),
 ]

@@ -13,7 +13,7 @@ import msgspec
 
 from shared.config import Settings
 from shared.domain.dataset import SmokeSample
-from shared.domain.errors import RunChangedError
+from shared.domain.errors import CorruptRunError, RunChangedError
 from shared.domain.evaluation.record import Evaluation
 from shared.domain.evaluation.rows import Row, Subject, fingerprint_of, read_rows, row_of, write_rows
 from shared.domain.run.observation import EndpointStatus
@@ -49,7 +49,7 @@ def evaluate(run: Run, endpoint: EndpointStatus, settings: Settings, services: S
     run = with_route(run, endpoint, settings, services)
     candidate = _candidate(run, endpoint, settings)
     rows = _sample(run, candidate, services)
-    current = holder_of(history_of(run.dataset, services)[0], services, but=run.run_id)
+    current = _holder(run, services)
     models = [
         candidate,
         *([_current(current)] if current is not None else []),
@@ -82,6 +82,15 @@ def evaluate(run: Run, endpoint: EndpointStatus, settings: Settings, services: S
         base_asked=_asked(rows, Subject.BASE),
     )
     return msgspec.structs.replace(run, evaluation=evaluation)
+
+
+def _holder(run: Run, services: Services) -> Run | None:
+    """The run that has the dataset's name; None if there is none, or nobody can tell."""
+    try:
+        return holder_of(history_of(run.dataset, services)[0], services, but=run.run_id)
+    except CorruptRunError as fault:
+        _log.warning("a run is compared with no other", extra={"run_id": run.run_id, "code": fault.code})
+        return None
 
 
 def _ends_at(run: Run, evaluation: Evaluation, settings: Settings) -> datetime:
