@@ -14,6 +14,7 @@ from shared.config import Settings
 from shared.once import Once
 from shared.ports import Services
 from shared.serving.admission import Admission
+from shared.serving.canary import CanaryWatch
 from shared.serving.endpoint_directory import EndpointDirectory
 from shared.struct_types import resolve_struct_types
 
@@ -46,7 +47,9 @@ def _build() -> App:
     sys.setswitchinterval(SWITCH_SECONDS)
     settings = Settings.from_env(os.environ)
     services = build_services(settings, credential())
-    return App(settings, services, EndpointDirectory(services), Admission(settings.scoring_queue_seconds))
+    directory = EndpointDirectory(services)
+    admission = Admission(settings.scoring_queue_seconds)
+    return App(settings, services, directory, admission, CanaryWatch(services, directory))
 
 
 APP = Once(_build)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from shared.domain.dataset import Sink, Split
 from shared.domain.run.cost import Prices
-from shared.domain.run.current_model import CurrentModel
+from shared.domain.run.current_model import CurrentModel, NameMeaning
 from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.job_time import JobTime
@@ -238,8 +238,8 @@ class CurrentModels(Protocol):
     def replace(self, model: CurrentModel, etag: str | None) -> bool:
         """Write over the version `etag`, or anew for None; False if another version is there."""
 
-    def stacks(self) -> Mapping[str, tuple[str, ...]]:
-        """`CurrentModel.stack` of every dataset that has a history, from one listing."""
+    def names(self) -> Mapping[str, NameMeaning]:
+        """What the name of every dataset that has a history means, from one listing."""
 
 
 class Registry(Protocol):

@@ -262,7 +262,7 @@ UPLOADS = (
         "operator's bounds, base model, VM sizes, quota, parameters. Nothing is created.",
         tag="runs",
         successes={200: Success("A run with these options would be accepted.", (Content((PreflightView,)),))},
-        errors=(400, 413, 422, 502, *_BUSY),
+        errors=(400, 413, 422, *_BUSY),
         request=Content((RunJson,)),
         body_optional=True,
     ),

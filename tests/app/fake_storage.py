@@ -20,7 +20,7 @@ from shared.domain.errors import (
     UnknownRunError,
     UploadReplacedError,
 )
-from shared.domain.run.current_model import CurrentModel
+from shared.domain.run.current_model import CurrentModel, NameMeaning
 from shared.domain.run.ignored import IgnoredUpload
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.index_metadata import from_metadata, to_metadata
@@ -425,6 +425,6 @@ class MemoryCurrentModels:
             self.kept[model.dataset] = StoredCurrent(model, f'"{next(self._versions)}"')
             return True
 
-    def stacks(self) -> Mapping[str, tuple[str, ...]]:
-        """See `CurrentModels.stacks`."""
-        return {name: one.model.stack for name, one in self.kept.items()}
+    def names(self) -> Mapping[str, NameMeaning]:
+        """See `CurrentModels.names`."""
+        return {name: one.model.meaning for name, one in self.kept.items()}

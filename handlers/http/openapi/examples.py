@@ -122,6 +122,7 @@ DATASET: dict[str, Any] = {
     "dataset": "support",
     "current": RUN_ID,
     "stage": "live",
+    "canary": None,
     "history": [
         {
             "kind": "promoted",
