@@ -23,6 +23,7 @@ from bench.telemetry import measure_telemetry
 from bench.validation import measure_memory, measure_speed
 from bench.validation_copy import measure_copy
 from bench.validation_rows import measure_rows
+from bench.validation_verdict import measure_verdict
 from bench.waiting import measure_waiting
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -31,6 +32,7 @@ BENCHMARKS: dict[str, Callable[[int], dict[str, Any]]] = {
     "validation_memory": measure_memory,
     "validation_copy": measure_copy,
     "validation_rows": lambda _megabytes: measure_rows(),
+    "validation_verdict": lambda _megabytes: measure_verdict(),
     "cold_import": measure_cold_import,
     "cold_start": measure_cold_start,
     "chat_cpu": measure_chat_cpu,
@@ -51,7 +53,12 @@ def main() -> None:
     parser.add_argument(
         "--megabytes", type=int, default=1_000, help="size of the dataset (default: %(default)s)"
     )
-    parser.add_argument("--only", choices=BENCHMARKS, action="append", help="may be repeated")
+    parser.add_argument(
+        "--only",
+        choices=(*BENCHMARKS, "validation"),
+        action="append",
+        help="may be repeated; `validation` is all that begin so",
+    )
     parser.add_argument(
         "--minutes", type=float, default=Load.minutes, help="of the load (default: %(default)s)"
     )
@@ -63,7 +70,10 @@ def main() -> None:
         "system": platform.platform(),
         "cores": os.cpu_count(),
     }
-    for name in options.only or BENCHMARKS:
+    asked = options.only or BENCHMARKS
+    for name in (
+        one for one in BENCHMARKS if one in asked or ("validation" in asked and "validation_" in one)
+    ):
         load = os.getloadavg()[0]  # a busy machine makes all of them slower, and not all alike
         results[name] = {"load_average_before": round(load, 1), **benchmarks[name](options.megabytes)}
         print(name, json.dumps(results[name], indent=2))

@@ -20,7 +20,7 @@ from shared.adapters.storage.account import CONTAINERS, READ_PIECE, UPLOADS
 from shared.adapters.storage.datasets import BLOCK, IN_FLIGHT, BlobDatasets, BlobUploads
 from shared.domain.dataset import DatasetFile, Split, ValidationRules, validate_files
 
-TARGET = 1.25
+TARGET = 1.10
 _ROUNDS = 3
 
 

@@ -165,6 +165,8 @@ var defaultSettings = {
   START_ON_REQUEST: 'false'
   SMOKE_TEST_ROWS: '3'
   EVALUATION_ROWS: '50'
+  PROMOTION_TRAFFIC: '100'
+  PROMOTION_STEP_MINUTES: '30'
   EVALUATE_BASE: 'false'
   PROMOTION: 'if_not_worse'
   SERVING: 'vllm-environment,vllm-model-image,mlflow'

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from shared.config import Settings
 from shared.ports import Services
 from shared.serving.admission import Admission
+from shared.serving.canary import CanaryWatch
 from shared.serving.endpoint_directory import EndpointDirectory
 
 
@@ -18,3 +19,4 @@ class App:
     services: Services
     directory: EndpointDirectory
     admission: Admission
+    canaries: CanaryWatch

@@ -14,6 +14,7 @@ from shared.config import Settings
 from shared.once import Once
 from shared.ports import Services
 from shared.serving.admission import Admission
+from shared.serving.canary import CanaryWatch
 from shared.serving.endpoint_directory import EndpointDirectory
 from shared.struct_types import resolve_struct_types
 
@@ -46,7 +47,9 @@ def _build() -> App:
     sys.setswitchinterval(SWITCH_SECONDS)
     settings = Settings.from_env(os.environ)
     services = build_services(settings, credential())
-    return App(settings, services, EndpointDirectory(services), Admission(settings.scoring_queue_seconds))
+    directory = EndpointDirectory(services)
+    admission = Admission(settings.scoring_queue_seconds)
+    return App(settings, services, directory, admission, CanaryWatch(services, directory))
 
 
 APP = Once(_build)
@@ -87,6 +90,7 @@ def build_services(
     from shared.adapters.storage.serving_memory import BlobServingMemory
     from shared.adapters.storage.slots import BlobSlots
     from shared.adapters.storage.upload_queue import UploadQueue
+    from shared.adapters.storage.upload_writer import BlobUploadWriter
     from shared.adapters.telemetry import OpenTelemetry
 
     resolve_struct_types()
@@ -116,6 +120,7 @@ def build_services(
         content_index=BlobContentIndex(blobs),
         slots=BlobSlots(blobs),
         uploads=BlobUploads(blobs),
+        upload_writer=BlobUploadWriter(blobs),
         upload_checks=UploadQueue(open_queue(settings.storage, credential, upload_queue.QUEUE)),
         ignored_uploads=BlobIgnoredUploads(blobs),
         datasets=datasets,

@@ -418,12 +418,21 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
 
 
+class Canary(msgspec.Struct, frozen=True, kw_only=True):
+    """A candidate that answers some of the requests that name the dataset; `share` in percent."""
+
+    run_id: str
+    share: int
+    since: datetime
+
+
 class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     """A dataset and its current model; the newest switch first."""
 
     dataset: str
     current: str | None = None
     stage: str | None = None
+    canary: Canary | None = None
     history: list[Switch] = []
 
 

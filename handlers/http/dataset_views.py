@@ -24,12 +24,21 @@ class SwitchView(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class CanaryView(msgspec.Struct, frozen=True, kw_only=True):
+    """A candidate that answers some of the requests that name the dataset."""
+
+    run_id: str
+    share: Annotated[int, Meta(description="Percent.")]
+    since: datetime
+
+
 class DatasetView(msgspec.Struct, frozen=True, kw_only=True):
     """A dataset and its current model, which is what its name means in the OpenAI API."""
 
     dataset: str
     current: Annotated[str | None, Meta(description="The run that has the model; null if there is none.")]
     stage: Annotated[Stage | None, Meta(description="Of that run: `live` if the model answers.")]
+    canary: Annotated[CanaryView | None, Meta(description="The candidate that gets a share of the requests.")]
     history: Annotated[list[SwitchView], Meta(description="The newest first.")]
 
 
@@ -39,6 +48,7 @@ def dataset_view(model: CurrentModel, current: Run | None) -> DatasetView:
         dataset=model.dataset,
         current=current.run_id if current is not None else None,
         stage=current.stage if current is not None else None,
+        canary=msgspec.convert(model.canary, CanaryView | None, from_attributes=True),
         history=[
             msgspec.convert(switch, SwitchView, from_attributes=True) for switch in reversed(model.history)
         ],

@@ -98,6 +98,10 @@ def roll_back(
         if not model.history:
             raise _unknown(dataset)
         current = holder_of(model, services)
+        if model.canary is not None:
+            # A candidate that has a share of the requests is what one goes back from.
+            kept = current.run_id if current is not None else model.canary.run_id
+            return model.with_switch(_switch(SwitchKind.WITHDRAWN, kept, model.canary.run_id, now, asked))
         before = holder_of(model, services, but=current.run_id) if current is not None else None
         if current is None or before is None:
             message = f"{dataset} has no earlier model that is live or stopped: promote a run instead"

@@ -28,8 +28,8 @@ class DatasetsView(msgspec.Struct, frozen=True, kw_only=True):
 
 def list_datasets(services: Services) -> Response:
     """List the current models."""
-    stacks = services.current_models.stacks()
-    models = available_models(services.runs.entries(), stacks)
+    names = services.current_models.names()
+    models = available_models(services.runs.entries(), names)
     # An endpoint's own name is in there, too, and none of a dataset.
     found = [
         CurrentView(dataset=name, current=one.endpoint) for name, one in models.items() if not is_run_id(name)

@@ -47,6 +47,9 @@ def check_each(values: Mapping[str, Any]) -> list[Problem]:
         limit = values.get(most, usual_most)
         if limit != 0 and values.get(chosen, usual) > limit:
             problems.append(Problem(most.upper(), f"must not be below {chosen.upper()}"))
+    traffic = values.get("promotion_traffic", (100,))
+    if traffic[-1] != 100 or sorted(set(traffic)) != list(traffic):
+        problems.append(Problem("PROMOTION_TRAFFIC", "must rise from step to step and end with 100"))
     if 0 < values.get("endpoint_idle_minutes", 0) < LEAST_IDLE_MINUTES:
         message = f"must be 0 for never, or at least {LEAST_IDLE_MINUTES}"
         problems.append(Problem("ENDPOINT_IDLE_MINUTES", message))

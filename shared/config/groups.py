@@ -42,6 +42,7 @@ LISTS = frozenset(
         "compute_size",
         "deployment_instance_type",
         "ignore_keys",
+        "promotion_traffic",
         "serving",
     }
 )
@@ -243,6 +244,16 @@ class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
             "at most 200; 0 is none. `run.json` may say otherwise."
         ),
     ] = 50
+    promotion_traffic: Annotated[
+        Annotated[tuple[Annotated[int, Meta(ge=1, le=100)], ...], Meta(min_length=1, max_length=10)],
+        Meta(
+            description="Percent of the requests to a dataset's name that a model gets before it has it, "
+            "comma-separated and rising to 100; it goes back to none when errors or latency rise."
+        ),
+    ] = (100,)
+    promotion_step_minutes: Annotated[
+        float, Meta(gt=0, le=60 * 24, description="Minutes between these steps.")
+    ] = 30
     evaluate_base: Annotated[
         bool,
         Meta(

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from shared.domain.errors import FinetuneError, ModelStartingError, RequestError, UnknownRunError
-from shared.domain.run.current_model import meaning_of
+from shared.domain.run.current_model import NameMeaning, meaning_of
 from shared.domain.run.index import IndexEntry
 from shared.domain.run.names import run_id_of
 from shared.domain.run.parts import StartRequest
@@ -55,12 +55,16 @@ class AvailableModel(NamedTuple):
         endpoint: The run whose endpoint answers.
         since: When it went live or was stopped (UTC).
         status: Whether it answers.
+        canary: The run that answers a share of the requests instead, or None.
+        share: That share, in percent.
     """
 
     id: str
     endpoint: str
     since: datetime
     status: Availability = Availability.LIVE
+    canary: str | None = None
+    share: int = 0
 
 
 class EndpointDirectory:
@@ -92,6 +96,10 @@ class EndpointDirectory:
             RequestError: 404 if no live model has that id; 409 or 410 for an endpoint that is not live.
         """
         found = await self._find(model)
+        if found.canary is not None and 100 * self._services.jitter() < found.share:
+            # One that does not answer any more gets none of its share.
+            with suppress(RequestError, UnknownRunError):
+                return await self.resolve(found.canary)
         try:
             return await self.resolve(found.endpoint)
         except (RequestError, UnknownRunError):
@@ -109,6 +117,11 @@ class EndpointDirectory:
         """Look the endpoint up before its next request: it did not behave as if it were live."""
         self._targets.discard(run_id_of(endpoint) or endpoint)
         self._lists.discard(_LIST)
+
+    async def canary_of(self, model: str) -> tuple[str, str] | None:
+        """The current run of a dataset and the canary beside it, or None if there is no canary."""
+        found = (await self._listed(LISTED_FOR)).get(model)
+        return (found.endpoint, found.canary) if found is not None and found.canary is not None else None
 
     def forget_names(self) -> None:
         """List the models anew before the next request: a name was switched."""
@@ -138,8 +151,8 @@ class EndpointDirectory:
 
     def _list(self) -> Mapping[str, AvailableModel]:
         # Names first: a run that takes one meanwhile is found by its own name, and the one before it by both.
-        stacks = self._services.current_models.stacks()
-        return available_models(self._services.runs.entries(), stacks)
+        names = self._services.current_models.names()
+        return available_models(self._services.runs.entries(), names)
 
     def _use(self, run_id: str) -> ScoringTarget:
         now = self._services.now()
@@ -168,7 +181,7 @@ class EndpointDirectory:
 
 
 def available_models(
-    entries: Iterable[IndexEntry], stacks: Mapping[str, tuple[str, ...]]
+    entries: Iterable[IndexEntry], names: Mapping[str, NameMeaning]
 ) -> dict[str, AvailableModel]:
     """The ids of all models that answer, or would once they are started: endpoints' names, and datasets'.
 
@@ -178,7 +191,7 @@ def available_models(
 
     Args:
         entries: The index of runs.
-        stacks: Of each dataset that has a history, the runs that hold its name.
+        names: What the name of each dataset that has a history means.
     """
     found = [
         (entry, status, entry.opened, entry.entered)
@@ -191,11 +204,14 @@ def available_models(
     ):
         models[entry.dataset] = AvailableModel(entry.dataset, entry.run_id, entered, status)
     available = {entry.run_id: (entry, status, entered) for entry, status, _, entered in found}
-    for dataset, stack in stacks.items():
+    for dataset, meaning in names.items():
         models.pop(dataset, None)
-        if (current := meaning_of(stack, available)) is not None:
+        if (current := meaning_of(meaning.stack, available)) is not None:
             _, status, entered = available[current]
-            models[dataset] = AvailableModel(dataset, current, entered, status)
+            candidate = available.get(meaning.canary or "")
+            answering = candidate is not None and candidate[1] is Availability.LIVE
+            canary = meaning.canary if answering else None
+            models[dataset] = AvailableModel(dataset, current, entered, status, canary, meaning.share)
     # An endpoint's name is never taken by a dataset that is called like it.
     for entry, status, _, entered in found:
         models[entry.run_id] = AvailableModel(entry.run_id, entry.run_id, entered, status)

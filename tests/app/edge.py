@@ -16,6 +16,7 @@ from shared.app import App
 from shared.config import Settings
 from shared.once import Once
 from shared.serving.admission import Admission
+from shared.serving.canary import CanaryWatch
 from shared.serving.endpoint_directory import EndpointDirectory
 from tests.app.fakes import World
 
@@ -25,7 +26,9 @@ BY_NAME = {route.function: route for route in ROUTES}
 def app_of(world: World, settings: Settings) -> App:
     """The app over a world of fakes."""
     services = world.services
-    return App(settings, services, EndpointDirectory(services), Admission(settings.scoring_queue_seconds))
+    directory = EndpointDirectory(services)
+    admission = Admission(settings.scoring_queue_seconds)
+    return App(settings, services, directory, admission, CanaryWatch(services, directory))
 
 
 async def ask(

@@ -61,7 +61,7 @@ def _spelled(value: object) -> str:
     if value in (None, ()):
         return "*none*"
     if isinstance(value, tuple):
-        return f"`{','.join(value)}`"
+        return f"`{','.join(map(str, value))}`"
     if isinstance(value, bool | dict):
         return f"`{json.dumps(value)}`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"

@@ -23,7 +23,7 @@ from shared.adapters.storage.slots import BlobSlots
 from shared.domain.errors import (
     RunBusyError,
 )
-from shared.domain.run.current_model import CurrentModel, Switch, SwitchKind
+from shared.domain.run.current_model import Canary, CurrentModel, NameMeaning, Switch, SwitchKind
 from shared.domain.run.job_time import KEPT, JobTime, time_key
 from shared.domain.run.names import is_run_id
 from shared.domain.run.slots import SlotKind
@@ -83,11 +83,11 @@ def test_a_name_is_switched_under_its_version(current_models: CurrentModels) -> 
     """Of two writers of one version one succeeds; one listing tells what every name means, in any script."""
     name = "Kundendienst/größer"
     assert current_models.load(name) is None
-    assert current_models.stacks() == {}
+    assert current_models.names() == {}
     empty = CurrentModel(dataset=name)
     assert current_models.replace(empty, None)
     assert not current_models.replace(empty, None)
-    assert current_models.stacks() == {name: ()}
+    assert current_models.names() == {name: NameMeaning(())}
     stored = current_models.load(name)
     assert stored is not None
     switch = Switch(kind=SwitchKind.PROMOTED, run_id=RUN_ID, previous=None, at=NOW, by="Ada", why="größer")
@@ -96,7 +96,10 @@ def test_a_name_is_switched_under_its_version(current_models: CurrentModels) -> 
     again = current_models.load(name)
     assert again is not None
     assert again.model.history == (switch,)
-    assert current_models.stacks() == {name: (RUN_ID,)}
+    assert current_models.names() == {name: NameMeaning((RUN_ID,))}
+    canary = Canary(run_id="ft-other-0123456789", share=10, since=NOW)
+    assert current_models.replace(msgspec.structs.replace(again.model, canary=canary), again.etag)
+    assert current_models.names() == {name: NameMeaning((RUN_ID,), canary.run_id, 10)}
 
 
 def test_a_run_is_held_by_one_worker_at_a_time(run_lock: RunLock) -> None:

@@ -49,6 +49,8 @@ RESTORED: dict[str, tuple[Callable[[EndpointStatus], EndpointStatus], list[str]]
 
 REPORTED: dict[str, tuple[Callable[[EndpointStatus], EndpointStatus], str]] = {
     "private": (lambda seen: seen._replace(public=False), "closed to the public network"),
+    "other sign-in": (lambda seen: seen._replace(auth_mode="key"), "takes key instead of aad_token"),
+    "mirrored": (lambda seen: seen._replace(mirrored=("spy",)), "sends copies of its requests to spy"),
     "other deployment": (lambda seen: seen._replace(traffic={"green": 100}), "sends traffic to green"),
     "split": (lambda seen: seen._replace(traffic={"green": 50, "main": 50}), "sends traffic to green"),
     "failed": (lambda seen: seen._replace(state=Provisioning.FAILED, failure="quota"), "has failed: quota"),

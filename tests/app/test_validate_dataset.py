@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,9 +20,11 @@ from shared.workflow.steps.validate_dataset import CHECKPOINT_EVERY, LONGEST_INV
 from shared.workflow.steps.validation_turns import AT_ONCE, TURN_SECONDS, WAITS_SECONDS, ValidationTurns
 from tests.app.fake_storage import MemoryUploads
 from tests.app.fakes import World
-from tests.app.worlds import Crash, advance, upload
-from tests.dataset.checking import good_rows, jsonl
+from tests.app.worlds import Crash, advance, drive, upload
+from tests.dataset.checking import assistant, good_rows, jsonl, user
+from tests.dataset.test_tool_text import OPENAI, WRITTEN
 
+QA = [user("Q"), assistant("A")]
 WHOLE_LIFE = timedelta(minutes=20)  # of a run after its validation, in a world without waiting
 DATA = jsonl(good_rows(40_000))  # 5 MB, read in pieces of 4 KiB
 
@@ -154,3 +158,44 @@ def test_a_long_validation_makes_way_for_others(monkeypatch: pytest.MonkeyPatch)
     assert advance(world, run_id).report is None
     assert world.now - began < timedelta(seconds=2 * TURN_SECONDS)
     assert world.datasets.checkpoints
+
+
+@pytest.mark.parametrize(
+    ("asked", "row", "pinned"),
+    [
+        ({"tools": "as_text"}, OPENAI, WRITTEN),
+        ({"tools": "drop_rows"}, OPENAI, None),
+        (
+            {"preference": "use_chosen"},
+            {"prompt": "Q", "chosen": "A", "rejected": "B"},
+            [user("Q"), assistant("A")],
+        ),
+        (
+            {"pretemplated": "strip"},
+            {"prompt": "[INST] Q [/INST]", "completion": "A"},
+            [user("Q"), assistant("A")],
+        ),
+        (
+            {"ignore_keys": ["lang"]},
+            {"prompt": "Q", "completion": "A", "lang": "x"},
+            [user("Q"), assistant("A")],
+        ),
+    ],
+)
+def test_what_run_json_asks_for_is_what_is_pinned(
+    asked: dict[str, Any], row: dict[str, Any], pinned: list[dict[str, Any]] | None
+) -> None:
+    """And without it the dataset is rejected, which names the way out."""
+    body = jsonl([*good_rows(60), json.dumps(row).encode()])
+    world = World()
+    world.uploads.put("chat/run.json", json.dumps(asked).encode())
+    drive(world, upload(world, "chat/train.jsonl", body), Stage.LIVE)
+    lines = b"".join(
+        data for path, data in world.datasets.files.items() if path.endswith(".jsonl")
+    ).splitlines()
+    assert len(lines) == 60 + (pinned is not None)
+    assert pinned is None or pinned in [json.loads(line)["messages"] for line in lines]
+    refused = World()
+    run = drive(refused, upload(refused, "chat/train.jsonl", body), Stage.REJECTED)
+    assert run.error is not None
+    assert next(iter(asked)) in run.error.message

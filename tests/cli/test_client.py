@@ -28,6 +28,8 @@ PAIRS = [
     *((types.Metrics, run_views.MetricsView), (types.MetricPoint, run_views.MetricPointView)),
     *((types.Serving, run_views.ServingView), (types.FailedAttempt, run_views.FailedAttemptView)),
     (types.SmokeTest, run_views.SmokeTestView),
+    (types.Progress, run_views.ProgressView),
+    (types.Canary, dataset_views.CanaryView),
     *((types.Dataset, dataset_views.DatasetView), (types.Switch, dataset_views.SwitchView)),
     *((types.Comparison, run_views.ComparisonView), (types.Promotion, run_views.PromotionView)),
     *((types.Evaluation, run_views.EvaluationView), (types.Interval, run_views.IntervalView)),

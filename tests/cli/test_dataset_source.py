@@ -142,6 +142,28 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes,
     assert words in str(raised.value)
 
 
+def test_functions_of_a_table_have_their_own_parameters_alone(tmp_path: Path) -> None:
+    """A table gives each function, and each call's arguments, the keys of all others, as null."""
+    weather = {"name": "weather", "parameters": {"properties": {"city": {"type": "string"}}}}
+    time = {"name": "time", "parameters": {"properties": {"zone": {"type": "string"}}}}
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": "q"},
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [{"id": "1", "function": {"name": tool["name"], "arguments": {key: "x"}}}],
+                },
+            ],
+            "tools": [{"type": "function", "function": weather}, {"type": "function", "function": time}],
+        }
+        for tool, key in ((weather, "city"), (time, "zone"))
+    ]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "chat.parquet")
+    assert rows_of(tmp_path / "chat.parquet") == rows
+
+
 def test_every_column_is_passed_on(tmp_path: Path) -> None:
     """Validation is to see all of them: those that JSON has no form for as the name of what they hold."""
     rows = [

@@ -36,7 +36,7 @@ def waiting(world: World) -> tuple[Run, str]:
 
 def holders(world: World) -> tuple[str, ...]:
     """The runs that hold the dataset's name."""
-    return world.current_models.stacks()["support"]
+    return world.current_models.names()["support"].stack
 
 
 def text(answer: Response) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from handlers.http.auth import check_key
 from handlers.http.openai.chat_events import stream_reply
 from handlers.http.requests import Request, read_object
@@ -27,6 +29,7 @@ async def complete_chat(request: Request, app: App) -> Response:
     completion = read_completion(read_object(request.body))
     target = await app.directory.resolve_model(completion.model)
     writer = chunk_writer(target.name, app.services.now())
+    began, failed = time.monotonic(), False
     try:
         if completion.stream:
             return await stream_reply(
@@ -35,7 +38,11 @@ async def complete_chat(request: Request, app: App) -> Response:
         async with app.admission.admit(target):
             reply = await complete(completion.chat, target, app.services)
     except ScoringError as fault:
+        failed = fault.status >= 500
         if fault.status == 503 and fault.code != "ModelUnavailable":
             app.directory.forget(target.name)
         raise
+    finally:
+        seconds = time.monotonic() - began
+        await app.canaries.note(completion.model, target.name, failed=failed, seconds=seconds)
     return json_response(200, completion_of(reply, **writer._asdict()))

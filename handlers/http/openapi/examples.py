@@ -109,6 +109,28 @@ PREFLIGHT = {
 START = {"instance_type": "Standard_NC48ads_A100_v4", "lifetime_hours": 8}
 EXTENSION = {"hours": 4}
 HEALTH = {"status": "ok"}
+ROWS = {
+    "verdict": "rejected",
+    "reason": "1 of 2 rows has a fault.",
+    "rows": 2,
+    "rows_kept": 1,
+    "tokens": 24,
+    "counts": {"E104": 1},
+    "issues": [
+        {
+            "code": "E104",
+            "message": "the line is a list, not an object",
+            "file": "train.jsonl",
+            "line": 2,
+            "excerpt": "[]",
+        },
+    ],
+}
+PARTS = {
+    "files": [{"name": "train.jsonl", "parts": ["9f86d081884c7d65-00000", "9f86d081884c7d65-00001"]}],
+    "options": {"parameters": {"num_train_epochs": 3}},
+}
+RECEIVED = {"run_id": RUN_ID, "path": "support/train.jsonl", "removed": []}
 DATASETS = {"datasets": [{"dataset": "support", "current": RUN_ID}]}
 SLOTS = {
     "training": {"in_use": 4, "limit": 4, "waiting": 2},
@@ -122,6 +144,7 @@ DATASET: dict[str, Any] = {
     "dataset": "support",
     "current": RUN_ID,
     "stage": "live",
+    "canary": None,
     "history": [
         {
             "kind": "promoted",
@@ -150,6 +173,9 @@ EXAMPLES: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("start_run", "202"): _ASKED,
     ("retry_run", "202"): {JSON: {"run": ASKED_RUN, "unreadable": {"run_id": RUN_ID}}},
     ("acknowledge_run", "200"): _ASKED,
+    ("check_rows", "200"): {JSON: {"rejected": ROWS}},
+    ("complete_upload", "request"): {JSON: {"two parts": PARTS}},
+    ("complete_upload", "201"): {JSON: {"received": RECEIVED}},
     ("list_datasets", "200"): {JSON: {"datasets": DATASETS}},
     ("show_slots", "200"): {JSON: {"slots": SLOTS}},
     ("score", "request"): {JSON: {"short": SCORE_SHORT, "azure": SCORE_AZURE}},

@@ -189,8 +189,15 @@ def _read_endpoint(body: Any, owner: tuple[str, str]) -> tuple[EndpointStatus, s
         traffic={key: share for key, share in shares.items() if share},
         foreign=_read_tags(body)[1:] != owner,
         public=str(facts.get("publicNetworkAccess") or "Enabled").lower() == "enabled",
+        auth_mode=_AUTH_MODES.get(str(facts.get("authMode")).lower()),
+        mirrored=tuple(
+            sorted(name for name, share in (facts.get("mirrorTraffic") or {}).items() if int(share))
+        ),
     )
     return seen, operation
+
+
+_AUTH_MODES = {"key": "key", "amltoken": "aml_token", "aadtoken": "aad_token"}
 
 
 def _read_deployment(body: Any) -> tuple[DeploymentStatus, str | None]:

@@ -19,11 +19,12 @@ from azure.storage.blob import BlobClient, BlobServiceClient
 from shared.adapters.sdk_errors import translated
 from shared.adapters.storage.account import COORDINATION, NOTE_LIMIT_BYTES, read_bounded
 from shared.domain.errors import CorruptRunError
-from shared.domain.run.current_model import STACK_LISTED, CurrentModel
+from shared.domain.run.current_model import STACK_LISTED, CurrentModel, NameMeaning
 from shared.domain.run.names import is_run_id
 from shared.ports import StoredCurrent
 
 _PREFIX = "current/"
+_SHARES = frozenset(map(str, range(1, 101)))
 
 
 class BlobCurrentModels:
@@ -54,6 +55,7 @@ class BlobCurrentModels:
         metadata = {
             "dataset": quote(model.dataset, safe=""),
             "stack": ",".join(model.stack[:STACK_LISTED]) or "-",
+            "canary": f"{model.canary.run_id},{model.canary.share}" if model.canary is not None else "-",
         }
         with translated(f"switching the current model of {model.dataset}"):
             try:
@@ -64,15 +66,19 @@ class BlobCurrentModels:
                 return False
         return True
 
-    def stacks(self) -> Mapping[str, tuple[str, ...]]:
-        """See `CurrentModels.stacks`."""
-        found: dict[str, tuple[str, ...]] = {}
+    def names(self) -> Mapping[str, NameMeaning]:
+        """See `CurrentModels.names`."""
+        found: dict[str, NameMeaning] = {}
         with translated("listing the current models"):
             for blob in self._container.list_blobs(name_starts_with=_PREFIX, include=["metadata"]):
                 facts = {name.lower(): value for name, value in (blob.metadata or {}).items()}
                 if "dataset" in facts:
-                    stack = filter(is_run_id, facts.get("stack", "").split(","))
-                    found[unquote(facts["dataset"])] = tuple(stack)
+                    stack = tuple(filter(is_run_id, facts.get("stack", "").split(",")))
+                    canary, _, share = facts.get("canary", "").partition(",")
+                    known = is_run_id(canary) and share in _SHARES
+                    found[unquote(facts["dataset"])] = (
+                        NameMeaning(stack, canary, int(share)) if known else NameMeaning(stack)
+                    )
         return found
 
     def _blob(self, dataset: str) -> BlobClient:

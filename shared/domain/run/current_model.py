@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
@@ -34,6 +34,8 @@ class SwitchKind(StrEnum):
 
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled back"
+    WITHDRAWN = "withdrawn"
+    # A canary lost its traffic: `previous` is the canary, and `run_id` has the name as before.
 
 
 class Switch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,17 +57,47 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     why: str
 
 
+class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A candidate that gets a share of the requests that name its dataset.
+
+    Attributes:
+        share: Percent.
+        since: When it got this share (UTC).
+    """
+
+    run_id: str
+    share: int
+    since: Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class NameMeaning(NamedTuple):
+    """What a dataset's name means: the first run of `stack` that is available, but for the canary's share."""
+
+    stack: tuple[str, ...]
+    canary: str | None = None
+    share: int = 0
+
+
 class CurrentModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A dataset's switches, the oldest first."""
 
     dataset: str
     history: tuple[Switch, ...] = ()
+    canary: Canary | None = None
+
+    @property
+    def meaning(self) -> NameMeaning:
+        """What one listing of all datasets tells."""
+        canary, share = (self.canary.run_id, self.canary.share) if self.canary is not None else (None, 0)
+        return NameMeaning(self.stack[:STACK_LISTED], canary, share)
 
     @property
     def stack(self) -> tuple[str, ...]:
         """The runs that the name means, the first that is available; the newest first."""
         runs: list[str] = []
         for switch in self.history:
+            if switch.kind is SwitchKind.WITHDRAWN:
+                continue
             if switch.kind is SwitchKind.ROLLED_BACK and switch.run_id in runs:
                 del runs[runs.index(switch.run_id) + 1 :]
             else:
@@ -73,13 +105,25 @@ class CurrentModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return tuple(reversed(runs))
 
     def with_switch(self, switch: Switch) -> CurrentModel:
-        """The history with one more entry."""
+        """The history with one more entry, which ends a canary."""
         history = (*self.history, switch)[-HISTORY_KEPT:]
-        return msgspec.structs.replace(self, history=history)
+        return msgspec.structs.replace(self, history=history, canary=None)
+
+    def why_withdrawn(self, run_id: str) -> str | None:
+        """Why a canary lost its traffic last, or None if it did not."""
+        reasons = [
+            switch.why
+            for switch in self.history
+            if switch.kind is SwitchKind.WITHDRAWN and switch.previous == run_id
+        ]
+        return reasons[-1] if reasons else None
 
     def was_promoted_by_policy(self, run_id: str) -> bool:
         """Whether a run got the name by its evaluation, be it long ago."""
-        return any(switch.run_id == run_id and switch.by == BY_POLICY for switch in self.history)
+        return any(
+            switch.run_id == run_id and switch.by == BY_POLICY and switch.kind is SwitchKind.PROMOTED
+            for switch in self.history
+        )
 
 
 def meaning_of(stack: Iterable[str], available: Container[str]) -> str | None:
@@ -96,6 +140,7 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         at: UTC.
         waits: Whether a person's answer is asked for (`approval`).
         key: What signs the link that asks for it.
+        next_at: When a canary's share is raised (UTC); None if it is none.
     """
 
     promoted: bool
@@ -103,6 +148,7 @@ class Promotion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     waits: bool = False
     key: str | None = None
+    next_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 def decide_promotion(

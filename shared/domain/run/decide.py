@@ -286,7 +286,8 @@ def _stopped(run: Run, _seen: Observation, now: datetime, _limits: Limits) -> De
 
 
 def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decision:
-    if run.approval_given:
+    share_ends = run.promotion.next_at if run.promotion is not None else None
+    if run.approval_given or (share_ends is not None and share_ends <= now):
         return Do(Step.PROMOTE)
     if run.endpoint is None or run.ends_at is None:
         return time_is_up(run, now)
@@ -300,7 +301,7 @@ def _live(run: Run, seen: Observation, now: datetime, limits: Limits) -> Decisio
         return Wait(now + limits.job_poll, f"endpoint {run.endpoint_name} is not in the workspace")
     drift = drift_of(run, seen.endpoint)
     if drift is None:
-        return Wait(ends_at, _over_lifetime(run, ends_at))
+        return Wait(min(ends_at, share_ends or ends_at), _over_lifetime(run, ends_at))
     if drift.reaction in _REPAIRS:
         return Do(_REPAIRS[drift.reaction])
     poll = limits.operation_poll if drift.reaction is Reaction.WAIT else limits.job_poll

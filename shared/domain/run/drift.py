@@ -86,7 +86,17 @@ def _of_traffic(name: str, traffic: dict[str, int]) -> Drift | None:
 
 
 def _of_access(run: Run, endpoint: EndpointStatus) -> Drift | None:
-    if run.endpoint is None or endpoint.public == run.endpoint.public:
+    name = run.endpoint_name
+    if endpoint.mirrored:
+        return Drift(f"endpoint {name} sends copies of its requests to {', '.join(endpoint.mirrored)}")
+    if run.endpoint is None:
+        return None
+    if endpoint.auth_mode not in {None, run.endpoint.auth_mode}:
+        return Drift(
+            f"endpoint {name} takes {endpoint.auth_mode} instead of {run.endpoint.auth_mode}: the app cannot "
+            "sign in; delete it, and start the run once it has stopped"
+        )
+    if endpoint.public == run.endpoint.public:
         return None
     word = "opened to" if endpoint.public else "closed to"
-    return Drift(f"endpoint {run.endpoint_name} was {word} the public network after it went live")
+    return Drift(f"endpoint {name} was {word} the public network after it went live")

@@ -87,6 +87,8 @@ class EndpointStatus(NamedTuple):
     Attributes:
         foreign: It does not carry the tags of the run and of this installation: it is somebody else's.
         public: Whether it can be reached from the public network.
+        auth_mode: What callers sign in with, in the words of ENDPOINT_AUTH_MODE; None if it does not say.
+        mirrored: The deployments that get copies of requests.
         base: The deployment of the base model, if it was looked for.
     """
 
@@ -97,6 +99,8 @@ class EndpointStatus(NamedTuple):
     failure: str | None = None
     foreign: bool = False
     public: bool = True
+    auth_mode: str | None = None
+    mirrored: tuple[str, ...] = ()
     base: DeploymentStatus | None = None
 
 

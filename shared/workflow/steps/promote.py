@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import secrets
+from datetime import datetime, timedelta
 
 import msgspec
 
+from shared.config import Settings
 from shared.domain.errors import CorruptRunError
-from shared.domain.run.current_model import BY_POLICY, Promotion, Switch, SwitchKind, decide_promotion
+from shared.domain.run.current_model import (
+    BY_POLICY,
+    Canary,
+    Promotion,
+    Switch,
+    SwitchKind,
+    decide_promotion,
+)
 from shared.domain.run.run import Run
+from shared.domain.run.stages import Stage
 from shared.logs import get_logger
 from shared.ports import Services
 from shared.workflow.current_model import history_of, holder_of
 
+ALL = 100
+"""Percent."""
+
 _log = get_logger(__name__)
 
 
-def promote(run: Run, services: Services) -> Run:
+def promote(run: Run, settings: Settings, services: Services) -> Run:
     """Give the dataset's name to the run, or not; whatever is decided is on the record.
 
     If another model took the name since the evaluation, the candidate is compared with that one first.
@@ -27,6 +40,8 @@ def promote(run: Run, services: Services) -> Run:
     Raises:
         TransientServiceError: If storage could not be reached.
     """
+    if run.promotion is not None and run.promotion.next_at is not None:
+        return _raised(run, run.promotion, settings, services)
     if run.promotion is not None:
         return _answered(run, run.promotion, services)
     now = services.now()
@@ -44,7 +59,12 @@ def promote(run: Run, services: Services) -> Run:
         return msgspec.structs.replace(run, evaluation=again)
     comparison = evaluation.comparison if evaluation is not None else None
     decided = decide_promotion(run.options.promotion, found, comparison, now)
-    switched = history
+    switched, first = history, settings.promotion_traffic[0]
+    if decided.promoted and first < ALL and current is not None and current.stage is Stage.LIVE:
+        canary = Canary(run_id=run.run_id, share=first, since=now)
+        if not services.current_models.replace(msgspec.structs.replace(history, canary=canary), etag):
+            return run
+        return msgspec.structs.replace(run, promotion=_sharing(first, decided.why, now, settings))
     # If it is there already, the worker that died after writing it was at this very step.
     if decided.promoted and not history.was_promoted_by_policy(run.run_id):
         switched = history.with_switch(
@@ -62,6 +82,51 @@ def promote(run: Run, services: Services) -> Run:
     _log.info("promotion decided", extra={"run_id": run.run_id, "promoted": decided.promoted})
     if decided.waits:
         decided = msgspec.structs.replace(decided, key=secrets.token_hex(32))
+    return msgspec.structs.replace(run, promotion=decided)
+
+
+def _sharing(share: int, why: str, now: datetime, settings: Settings) -> Promotion:
+    """The record of a canary that has its share until the next step."""
+    return Promotion(
+        promoted=False,
+        why=f"gets {share} % of the requests: {why}",
+        at=now,
+        next_at=now + timedelta(minutes=settings.promotion_step_minutes),
+    )
+
+
+def _raised(run: Run, promotion: Promotion, settings: Settings, services: Services) -> Run:
+    """Raise a canary's share; the last step gives it the name."""
+    now = services.now()
+    history, etag = history_of(run.dataset, services)
+    canary, reason = history.canary, promotion.why.partition(": ")[2]
+    if canary is None or canary.run_id != run.run_id:
+        promoted = history.stack[:1] == (run.run_id,)
+        gone = history.why_withdrawn(run.run_id) or "another model took its place"
+        why = reason if promoted else f"lost its share of the requests: {gone}"
+        return msgspec.structs.replace(run, promotion=Promotion(promoted=promoted, why=why, at=now))
+    if now < canary.since + timedelta(minutes=settings.promotion_step_minutes):
+        # The worker that died after raising it was at this very step.
+        return msgspec.structs.replace(run, promotion=_sharing(canary.share, reason, canary.since, settings))
+    share = next((step for step in settings.promotion_traffic if step > canary.share), ALL)
+    if share < ALL:
+        decided = _sharing(share, reason, now, settings)
+        changed = msgspec.structs.replace(history, canary=Canary(run_id=run.run_id, share=share, since=now))
+    else:
+        decided = Promotion(promoted=True, why=reason, at=now)
+        before = holder_of(history, services, but=run.run_id)
+        changed = history.with_switch(
+            Switch(
+                kind=SwitchKind.PROMOTED,
+                run_id=run.run_id,
+                previous=before.run_id if before is not None else None,
+                at=now,
+                by=BY_POLICY,
+                why=reason,
+            )
+        )
+    if not services.current_models.replace(changed, etag):
+        return run
     return msgspec.structs.replace(run, promotion=decided)
 
 

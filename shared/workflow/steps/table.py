@@ -262,8 +262,8 @@ def _route_traffic(run: Run, _seen: Observation, _settings: Settings, services: 
     return run
 
 
-def _promote(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
-    return promote(run, services)
+def _promote(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
+    return promote(run, settings, services)
 
 
 def _cancel_job(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
