@@ -5,6 +5,7 @@ import { synchronize } from "./format.js";
 const KEY = "finetune-on-upload.key";
 const PATIENCE_MS = 20_000;
 const SCORING_PATIENCE_MS = 240_000; // Azure's load balancer ends a request after 230 s of silence
+const PART_PATIENCE_MS = 120_000;
 const PAGES = 5; // of 1,000 runs; the list says so when there are more
 
 /** An answer that is not a success; `status` is 0 when there was none. */
@@ -71,6 +72,20 @@ export const rollBack = (name, body) => change("POST", `datasets/${encodeURIComp
 
 /** How many runs train and are live at once, of how many that may. */
 export const slots = () => get("slots");
+
+/** What validation will say of a dataset that begins with these rows. */
+export const checkRows = (rows, policy) => send("POST", `uploads/check?row_policy=${policy}`, { headers: { "Content-Type": "application/octet-stream" }, body: rows }).then((answer) => answer.json());
+
+/** What a run with these options would train, or an ApiError with what is wrong with them. */
+export const preflight = (options) => change("POST", "preflight", options);
+
+/** Send a part of a file of a dataset's. */
+export const sendPart = (dataset, file, part, body, signal) => send("PUT", `uploads/${encodeURIComponent(dataset)}/${encodeURIComponent(file)}/${part}`, {
+  headers: { "Content-Type": "application/octet-stream" }, body, signal: AbortSignal.any([signal, AbortSignal.timeout(PART_PATIENCE_MS)]),
+});
+
+/** Make what was sent a dataset, which opens a run. */
+export const completeUpload = (dataset, files, options) => change("POST", `uploads/${encodeURIComponent(dataset)}`, { files, options });
 
 /** The uploads that open no run, the newest first. */
 export const ignoredUploads = () => get("uploads?ignored=true");

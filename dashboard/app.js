@@ -10,6 +10,7 @@ import { datasetPage } from "./dataset_page.js";
 import { datasetsPage } from "./datasets.js";
 import { overview } from "./overview.js";
 import { runPage } from "./run_page.js";
+import { uploadPage } from "./upload_page.js";
 import { signIn } from "./sign_in.js";
 
 const main = document.getElementById("main");
@@ -44,6 +45,7 @@ function open() {
 /** What the address names; the list of runs where it names nothing that there is. */
 function viewOf({ path: [section, name, page], query }) {
   if (section === "runs" && name) return runPage(name, page, refresh);
+  if (section === "upload") return uploadPage(query);
   if (section === "datasets") return name ? datasetPage(name, refresh) : datasetsPage(query);
   return overview(query, refresh);
 }

@@ -8,7 +8,7 @@ import { announce, h, Part } from "./dom.js";
 import { now, until } from "./format.js";
 import { badge } from "./run_table.js";
 import { reportPage } from "./report.js";
-import { isMoving, atRest, endSentence, failureTitle, lastingOf, meaning } from "./stages.js";
+import { isMoving, atRest, endSentence, failureTitle, lastingOf, meaning, waitingSentence } from "./stages.js";
 import { summaryPage } from "./summary.js";
 
 const MOVING_SECONDS = 1.5;
@@ -74,7 +74,7 @@ function headOf({ run_id, dataset, stage, endpoint, failures, end_reason, outcom
 
 function faultsOf(run) {
   const { stage, error, last_fault, suspended, failures, due, duplicate_of, serving } = run;
-  const lasting = lastingOf(run);
+  const lasting = run.attention ? { what: endSentence(stage, run.attention), hint: "The run goes on as far as it can by itself." } : lastingOf(run);
   const attempts = serving?.failed ?? [];
   return { error, last_fault: atRest(stage) ? null : last_fault, suspended, lasting, failures, due, duplicate_of, attempts };
 }
@@ -105,7 +105,7 @@ function leadOf(run) {
       endpoint.idle_at && Date.parse(endpoint.idle_at) < Date.parse(endpoint.expires_at) && Date.parse(endpoint.idle_at) > now() && [", or in ", until(endpoint.idle_at), " if it is not used"], "."];
   }
   if (stage === "deleting" && run.outcome) return [meaning(stage), ` Then the run is ${run.outcome}.`];
-  if (run.waiting_for) return `Waiting for ${run.waiting_for}.`;
+  if (run.waiting_for) return waitingSentence(run.waiting_for);
   return run.end_reason ? `${meaning(stage)} ${endSentence(stage, run.end_reason)}` : meaning(stage);
 }
 

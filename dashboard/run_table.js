@@ -3,7 +3,7 @@
 import { runAddress } from "./address.js";
 import { h } from "./dom.js";
 import { moment, now, since, spent, spentNow, until } from "./format.js";
-import { atRest, byUrgency, endSentence, isMoving, lastingOf, meaning, nameOf, PATH, progress, tone } from "./stages.js";
+import { atRest, byUrgency, endSentence, isMoving, lastingOf, meaning, nameOf, PATH, progress, tone, waitingSentence } from "./stages.js";
 
 const SOON_SECONDS = 3600;
 const TEXTS = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
@@ -91,9 +91,9 @@ export function reasonOf(entry) {
   const { stage, suspended, waiting_for: waiting, reason, needs_attention: needed } = entry;
   if (suspended !== null && suspended !== undefined) return { text: suspended || "Five attempts to advance it failed.", tone: "warn" };
   if (stage === null) return { text: meaning(null), tone: "bad" };
-  if (needed && !atRest(stage)) return { text: reason ?? lastingOf(entry).what, tone: "warn" };
+  if (needed && !atRest(stage)) return { text: /^[A-Z]\w+: /.test(reason ?? "") ? endSentence(stage, reason) : lastingOf(entry).what, tone: "warn" };
   if (reason) return { text: endSentence(stage, reason), tone: ["failed", "rejected"].includes(stage) ? "bad" : needed ? "warn" : "soft" };
-  return waiting ? { text: `Waiting for ${waiting}`, tone: "soft" } : null;
+  return waiting ? { text: waitingSentence(waiting), tone: "soft" } : null;
 }
 
 /** Whether a run asks for attention only because nobody took note of its end. */

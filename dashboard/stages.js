@@ -45,7 +45,7 @@ export function lastingOf({ needs_attention, stage }) {
 export function endSentence(stage, reason) {
   if (reason === "requested" || reason === "canceled") return stage === "canceled" ? "Canceled on request." : "Deleted on request.";
   const words = reason.replace(/^[A-Z][A-Za-z0-9]+: (?=\S)/, "");
-  return `${capital(words)}${/[.!?…]$/.test(words) ? "" : "."}`;
+  return `${/^\w+_/.test(words) ? words : capital(words)}${/[.!?…]$/.test(words) ? "" : "."}`;
 }
 
 const JOBS = {
@@ -70,6 +70,12 @@ const FAILED = {
   received: "Validation failed", validated: "Training could not be started", training: "Training failed", trained: "The model could not be registered",
   registered: "The deployment could not be started", deploying: "The deployment failed", live: "The endpoint failed", deleting: "The teardown has trouble",
 };
+
+/** What a run waits for, as a sentence; the app names a service's code and words, or a few words of its own. */
+export function waitingSentence(waiting) {
+  const [, words] = waiting.match(/^[A-Z][A-Za-z0-9]+: (.+)$/s) ?? [];
+  return words ? `Tried again soon: ${words}` : `Waiting for ${waiting.replace(/, which is \w+$/, "")}.`;
+}
 
 /** Whether nothing happens unless somebody asks for it. */
 export const atRest = (stage) => ENDED.has(stage) || stage === "stopped";

@@ -27,7 +27,7 @@ export function useItCard() {
         Object.keys(LANGUAGES).map((name) => h("label", {},
           h("input", { type: "radio", name: "language", id: `in-${name}`, value: name, checked: name === language, on: { change: () => choose(name) } }), name))),
       h("div", { class: "snippet" }, h("pre", { tabindex: "0", "aria-label": "Code" }, code), copyButton("code", () => code.textContent, "copy-code")),
-      h("p", { class: "hint" }, "The model’s name is its dataset’s: a newer run of the dataset takes over when it is live. ",
+      h("p", { class: "hint" }, "The model’s name is its dataset’s: a newer run of the dataset takes over when it is live, unless it is worse. ",
         h("code", {}, model.endpoint), " names this run alone. ", h("code", {}, KEY), " is one of the setting API_KEYS. Locally, ", h("code", {}, "make dev"),
         " prints it; in Azure, it is in the key vault that the deployment names in its last lines."),
       h("ul", { class: "limits" }, limits(model).map((limit) => h("li", {}, limit))),

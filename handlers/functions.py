@@ -84,7 +84,7 @@ async def _dispatch(route: Route, req: fastapi.Request, context: func.Context, i
     whole = asyncio.Event()
 
     async def read() -> Request:
-        body = await _read_body(req) if route.request is not None else b""
+        body = await _read_body(req, route.body_limit) if route.request is not None else b""
         whole.set()
         # A parameter that is given twice has a value that none may have, instead of one of the two.
         names = dict.fromkeys(req.query_params)
@@ -118,7 +118,7 @@ async def _client_left(req: fastapi.Request, whole: asyncio.Event) -> None:
         continue
 
 
-async def _read_body(req: fastapi.Request) -> bytes:
+async def _read_body(req: fastapi.Request, limit: int) -> bytes:
     body = bytearray()
     size = 0
     try:
@@ -126,12 +126,12 @@ async def _read_body(req: fastapi.Request) -> bytes:
             size += len(chunk)
             if size > DRAINED_BYTES:
                 break
-            if size <= BODY_LIMIT_BYTES:
+            if size <= limit:
                 body += chunk
     except ClientDisconnect as fault:
         raise body_cut_short() from fault
-    if size > BODY_LIMIT_BYTES:
-        raise body_too_large()
+    if size > limit:
+        raise body_too_large(limit)
     return bytes(body)
 
 

@@ -90,6 +90,7 @@ def build_services(
     from shared.adapters.storage.serving_memory import BlobServingMemory
     from shared.adapters.storage.slots import BlobSlots
     from shared.adapters.storage.upload_queue import UploadQueue
+    from shared.adapters.storage.upload_writer import BlobUploadWriter
     from shared.adapters.telemetry import OpenTelemetry
 
     resolve_struct_types()
@@ -119,6 +120,7 @@ def build_services(
         content_index=BlobContentIndex(blobs),
         slots=BlobSlots(blobs),
         uploads=BlobUploads(blobs),
+        upload_writer=BlobUploadWriter(blobs),
         upload_checks=UploadQueue(open_queue(settings.storage, credential, upload_queue.QUEUE)),
         ignored_uploads=BlobIgnoredUploads(blobs),
         datasets=datasets,

@@ -139,6 +139,22 @@ class Uploads(Protocol):
         """At most `limit` + 1 bytes of that very version. Raises UploadReplacedError."""
 
 
+class UploadWriter(Protocol):
+    """The container `uploads` as the app writes it for a caller."""
+
+    def stage(self, path: str, block: str, data: bytes) -> None:
+        """Keep a part of a file, invisibly, over one of that name; the names of a file's have one length."""
+
+    def commit(self, path: str, blocks: Sequence[str]) -> str:
+        """Make parts a file, over one of that name; returns its ETag. Raises RequestError if one lacks."""
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a small file, over whatever is there."""
+
+    def remove(self, path: str) -> None:
+        """Delete a file, if it is there."""
+
+
 class UploadChecks(Protocol):
     """The queue of uploads to look at again."""
 
@@ -475,6 +491,7 @@ class Services:
     content_index: ContentIndex
     slots: Slots
     uploads: Uploads
+    upload_writer: UploadWriter
     upload_checks: UploadChecks
     ignored_uploads: IgnoredUploads
     datasets: Datasets

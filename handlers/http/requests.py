@@ -35,9 +35,9 @@ class Request(NamedTuple):
         return self.headers.get("If-None-Match")
 
 
-def body_too_large() -> RequestError:
-    """The error for a body over `BODY_LIMIT_BYTES`."""
-    return RequestError(413, f"the body is over {BODY_LIMIT_BYTES // 1024} KiB", code="PayloadTooLarge")
+def body_too_large(limit: int = BODY_LIMIT_BYTES) -> RequestError:
+    """The error for a body over a limit in bytes."""
+    return RequestError(413, f"the body is over {limit // 1024} KiB", code="PayloadTooLarge")
 
 
 def body_cut_short() -> RequestError:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from handlers.http.requests import Request
+from handlers.http.requests import BODY_LIMIT_BYTES, Request
 from handlers.http.responses import Response
 from shared.app import App
 
@@ -75,6 +75,7 @@ class Route:
         headers: Request headers by name, and what they mean.
         request: The body that it takes.
         body_optional: Whether a request may come without it.
+        body_limit: Its longest, in bytes.
     """
 
     function: str
@@ -95,6 +96,7 @@ class Route:
     prefix: str = "api/"
     request: Content | None = None
     body_optional: bool = False
+    body_limit: int = BODY_LIMIT_BYTES
 
     @property
     def template(self) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 from handlers.http.acknowledge_run import acknowledge_run
 from handlers.http.approvals import FORM, answer_approval, show_approval
+from handlers.http.check_rows import RowsQuery, RowsView, check_rows
+from handlers.http.create_quote import QuoteAnswer, QuoteRequest, create_quote
 from handlers.http.dashboard import show_dashboard
 from handlers.http.dataset_views import DatasetView
 from handlers.http.datasets import PromotionRequest, RollbackRequest, promote_run, roll_back, show_dataset
@@ -19,6 +21,13 @@ from handlers.http.openai.models import Model, ModelList, list_models, show_mode
 from handlers.http.openai.not_offered import refuse_route
 from handlers.http.openapi.chat_request import ChatCompletionBody
 from handlers.http.openapi.show_openapi import show_openapi
+from handlers.http.receive_upload import (
+    PART_BYTES,
+    ReceivedView,
+    UploadRequest,
+    complete_upload,
+    receive_part,
+)
 from handlers.http.request_changes import (
     Extension,
     StartOverrides,
@@ -176,6 +185,8 @@ RUNS = (
     ),
 )
 
+UPLOADS_CONTAINER = "uploads"
+
 SLOTS = (
     Route(
         function="show_slots",
@@ -262,9 +273,22 @@ UPLOADS = (
         "operator's bounds, base model, VM sizes, quota, parameters. Nothing is created.",
         tag="runs",
         successes={200: Success("A run with these options would be accepted.", (Content((PreflightView,)),))},
-        errors=(400, 413, 422, 502, *_BUSY),
+        errors=(400, 413, 422, *_BUSY),
         request=Content((RunJson,)),
         body_optional=True,
+    ),
+    Route(
+        function="create_quote",
+        method="POST",
+        path="quotes",
+        handle=lambda request, app: create_quote(request.body or b"{}", app().settings, app().services),
+        summary="Estimate a run",
+        description="What a run of so many tokens and rows with these options would take and cost, by the "
+        "jobs of earlier runs and known prices, and whether it may cost that. Nothing is created.",
+        tag="runs",
+        successes={200: Success("The estimate.", (Content((QuoteAnswer,)),))},
+        errors=(400, 413, 422, 502, *_BUSY),
+        request=Content((QuoteRequest,)),
     ),
     Route(
         function="list_uploads",
@@ -278,6 +302,56 @@ UPLOADS = (
         successes={200: Success("The uploads.", (Content((IgnoredUploadsView,)),))},
         errors=(400, *_BUSY),
         query=UploadQuery,
+    ),
+    Route(
+        function="check_rows",
+        method="POST",
+        path="uploads/check",
+        handle=lambda request, app: check_rows(request.body, request.query, app().settings),
+        summary="Check rows",
+        description="What validation will say of a dataset that begins with these rows, JSON Lines. Nothing "
+        "is kept. `POST /api/preflight` says the same of the options.",
+        tag="runs",
+        successes={200: Success("What was found.", (Content((RowsView,)),))},
+        errors=(400, 413, *_BUSY),
+        query=RowsQuery,
+        request=Content(media="application/octet-stream"),
+    ),
+    Route(
+        function="receive_part",
+        method="PUT",
+        path="uploads/{name}/{file}/{part}",
+        handle=lambda request, app: receive_part(
+            request.path["name"], request.path["file"], request.path["part"], request.body, app().services
+        ),
+        summary="Send a part of a file",
+        description="At most 4 MiB. A slash in the dataset's name is `%2F`, the file `train.jsonl`, "
+        "`validation.jsonl.gz` and the like, the part 16 hexadecimal digits, the same for the whole upload, "
+        "a hyphen and 5 digits. It is invisible until the upload is completed.",
+        tag="runs",
+        successes={204: Success("It is kept.")},
+        errors=(400, 413, *_BUSY),
+        request=Content(media="application/octet-stream"),
+        body_limit=PART_BYTES,
+    ),
+    Route(
+        function="complete_upload",
+        method="POST",
+        path="uploads/{name}",
+        handle=lambda request, app: complete_upload(
+            request.path["name"],
+            request.body,
+            container=UPLOADS_CONTAINER,
+            settings=app().settings,
+            services=app().services,
+        ),
+        summary="Complete an upload",
+        description="Makes the parts that were sent files of the dataset, and its options its `run.json`. "
+        "That opens a run. Files of an earlier upload of that name that are not among these are deleted.",
+        tag="runs",
+        successes={201: Success("The run opens in a moment.", (Content((ReceivedView,)),))},
+        errors=(400, 409, 413, 422, *_BUSY),
+        request=Content((UploadRequest,)),
     ),
 )
 

@@ -12,7 +12,7 @@ from handlers.http.responses import Response, json_response
 from handlers.http.run_views import OptionsView, options_view
 from shared.config import Settings
 from shared.domain.dataset import ValidationRules
-from shared.domain.errors import InvalidRunError
+from shared.domain.errors import InvalidRunError, ServiceRefusedError
 from shared.domain.run.options import NAME_PATTERN, Name, ParameterValue, RunOptions
 from shared.domain.run.run_json import SIZES, override_options
 from shared.domain.training.component import USUAL_WINDOW
@@ -38,6 +38,7 @@ RunJson = msgspec.defstruct(
 """What a `run.json` may say; each size may be a list, the preferred one first."""
 
 _ANY_DATASET = "dataset"
+_BOM = b"\xef\xbb\xbf"  # editors write it, and a run.json may have it
 
 
 class PreflightView(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,15 +71,18 @@ def show_preflight(body: bytes, settings: Settings, services: Services) -> Respo
 
     Raises:
         RequestError: 400 or 413 for a body that is no JSON object.
-        InvalidRunError: The run would be refused.
-        ServiceRefusedError: Azure ML may not be asked.
+        InvalidRunError: The run would be refused, by the app or by Azure ML.
         TransientServiceError: Azure ML could not be reached.
     """
-    read_object(body)
+    read_object(body.removeprefix(_BOM))
     options, problems = override_options(settings.default_options(), body, settings.bounds())
     if problems:
         raise InvalidRunError("; ".join(map(str, problems)), code="InvalidOptions")
-    settled = preflight(options, _ANY_DATASET, settings, services)
+    try:
+        settled = preflight(options, _ANY_DATASET, settings, services)
+    except ServiceRefusedError as refusal:
+        # Such a run asks again until REFUSAL_DEADLINE_MINUTES, and then fails with the same words.
+        raise InvalidRunError(refusal.message, code=refusal.code) from refusal
     plan = settled.plan
     view = PreflightView(
         base_model_id=plan.base_model_id,

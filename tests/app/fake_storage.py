@@ -204,6 +204,7 @@ class MemoryUploads:
         self.facts: dict[str, dict[str, Any]] = {}
         self.modified = LONG_AGO
         self.unlistable: list[str] = []
+        self.parts: dict[tuple[str, str], bytes] = {}
         self._versions = itertools.count(1)
 
     def put(self, path: str, body: bytes, **facts: Any) -> None:
@@ -243,6 +244,33 @@ class MemoryUploads:
         if etag != file.etag:
             raise UploadReplacedError(f"{file.path} was replaced or deleted while it was being read")
         return body
+
+
+class MemoryUploadWriter:
+    """Writes uploaded files; parts are kept by file and name."""
+
+    def __init__(self, uploads: MemoryUploads) -> None:
+        self._uploads = uploads
+        self._parts = uploads.parts
+
+    def stage(self, path: str, block: str, data: bytes) -> None:
+        """See `UploadWriter.stage`."""
+        self._parts[path, block] = data
+
+    def commit(self, path: str, blocks: Sequence[str]) -> str:
+        """See `UploadWriter.commit`."""
+        if any((path, block) not in self._parts for block in blocks):
+            raise RequestError(409, f"{path} lacks a part", code="PartMissing")
+        self.write(path, b"".join(self._parts[path, block] for block in blocks))
+        return self._uploads.files[path][0]
+
+    def write(self, path: str, content: bytes) -> None:
+        """See `UploadWriter.write`."""
+        self._uploads.put(path, content)
+
+    def remove(self, path: str) -> None:
+        """See `UploadWriter.remove`."""
+        self._uploads.files.pop(path, None)
 
 
 class MemoryIgnoredUploads:

@@ -33,6 +33,7 @@ from tests.app.fake_storage import (
     MemoryServingMemory,
     MemorySlots,
     MemoryUploads,
+    MemoryUploadWriter,
 )
 
 
@@ -120,6 +121,7 @@ class World:
             content_index=self.content_index,
             slots=self.slots,
             uploads=self.uploads,
+            upload_writer=MemoryUploadWriter(self.uploads),
             upload_checks=self.upload_checks,
             ignored_uploads=self.ignored_uploads,
             datasets=self.datasets,

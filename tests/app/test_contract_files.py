@@ -15,12 +15,13 @@ from shared.adapters.storage.datasets import BLOCK, BlobDatasets, BlobUploads
 from shared.adapters.storage.evaluations import BlobEvaluations
 from shared.adapters.storage.ignored_uploads import BlobIgnoredUploads
 from shared.adapters.storage.reports import BlobReports
+from shared.adapters.storage.upload_writer import BlobUploadWriter
 from shared.domain.dataset import Split
-from shared.domain.errors import InvalidRunError, UploadReplacedError
+from shared.domain.errors import InvalidRunError, RequestError, UploadReplacedError
 from shared.domain.run.ignored import IgnoredReason, IgnoredUpload
 from shared.domain.run.parts import SourceFile
 from shared.domain.run.uploads import BlobKind
-from shared.ports import Datasets, Evaluations, IgnoredUploads, Reports, Uploads
+from shared.ports import Datasets, Evaluations, IgnoredUploads, Reports, Uploads, UploadWriter
 from tests.app.builders import NOW, RUN_ID
 from tests.app.conftest import OwnContainers
 from tests.app.fake_storage import (
@@ -29,6 +30,7 @@ from tests.app.fake_storage import (
     MemoryIgnoredUploads,
     MemoryReports,
     MemoryUploads,
+    MemoryUploadWriter,
 )
 
 
@@ -36,6 +38,7 @@ class Files(NamedTuple):
     """The ports of one kind, and what they rest on."""
 
     uploads: Uploads
+    writer: UploadWriter
     datasets: Datasets
     reports: Reports
     evaluations: Evaluations
@@ -49,6 +52,7 @@ def _in_memory() -> Files:
     uploads, datasets = MemoryUploads(), MemoryDatasets()
     return Files(
         uploads,
+        MemoryUploadWriter(uploads),
         datasets,
         MemoryReports(),
         MemoryEvaluations(),
@@ -71,6 +75,7 @@ def _in_blobs(service: OwnContainers) -> Files:
     datasets = BlobDatasets(service, "finetune_datasets")
     return Files(
         BlobUploads(service),
+        BlobUploadWriter(service),
         datasets,
         BlobReports(service),
         BlobEvaluations(service),
@@ -108,6 +113,24 @@ def test_an_upload_is_found_with_its_version_and_size(files: Files) -> None:
     assert first.modified <= second.modified
     assert (second.kind, second.archived) == (BlobKind.BLOCK, False)
     assert second.md5 == hashlib.md5(b"three").hexdigest()
+
+
+def test_parts_become_a_file_all_at_once(files: Files) -> None:
+    """In the order that is asked for, over an earlier file; without one of them there is none."""
+    for number, content in enumerate((b"one\n", b"two\n")):
+        files.writer.stage("a/train.jsonl", f"0123456789abcdef-0000{number}", content)
+    assert files.uploads.find("a/train.jsonl") is None
+    names = ["0123456789abcdef-00001", "0123456789abcdef-00000"]
+    etag = files.writer.commit("a/train.jsonl", names)
+    blob = found(files, "a/train.jsonl")
+    assert (blob.etag, b"".join(files.uploads.read(blob))) == (etag, b"two\none\n")
+    with pytest.raises(RequestError) as refused:
+        files.writer.commit("a/test.jsonl", names)
+    assert refused.value.status == 409
+    files.writer.write("a/run.json", b"{}")
+    for _ in range(2):
+        files.writer.remove("a/run.json")
+    assert files.uploads.find("a/run.json") is None
 
 
 def test_uploads_are_listed_as_they_are_found(files: Files) -> None:

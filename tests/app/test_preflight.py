@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from handlers.http.show_preflight import show_preflight
-from shared.domain.errors import FinetuneError, InvalidRunError, RequestError, ServiceRefusedError
+from shared.domain.errors import InvalidRunError, RequestError, ServiceRefusedError, TransientServiceError
 from shared.domain.run.stages import Stage
 from tests.app.catalogue import PHI_3
 from tests.app.fakes import World
@@ -22,7 +22,8 @@ def test_what_would_be_accepted_is_shown_and_nothing_is_made() -> None:
     """Also the rules that the dataset would be held to, which depend on the model's window."""
     world = World()
     options = {"parameters": {"num_train_epochs": 2}, "row_policy": "drop", "ignore_keys": ["lang"]}
-    answered = json.loads(show_preflight(json.dumps(options).encode(), BOUNDED, world.services).body)
+    body = b"\xef\xbb\xbf" + json.dumps(options).encode()
+    answered = json.loads(show_preflight(body, BOUNDED, world.services).body)
     assert answered["base_model_name"] == "Phi-4"
     assert answered["parameters"]["num_train_epochs"] == 2
     assert answered["options"]["row_policy"] == answered["rules"]["row_policy"] == "drop"
@@ -68,14 +69,12 @@ def test_a_body_that_is_no_object_is_the_callers_fault(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("call", ["base_model", "component", "vm_sizes"])
-def test_a_service_that_refuses_or_is_busy_is_no_verdict(call: str) -> None:
-    """The caller hears of the service, not that the options are wrong."""
-    for fault in (ServiceRefusedError("denied", code="Forbidden"), None):
-        world = World()
-        if fault is None:
-            world.busy(call)
-        else:
-            world.cloud.faults[call] = [fault]
-        with pytest.raises(FinetuneError) as refused:
-            show_preflight(b"{}", SETTINGS, world.services)
-        assert not isinstance(refused.value, InvalidRunError)
+def test_a_service_that_refuses_is_a_verdict_and_one_that_is_busy_is_none(call: str) -> None:
+    """A registry that may not be read, for instance: the run would fail with the same words."""
+    world = World()
+    world.cloud.faults[call] = [ServiceRefusedError("not allowed to read it", code="UserError")]
+    with pytest.raises(InvalidRunError, match="not allowed to read it"):
+        show_preflight(b"{}", SETTINGS, world.services)
+    world.busy(call)
+    with pytest.raises(TransientServiceError):
+        show_preflight(b"{}", SETTINGS, world.services)

@@ -117,6 +117,7 @@ def _open(browser: Browser, stack: Stack, address: str, size: tuple[int, int], s
     page.keyboard.press("Enter")
     page.locator("h1").wait_for()
     page.locator("main .ghost").first.wait_for(state="detached")
+    page.wait_for_load_state("networkidle")
     page.evaluate("document.activeElement.blur()")
     return page
 

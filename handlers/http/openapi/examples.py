@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from handlers.http.openapi.run_examples import ASKED_RUN, REPORT, RUN, RUN_ID
+from handlers.http.openapi.run_examples import ASKED_RUN, QUOTE, REPORT, RUN, RUN_ID
 
 CONVERSATION = [{"role": "user", "content": "How do I descale a kettle?"}]
 REPLY = "Boil equal parts of water and vinegar in it, and rinse it twice."
@@ -109,6 +109,28 @@ PREFLIGHT = {
 START = {"instance_type": "Standard_NC48ads_A100_v4", "lifetime_hours": 8}
 EXTENSION = {"hours": 4}
 HEALTH = {"status": "ok"}
+ROWS = {
+    "verdict": "rejected",
+    "reason": "1 of 2 rows has a fault.",
+    "rows": 2,
+    "rows_kept": 1,
+    "tokens": 24,
+    "counts": {"E104": 1},
+    "issues": [
+        {
+            "code": "E104",
+            "message": "the line is a list, not an object",
+            "file": "train.jsonl",
+            "line": 2,
+            "excerpt": "[]",
+        },
+    ],
+}
+PARTS = {
+    "files": [{"name": "train.jsonl", "parts": ["9f86d081884c7d65-00000", "9f86d081884c7d65-00001"]}],
+    "options": {"parameters": {"num_train_epochs": 3}},
+}
+RECEIVED = {"run_id": RUN_ID, "path": "support/train.jsonl", "removed": []}
 DATASETS = {"datasets": [{"dataset": "support", "current": RUN_ID}]}
 SLOTS = {
     "training": {"in_use": 4, "limit": 4, "waiting": 2},
@@ -139,6 +161,8 @@ EXAMPLES: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("list_uploads", "200"): {JSON: {"ignored": IGNORED_UPLOADS}},
     ("preflight", "request"): {JSON: {"chosen": RUN_JSON, "the app's own": {}}},
     ("preflight", "200"): {JSON: {"accepted": PREFLIGHT}},
+    ("create_quote", "request"): {JSON: {"a dataset": {"tokens": 240000, "rows": 1200, "options": RUN_JSON}}},
+    ("create_quote", "200"): {JSON: {"quote": {"quote": QUOTE, "refusal": None, "month": None}}},
     ("get_run", "200"): {JSON: {"run": RUN}},
     ("get_dataset", "200"): {JSON: {"dataset": DATASET}},
     ("promote_model", "request"): {JSON: {"a run": {"run_id": RUN_ID, "by": "Ada", "why": "reads better"}}},
@@ -151,6 +175,9 @@ EXAMPLES: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("start_run", "202"): _ASKED,
     ("retry_run", "202"): {JSON: {"run": ASKED_RUN, "unreadable": {"run_id": RUN_ID}}},
     ("acknowledge_run", "200"): _ASKED,
+    ("check_rows", "200"): {JSON: {"rejected": ROWS}},
+    ("complete_upload", "request"): {JSON: {"two parts": PARTS}},
+    ("complete_upload", "201"): {JSON: {"received": RECEIVED}},
     ("list_datasets", "200"): {JSON: {"datasets": DATASETS}},
     ("show_slots", "200"): {JSON: {"slots": SLOTS}},
     ("score", "request"): {JSON: {"short": SCORE_SHORT, "azure": SCORE_AZURE}},
