@@ -258,7 +258,8 @@ class DeploymentSettings(TrainingSettings, frozen=True, kw_only=True):
         bool,
         Meta(
             description="`true` evaluates the base model, too, in a second deployment for as long as that "
-            "takes; without quota for it, it is left out. `run.json` may say otherwise."
+            "takes; without quota for it, or room under `MAX_LIVE_ENDPOINTS`, it is left out. `run.json` "
+            "may say otherwise."
         ),
     ] = False
     promotion: Annotated[

@@ -93,6 +93,17 @@ def pass_on_slots(before: Run, after: Run, settings: Settings, services: Service
             _log.warning("a free slot is left to the timer", extra={"kind": kind.value, "code": fault.code})
 
 
+def room_for_another_vm(settings: Settings, services: Services) -> bool:
+    """Whether MAX_LIVE_ENDPOINTS has room for a VM that no run holds a slot for, as of this moment."""
+    limit = settings.max_live_endpoints
+    if limit == 0:
+        return True
+    listed, _ = services.slots.holders(SlotKind.ENDPOINT)
+    entries = services.runs.entries()
+    holders = current_holders(SlotKind.ENDPOINT, listed, entries)
+    return sum(entry.instances for entry in entries if entry.run_id in holders) < limit
+
+
 def _limit(kind: SlotKind, settings: Settings) -> int:
     return settings.max_training_runs if kind is SlotKind.TRAINING else settings.max_live_endpoints
 

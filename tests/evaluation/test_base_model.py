@@ -10,6 +10,7 @@ import pytest
 
 from shared.domain.errors import ServiceRefusedError
 from shared.domain.evaluation.record import Verdict
+from shared.domain.run.index_metadata import entry_of
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from shared.domain.training.capacity import Quota
@@ -77,6 +78,22 @@ def test_without_quota_it_is_left_out() -> None:
     assert live.base.why == f"the base model needs 48 vCPUs of {A100_FAMILY}, and 6 of 96 are left"
     assert live.evaluation is not None
     assert (live.evaluation.asked, live.evaluation.base_comparison) == (12, None)
+
+
+@pytest.mark.parametrize(("limit", "fits"), [(1, False), (2, True)])
+def test_its_vm_counts_among_those_of_endpoints(limit: int, fits: bool) -> None:
+    """Whoever uploads may ask for it; no VM is beyond the operator's limit, and others wait for its slot."""
+    settings = msgspec.structs.replace(BOTH, max_live_endpoints=limit)
+    world = World()
+    answering(world)
+    run_id = upload(world, body=rows(200), settings=settings)
+    live = drive(world, run_id, Stage.LIVE, settings)
+    assert ("deploy_base" in begun(world)) is fits
+    assert live.base is not None
+    assert "MAX_LIVE_ENDPOINTS" in (live.base.why or "") or fits
+    assert live.endpoint_vms == 1
+    both = msgspec.structs.replace(live, base=msgspec.structs.replace(live.base, gone=False))
+    assert entry_of(both).instances == 2
 
 
 def test_a_base_model_that_cannot_be_deployed_costs_no_run() -> None:

@@ -209,7 +209,7 @@ def test_no_row_is_in_any_span_log_metric_or_notification(exported: Exported) ->
 
 def test_sensitive_data_is_in_nothing_that_is_kept_or_sent(exported: Exported) -> None:
     """Masked or rejected: not in snapshot, report, page, record, queues, spans, logs or notifications."""
-    places = {
+    stored = {
         **exported.kept,
         "spans, log records and metrics": json.dumps(exported.items).encode(),
         "log of the host": exported.log.encode(),
@@ -217,11 +217,11 @@ def test_sensitive_data_is_in_nothing_that_is_kept_or_sent(exported: Exported) -
     }
     for canary in (CARD, CONTACT):
         for spelling in {canary, canary.replace(" ", ""), json.dumps(canary)[1:-1]}:
-            assert [name for name, data in places.items() if spelling.encode() in data] == []
-    masked = {name.partition("/")[0] for name, data in places.items() if b"My card is [card number]." in data}
+            assert [name for name, data in stored.items() if spelling.encode() in data] == []
+    masked = {name.partition("/")[0] for name, data in stored.items() if b"My card is [card number]." in data}
     assert "datasets" in masked
-    assert any(b"E218" in data for name, data in places.items() if name.startswith("reports/"))
-    assert {"queue advance", "queue notifications"} <= places.keys()
+    assert any(b"E218" in data for name, data in stored.items() if name.startswith("reports/"))
+    assert {"queue advance", "queue notifications"} <= stored.keys()
 
 
 def test_an_idle_minute_is_quiet(flow_environment: dict[str, str]) -> None:

@@ -49,7 +49,7 @@ def to_metadata(run: Run) -> dict[str, str]:
         "failing": "1" if run.failures >= MANY_FAILURES else "",
         "waits_for": run.slot.kind.value if run.slot is not None and not run.slot.acquired else "",
         "slot_acquired": _render(run.slot.at) if run.slot is not None and run.slot.acquired else "",
-        "instances": str(run.options.instance_count) if run.options.instance_count > 1 else "",
+        "instances": str(run.endpoint_vms) if run.endpoint_vms > 1 else "",
         "attention": _quoted(attention, ATTENTION_LIMIT),
         "waiting": _quoted(waiting_for(run) or "", WAITING_LIMIT),
         "base_model": _quoted(_base_model(run), NOTE_LIMIT),

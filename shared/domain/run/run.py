@@ -261,6 +261,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return self.base is not None and not self.base.gone
 
     @property
+    def endpoint_vms(self) -> int:
+        """VMs of its endpoint, there or to come."""
+        return self.options.instance_count + self.has_base
+
+    @property
     def approval_given(self) -> bool:
         """Whether a person has answered, and nothing was done about it yet."""
         asked = self.promotion is not None and self.promotion.waits

@@ -25,6 +25,7 @@ from shared.domain.training.capacity import cores_for_endpoint
 from shared.logs import get_logger
 from shared.ports import ScoringTarget, Services
 from shared.workflow.audit import audit
+from shared.workflow.slots import room_for_another_vm
 from shared.workflow.steps.ask_rows import UNAVAILABLE
 
 ROUTES = (OPENAI_ROUTE, OLD_OPENAI_ROUTE, SCORE_ROUTE, BATCH_ROUTE)
@@ -39,9 +40,14 @@ GREETING = ({"role": "user", "content": "Hello!"},)
 _log = get_logger(__name__)
 
 
-def plan_base(run: Run, services: Services) -> Run:
-    """Put on record that the base model is to be deployed, if quota has room for it; nothing is asked yet."""
+def plan_base(run: Run, settings: Settings, services: Services) -> Run:
+    """Put on record that the base model is to be deployed, if there is room for it; nothing is asked yet.
+
+    Its VM counts as those of endpoints do: an upload may ask for it, and the operator's limit holds.
+    """
     lacking = _lacking_quota(run, services)
+    if lacking is None and not room_for_another_vm(settings, services):
+        lacking = "MAX_LIVE_ENDPOINTS has no room for the base model's VM"
     return msgspec.structs.replace(
         run,
         base=BaseDeployment(

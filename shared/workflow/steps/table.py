@@ -226,8 +226,8 @@ def _smoke_test(run: Run, seen: Observation, settings: Settings, services: Servi
     return smoke_test(run, _endpoint_of(seen), settings, services)
 
 
-def _plan_base(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
-    return plan_base(run, services)
+def _plan_base(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
+    return plan_base(run, settings, services)
 
 
 def _deploy_base(run: Run, _seen: Observation, _settings: Settings, services: Services) -> Run:
