@@ -83,7 +83,7 @@ def _run(options: argparse.Namespace, terminal: Terminal) -> int:
         print(shellcode([NAME], True, options.shell))
         return Exit.DONE
     try:
-        if options.command == "upload":
+        if options.command in {"upload", "quote"}:
             return _upload(options, terminal)
         from finetune.cli.commands import Commands
 
@@ -141,6 +141,9 @@ def build_parser() -> argparse.ArgumentParser:
         return added
 
     add_upload_arguments(command("upload", "check a dataset and upload it, which starts a run", run=False))
+    quoting = command("quote", "check a dataset and show what its run would take and cost", run=False)
+    add_upload_arguments(quoting)
+    quoting.set_defaults(quote=True)
     listing = command("runs", "list runs, those that need a person first", run=False)
     listing.add_argument("--stage", choices=STAGES, metavar="STAGE", help=f"one of {', '.join(STAGES)}")
     listing.add_argument("--dataset", help="only those of this dataset")

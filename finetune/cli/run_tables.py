@@ -12,7 +12,7 @@ from rich.text import Text
 
 from finetune.cli.evaluation_rows import evaluation_rows, promotion_rows
 from finetune.client import AT_REST, Run, RunEntry
-from finetune.client.types import Cost, HoursEstimate, Metrics, Quote, Span
+from finetune.client.types import Cost, Estimate, HoursEstimate, Metrics, Quote, Span
 
 GOOD, BAD, MOVING, CALM, WARN = "green", "red", "blue", "dim", "yellow"
 STYLES = {
@@ -134,6 +134,17 @@ def quote_rows(quote: Quote | None) -> list[tuple[str, str]]:
     rows = [("est. train", took), ("est. serve", serves)]
     if quote.total_cost is not None:
         rows.append(("est. total", f"{_span(quote.total_cost, _unit(quote.currency))}"))
+    return rows
+
+
+def estimate_rows(estimate: Estimate) -> list[tuple[str, str]]:
+    """An estimate without a run, and whether such a run may be."""
+    rows = [("tokens", f"{estimate.quote.trained_tokens:,} to train on"), *quote_rows(estimate.quote)]
+    if estimate.month is not None:
+        month = estimate.month
+        rows.append((month.month, f"{month.used:.2f} of {month.cap:g} used or committed"))
+    if estimate.refusal is not None:
+        rows.append(("rejected", f"{estimate.refusal.code}: {estimate.refusal.message}"))
     return rows
 
 

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from finetune.cli.commands import watch
 from finetune.cli.option_checks import check_options
+from finetune.cli.run_tables import estimate_rows
 from finetune.cli.target import STORAGE_SETTING, Storage, connect, storage
 from finetune.cli.terminal import Exit, Terminal
 from finetune.cli.upload_arguments import run_options, validation_rules
@@ -19,7 +20,7 @@ from finetune.client import Client, reason_of, went_live
 from finetune.dataset.sending import Uploaded, UploadError, blob_service, send_source, upload_path
 from finetune.dataset.source import Selection, Source, open_source
 from finetune.dataset.validation import public_report, save_report, show_report, validate_source
-from shared.domain.dataset import Split, ValidationRules
+from shared.domain.dataset import DatasetReport, Split, ValidationRules
 
 Shown = Callable[[str, int, int], None]
 
@@ -41,7 +42,7 @@ def upload(options: argparse.Namespace, terminal: Terminal) -> Exit:
         UploadError: There is no storage account, or it refuses.
         AppError: The run cannot be followed.
     """
-    target = None if options.check_only else _storage(options)
+    target = None if options.check_only or options.quote else _storage(options)
     with ExitStack() as closed_at_the_end:
         client: Client | None = None
         if options.follow and target is not None:
@@ -63,12 +64,30 @@ def _check_and_send(
         name, of_run = options.name or source.name, run_options(options, source.options)
         upload_path(source, name, of_run)
         rules = check_options(options, of_run, terminal)
-        if not _passes(source, rules, options, terminal, shown):
+        report = _check(source, rules, options, terminal, shown)
+        if not report.accepted:
             return Exit.REFUSED
+        if options.quote:
+            return _quote(options, report, of_run, terminal)
         if target is None:
             return Exit.DONE
         with blob_service(target.connection_string, target.account_url) as service:
             return send_source(service, source, name, of_run, replace=options.replace, sent=shown)
+
+
+def _quote(
+    options: argparse.Namespace, report: DatasetReport, of_run: dict[str, Any], terminal: Terminal
+) -> Exit:
+    """Show what a run of this dataset would take and cost; refused is what it may not cost."""
+    rows = {split: summary.rows for split, summary in report.splits.items()}
+    with connect(options) as client:
+        estimate = client.quote(report.tokens.total, sum(rows.values()), rows.get(Split.TRAIN, 0), of_run)
+    if terminal.as_json:
+        terminal.json(estimate)
+    else:
+        for name, value in estimate_rows(estimate):
+            terminal.screen.print(f"[dim]{name:<11}[/] {escape(value)}", soft_wrap=True)
+    return Exit.DONE if estimate.refusal is None else Exit.REFUSED
 
 
 def _without_following(sent: Uploaded, terminal: Terminal) -> Exit:
@@ -100,9 +119,9 @@ def _selection(options: argparse.Namespace) -> Selection:
     return Selection(splits, options.config, options.percent)
 
 
-def _passes(
+def _check(
     source: Source, rules: ValidationRules, options: argparse.Namespace, terminal: Terminal, shown: Shown
-) -> bool:
+) -> DatasetReport:
     """Check the dataset as the cloud will, and show what was found."""
     total = sum(file.path.stat().st_size for file in source.files.values())
     read = 0
@@ -120,7 +139,7 @@ def _passes(
         " more with --rule issues_per_code=NUMBER"
     )
     show_report(public_report(report), terminal.talk, rest=rest)
-    return report.accepted
+    return report
 
 
 def _storage(options: argparse.Namespace) -> Storage:

@@ -72,6 +72,9 @@ def add_upload_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--check-only", action="store_true", help="check options and dataset, send nothing")
     parser.add_argument(
+        "--quote", action="store_true", help="show what the run would take and cost, send nothing"
+    )
+    parser.add_argument(
         "--report", type=report_path, metavar="FILE", help="write the report as .html or .json"
     )
     parser.add_argument("--replace", action="store_true", help="delete companions of an earlier upload")

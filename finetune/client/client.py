@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from finetune.client.errors import RefusedError, UnreachableError, refusal
-from finetune.client.types import Chunk, Dataset, Preflight, Report, Run, RunEntry, RunPage
+from finetune.client.types import Chunk, Dataset, Estimate, Preflight, Report, Run, RunEntry, RunPage
 
 PATIENCE_SECONDS = 30.0
 SCORING_SECONDS = 240.0
@@ -141,6 +141,15 @@ class Client:
             RefusedError: 422 if such a run would be refused, in the words of its error.
         """
         return self._ask(Preflight, "POST", "preflight", json=dict(options))
+
+    def quote(self, tokens: int, rows: int, training_rows: int, options: Mapping[str, Any]) -> Estimate:
+        """Have a run of so many tokens and rows estimated without a run.
+
+        Raises:
+            RefusedError: 422 if such a run would be refused whatever it costs.
+        """
+        body = {"tokens": tokens, "rows": rows, "training_rows": training_rows, "options": dict(options)}
+        return self._ask(Estimate, "POST", "quotes", json=body)
 
     def cancel(self, run_id: str) -> Run:
         """Have a run stopped."""

@@ -363,6 +363,29 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     currency: str | None = None
 
 
+class Month(msgspec.Struct, frozen=True, kw_only=True):
+    """What all runs of a calendar month may cost, and what of it is used or committed."""
+
+    month: str
+    used: float
+    cap: float
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run would be rejected."""
+
+    code: str
+    message: str
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run would take and cost, and why it may not, if it may not."""
+
+    quote: Quote
+    refusal: Refusal | None = None
+    month: Month | None = None
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One run, whole; `suspended`, `needs_attention` and `cost` are known of a run that was asked for."""
 

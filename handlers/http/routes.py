@@ -7,6 +7,7 @@ from typing import Any
 from handlers.http.acknowledge_run import acknowledge_run
 from handlers.http.approvals import FORM, answer_approval, show_approval
 from handlers.http.check_rows import RowsQuery, RowsView, check_rows
+from handlers.http.create_quote import QuoteAnswer, QuoteRequest, create_quote
 from handlers.http.dashboard import show_dashboard
 from handlers.http.dataset_views import DatasetView
 from handlers.http.datasets import PromotionRequest, RollbackRequest, promote_run, roll_back, show_dataset
@@ -277,6 +278,19 @@ UPLOADS = (
         body_optional=True,
     ),
     Route(
+        function="create_quote",
+        method="POST",
+        path="quotes",
+        handle=lambda request, app: create_quote(request.body or b"{}", app().settings, app().services),
+        summary="Estimate a run",
+        description="What a run of so many tokens and rows with these options would take and cost, by the "
+        "jobs of earlier runs and known prices, and whether it may cost that. Nothing is created.",
+        tag="runs",
+        successes={200: Success("The estimate.", (Content((QuoteAnswer,)),))},
+        errors=(400, 413, 422, 502, *_BUSY),
+        request=Content((QuoteRequest,)),
+    ),
+    Route(
         function="list_uploads",
         method="GET",
         path="uploads",
@@ -301,7 +315,7 @@ UPLOADS = (
         successes={200: Success("What was found.", (Content((RowsView,)),))},
         errors=(400, 413, *_BUSY),
         query=RowsQuery,
-        request=Content(media="application/jsonl"),
+        request=Content(media="application/octet-stream"),
     ),
     Route(
         function="receive_part",

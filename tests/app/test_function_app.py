@@ -39,6 +39,7 @@ FUNCTIONS = {
     "list_datasets": "httpTrigger",
     "list_uploads": "httpTrigger",
     "preflight": "httpTrigger",
+    "create_quote": "httpTrigger",
     "get_run": "httpTrigger",
     "show_approval": "httpTrigger",
     "answer_approval": "httpTrigger",

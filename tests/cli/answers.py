@@ -62,7 +62,7 @@ class App:
             return httpx.Response(401)
         if self.refusal is not None and request.method != "GET":
             return self.refusal
-        if request.url.path == "/api/preflight" and self.preflight is not None:
+        if request.url.path in {"/api/preflight", "/api/quotes"} and self.preflight is not None:
             return self.preflight(request)
         if request.url.path == "/api/runs":
             wanted = request.url.params.get("dataset")

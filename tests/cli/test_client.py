@@ -11,7 +11,7 @@ import pytest
 
 from finetune.client import STAGES, Client, UnreachableError, types
 from finetune.client import client as client_module
-from handlers.http import dataset_views, entry_views, run_views, show_preflight
+from handlers.http import create_quote, dataset_views, entry_views, quote_view, run_views, show_preflight
 from shared.domain.run.cost import RunCost
 from shared.domain.run.stages import Stage
 
@@ -27,8 +27,11 @@ PAIRS = [
     *((types.Plan, run_views.PlanView), (types.Job, run_views.JobView), (types.Model, run_views.ModelView)),
     *((types.Metrics, run_views.MetricsView), (types.MetricPoint, run_views.MetricPointView)),
     *((types.Serving, run_views.ServingView), (types.FailedAttempt, run_views.FailedAttemptView)),
-    (types.SmokeTest, run_views.SmokeTestView),
-    (types.Progress, run_views.ProgressView),
+    *((types.SmokeTest, run_views.SmokeTestView), (types.Progress, run_views.ProgressView)),
+    *((types.Quote, quote_view.QuoteView), (types.Span, quote_view.SpanView)),
+    (types.HoursEstimate, quote_view.HoursEstimateView),
+    *((types.Estimate, create_quote.QuoteAnswer), (types.Refusal, create_quote.RefusalView)),
+    (types.Month, create_quote.MonthView),
     (types.Canary, dataset_views.CanaryView),
     *((types.Dataset, dataset_views.DatasetView), (types.Switch, dataset_views.SwitchView)),
     *((types.Comparison, run_views.ComparisonView), (types.Promotion, run_views.PromotionView)),
@@ -46,7 +49,7 @@ def test_every_view_is_paired() -> None:
     """A new part of a run is not forgotten."""
     own_views = {
         one
-        for module in (run_views, entry_views)
+        for module in (run_views, entry_views, quote_view)
         for one in vars(module).values()
         if isinstance(one, msgspec.StructMeta) and one.__module__ == module.__name__
     }

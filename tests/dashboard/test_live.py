@@ -131,7 +131,7 @@ def test_training_shows_its_loss_while_it_goes_on(live_run: str, open_page: Call
     page = open_page("/")
     page.route(f"**/api/runs/{live_run}", answer)
     page.evaluate("address => { location.hash = address }", f"/runs/{live_run}")
-    loss = page.locator(".card").filter(has=page.get_by_role("heading", name="Training", exact=True))
+    loss = page.locator(".card").filter(has=page.get_by_role("heading", name="Training", exact=True, level=2))
     expect(loss).to_contain_text("120 of 240")
     expect(loss).to_contain_text("1.5 of 3")
     expect(loss).to_contain_text("the evaluation loss rose 3 times in a row.")

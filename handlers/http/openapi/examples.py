@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from handlers.http.openapi.run_examples import ASKED_RUN, REPORT, RUN, RUN_ID
+from handlers.http.openapi.run_examples import ASKED_RUN, QUOTE, REPORT, RUN, RUN_ID
 
 CONVERSATION = [{"role": "user", "content": "How do I descale a kettle?"}]
 REPLY = "Boil equal parts of water and vinegar in it, and rinse it twice."
@@ -161,6 +161,8 @@ EXAMPLES: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
     ("list_uploads", "200"): {JSON: {"ignored": IGNORED_UPLOADS}},
     ("preflight", "request"): {JSON: {"chosen": RUN_JSON, "the app's own": {}}},
     ("preflight", "200"): {JSON: {"accepted": PREFLIGHT}},
+    ("create_quote", "request"): {JSON: {"a dataset": {"tokens": 240000, "rows": 1200, "options": RUN_JSON}}},
+    ("create_quote", "200"): {JSON: {"quote": {"quote": QUOTE, "refusal": None, "month": None}}},
     ("get_run", "200"): {JSON: {"run": RUN}},
     ("get_dataset", "200"): {JSON: {"dataset": DATASET}},
     ("promote_model", "request"): {JSON: {"a run": {"run_id": RUN_ID, "by": "Ada", "why": "reads better"}}},

@@ -184,6 +184,7 @@ ASKED_RUN: dict[str, Any] = {
         "expires_at": "2026-03-02T15:20:00Z",
         "idle_at": "2026-03-01T16:20:00Z",
         "idle_minutes": 60,
+        "latest_end_at": "2026-03-08T15:20:00Z",
         "last_used": "2026-03-01T15:20:00Z",
         "seconds_left": 3600,
     },

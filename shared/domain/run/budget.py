@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from shared.domain.limits import Limits
 from shared.domain.run.cost import HOUR, began_computing, training_use
+from shared.domain.run.quote import Quote
 from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 
@@ -47,9 +48,8 @@ def committed(run: Run) -> dict[str, float]:
     return {month: round(amount, 2) for month, amount in months.items() if amount >= 0.005}
 
 
-def refused_by_caps(run: Run, limits: Limits) -> Refusal | None:
+def refused_by_caps(quote: Quote | None, limits: Limits) -> Refusal | None:
     """Why a planned run is not to train: its quote is over MAX_RUN_COST, or a price is missing for a cap."""
-    quote = run.quote
     if quote is None or (limits.max_run_cost is None and limits.max_monthly_cost is None):
         return None
     if quote.unpriced:
@@ -58,15 +58,15 @@ def refused_by_caps(run: Run, limits: Limits) -> Refusal | None:
             "operator may add it: setting PRICES_PER_HOUR"
         )
         return Refusal("PriceUnknown", message)
-    training, endpoint = quote.training_cost, quote.endpoint_cost or 0.0
-    likely = endpoint + (training.likely if training is not None else 0.0)
+    training, endpoint, likely = quote.training_cost, quote.endpoint_cost, quote.likely_cost
+    assert likely is not None, "a quote with all prices has a cost"
     if limits.max_run_cost is None or likely <= limits.max_run_cost:
         return None
     parts = f"{training.likely:.2f} to train and " if training is not None else ""
     message = (
-        f"the run would likely cost {_money(likely, run)} ({parts}{endpoint:.2f} for its endpoint); the most "
-        f"is {limits.max_run_cost:g}: use less data, fewer epochs, another size or fewer hours, or have an "
-        "operator raise MAX_RUN_COST"
+        f"the run would likely cost {_money(likely, quote)} ({parts}{endpoint:.2f} for its endpoint); the "
+        f"most is {limits.max_run_cost:g}: use less data, fewer epochs, another size or fewer hours, or have "
+        "an operator raise MAX_RUN_COST"
     )
     return Refusal("RunCostExceeded", message)
 
@@ -77,9 +77,9 @@ def refused_by_month(run: Run) -> Refusal | None:
     if budget is None or budget.reserved:
         return None
     message = (
-        f"the run would likely cost {_money(budget.mine, run)} in {budget.month}, in which other runs have "
-        f"used or committed {budget.others:.2f}; the most for all is {budget.cap:g}: wait for another month, "
-        "end other runs, or have an operator raise MAX_MONTHLY_COST"
+        f"the run would likely cost {_money(budget.mine, run.quote)} in {budget.month}, in which other runs "
+        f"have used or committed {budget.others:.2f}; the most for all is {budget.cap:g}: wait for another "
+        "month, end other runs, or have an operator raise MAX_MONTHLY_COST"
     )
     return Refusal("MonthlyCostExceeded", message)
 
@@ -106,7 +106,7 @@ def training_passes_cap(run: Run, now: datetime, limits: Limits) -> Refusal | No
     if spent + endpoint <= cap:
         return None
     message = (
-        f"training has cost {_money(spent, run)} in {hours:.2f} node hours{_reached(run)}; with "
+        f"training has cost {_money(spent, quote)} in {hours:.2f} node hours{_reached(run)}; with "
         f"{endpoint:.2f} for the endpoint that is over the {cap:.2f} {allowed}. The job was canceled: a job "
         "has no model before its end, so that what it learned is lost"
     )
@@ -120,8 +120,8 @@ def _reached(run: Run) -> str:
     return f", to epoch {progress.epoch:.2f}" + (f" of {progress.epochs:g}" if progress.epochs else "")
 
 
-def _money(amount: float, run: Run) -> str:
-    currency = run.quote.currency if run.quote is not None else None
+def _money(amount: float, quote: Quote | None) -> str:
+    currency = quote.currency if quote is not None else None
     return f"{amount:.2f} {currency}" if currency else f"{amount:.2f}"
 
 

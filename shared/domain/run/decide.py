@@ -149,7 +149,7 @@ def _validated(run: Run, seen: Observation, now: datetime, limits: Limits) -> De
 
 def _hold_to_caps(run: Run, now: datetime, limits: Limits) -> Decision | None:
     """Reject what would cost too much, before anything costs; None if the run may go on."""
-    refusal = refused_by_caps(run, limits)
+    refusal = refused_by_caps(run.quote, limits)
     if refusal is None and limits.max_monthly_cost is not None and run.quote is not None:
         if run.budget is None or run.budget.at < run.quote.at:
             return Do(Step.RESERVE_BUDGET)

@@ -70,6 +70,14 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return Span(*(round(part + endpoint, 2) for part in training))
 
     @property
+    def likely_cost(self) -> float | None:
+        """What the run likely costs; without an estimate of its training, what its endpoint does."""
+        endpoint, training = self.endpoint_cost, self.training_cost
+        if endpoint is None:
+            return None
+        return round(endpoint + (training.likely if training is not None else 0.0), 2)
+
+    @property
     def unpriced(self) -> tuple[str, ...]:
         """The sizes of which no price is known."""
         sizes = dict.fromkeys((self.training_size, self.endpoint_size))
