@@ -106,9 +106,12 @@ def advance_queued(message: func.QueueMessage) -> None:
 
 @app.function_name("job_status_changed")
 @app.event_grid_trigger(arg_name="event")
-@app.queue_output(arg_name="advance", queue_name=ADVANCE, connection=CONNECTION)
+@app.queue_output(arg_name="advance", queue_name=REQUESTED, connection=CONNECTION)
 def job_status_changed(event: func.EventGridEvent, advance: func.Out[List[str]]) -> None:  # noqa: UP006
-    """Advance the run of a job that Azure ML reports; without this event the timer finds the change."""
+    """Advance the run of a job that Azure ML reports; without this event the timer finds the change.
+
+    A job that has ended has left a slot, for which others wait.
+    """
     # Of a delivery in the CloudEvents schema the worker makes a `CloudEvent`, whose type has another name.
     kind = getattr(event, "event_type", None) or getattr(event, "type", None)
     advance.set(handle_job_status_changed(kind, event.get_json()))

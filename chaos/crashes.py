@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from chaos.harness import Case, Harness, Verdict
 from chaos.host import Host
 from chaos.wire import FaultKind, Injection
+from chaos.world import Upload
 from shared.domain.run.stages import Stage
 
 _PARTICULAR = re.compile(r"d?[0-9a-f]{10,}")
@@ -27,6 +28,8 @@ BEGINNING, END = 50, 30
 
 MOST_TRIES = 4
 """Runs that are given to a kill until it meets a call."""
+
+_BASE = "/deployments/base"
 
 _READ = re.compile(r"(GET|HEAD) ")
 
@@ -43,6 +46,8 @@ class Scenario:
         request: The function that a caller calls once the run is found in that stage.
         started: Whether a caller has the stopped run's model deployed again; only calls from then on count.
         faults: What Azure ML is told to do to the run of a name.
+        base: Whether the base model is evaluated, too; its deployment must be gone before there is traffic.
+            Only calls from the first to the last to it count.
     """
 
     name: str
@@ -52,6 +57,7 @@ class Scenario:
     request: str | None = None
     started: bool = False
     faults: Callable[[str], list[dict[str, Any]]] = lambda _run_id: []
+    base: bool = False
 
 
 def _failing_job(run_id: str) -> list[dict[str, Any]]:
@@ -71,6 +77,7 @@ SCENARIOS = (
     Scenario("cancel while deploying", Stage.CANCELED, Stage.DEPLOYING, stall=True, request="cancel_run"),
     Scenario("delete while live", Stage.DELETED, Stage.LIVE, request="delete_endpoint"),
     Scenario("job fails", Stage.FAILED, Stage.TRAINING, faults=_failing_job),
+    Scenario("base model evaluated", Stage.STOPPED, Stage.DEPLOYING, base=True),
     Scenario("stopped and started again", Stage.STOPPED, started=True),
     Scenario("every deployment fails", Stage.STOPPED, Stage.DEPLOYING, faults=_crashing_deployments),
     # The last one: the strategy that works then is tried first from then on.
@@ -96,7 +103,7 @@ def record(harness: Harness, scenario: Scenario) -> Recording:
     Raises:
         RuntimeError: If it does not end as it should even so.
     """
-    host = harness.host(iter([_stall(scenario)]))
+    host = harness.host(iter([_stall(scenario)]), upload=_upload(harness, scenario))
     verdict, requested = _carry(harness, scenario, host, injected=1)
     if verdict.note:
         raise RuntimeError(f"{scenario.name}, with nobody in its way: {verdict.note}")
@@ -115,6 +122,9 @@ def crashes(harness: Harness, main: list[tuple[str, str]], every: int = 1) -> It
     for scenario in SCENARIOS:
         calls, requested = record(harness, scenario)
         first = 0 if scenario.started else requested or _parting(main, calls)
+        if scenario.base:
+            to_base = [number for number, (_, target) in enumerate(calls) if _BASE in target]
+            first, calls = to_base[0], calls[: to_base[-1] + 1]
         yield from _kills(harness, scenario, calls, first, every)
 
 
@@ -145,7 +155,7 @@ def killed(harness: Harness, scenario: Scenario, call: int, fault: FaultKind) ->
         # Who comes after a worker that died early is held, too: the request is for that stage.
         unharmed: list[list[Injection]] = [[]] if scenario.started else []
         plans = chain(unharmed, [[injection, *_stall(scenario)]], repeat(_stall(scenario)))
-        host = harness.host(plans)
+        host = harness.host(plans, upload=_upload(harness, scenario))
         verdict, _ = _carry(harness, scenario, host)
         if host.deaths or verdict.note:
             break
@@ -170,6 +180,7 @@ def _carry(
     harness: Harness, scenario: Scenario, host: Host, injected: int | None = None
 ) -> tuple[Verdict, int]:
     requested = 0
+    gone: list[bool] = []
     for fault in scenario.faults(host.upload.run_id):
         harness.world.emulator.add_fault(**fault)
 
@@ -178,12 +189,26 @@ def _carry(
         if stage is scenario.since and scenario.request is not None:
             requested = len(host.calls)
             host.deliver(scenario.request, host.upload.run_id)
+        if stage is Stage.LIVE:
+            gone.append(harness.world.deployments(host.upload) == ["main"])
 
     end = host.carry(request)
     if scenario.started and end is not None:
         end = host.resume("start_run")
-    ends, started = frozenset({scenario.end}), int(scenario.started)
-    return harness.assess(host, end, ends, injected=injected, started=started), requested
+    verdict = harness.assess(
+        host,
+        end,
+        frozenset({scenario.end}),
+        injected=injected,
+        started=int(scenario.started),
+        redeployed=int(scenario.base),
+        holds=all(gone),
+    )
+    return verdict, requested
+
+
+def _upload(harness: Harness, scenario: Scenario) -> Upload:
+    return harness.world.upload(options={"evaluate_base": True} if scenario.base else {})
 
 
 def _stall(scenario: Scenario) -> list[Injection]:

@@ -127,7 +127,8 @@ class Harness:
                 the emulator met its faults.
             faults: Those faults.
             holds: Whether everything else that the case looks at was right.
-            redeployed: Deployments that had to be created once more, since somebody else deleted them.
+            redeployed: Deployments beside the run's own: the base model's, or made anew since somebody else
+                deleted one.
             started: How often somebody had the run's model deployed again.
         """
         audit = host.world.audit(host.upload)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate, cycle
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -129,14 +130,14 @@ class World:
         """The same workspace with another storage account."""
         return World(self._azurite, self.emulator, OTHER_ACCOUNT)
 
-    def upload(self, dataset: str | None = None) -> Upload:
-        """Drop a dataset of its own content, and of its own name if none is given."""
+    def upload(self, dataset: str | None = None, options: Mapping[str, Any] = MappingProxyType({})) -> Upload:
+        """Drop a dataset of its own content, and of its own name if none is given, with its run's options."""
         self._forget_strategies()
         dataset = dataset or f"d{uuid.uuid4().hex[:10]}"
         path = f"{dataset}/train.jsonl"
         cluster = next(self._clusters)
-        options = json.dumps({"compute": cluster})
-        self._blobs.get_blob_client("uploads", f"{dataset}/run.json").upload_blob(options)
+        text = json.dumps({"compute": cluster, **options})
+        self._blobs.get_blob_client("uploads", f"{dataset}/run.json").upload_blob(text)
         for split, rows in ROWS.items():
             blob = self._blobs.get_blob_client("uploads", f"{dataset}/{split}.jsonl")
             blob.upload_blob(_rows(f"{dataset} {split}", rows))
@@ -248,6 +249,11 @@ class World:
         if serving is None:
             return 1
         return serving.earlier + min(len(serving.order), len(serving.failed) + 1)
+
+    def deployments(self, upload: Upload) -> list[str]:
+        """The names of the deployments that the upload's endpoint has."""
+        found = self.emulator.resources("deployments", containing=upload.run_id)["deployments"]
+        return [str(one["name"]) for one in found]
 
     def most_endpoints_at_once(self) -> int:
         """The most endpoints that ever lived at once, from being asked for to being gone."""

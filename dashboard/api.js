@@ -74,7 +74,7 @@ export const rollBack = (name, body) => change("POST", `datasets/${encodeURIComp
 export const slots = () => get("slots");
 
 /** What validation will say of a dataset that begins with these rows. */
-export const checkRows = (rows, policy) => send("POST", `uploads/check?row_policy=${policy}`, { headers: { "Content-Type": "application/jsonl" }, body: rows }).then((answer) => answer.json());
+export const checkRows = (rows, policy) => send("POST", `uploads/check?row_policy=${policy}`, { headers: { "Content-Type": "application/octet-stream" }, body: rows }).then((answer) => answer.json());
 
 /** What a run with these options would train, or an ApiError with what is wrong with them. */
 export const preflight = (options) => change("POST", "preflight", options);

@@ -27,7 +27,8 @@ CONNECTION = "TrainingStorage"
 ADVANCE = "advance"
 
 REQUESTED = "requested"
-"""Runs to advance because a caller asked for something: no routine look is ahead of them."""
+"""Runs to advance because a caller asked for something, because of a teardown, or because a slot is free: no
+routine look is ahead of them."""
 
 _BLOCKING = ThreadLimit(16, "http")
 """Where handlers that block run: they mostly wait for storage."""

@@ -159,7 +159,10 @@ def build_services(
         scoring=EndpointScoring(credential, endpoints, domain=settings.scoring_domain),
         job_times=BlobJobTimes(blobs),
         serving_memory=BlobServingMemory(blobs),
-        advance_queue=StorageAdvanceQueue(open_queue(settings.storage, credential, advance_queue.QUEUE)),
+        advance_queue=StorageAdvanceQueue(
+            open_queue(settings.storage, credential, advance_queue.QUEUE),
+            open_queue(settings.storage, credential, advance_queue.AHEAD),
+        ),
         notifications=NotificationQueue(open_queue(settings.storage, credential, notification_queue.QUEUE))
         if settings.webhook_url
         else NoNotifications(),

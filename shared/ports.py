@@ -430,10 +430,10 @@ class Notifications(Protocol):
 
 
 class AdvanceQueue(Protocol):
-    """The queue of runs to advance."""
+    """The queues of runs to advance."""
 
-    def enqueue(self, message: str, *, delay: timedelta) -> None:
-        """Queue a message that becomes visible after `delay`."""
+    def enqueue(self, message: str, *, delay: timedelta, ahead: bool = False) -> None:
+        """Queue a message that becomes visible after `delay`; with `ahead`, no routine look is before it."""
 
 
 class Webhook(Protocol):

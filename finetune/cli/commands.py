@@ -50,6 +50,20 @@ class Commands:
             self._terminal.say(f"… {len(found) - len(shown)} more (--limit)")
         return Exit.DONE
 
+    def ignored(self, options: argparse.Namespace) -> Exit:
+        """List the uploads that open no run, each with its reason and a remedy."""
+        found = self._client.ignored_uploads(limit=options.limit)
+        if self._terminal.as_json:
+            self._terminal.json(found.uploads)
+        elif not found.uploads:
+            self._terminal.say("Every upload opened its run.")
+        for upload in () if self._terminal.as_json else found.uploads:
+            words = f"{upload.detail} {upload.remedy}"
+            self._terminal.screen.print(f"[bold]{escape(upload.path)}[/]\n  {escape(words)}")
+        if found.more:
+            self._terminal.say(f"… {found.more} more (--limit)")
+        return Exit.DONE
+
     def show(self, options: argparse.Namespace) -> Exit:
         """Show one run."""
         return self._show(self._client.run(self._client.find(options.run)))

@@ -149,8 +149,15 @@ def build_parser() -> argparse.ArgumentParser:
     listing.add_argument("--dataset", help="only those of this dataset")
     listing.add_argument("--attention", action="store_true", help="only those that need a person")
     listing.add_argument("--limit", type=_count, default=100, help="at most so many (default: %(default)s)")
-    command("show", "show one run")
-    command("follow", "watch a run until it is live or over")
+    ignoring = command("ignored", "list the uploads that open no run, with what to do about each", run=False)
+    ignoring.add_argument("--limit", type=_count, default=100, help="at most so many (default: %(default)s)")
+    for name, text in (
+        ("show", "show one run"),
+        ("follow", "watch a run until it is live or over"),
+        ("retry", "have a suspended or waiting run advanced now"),
+        ("acknowledge", "take note of how a run ended: it needs attention no longer"),
+    ):
+        command(name, text)
     saving = command("report", "show what dataset validation found, line by line")
     saving.add_argument(
         "--output", type=report_path, metavar="FILE", help="write it as .html or .json instead"
@@ -164,8 +171,6 @@ def build_parser() -> argparse.ArgumentParser:
     chatting.add_argument("--max-tokens", type=_count, default=200, help="of a reply (default: %(default)s)")
     extending = command("extend", "let an endpoint live longer")
     extending.add_argument("--hours", type=float, required=True, help="hours to add")
-    command("retry", "have a suspended or waiting run advanced now")
-    command("acknowledge", "take note of how a run ended: it needs attention no longer")
     starting = command("start", "deploy the model of a stopped run again, without training")
     starting.add_argument("--instance-type", help="VM size (default: as it was, like the others)")
     starting.add_argument("--instance-count", type=_count, help="VMs")

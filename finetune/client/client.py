@@ -10,7 +10,17 @@ import httpx
 import msgspec
 
 from finetune.client.errors import RefusedError, UnreachableError, refusal
-from finetune.client.types import Chunk, Dataset, Estimate, Preflight, Report, Run, RunEntry, RunPage
+from finetune.client.types import (
+    Chunk,
+    Dataset,
+    Estimate,
+    IgnoredUploads,
+    Preflight,
+    Report,
+    Run,
+    RunEntry,
+    RunPage,
+)
 
 PATIENCE_SECONDS = 30.0
 SCORING_SECONDS = 240.0
@@ -90,6 +100,10 @@ class Client:
             if page.next is None:
                 return
             query["cursor"] = page.next
+
+    def ignored_uploads(self, *, limit: int = 100) -> IgnoredUploads:
+        """The uploads that open no run, the newest first."""
+        return self._ask(IgnoredUploads, "GET", "uploads", params={"ignored": "true", "limit": str(limit)})
 
     def check(self) -> None:
         """Ask for a page of one run, which tells at once whether address, key and settings are right."""

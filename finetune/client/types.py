@@ -459,6 +459,25 @@ class Dataset(msgspec.Struct, frozen=True, kw_only=True):
     history: list[Switch] = []
 
 
+class IgnoredUpload(msgspec.Struct, frozen=True, kw_only=True):
+    """An upload that opens no run: why, and what to do about it."""
+
+    path: str
+    etag: str = ""
+    size: int = 0
+    reason: str = ""
+    detail: str = ""
+    remedy: str = ""
+    noticed_at: datetime | None = None
+
+
+class IgnoredUploads(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest of them; `more` are not listed."""
+
+    uploads: list[IgnoredUpload]
+    more: int = 0
+
+
 class Issue(msgspec.Struct, frozen=True, kw_only=True):
     """One finding of dataset validation, with its line where it has one."""
 

@@ -315,7 +315,7 @@ UPLOADS = (
         successes={200: Success("What was found.", (Content((RowsView,)),))},
         errors=(400, 413, *_BUSY),
         query=RowsQuery,
-        request=Content(media="application/jsonl"),
+        request=Content(media="application/octet-stream"),
     ),
     Route(
         function="receive_part",

@@ -87,7 +87,8 @@ def _queue_for_later(run: Run, services: Services) -> None:
     if delay >= TIMER_PERIOD:
         return
     try:
-        services.advance_queue.enqueue(str(AdvanceMessage(run.run_id, run.due)), delay=delay)
+        message, ahead = str(AdvanceMessage(run.run_id, run.due)), run.stage is Stage.DELETING
+        services.advance_queue.enqueue(message, delay=delay, ahead=ahead)
     except FinetuneError as fault:
         # The timer finds the run, if later.
         _log.warning("a run is left to the timer", extra={"run_id": run.run_id, "code": fault.code})

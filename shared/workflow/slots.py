@@ -88,7 +88,7 @@ def pass_on_slots(before: Run, after: Run, settings: Settings, services: Service
             listed, _ = services.slots.holders(kind)
             entries = services.runs.entries()
             for run_id in whose_turn(kind, current_holders(kind, listed, entries), entries, limit):
-                services.advance_queue.enqueue(run_id, delay=timedelta())
+                services.advance_queue.enqueue(run_id, delay=timedelta(), ahead=True)
         except FinetuneError as fault:
             _log.warning("a free slot is left to the timer", extra={"kind": kind.value, "code": fault.code})
 

@@ -71,10 +71,13 @@ class MemoryAdvanceQueue:
     """The queue of runs to advance: messages with their delays."""
 
     waiting: list[tuple[str, timedelta]] = field(default_factory=list)
+    ahead: list[str] = field(default_factory=list)
 
-    def enqueue(self, message: str, *, delay: timedelta) -> None:
-        """See `AdvanceQueue.enqueue`."""
+    def enqueue(self, message: str, *, delay: timedelta, ahead: bool = False) -> None:
+        """See `AdvanceQueue.enqueue`; `ahead` are those messages that overtake the others."""
         self.waiting.append((message, delay))
+        if ahead:
+            self.ahead.append(message)
 
 
 @dataclass

@@ -179,7 +179,7 @@ def test_an_operations_address_cannot_have_it_either(
     # Its installation is another, so that its operation is not even looked at; its deployment's would be.
     azure_ml.add_fault(match={"operation": "deployments.get"}, status=200, body=body, count=None)
     services.endpoints.endpoint("ft-support-0123456789", "ft-support-0123456789")
-    assert services.endpoints._deployment("ft-support-0123456789").failure is None  # type: ignore[attr-defined]
+    assert services.endpoints._deployment("ft-support-0123456789", "main").failure is None  # type: ignore[attr-defined]
     assert offered == []
 
 
@@ -275,7 +275,7 @@ def _prices(url: str) -> object:
 
 CLIENTS: dict[str, Callable[[str], object]] = {
     "blobs": lambda url: BlobRunStore(blob_service(_storage(url), Mock())).entries(),
-    "queues": lambda url: StorageAdvanceQueue(open_queue(_storage(url), Mock(), "advance")).enqueue(
+    "queues": lambda url: StorageAdvanceQueue(open_queue(_storage(url), Mock(), "advance"), Mock()).enqueue(
         "ft-support-0123456789", delay=timedelta()
     ),
     "identity": _sign_in,

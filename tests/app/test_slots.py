@@ -470,6 +470,7 @@ def test_a_free_slot_wakes_the_next_in_turn_alone(kind: SlotKind) -> None:
     assert [*world.advance_queue.waiting] == []
     pass_on_slots(before, ended, ONE, world.services)
     assert [message for message, _ in world.advance_queue.waiting] == ["ft-a-0000000000"]
+    assert world.advance_queue.ahead == ["ft-a-0000000000"], "no routine look is ahead of it"
 
 
 def test_a_job_that_ends_passes_its_slot_on() -> None:

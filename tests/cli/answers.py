@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from handlers.http.openapi.examples import RUN_PAGE
+from handlers.http.openapi.examples import IGNORED_UPLOADS, RUN_PAGE
 from handlers.http.openapi.run_examples import REPORT
 from handlers.http.openapi.run_examples import RUN as EXAMPLE
 
@@ -81,7 +81,8 @@ class App:
             return httpx.Response(200, text=REPORT_PAGE) if page else httpx.Response(200, json=REPORT)
         if request.method == "GET" and self.looks:
             return self.looks.pop(0)
-        return httpx.Response(200, json=self.run)
+        uploads = request.url.path == "/api/uploads"
+        return httpx.Response(200, json=IGNORED_UPLOADS if uploads else self.run)
 
     @property
     def last(self) -> str:

@@ -11,13 +11,23 @@ import pytest
 
 from finetune.client import STAGES, Client, UnreachableError, types
 from finetune.client import client as client_module
-from handlers.http import create_quote, dataset_views, entry_views, quote_view, run_views, show_preflight
+from handlers.http import (
+    create_quote,
+    dataset_views,
+    entry_views,
+    list_uploads,
+    quote_view,
+    run_views,
+    show_preflight,
+)
 from shared.domain.run.cost import RunCost
 from shared.domain.run.stages import Stage
 
 PAIRS = [
     *((types.RunEntry, entry_views.EntryView), (types.RunPage, entry_views.RunPageView)),
     (types.EntryCost, entry_views.EntryCostView),
+    (types.IgnoredUpload, list_uploads.IgnoredUploadView),
+    (types.IgnoredUploads, list_uploads.IgnoredUploadsView),
     *((types.Run, run_views.RunView), (types.Cost, RunCost), (types.Endpoint, run_views.EndpointView)),
     *((types.Upload, run_views.UploadView), (types.SourceFile, run_views.SourceFileView)),
     *((types.Options, run_views.OptionsView), (types.StageEntry, run_views.StageView)),

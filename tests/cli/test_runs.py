@@ -318,3 +318,17 @@ def test_a_run_that_trains_shows_how_far_it_is(app: App, call: Call, monkeypatch
     app.run["quote"] = EXAMPLE["quote"] | {"training_hours": None, "training_cost": None, "total_cost": None}
     _, out, _ = call("show", "faq")
     assert "unknown until a run of this model and size has trained" in out
+
+
+def test_uploads_that_open_no_run_are_listed(app: App, call: Call) -> None:
+    """With what to do about each."""
+    code, out, _ = call("ignored")
+    (upload,) = json.loads(out)
+    assert (code, upload["path"], upload["reason"]) == (0, "exports/support.csv", "ConvertibleFile")
+    assert "finetune upload" in upload["remedy"]
+
+
+def test_an_end_is_acknowledged(app: App, call: Call) -> None:
+    """The app is asked for the run's own acknowledgement."""
+    code, _, _ = call("acknowledge", "faq")
+    assert (code, app.last) == (0, f"POST /api/runs/{RUN['run_id']}/acknowledge")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
@@ -290,11 +291,13 @@ def test_a_run_shows_its_options_its_job_and_its_kin(
 def test_a_job_under_way_says_how_far_it_is(training_run: str, open_page: Callable[..., Page]) -> None:
     """In words, with what earlier jobs took; the cards of what is to come are not there yet."""
     page = open_page("/upload")
+    progress: list[dict[str, Any] | None] = [None]
 
     def told(route: Route) -> None:
         run = route.fetch().json()
         estimate = {"low": 1.5, "likely": 2.0, "high": 3.0, "runs": 4}
         run["quote"] = {**(run["quote"] or QUOTE), "training_hours": estimate}
+        run["progress"] = progress[-1]
         route.fulfill(json=run)
 
     page.route(f"**/api/runs/{training_run}", told)
@@ -302,6 +305,28 @@ def test_a_job_under_way_says_how_far_it_is(training_run: str, open_page: Callab
     expect(page.locator("#job-state")).to_have_text(re.compile("^(The job is|Waiting for nodes)"))
     card = page.locator(".card").filter(has=page.locator("#job-state"))
     expect(card).to_contain_text(re.compile(r"2\sh \(1\sh\s30\smin to 3\sh\), by 4 earlier runs"))
+    now = datetime.now(UTC)
+    points = [{"step": step, "value": 3 - step / 100} for step in (10, 20, 30)]
+    known: dict[str, Any] = {
+        "read_at": (now - timedelta(seconds=90)).isoformat(),
+        "began": (now - timedelta(hours=1)).isoformat(),
+        "ends_at": (now + timedelta(minutes=45, seconds=30)).isoformat(),
+        "step": 30,
+        "steps": 120,
+        "epoch": 0.5,
+        "epochs": 2.0,
+        "train_loss": 2.7,
+        "eval_loss": None,
+        "train_losses": points,
+        "eval_losses": [],
+        "diverged": None,
+    }
+    progress.append(known)
+    expect(card.get_by_label("How far training is")).to_have_attribute("value", "30")
+    expect(card).to_contain_text("30 of 120")
+    expect(card).to_contain_text(re.compile(r"Ends about45\smin from now"))
+    expect(card.get_by_role("slider", name="Loss at training step")).to_be_visible()
+    assert complaints(page) == []
     expect(page.get_by_role("heading", name="Loss")).to_have_count(0)
     expect(page.get_by_role("heading", name="Evaluation")).to_have_count(0)
 

@@ -98,10 +98,13 @@ def test_a_second_start_finds_the_first(live_stack: LiveStack) -> None:
     assert json.loads((running.folder / "stack.json").read_text())["function_key"] == running.function_key
 
 
-def test_core_tools_are_used_where_they_are_installed(
+def test_core_tools_are_used_where_they_are_installed_and_the_host_may_die(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`func start` runs in the app's folder with its environment; a program in its place shows how."""
+    """`func start` runs in the app's folder with its environment; a program in its place shows how.
+
+    A run whose function host is killed while it trains goes on when a host is back.
+    """
     func = tmp_path / "bin" / "func"
     func.parent.mkdir()
     func.write_text(
@@ -112,14 +115,9 @@ def test_core_tools_are_used_where_they_are_installed(
     )
     func.chmod(0o755)
     monkeypatch.setenv("PATH", f"{func.parent}{os.pathsep}{os.environ['PATH']}")
-    with Stack(folder=tmp_path / "stack") as stack, stack.client() as client:
-        assert client.get("/api/runs").status_code == 200
-    assert (tmp_path / "called").read_text() == f"start --port {ROOT} local\n"
-
-
-def test_the_host_may_die_in_the_middle(tmp_path: Path) -> None:
-    """A run whose function host is killed while it trains goes on when a host is back."""
-    with Stack(folder=tmp_path / "stack", host="local") as stack, stack.client() as api:
+    with Stack(folder=tmp_path / "stack") as stack, stack.client() as api:
+        assert api.get("/api/runs").status_code == 200
+        assert (tmp_path / "called").read_text() == f"start --port {ROOT} local\n"
         upload(stack, "survivor.jsonl", sample("survivor"))
         run_id = run_of(api, "survivor")
         follow(api, run_id, "training", "trained", "registered", "deploying", "live")

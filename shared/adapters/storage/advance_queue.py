@@ -1,4 +1,4 @@
-"""The storage queue `advance`: runs to advance, in plain text, as the bindings write it, too."""
+"""The queues `advance` and `requested`: runs to advance, in plain text, as the bindings write it, too."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from shared.adapters.storage.queues import send_text
 
 QUEUE = "advance"
 
+AHEAD = "requested"
+"""What a caller asked for, a teardown, a slot that is free: no routine look is ahead of it."""
+
 
 class StorageAdvanceQueue:
     """See `AdvanceQueue`."""
 
-    def __init__(self, queue: QueueClient) -> None:
+    def __init__(self, queue: QueueClient, ahead: QueueClient) -> None:
         self._queue = queue
+        self._ahead = ahead
 
-    def enqueue(self, message: str, *, delay: timedelta) -> None:
+    def enqueue(self, message: str, *, delay: timedelta, ahead: bool = False) -> None:
         """See `AdvanceQueue.enqueue`."""
         with translated(f"queueing the message {message}"):
-            send_text(self._queue, message, delay)
+            send_text(self._ahead if ahead else self._queue, message, delay)
