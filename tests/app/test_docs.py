@@ -92,7 +92,8 @@ def _names_in(path: str, function: str) -> set[str]:
     for constant in names & constants.keys():
         names |= _identifiers(constants[constant])
     if "handle" in names:
-        names |= _identifiers(ast.parse((ROOT / "handlers/http/routes.py").read_text()))
+        for file in (ROOT / "handlers/http/routes").glob("*.py"):
+            names |= _identifiers(ast.parse(file.read_text()))
     return names
 
 
