@@ -415,7 +415,9 @@ def test_answers_that_flicker_do_not_keep_an_invocation_busy() -> None:
     world = World()
     run_id = upload(world)
     real, looks = world.cloud.endpoint, iter(range(10_000))
-    world.cloud.endpoint = lambda *names: real(*names) if next(looks) % 2 else None  # type: ignore[method-assign]
+    world.cloud.endpoint = (  # type: ignore[method-assign]
+        lambda *names, base=False: real(*names, base=base) if next(looks) % 2 else None
+    )
     advance(world, run_id)
     assert next(looks) < 20
 

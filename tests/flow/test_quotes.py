@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 from azure.identity import DefaultAzureCredential
-from azureml_emulator import Emulator
-from azureml_emulator.core.clock import TIMED
+from azureml_emulator import TIMED, Emulator
 
 from local.azurite import Azurite
 from shared.bootstrap import build_services
