@@ -44,9 +44,11 @@ export function lastingOf({ needs_attention, stage }) {
 /** Why a run ended, as a sentence: the record has a code and words, or a few words. */
 export function endSentence(stage, reason) {
   if (reason === "requested" || reason === "canceled") return stage === "canceled" ? "Canceled on request." : "Deleted on request.";
-  const words = reason.replace(/^[A-Z][A-Za-z0-9]+: (?=\S)/, "");
-  return `${/^\w+_/.test(words) ? words : capital(words)}${/[.!?…]$/.test(words) ? "" : "."}`;
+  return sentence(reason.replace(/^[A-Z][A-Za-z0-9]+: (?=\S)/, ""));
 }
+
+/** A few words of the record as a sentence; one that begins with a name in code keeps it as it is. */
+export const sentence = (words) => `${/^\w+_/.test(words) ? words : capital(words)}${/[.!?…]$/.test(words) ? "" : "."}`;
 
 const JOBS = {
   NotStarted: "submitted", Queued: "waiting for nodes", Provisioning: "waiting for nodes", Preparing: "preparing its nodes", Starting: "starting",

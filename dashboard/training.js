@@ -3,7 +3,7 @@
 import { lossCurves } from "./chart.js";
 import { h } from "./dom.js";
 import { count, decimal, hours, moment, since, until } from "./format.js";
-import { jobWords, waitingSentence } from "./stages.js";
+import { jobWords, sentence, waitingSentence } from "./stages.js";
 
 /** What the card needs of a run; null once there is nothing to follow. */
 export function trainingOf({ stage, job, job_submitted_at: submitted, waiting_for: waiting, quote, history, progress }) {
@@ -20,7 +20,7 @@ export function drawTraining(state) {
   return [
     h("h2", {}, "Training"),
     h("p", { id: "job-state" }, waiting ? waitingSentence(waiting) : `The job is ${jobWords(status)}.`),
-    progress?.diverged && h("p", { class: "note warn" }, progress.diverged),
+    progress?.diverged && h("p", { class: "note warn" }, sentence(progress.diverged)),
     progress && bar(progress),
     h("dl", { class: "progress-facts" }, [
       ["Since", [moment(began), ", for ", since(began)]],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,14 @@ class _Files(LoadFileScheduling):  # type: ignore[misc]
         file: str = super()._split_scope(nodeid)
         together = file.startswith(ONE_WORKER) and file != OWN_STACKS
         return "one stack" if together else file
+
+
+@pytest.fixture(autouse=True)
+def own_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run of one test waits for its turn to validate in another one of the same process."""
+    validation = sys.modules.get("shared.workflow.steps.validate_dataset")
+    if validation is not None:
+        monkeypatch.setattr(validation, "TURNS", type(validation.TURNS)())
 
 
 @pytest.fixture(scope="session")

@@ -107,7 +107,7 @@ def test_the_keyboard_reaches_everything(live_run: str, open_page: Callable[...,
     page.keyboard.press("Enter")
     expect(page).to_have_title(re.compile(live_run))
     expect(page.locator("#main")).to_be_focused()
-    page.get_by_role("link", name="Chat").focus()
+    page.get_by_role("link", name="Chat", exact=True).focus()
     page.keyboard.press("Enter")
     expect(page.get_by_label("Your message")).to_be_visible()
 

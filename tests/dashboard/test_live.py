@@ -134,7 +134,7 @@ def test_training_shows_its_loss_while_it_goes_on(live_run: str, open_page: Call
     loss = page.locator(".card").filter(has=page.get_by_role("heading", name="Training", exact=True, level=2))
     expect(loss).to_contain_text("120 of 240")
     expect(loss).to_contain_text("1.5 of 3")
-    expect(loss).to_contain_text("the evaluation loss rose 3 times in a row.")
+    expect(loss).to_contain_text("The evaluation loss rose 3 times in a row.")
     expect(loss.get_by_role("slider")).to_be_visible()
 
 

@@ -184,7 +184,8 @@ def test_the_last_hour_stands_out_when_it_comes(live_run: str, open_page: Callab
     page.route("**/api/runs?*", answer)
     nothing = {"uploads": [], "more": 0}
     page.route("**/api/uploads?*", lambda route: route.fulfill(json=nothing, headers=headers()))
-    page.route("**/api/slots", lambda route: route.fulfill(status=503, headers=headers()))
+    for other in ("slots", "datasets"):
+        page.route(f"**/api/{other}", lambda route: route.fulfill(status=503, headers=headers()))
     # The page may have asked once before the route was there.
     left = page.locator(".left time").first
     expect(left).to_have_text(re.compile(r"^1\sh$"))

