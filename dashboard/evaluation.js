@@ -23,7 +23,7 @@ export function drawEvaluation({ tests, evaluation, promotion }) {
     h("h2", {}, "Evaluation ", h("small", {}, "on held-out conversations, before the endpoint got traffic")),
     promotion && h("p", { id: "promotion" }, promoted(promotion, evaluation)),
     evaluation && measured(evaluation),
-    shown && [h("h3", { class: "examples" }, `${tests.length === 1 ? "One of them" : `${tests.length} of them`}`), h("ol", { class: "exchanges" }, tests.map(exchange))],
+    shown && [h("h3", { class: "examples" }, tests.length === 1 ? "One of the rows" : `${tests.length} of the rows`), h("ol", { class: "exchanges" }, tests.map(exchange))],
   ];
 }
 

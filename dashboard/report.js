@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { h, Part, svg } from "./dom.js";
 import { bytes, capital, count } from "./format.js";
-import { atRest } from "./stages.js";
+import { atRest, sentence } from "./stages.js";
 
 const KINDS = [["E", "Faults", "bad"], ["W", "Warnings", "warn"], ["R", "Repaired in the snapshot that training reads", "calm"]];
 const MOST_BARS = 12;
@@ -31,7 +31,7 @@ function nothing(over) {
 function draw(report, id) {
   return [
     h("section", { class: `card verdict ${report.verdict === "accepted" ? "good" : "bad"}` },
-      h("div", {}, h("h2", {}, capital(report.verdict)), h("p", {}, report.reason)),
+      h("div", {}, h("h2", {}, capital(report.verdict)), h("p", {}, sentence(report.reason))),
       h("button", { id: "download-report", type: "button", on: { click: (event) => download(id, event.currentTarget) } }, "Download as a page")),
     h("section", { class: "tiles still" }, figures(report)),
     findings(report),

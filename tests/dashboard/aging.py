@@ -16,6 +16,9 @@ from shared.domain.run.run import Run
 from shared.domain.run.stages import Stage
 from tests.dashboard.scenes import Scenes
 
+QUEUED = timedelta(minutes=6)
+"""From the submission of a job to its first node."""
+
 LASTED: Mapping[Stage, timedelta] = {
     Stage.RECEIVED: timedelta(seconds=1.2),
     Stage.VALIDATED: timedelta(seconds=4),
@@ -77,6 +80,9 @@ def _moved(run: Run, at: datetime, spans: Mapping[Stage, timedelta]) -> Run:
         history.append(StageEntry(stage=entry.stage, at=at))
         at += spans.get(entry.stage, timedelta())
     run = msgspec.structs.replace(run, history=tuple(history))
+    training = run.entered(Stage.TRAINING)
+    if run.metrics is not None and run.metrics.began is not None and training is not None:
+        run = msgspec.structs.replace(run, metrics=msgspec.structs.replace(run.metrics, began=training + QUEUED))
     live = run.entered(Stage.LIVE)
     if run.endpoint is None or live is None:
         return run
