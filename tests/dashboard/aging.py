@@ -82,7 +82,8 @@ def _moved(run: Run, at: datetime, spans: Mapping[Stage, timedelta]) -> Run:
     run = msgspec.structs.replace(run, history=tuple(history))
     training = run.entered(Stage.TRAINING)
     if run.metrics is not None and run.metrics.began is not None and training is not None:
-        run = msgspec.structs.replace(run, metrics=msgspec.structs.replace(run.metrics, began=training + QUEUED))
+        metrics = msgspec.structs.replace(run.metrics, began=training + QUEUED)
+        run = msgspec.structs.replace(run, metrics=metrics)
     live = run.entered(Stage.LIVE)
     if run.endpoint is None or live is None:
         return run
