@@ -37,7 +37,7 @@ def add_app_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags that say where the app is."""
     group = parser.add_argument_group("the app", "The local one, if `make dev` runs, unless given.")
     group.add_argument("--url", help=f"its address, e.g. https://app.azurewebsites.net ({URL_SETTING})")
-    group.add_argument("--key", help=f"a function key of it; {KEY_SETTING} keeps it out of the list of processes")
+    group.add_argument("--key", help=f"a function key; {KEY_SETTING} keeps it out of the list of processes")
 
 
 def connect(options: argparse.Namespace, *, patience_seconds: float = PATIENCE_SECONDS) -> Client:
