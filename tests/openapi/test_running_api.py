@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -72,7 +73,7 @@ def test_the_api_is_as_described(operation: Any, mode: GenerationMode, live_stac
     )
     def ask(case: schemathesis.Case) -> None:
         # The worker's own web server answers 404 to a path with a line break, before the app sees it.
-        assume(not any("\n" in str(value) for value in (case.path_parameters or {}).values()))
+        assume("\n" not in unquote(case.formatted_path))
         answer = case.call(base_url=f"{live_stack.stack.functions_url}/api", headers=headers, timeout=120)
         case.validate_response(answer, checks=CHECKS, headers=headers)
 
