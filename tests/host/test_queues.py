@@ -47,7 +47,8 @@ def test_a_failing_message_is_retried_and_then_poison(work_host: RunningHost) ->
         if record["message"] == "Executed" and record["function"] == "work" and record["outcome"] == "failed"
     ]
     assert len(failures) == 2
-    assert orders.get_queue_properties().approximate_message_count == 0
+    # Its copy stands there before it is deleted here.
+    assert wait_until(lambda: orders.get_queue_properties().approximate_message_count == 0, SECONDS)
 
 
 def test_a_message_that_is_not_base64_is_poison(work_host: RunningHost) -> None:
