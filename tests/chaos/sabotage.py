@@ -45,8 +45,8 @@ def _submits_under_a_new_name(services: Services) -> Services:
 def _believes_a_delete_without_looking(services: Services) -> Services:
     gone: set[str] = set()
 
-    def endpoint(name: str, run_id: str) -> Any:
-        return None if name in gone else services.endpoints.endpoint(name, run_id)
+    def endpoint(name: str, run_id: str, **given: Any) -> Any:
+        return None if name in gone else services.endpoints.endpoint(name, run_id, **given)
 
     lying = _Instead(services.endpoints, delete=gone.add, endpoint=endpoint)
     return replace(services, endpoints=lying)
