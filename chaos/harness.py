@@ -140,7 +140,10 @@ class Harness:
             # It went all the way: then there was one of everything, and only what had failed was made again.
             right = right and (audit.jobs, audit.models, audit.endpoints - audit.replaced) == (1, 1, 1)
             right = right and 1 <= audit.deployments <= audit.attempts + audit.replaced
-            failed = record.last_fault is not None and record.last_fault.code == "EndpointFailed"
+            # A later fault takes the place of `EndpointFailed` on the record, and leaves the count.
+            failed = record.rebuilds > 0 or (
+                record.last_fault is not None and record.last_fault.code == "EndpointFailed"
+            )
             right = right and (failed or audit.replaced == started)
         wrong = not right or audit.duplicates or audit.running or end is None
         note = self._explain(host, end) if wrong else ""
