@@ -63,11 +63,13 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     Attributes:
         share: Percent.
         since: When it got this share (UTC).
+        why: Why it may take the name, by its evaluation.
     """
 
     run_id: str
     share: int
     since: Annotated[datetime, msgspec.Meta(tz=True)]
+    why: str = ""
 
 
 class NameMeaning(NamedTuple):

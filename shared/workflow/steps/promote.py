@@ -41,7 +41,7 @@ def promote(run: Run, settings: Settings, services: Services) -> Run:
         TransientServiceError: If storage could not be reached.
     """
     if run.promotion is not None and run.promotion.next_at is not None:
-        return _raised(run, run.promotion, settings, services)
+        return _raised(run, settings, services)
     if run.promotion is not None:
         return _answered(run, run.promotion, services)
     now = services.now()
@@ -61,22 +61,13 @@ def promote(run: Run, settings: Settings, services: Services) -> Run:
     decided = decide_promotion(run.options.promotion, found, comparison, now)
     switched, first = history, settings.promotion_traffic[0]
     if decided.promoted and first < ALL and current is not None and current.stage is Stage.LIVE:
-        canary = Canary(run_id=run.run_id, share=first, since=now)
+        canary = Canary(run_id=run.run_id, share=first, since=now, why=decided.why)
         if not services.current_models.replace(msgspec.structs.replace(history, canary=canary), etag):
             return run
-        return msgspec.structs.replace(run, promotion=_sharing(first, decided.why, now, settings))
+        return msgspec.structs.replace(run, promotion=_sharing(canary, settings))
     # If it is there already, the worker that died after writing it was at this very step.
     if decided.promoted and not history.was_promoted_by_policy(run.run_id):
-        switched = history.with_switch(
-            Switch(
-                kind=SwitchKind.PROMOTED,
-                run_id=run.run_id,
-                previous=found,
-                at=now,
-                by=BY_POLICY,
-                why=decided.why,
-            )
-        )
+        switched = history.with_switch(_switch(run, current, BY_POLICY, decided.why, now))
     if (etag is None or switched != history) and not services.current_models.replace(switched, etag):
         return run
     _log.info("promotion decided", extra={"run_id": run.run_id, "promoted": decided.promoted})
@@ -85,46 +76,44 @@ def promote(run: Run, settings: Settings, services: Services) -> Run:
     return msgspec.structs.replace(run, promotion=decided)
 
 
-def _sharing(share: int, why: str, now: datetime, settings: Settings) -> Promotion:
+def _switch(run: Run, current: Run | None, by: str, why: str, now: datetime) -> Switch:
+    """The run takes the name from the one that has it."""
+    previous = current.run_id if current is not None else None
+    return Switch(kind=SwitchKind.PROMOTED, run_id=run.run_id, previous=previous, at=now, by=by, why=why)
+
+
+def _sharing(canary: Canary, settings: Settings) -> Promotion:
     """The record of a canary that has its share until the next step."""
     return Promotion(
         promoted=False,
-        why=f"gets {share} % of the requests: {why}",
-        at=now,
-        next_at=now + timedelta(minutes=settings.promotion_step_minutes),
+        why=f"gets {canary.share} % of the requests: {canary.why}",
+        at=canary.since,
+        next_at=canary.since + timedelta(minutes=settings.promotion_step_minutes),
     )
 
 
-def _raised(run: Run, promotion: Promotion, settings: Settings, services: Services) -> Run:
+def _raised(run: Run, settings: Settings, services: Services) -> Run:
     """Raise a canary's share; the last step gives it the name."""
     now = services.now()
     history, etag = history_of(run.dataset, services)
-    canary, reason = history.canary, promotion.why.partition(": ")[2]
+    canary = history.canary
     if canary is None or canary.run_id != run.run_id:
         promoted = history.stack[:1] == (run.run_id,)
         gone = history.why_withdrawn(run.run_id) or "another model took its place"
-        why = reason if promoted else f"lost its share of the requests: {gone}"
+        why = history.history[-1].why if promoted else f"lost its share of the requests: {gone}"
         return msgspec.structs.replace(run, promotion=Promotion(promoted=promoted, why=why, at=now))
     if now < canary.since + timedelta(minutes=settings.promotion_step_minutes):
         # The worker that died after raising it was at this very step.
-        return msgspec.structs.replace(run, promotion=_sharing(canary.share, reason, canary.since, settings))
+        return msgspec.structs.replace(run, promotion=_sharing(canary, settings))
     share = next((step for step in settings.promotion_traffic if step > canary.share), ALL)
     if share < ALL:
-        decided = _sharing(share, reason, now, settings)
-        changed = msgspec.structs.replace(history, canary=Canary(run_id=run.run_id, share=share, since=now))
+        raised = msgspec.structs.replace(canary, share=share, since=now)
+        decided = _sharing(raised, settings)
+        changed = msgspec.structs.replace(history, canary=raised)
     else:
-        decided = Promotion(promoted=True, why=reason, at=now)
-        before = holder_of(history, services, but=run.run_id)
-        changed = history.with_switch(
-            Switch(
-                kind=SwitchKind.PROMOTED,
-                run_id=run.run_id,
-                previous=before.run_id if before is not None else None,
-                at=now,
-                by=BY_POLICY,
-                why=reason,
-            )
-        )
+        decided = Promotion(promoted=True, why=canary.why, at=now)
+        current = holder_of(history, services, but=run.run_id)
+        changed = history.with_switch(_switch(run, current, BY_POLICY, canary.why, now))
     if not services.current_models.replace(changed, etag):
         return run
     return msgspec.structs.replace(run, promotion=decided)
@@ -141,14 +130,7 @@ def _answered(run: Run, promotion: Promotion, services: Services) -> Run:
         done = any(switch.run_id == run.run_id and switch.at >= answer.at for switch in history.history)
         if not done:
             current = holder_of(history, services, but=run.run_id)
-            switch = Switch(
-                kind=SwitchKind.PROMOTED,
-                run_id=run.run_id,
-                previous=current.run_id if current is not None else None,
-                at=services.now(),
-                by=answer.by,
-                why="approved by the link",
-            )
+            switch = _switch(run, current, answer.by, "approved by the link", services.now())
             if not services.current_models.replace(history.with_switch(switch), etag):
                 return run
     decided = msgspec.structs.replace(promotion, promoted=accepted, why=why, at=services.now(), waits=False)
