@@ -202,6 +202,24 @@ def test_a_cluster_that_fails_for_capacity_is_created_anew_with_the_next_size() 
     assert made == ["create_compute", "delete_compute", "create_compute"]
 
 
+def test_a_cluster_that_somebody_else_asked_for_is_never_deleted() -> None:
+    """It fails for capacity while a run waits for it: the run waits until its deadline, and gives up."""
+    settings = msgspec.structs.replace(SIZES, compute_cluster="gpu-cluster")
+    world = World()
+    world.cloud.slow = True
+    world.cloud.create_compute("gpu-cluster", SIZES.compute_size[0], max_nodes=1)
+    run_id = upload(world, settings=settings)
+    advance(world, run_id, settings)
+    failed = world.cloud.computes["gpu-cluster"]._replace(state=Provisioning.FAILED, failure="no quota left")
+    world.cloud.computes["gpu-cluster"] = failed
+    run = advance(world, run_id, settings)
+    while run.due is not None:
+        world.now = max(world.now, run.due)
+        run = advance(world, run_id, settings)
+    assert run.stage is Stage.FAILED
+    assert [call for call, _ in world.cloud.begun] == ["create_compute"]
+
+
 def test_the_next_size_is_tried_where_azure_ml_refuses_one() -> None:
     """For the job and for the deployment, at once, with the reason on the record."""
     world = World()

@@ -175,14 +175,17 @@ def _before_submission(
 def _bring_up_compute(
     run: Run, plan: TrainingPlan, seen: ComputeStatus | None, now: datetime, limits: Limits
 ) -> Decision:
-    if seen is not None and seen.state is Provisioning.FAILED:
-        reason = seen.failure or "its provisioning failed"
-        if is_out_of_capacity("", reason) and run.options.compute_sizes_besides(plan.compute_size):
-            return Do(Step.REPLACE_COMPUTE)
-        return give_up(run, "ComputeFailed", f"cluster {plan.compute}: {reason}", now)
     overdue = past_deadline(
         run, f"cluster {plan.compute} is not up", run.compute_requested_at, limits.compute_deadline, now
     )
+    if seen is not None and seen.state is Provisioning.FAILED:
+        reason = seen.failure or "its provisioning failed"
+        if not is_out_of_capacity("", reason) or not run.options.compute_sizes_besides(plan.compute_size):
+            return give_up(run, "ComputeFailed", f"cluster {plan.compute}: {reason}", now)
+        if run.compute_created:
+            return Do(Step.REPLACE_COMPUTE)
+        # Whoever asked for it may ask for another size; it is not this run's to delete.
+        return overdue or Wait(now + limits.operation_poll)
     return overdue or (Do(Step.CREATE_COMPUTE) if seen is None else Wait(now + limits.operation_poll))
 
 

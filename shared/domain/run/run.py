@@ -73,6 +73,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         progress: How far training is, while it goes on.
         slot: The newest request for a concurrency slot; a run that was refused waits and asks again.
         compute_requested_at: Since when a cluster is on its way that is not up yet (UTC).
+        compute_created: Whether this run asked for that cluster; no other cluster is ever deleted.
         job_submitted_at: When Azure ML first accepted the job (UTC).
         failures: Transient faults in a row; sets the backoff, cleared by any step that succeeds.
         faulty_since: When that row of faults began (UTC).
@@ -126,6 +127,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     budget: Budget | None = None
     slot: SlotRequest | None = None
     compute_requested_at: Moment | None = None
+    compute_created: bool = False
     job_submitted_at: Moment | None = None
     job: JobRecord | None = None
     progress: TrainingProgress | None = None

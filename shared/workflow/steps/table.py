@@ -93,7 +93,8 @@ def _create_compute(run: Run, _seen: Observation, settings: Settings, services: 
         )
     except ServiceRefusedError as refusal:
         return _elsewhere(run, refusal, services)
-    return msgspec.structs.replace(run, compute_requested_at=run.compute_requested_at or services.now())
+    requested = run.compute_requested_at or services.now()
+    return msgspec.structs.replace(run, compute_requested_at=requested, compute_created=True)
 
 
 def _replace_compute(run: Run, seen: Observation, _settings: Settings, services: Services) -> Run:
@@ -105,7 +106,7 @@ def _replace_compute(run: Run, seen: Observation, _settings: Settings, services:
     name = _plan_of(run).compute
     audit("delete cluster", name, run.run_id, f"it failed: {reason}")
     services.workspace.delete_compute(name)
-    return msgspec.structs.replace(moved, compute_requested_at=None)
+    return msgspec.structs.replace(moved, compute_requested_at=None, compute_created=False)
 
 
 def _acquire_slot(run: Run, _seen: Observation, settings: Settings, services: Services) -> Run:
