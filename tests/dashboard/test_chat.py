@@ -11,6 +11,7 @@ import pytest
 from azureml_emulator import INSTANT
 from playwright.sync_api import Page, Route, expect
 
+from local.processes import wait_until
 from tests.dashboard.accessibility import complaints
 from tests.dashboard.conftest import PHONE, take_picture
 from tests.dashboard.scenes import Scenes
@@ -29,8 +30,10 @@ class SlowModel:
 
     def wait_for(self, question: Callable[[], None]) -> None:
         """Put a question, and see it on its way."""
-        with self._page.expect_request("**/score"):
-            question()
+        held = len(self._held)
+        question()
+        # Each call lets the browser's events in; a request is told of before its route is.
+        assert wait_until(lambda: self._page.evaluate("true") and len(self._held) > held, 60)
 
     def answer(self, text: str) -> None:
         """Answer the oldest question."""
